@@ -1,0 +1,149 @@
+"""The second seam: an executor runs trials somewhere and says what happens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from besom.seam import TrialConfig, TrialResult
+
+
+class FailureKind(StrEnum):
+    """Why a trial has no result."""
+
+    DIVERGED = "diverged"
+    """A metric became NaN or infinite."""
+    ERROR = "error"
+    """The trial function raised a Python exception."""
+    WORKER_DIED = "worker_died"
+    """The worker process ended under the trial: a signal, an exit code, out of memory."""
+    TIMEOUT = "timeout"
+    """The trial ran longer than its limit and was killed."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a trial cost, measured by the worker around the trial function.
+
+    Attributes:
+        seconds: wall-clock seconds.
+        cpu_seconds: CPU seconds of the worker process, all threads.
+        memory_bytes: resident memory of the worker process after the trial.
+    """
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has finished ``prepare`` and takes trials; ``facts`` is what prepare returned."""
+
+    worker: int
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker began a trial."""
+
+    trial: int
+    worker: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch ended; the trial waits until ``Executor.answer`` says go on or stop."""
+
+    trial: int
+    worker: int
+    epoch: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The trial function returned."""
+
+    trial: int
+    worker: int
+    result: TrialResult
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The trial has no result.
+
+    Attributes:
+        reason: one line for a table.
+        detail: everything known, such as the traceback.
+        usage: what it cost; for a dead worker, the wall-clock time only.
+    """
+
+    trial: int
+    worker: int
+    kind: FailureKind
+    reason: str
+    detail: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+
+Event = Ready | Started | Epoch | Finished | Failed
+
+
+class Executor(Protocol):
+    """Runs trials in worker processes. Not thread-safe: one coordinator thread drives it.
+
+    Usage::
+
+        executor.start("besom.training.trial:run_trial", base_config, log_dir)
+        try:
+            while executor.idle: executor.submit(trial, config)
+            for event in executor.events(timeout_s=1.0): ...   # answer() each Epoch
+        finally:
+            executor.close()
+    """
+
+    @property
+    def n_workers(self) -> int:
+        """How many trials can run at once."""
+        ...
+
+    @property
+    def idle(self) -> int:
+        """How many more trials can be submitted now (workers that wait, warm)."""
+        ...
+
+    def start(self, trial_function: str, base_config: TrialConfig, log_dir: str | None) -> None:
+        """Spawn the workers; each imports ``module:function`` and prepares with ``base_config``.
+
+        Args:
+            trial_function: ``"module:function"``, importable in the worker.
+            base_config: handed to the module's ``prepare``, where it has one.
+            log_dir: the folder for one log file per worker (its stdout and stderr); None: discard.
+        """
+        ...
+
+    def submit(self, trial: int, config: TrialConfig, timeout_s: float | None = None) -> None:
+        """Hand a trial to an idle worker. ``timeout_s``: wall-clock limit, None = no limit."""
+        ...
+
+    def events(self, timeout_s: float | None = None) -> list[Event]:
+        """Wait at most ``timeout_s`` seconds (None = for ever) and return what has happened.
+
+        Raises:
+            BesomError: the workers cannot be prepared (for example, the dataset is missing).
+        """
+        ...
+
+    def answer(self, trial: int, stop: bool) -> None:
+        """Answer the trial's last ``Epoch``: True stops it; it then finishes with its history."""
+        ...
+
+    def close(self, grace_s: float = 2.0) -> None:
+        """End every worker, asking first and killing after ``grace_s`` seconds. Idempotent."""
+        ...

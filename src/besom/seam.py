@@ -1,0 +1,59 @@
+"""The seam between the coordinator and training: what one trial is given, and what it gives back.
+
+Above it (study, executors) nobody knows Keras; below it (``besom.training``, or a user's own
+function) nobody knows Optuna or Hydra. Plain data crosses it, so it may cross a process too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+#: A trial's config: plain dicts, lists and scalars, everything resolved. The keys that
+#: ``besom.training.trial.run_trial`` reads are ``data``, ``model``, ``optimizer``, ``trainer``, ``seed``.
+TrialConfig = dict[str, Any]
+
+#: ``report(epoch, metrics) -> stop``: called after each epoch (from 1); True means stop now.
+Report = Callable[[int, Mapping[str, float]], bool]
+
+
+@dataclass
+class TrialResult:
+    """What a trial gives back when it was not stopped by an error.
+
+    Attributes:
+        history: metric name to its value after each epoch run; all lists have equal length.
+        numbers: what is known once a trial: ``n_params``, ``seconds_per_epoch`` and so on.
+        best_epoch: the epoch (from 1) whose weights count, None if the function has no such notion.
+        stopped_early: True if the trial ended before its last epoch by its own patience.
+        n_validation: how many validation images were judged; 0 if none.
+        correct: one bit per validation image (``numpy.packbits``), set where the weights of
+            ``best_epoch`` classify it right; None if not known.
+        environment: versions, device, data fingerprint: what the values depend on.
+    """
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    best_epoch: int | None = None
+    stopped_early: bool = False
+    n_validation: int = 0
+    correct: bytes | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+class TrialFunction(Protocol):
+    """Runs one trial to its end, in a worker process.
+
+    Raises ``besom.errors.TrialDiverged`` for a metric that is not finite, ``BesomError`` for what
+    the user can mend, anything else for a bug. When ``report`` returns True it returns at once,
+    with the history so far.
+
+    A module may define ``prepare(config: TrialConfig) -> dict[str, Any]`` beside its trial function:
+    each worker calls it once, before its first trial, to import and load what trials share. It
+    returns plain facts about the environment (see ``besom.training.trial.prepare``).
+    """
+
+    def __call__(self, config: TrialConfig, report: Report) -> TrialResult:
+        """Run the trial."""
+        ...
