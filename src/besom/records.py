@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import BaseDistribution
+from optuna.trial import TrialState
+
+from besom.errors import StudyError
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 
 class Outcome(StrEnum):
@@ -136,3 +144,84 @@ class StudyRecord:
     def baseline(self) -> TrialRecord | None:
         """The base config's trial, if it completed."""
         return next((t for t in self.complete if t.baseline), None)
+
+
+#: The trial's user attribute in Optuna's storage that holds what Optuna has no field for.
+ATTRIBUTE = "besom"
+
+#: The study's user attribute: its definition and environments, see ``besom.study.definition``.
+STUDY_ATTRIBUTE = "besom_study"
+
+#: The trial's user attribute that marks the base config's trial.
+BASELINE = "baseline"
+
+#: What the attribute holds; Optuna itself has the number, state, values, parameters and times.
+_STORED = (
+    "params",
+    "reason",
+    "detail",
+    "config",
+    "seed",
+    "history",
+    "best_epoch",
+    "numbers",
+    "seconds",
+    "cpu_seconds",
+    "worker",
+    "n_validation",
+    "environment",
+)
+
+
+def to_attribute(record: TrialRecord) -> dict[str, Any]:
+    """The JSON-able part of a record that is stored as the trial's user attribute."""
+    attribute: dict[str, Any] = {name: getattr(record, name) for name in _STORED}
+    attribute["outcome"] = str(record.outcome)
+    if record.correct is not None:
+        attribute["correct"] = base64.b64encode(record.correct).decode("ascii")
+    return attribute
+
+
+def from_frozen(trial: FrozenTrial) -> TrialRecord:
+    """The record of one of Optuna's trials; a trial without our attribute is shown as running."""
+    attribute = dict(trial.user_attrs.get(ATTRIBUTE, {}))
+    outcome = Outcome(attribute.pop("outcome", Outcome.RUNNING))
+    correct = attribute.pop("correct", None)
+    ranked = trial.state is TrialState.COMPLETE
+    known = {name: attribute[name] for name in _STORED if name in attribute}
+    known.setdefault("params", dict(trial.params))
+    return TrialRecord(
+        number=trial.number,
+        outcome=outcome if trial.state.is_finished() else Outcome.RUNNING,
+        values=tuple(trial.values) if ranked and trial.values is not None else None,
+        correct=base64.b64decode(correct) if correct else None,
+        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        baseline=bool(trial.user_attrs.get(BASELINE, False)),
+        distributions=dict(trial.distributions),
+        raw_params=dict(trial.params),
+        **known,
+    )
+
+
+def read_study(study: optuna.Study) -> StudyRecord:
+    """Every trial of a study that besom made, waiting ones left out.
+
+    Raises:
+        StudyError: the study was not made by besom.
+    """
+    facts = study.user_attrs.get(STUDY_ATTRIBUTE)
+    if facts is None:
+        raise StudyError(
+            f"The study {study.study_name!r} was not made by besom: it says nothing of its "
+            "objective or config. Use Optuna's own tools for it."
+        )
+    # Not study.get_trials: besom's own study hides the baseline from samplers where it must.
+    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    return StudyRecord(
+        name=study.study_name,
+        objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
+        trials=tuple(from_frozen(t) for t in trials if t.state is not TrialState.WAITING),
+        config=facts["config"],
+        facts=facts,
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 #: A trial's config: plain dicts, lists and scalars, everything resolved. The keys that
-#: ``besom.training.trial.run_trial`` reads are ``data``, ``model``, ``optimizer``, ``trainer``, ``seed``.
+#: ``besom.training.trial.run_trial`` reads: ``data``, ``model``, ``optimizer``, ``trainer``, ``seed``.
 TrialConfig = dict[str, Any]
 
 #: ``report(epoch, metrics) -> stop``: called after each epoch (from 1); True means stop now.
@@ -41,6 +41,11 @@ class TrialResult:
     correct: bytes | None = None
     environment: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def epochs(self) -> int:
+        """Epochs run."""
+        return max((len(values) for values in self.history.values()), default=0)
+
 
 class TrialFunction(Protocol):
     """Runs one trial to its end, in a worker process.
@@ -49,9 +54,9 @@ class TrialFunction(Protocol):
     the user can mend, anything else for a bug. When ``report`` returns True it returns at once,
     with the history so far.
 
-    A module may define ``prepare(config: TrialConfig) -> dict[str, Any]`` beside its trial function:
-    each worker calls it once, before its first trial, to import and load what trials share. It
-    returns plain facts about the environment (see ``besom.training.trial.prepare``).
+    A module may define ``prepare(config: TrialConfig) -> dict[str, Any]`` beside it: each worker
+    calls that once, before its first trial, to import and load what trials share. It returns
+    plain facts about the environment (see ``besom.training.trial.prepare``).
     """
 
     def __call__(self, config: TrialConfig, report: Report) -> TrialResult:

@@ -1,0 +1,19 @@
+"""Hydra configs: where they are found, how they are composed, checked and written back."""
+
+from besom.config.compose import Composed, Composer, parse_overrides
+from besom.config.schema import TRAIN_GROUPS
+from besom.config.search_path import SearchPath, find_sweep, read_yaml
+from besom.config.types import dotted_paths, has_path, value_at
+
+__all__ = [
+    "TRAIN_GROUPS",
+    "Composed",
+    "Composer",
+    "SearchPath",
+    "dotted_paths",
+    "find_sweep",
+    "has_path",
+    "parse_overrides",
+    "read_yaml",
+    "value_at",
+]

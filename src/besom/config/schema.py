@@ -1,0 +1,73 @@
+"""The typed skeleton of ``conf/train.yaml`` and ``conf/sweep.yaml``.
+
+The groups themselves are open (any ``_target_`` may bring its own keys); their values are held to
+the types of the option they come from, see ``besom.config.types``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+#: The config groups of one training run; ``seed`` stands beside them.
+TRAIN_GROUPS = ("data", "model", "optimizer", "trainer")
+
+
+@dataclass
+class TrainSchema:
+    """One training run."""
+
+    data: Any = MISSING
+    model: Any = MISSING
+    optimizer: Any = MISSING
+    trainer: Any = MISSING
+    seed: int = 0
+    name: str | None = None
+    results_dir: str = "${oc.env:BESOM_RESULTS_DIR,results}"
+
+
+@dataclass
+class ObjectiveSchema:
+    """What is optimised; see ``besom.records.Objective``."""
+
+    metric: str = "val_accuracy"
+    direction: str = "maximize"
+    epoch: str = "best"
+
+
+@dataclass
+class SweepNode:
+    """The node ``sweep``; ``conf/sweep.yaml`` says what each key means."""
+
+    name: str | None = None
+    n_trials: int = 20
+    timeout_s: float | None = None
+    target: float | None = None
+    patience: int | None = None
+    objective: ObjectiveSchema = field(default_factory=ObjectiveSchema)
+    sampler: Any = MISSING
+    pruner: Any = MISSING
+    executor: Any = MISSING
+    space: dict[str, Any] = field(default_factory=dict)
+    storage: str | None = None
+    trial_timeout_s: float | None = None
+    max_failures: int = 5
+    vary_seed: bool = False
+    trial_function: str = "besom.training.trial.run_trial"
+
+
+@dataclass
+class SweepSchema(TrainSchema):
+    """One sweep: a training run to start from, and how to search around it."""
+
+    sweep: SweepNode = field(default_factory=SweepNode)
+
+
+def register() -> None:
+    """Make the schemas known to Hydra under the names the packaged configs use."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainSchema, provider="besom")
+    store.store(name="sweep_schema", node=SweepSchema, provider="besom")

@@ -1,0 +1,100 @@
+"""Holds the values of a config to the types of the options they come from.
+
+A config group is open, so no dataclass knows its keys. Its YAML does: ``learning_rate: 0.001``
+says that a number belongs there, also after an override, a sweep, or a hand-edited export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from besom.errors import ConfigError
+from besom.targets import TARGET
+
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def check_group(path: str, value: Any, reference: Any) -> None:
+    """Check ``value`` against ``reference``, key by key; keys that only one side has are free.
+
+    Args:
+        path: the dotted path of both, for the message.
+        value: plain data.
+        reference: plain data of the option's YAML; None and interpolations accept anything.
+
+    Raises:
+        ConfigError: names the path, what is expected, as in the option, and what was given.
+    """
+    if isinstance(reference, Mapping):
+        if not isinstance(value, Mapping):
+            _refuse(path, "a mapping", reference, value)
+        for key, expected in reference.items():
+            if key in value and key != TARGET:
+                check_group(f"{path}.{key}", value[key], expected)
+    elif isinstance(reference, list):
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            _refuse(path, "a list", reference, value)
+        for index, item in enumerate(value):
+            if reference:
+                check_group(f"{path}.{index}", item, reference[0])
+    elif not fits(value, reference):
+        _refuse(path, _NAMES.get(type(reference), "a value"), reference, value)
+
+
+def fits(value: Any, reference: Any) -> bool:
+    """Whether a scalar ``value`` may stand where the option has ``reference``."""
+    if reference is None or (isinstance(reference, str) and "${" in reference):
+        return True
+    if isinstance(reference, bool):
+        return isinstance(value, bool)
+    if isinstance(value, Mapping):  # a schedule in place of a number, an object in place of a name
+        return TARGET in value
+    if isinstance(reference, str):
+        return value is None or isinstance(value, str)
+    if isinstance(value, bool):
+        return False
+    if isinstance(reference, int):
+        return isinstance(value, int)
+    return isinstance(value, int | float)
+
+
+def _refuse(path: str, expected: str, reference: Any, value: Any) -> None:
+    raise ConfigError(
+        f"{path} is {value!r}, expected {expected} such as {reference!r}. Set it with {path}=VALUE."
+    )
+
+
+def dotted_paths(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every dotted path in a plain config, inner nodes included; list items are not paths."""
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        yield path
+        if isinstance(value, Mapping):
+            yield from dotted_paths(value, f"{path}.")
+
+
+def has_path(node: Mapping[str, Any], path: str) -> bool:
+    """Whether a dotted path (list indices allowed) exists in a plain config."""
+    try:
+        value_at(node, path)
+    except KeyError:
+        return False
+    return True
+
+
+def value_at(node: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path (list indices allowed) of a plain config.
+
+    Raises:
+        KeyError: there is no such path.
+    """
+    current: Any = node
+    for part in path.split("."):
+        if isinstance(current, Mapping) and part in current:
+            current = current[part]
+        elif isinstance(current, list) and part.isdigit() and int(part) < len(current):
+            current = current[int(part)]
+        else:
+            raise KeyError(path)
+    return current

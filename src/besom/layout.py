@@ -1,0 +1,148 @@
+"""Every path besom reads or writes, and the one way a file that others may read is written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+RESULTS_DIR_VARIABLE = "BESOM_RESULTS_DIR"
+ARCHIVE = "archive"
+
+
+def default_results_dir() -> Path:
+    """``$BESOM_RESULTS_DIR``, else ``results`` in the current folder."""
+    return Path(os.environ.get(RESULTS_DIR_VARIABLE) or "results")
+
+
+def packaged_config_dirs() -> tuple[Path, Path]:
+    """Besom's own ``conf`` and ``sweeps``: inside the wheel, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    home = package if (package / "conf").is_dir() else package.parents[1]
+    return home / "conf", home / "sweeps"
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """Where one study lives: ``<results_dir>/<name>/``.
+
+    Everything but ``journal`` and ``models`` can be deleted and made again from the study.
+    """
+
+    root: Path
+
+    @classmethod
+    def of(cls, results_dir: Path, name: str) -> StudyPaths:
+        """The paths of the study ``name``."""
+        return cls(results_dir / name)
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal: the study itself, where no other storage is named."""
+        return self.root / "study.journal"
+
+    @property
+    def storage_url(self) -> Path:
+        """The URL of a study that lives in another storage, so that reporting finds it again."""
+        return self.root / "storage.url"
+
+    @property
+    def lock(self) -> Path:
+        """Who is sweeping this study now."""
+        return self.root / "coordinator.lock"
+
+    @property
+    def logs(self) -> Path:
+        """One log a worker."""
+        return self.root / "logs"
+
+    @property
+    def leaderboard_csv(self) -> Path:
+        """The ranking, for programs."""
+        return self.root / "leaderboard.csv"
+
+    @property
+    def leaderboard_md(self) -> Path:
+        """The ranking and the trials that are not in it, for people."""
+        return self.root / "leaderboard.md"
+
+    @property
+    def plots(self) -> Path:
+        """The pictures."""
+        return self.root / "plots"
+
+    @property
+    def best(self) -> Path:
+        """The winner's config."""
+        return self.root / "best.yaml"
+
+    @property
+    def models(self) -> Path:
+        """Kept models; these cannot be made again without training."""
+        return self.root / "models"
+
+
+@dataclass(frozen=True)
+class TrainPaths:
+    """Where one training run lands: ``<results_dir>/train/<name>/``."""
+
+    root: Path
+
+    @classmethod
+    def fresh(cls, results_dir: Path, name: str) -> TrainPaths:
+        """The first of ``name``, ``name-2``, ``name-3`` ... that is not taken: no run is lost."""
+        base = results_dir / "train"
+        number, root = 1, base / name
+        while root.exists():
+            number += 1
+            root = base / f"{name}-{number}"
+        return cls(root)
+
+    @property
+    def config(self) -> Path:
+        """The resolved config, itself a config for ``besom train``."""
+        return self.root / "config.yaml"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch."""
+        return self.root / "history.csv"
+
+    @property
+    def learning_curve(self) -> Path:
+        """The history, drawn."""
+        return self.root / "learning_curve.png"
+
+    @property
+    def metrics(self) -> Path:
+        """The final numbers."""
+        return self.root / "metrics.json"
+
+    @property
+    def model(self) -> Path:
+        """The trained Keras model."""
+        return self.root / "model.keras"
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``path`` so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full; ``path`` is then unchanged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        os.replace(temporary, path)  # noqa: PTH105
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
