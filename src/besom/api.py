@@ -1,0 +1,79 @@
+"""besom from Python: what the commands ``train`` and ``sweep`` do, without a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from besom.layout import default_results_dir
+from besom.records import StudyRecord
+from besom.single_run import TrainRun
+
+
+def train(
+    overrides: Sequence[str] = (),
+    config: str | None = None,
+    *,
+    config_dir: str | Path | None = None,
+) -> TrainRun:
+    """Train once; see ``besom train --help``.
+
+    Args:
+        overrides: Hydra overrides, such as ``["data=mnist", "trainer.epochs=5"]``.
+        config: the path of a config, such as an exported ``best.yaml``; None: ``conf/train.yaml``.
+        config_dir: your config folder; None takes ``./conf`` and ``./sweeps``.
+
+    Raises:
+        BesomError: anything in the config or the data that cannot be trained.
+        TrialDiverged: a metric became NaN or infinite.
+    """
+    from besom.export import composer_for_train
+    from besom.single_run import train_once
+
+    composed = composer_for_train(config, config_dir).compose(overrides)
+    return train_once(composed, Path(composed.config["results_dir"]))
+
+
+def sweep(
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    config_dir: str | Path | None = None,
+    extend: bool = False,
+    fresh: bool = False,
+) -> StudyRecord:
+    """Run or continue a sweep, and write its leaderboard, plots and best config.
+
+    Args:
+        name: a sweep on the search path, or the path of a YAML.
+        overrides: Hydra overrides; Hydra's sweep grammar adds to the search space.
+        config_dir: your config folder; None takes ``./conf`` and ``./sweeps``.
+        extend: accept a larger budget or another executor than the study was made with.
+        fresh: move an existing study to the archive first.
+
+    Raises:
+        BesomError: see ``besom.study.run.run_sweep``.
+    """
+    from besom.outputs import LeaderboardWriter, write_outputs
+    from besom.study import make_plan, run_sweep
+
+    plan = make_plan(name, overrides, config_dir)
+    writer = LeaderboardWriter(plan.paths)
+    outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=writer)
+    write_outputs(outcome.study, plan.paths)
+    return outcome.study
+
+
+def load_study(name: str, results_dir: str | Path | None = None) -> StudyRecord:
+    """Read a study; never imports TensorFlow.
+
+    Args:
+        name: the study's name.
+        results_dir: where it is; None takes ``$BESOM_RESULTS_DIR``, else ``results``.
+
+    Raises:
+        StudyError: no such study (near names listed), or it is damaged.
+    """
+    from besom.study.storage import load_record
+
+    return load_record(Path(results_dir) if results_dir else default_results_dir(), name)

@@ -1,0 +1,80 @@
+"""The commands that only read a study: leaderboard, list, plot, export, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from besom.cli import main, results_dir_option
+from besom.leaderboard import FORMATS
+
+
+@main.command()
+@click.argument("name")
+@click.option("--top", type=click.IntRange(min=1), help="Only the first N rows.")
+@click.option("--sort", metavar="COLUMN", help="Order by a column instead of the rank.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@results_dir_option
+def leaderboard(name: str, top: int | None, sort: str | None, form: str, results_dir: Path) -> None:
+    """Rank the trials of the study NAME."""
+    from besom import leaderboard as board
+    from besom.study.storage import load_record
+
+    study = load_record(results_dir, name)
+    frame = board.sort_by(board.ranking(study), sort)
+    if top is not None:
+        frame = frame.head(top)
+    if form == "table":
+        board.print_tables(study, frame, Console())
+    elif form == "csv":
+        click.echo(board.to_csv(frame), nl=False)
+    elif form == "md":
+        click.echo(board.to_markdown(study, frame), nl=False)
+    else:
+        click.echo(board.to_json(frame))
+
+
+@main.command(name="list")
+@results_dir_option
+def list_studies(results_dir: Path) -> None:
+    """Show every study under the results folder."""
+    from besom.overview import print_studies
+
+    print_studies(results_dir, Console())
+
+
+@main.command()
+@click.argument("name")
+@results_dir_option
+def plot(name: str, results_dir: Path) -> None:
+    """Draw the plots of the study NAME again, from the study alone."""
+    from besom.layout import StudyPaths
+    from besom.plots import write_plots
+    from besom.study.storage import load_record
+
+    study = load_record(results_dir, name)
+    for path in write_plots(study, StudyPaths.of(results_dir, name).plots):
+        click.echo(path)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--trial", type=int, help="Another trial than the first of the leaderboard.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; default: stdout.")
+@results_dir_option
+def export(name: str, trial: int | None, output: Path | None, results_dir: Path) -> None:
+    """Write the best trial of the study NAME as a config for `besom train`."""
+    from besom.export import best_trial, find_trial, to_yaml
+    from besom.layout import write_atomically
+    from besom.study.storage import load_record
+
+    study = load_record(results_dir, name)
+    chosen = best_trial(study) if trial is None else find_trial(study, trial)
+    text = to_yaml(study, chosen)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(output, text)
+        click.echo(f"Trial {chosen.number} of {name}: {output}")

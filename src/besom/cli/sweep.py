@@ -1,0 +1,67 @@
+"""``besom sweep``: launches or continues a study."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+
+import click
+from rich.console import Console
+
+from besom.cli import TAKES_OVERRIDES, config_dir_option, main, overrides_argument
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@click.argument("name")
+@overrides_argument
+@config_dir_option
+@click.option("--extend", is_flag=True, help="Accept a larger budget or another executor.")
+@click.option("--fresh", is_flag=True, help="Start over; the old study goes to the archive.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def sweep(
+    name: str,
+    overrides: tuple[str, ...],
+    config_dir: str | None,
+    extend: bool,
+    fresh: bool,
+    quiet: bool,
+) -> None:
+    """Sweep NAME: a sweep on the search path, or the path of a YAML.
+
+    The same command again continues where it stopped. Overrides are Hydra's, and its sweep grammar
+    adds to the search space:
+
+      besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
+    """
+    from besom.leaderboard import headline, print_tables, ranking
+    from besom.outputs import LeaderboardWriter, write_outputs
+    from besom.study import make_plan, run_sweep
+    from besom.study.watcher import Watcher, Watchers
+    from besom.view import LiveView, PlainView
+
+    plan = make_plan(name, overrides, config_dir)
+    console = Console(quiet=quiet)
+    writer = LeaderboardWriter(plan.paths)
+    with ExitStack() as stack:
+        view: Watcher
+        if quiet:
+            view = Watcher()
+        elif console.is_terminal:
+            view = stack.enter_context(LiveView(console))
+        else:
+            view = PlainView(console)
+        outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=Watchers(writer, view))
+    write_outputs(outcome.study, plan.paths)
+    if outcome.reason:
+        console.print(f"Stopped: {outcome.reason}.", markup=False, highlight=False)
+    if console.is_terminal:
+        print_tables(outcome.study, ranking(outcome.study).head(10), console)
+    else:
+        console.print(headline(outcome.study), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Written: {plan.paths.root}/", markup=False, highlight=False, soft_wrap=True)
+    if not outcome.study.complete:
+        click.echo(
+            f"besom: no trial of {plan.name} has succeeded; {plan.paths.leaderboard_md} says why.",
+            err=True,
+        )
+    sys.exit(outcome.exit_code)

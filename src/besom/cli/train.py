@@ -1,0 +1,53 @@
+"""``besom train`` and ``besom show``: what needs no study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from besom.cli import TAKES_OVERRIDES, config_dir_option, main, overrides_argument
+from besom.errors import BesomError, TrialDiverged
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@overrides_argument
+@config_dir_option
+def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
+    """Train once: [CONFIG] [OVERRIDES...].
+
+    CONFIG is a YAML such as `besom export` writes; without one, conf/train.yaml.
+
+      besom train data=mnist
+      besom train best.yaml trainer.epochs=40 seed=3
+    """
+    from besom.export import composer_for_train
+    from besom.single_run import train_once
+
+    config, rest = _split_config(overrides)
+    composed = composer_for_train(config, config_dir).compose(rest)
+    try:
+        run = train_once(composed, Path(composed.config["results_dir"]), click.echo)
+    except TrialDiverged as error:
+        raise BesomError(f"Training diverged: {error}. Try a smaller learning rate.") from error
+    click.echo(f"Written: {run.paths.root}/")
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@overrides_argument
+@config_dir_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the picture goes.")
+def show(overrides: tuple[str, ...], config_dir: str | None, output: Path | None) -> None:
+    """Draw ten random training images with their labels: besom show data=mnist."""
+    from besom.config import Composer, SearchPath
+    from besom.show import draw_examples
+
+    composed = Composer(SearchPath.of(config_dir), "train").compose(overrides)
+    click.echo(draw_examples(composed, output))
+
+
+def _split_config(words: tuple[str, ...]) -> tuple[str | None, list[str]]:
+    """The first word is a config if it is no override."""
+    if words and "=" not in words[0] and not words[0].startswith(("-", "~", "+")):
+        return words[0], list(words[1:])
+    return None, list(words)

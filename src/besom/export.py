@@ -1,0 +1,119 @@
+"""Writes a trial's config as a primary config for ``besom train``, and reads one back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from besom.config import Composer, SearchPath, read_yaml
+from besom.config.schema import TRAIN_GROUPS
+from besom.errors import ConfigError, StudyError
+from besom.layout import StudyPaths, write_atomically
+from besom.leaderboard import format_value, ranking
+from besom.records import Outcome, StudyRecord, TrialRecord
+
+
+def best_trial(study: StudyRecord) -> TrialRecord:
+    """The first trial of the leaderboard.
+
+    Raises:
+        StudyError: no trial has completed.
+    """
+    frame = ranking(study)
+    if frame.empty:
+        raise StudyError(
+            f"The study {study.name!r} has no complete trial to export. `besom leaderboard "
+            f"{study.name}` says what became of its trials."
+        )
+    return find_trial(study, int(frame.iloc[0]["trial"]))
+
+
+def find_trial(study: StudyRecord, number: int) -> TrialRecord:
+    """The trial ``number``, whatever became of it.
+
+    Raises:
+        StudyError: no such trial, or it has not ended.
+    """
+    for trial in study.trials:
+        if trial.number == number and trial.outcome is not Outcome.RUNNING:
+            return trial
+    last = max((t.number for t in study.trials), default=None)
+    known = "it has none" if last is None else f"they are numbered 0 to {last}"
+    raise StudyError(f"The study {study.name!r} has no finished trial {number}; {known}.")
+
+
+def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
+    """A complete, resolved config, with a comment that says where it comes from."""
+    head = [f"# Trial {trial.number} of the besom study {study.name!r}."]
+    if trial.outcome is Outcome.COMPLETE and trial.value is not None:
+        metric = study.objective.metric
+        head.append(
+            f"# {metric} {format_value(metric, trial.value)} on the validation split, at epoch "
+            f"{trial.best_epoch} of {trial.epochs}."
+        )
+    else:
+        head.append(f"# It did not complete: {trial.outcome} ({trial.reason}).")
+    head.append("# Retrain it: besom train THIS_FILE [trainer.epochs=40 ...]")
+    return "\n".join(head) + "\n" + dump({**trial.config, "name": study.name})
+
+
+def dump(config: dict[str, Any]) -> str:
+    """A config as YAML, its keys in their own order, floats readable by every YAML reader."""
+    return yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def write_best(study: StudyRecord, paths: StudyPaths) -> Path | None:
+    """Write ``best.yaml``; None where no trial has completed."""
+    if not study.complete:
+        return None
+    write_atomically(paths.best, to_yaml(study, best_trial(study)))
+    return paths.best
+
+
+def composer_for_train(config: str | None, config_dir: str | Path | None) -> Composer:
+    """What ``besom train [CONFIG]`` composes.
+
+    Args:
+        config: None for ``train``; the path of an exported config; a primary config's path or name.
+        config_dir: the user's config folder; None takes ``./conf`` and ``./sweeps``.
+
+    Raises:
+        ConfigError: the file does not exist, is not YAML, or is not a config for ``train``.
+    """
+    if config is None:
+        return Composer(SearchPath.of(config_dir), "train")
+    path = Path(config).expanduser()
+    if not path.is_file():
+        raise ConfigError(
+            f"There is no config file {config!r}. Give a YAML, such as one that `besom export` "
+            "writes; overrides have the form KEY=VALUE."
+        )
+    content = read_yaml(path)
+    if "defaults" in content:
+        return Composer(SearchPath.of(config_dir, first=path.resolve().parent), path.stem)
+    missing = [group for group in TRAIN_GROUPS if not isinstance(content.get(group), dict)]
+    if missing:
+        raise ConfigError(
+            f"{config} is not a config for `besom train`: {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing or no mapping. Export it again with "
+            "`besom export`, or begin it with 'defaults: [train, _self_]'."
+        )
+    return Composer(SearchPath.of(config_dir), "train", exported=content)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML writes 1e-05, which YAML 1.1 reads back as text; Hydra needs a point in it."""
+
+
+def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    text = repr(value)
+    if value != value or value in (float("inf"), float("-inf")):
+        return yaml.SafeDumper.represent_float(dumper, value)
+    if "e" in text and "." not in text:
+        text = text.replace("e", ".0e")
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+_Dumper.add_representer(float, _represent_float)

@@ -1,0 +1,52 @@
+"""Keeps what stands under ``results/<name>/`` up to date; all of it is made from the study alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from besom.export import write_best
+from besom.layout import StudyPaths
+from besom.leaderboard import write_leaderboard
+from besom.records import StudyRecord, TrialRecord
+from besom.study.watcher import Watcher
+
+#: The leaderboard is rewritten at most this often, and never takes more than 1/SHARE of the time:
+#: its cost grows with the study.
+INTERVAL_S = 1.0
+SHARE = 25
+
+
+class LeaderboardWriter(Watcher):
+    """Rewrites the leaderboard as trials finish."""
+
+    def __init__(self, paths: StudyPaths, clock: Callable[[], float] = time.monotonic) -> None:
+        self._paths, self._clock = paths, clock
+        self._study: Callable[[], StudyRecord] | None = None
+        self._due = False
+        self._next = 0.0
+
+    def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:  # noqa: ARG002
+        self._study = study
+
+    def finished(self, trial: TrialRecord) -> None:  # noqa: ARG002
+        self._due = True
+
+    def idle(self) -> None:
+        now = self._clock()
+        if not self._due or now < self._next or self._study is None:
+            return
+        write_leaderboard(self._study(), self._paths)
+        self._due = False
+        took = self._clock() - now
+        self._next = now + max(INTERVAL_S, SHARE * took)
+
+
+def write_outputs(study: StudyRecord, paths: StudyPaths) -> list[Path]:
+    """Write leaderboard, best config and plots; returns the plots."""
+    write_leaderboard(study, paths)
+    write_best(study, paths)
+    from besom.plots import write_plots  # matplotlib: not for those who only want a table
+
+    return write_plots(study, paths.plots)

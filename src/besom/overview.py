@@ -1,0 +1,42 @@
+"""``besom list``: one line for each study under a results folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from besom.errors import BesomError
+from besom.leaderboard import format_value, outcome_counts, ranking
+from besom.study.storage import load_record, study_names
+
+
+def print_studies(results_dir: Path, console: Console) -> None:
+    """Print every study with its trials and its best; a damaged one with what is wrong with it."""
+    names = study_names(results_dir)
+    if not names:
+        console.print(
+            f"There is no study under {results_dir}. `besom sweep quickstart` makes one.",
+            highlight=False,
+        )
+        return
+    table = Table(title=f"Studies under {results_dir}", title_justify="left", header_style="bold")
+    for column in ("study", "trials", "objective", "best", "gain", "trial"):
+        table.add_column(column, justify="left" if column in ("study", "trials") else "right")
+    for name in names:
+        try:
+            study = load_record(results_dir, name)
+        except BesomError as error:
+            table.add_row(name, str(error), "", "", "", "")
+            continue
+        counts = ", ".join(f"{n} {outcome}" for outcome, n in outcome_counts(study).items())
+        frame, metric = ranking(study), study.objective.metric
+        if frame.empty:
+            table.add_row(name, counts, metric, "", "", "")
+            continue
+        first = frame.iloc[0]
+        gain = f"{first['gain']:+.4g}" if "gain" in frame else ""
+        best = format_value(metric, first[metric])
+        table.add_row(name, counts, metric, best, gain, str(first["trial"]))
+    console.print(table)

@@ -1,0 +1,77 @@
+"""When a sweep has had enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from besom.records import Objective, Outcome, TrialRecord
+
+
+class Budget:
+    """Counts finished trials against the limits of the node ``sweep``.
+
+    Args:
+        sweep: the node ``sweep``: n_trials, timeout_s, target, patience, max_failures.
+        objective: the first objective; target and patience are measured on it.
+        finished: the trials that finished in earlier runs of the same study.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        sweep: Mapping[str, Any],
+        objective: Objective,
+        finished: Iterable[TrialRecord] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sweep, self._objective, self._clock = sweep, objective, clock
+        self._began = clock()
+        self.n_finished = 0
+        self.n_failed_first = 0
+        self._any_succeeded = False
+        self._best: float | None = None
+        self._since_gain = 0
+        for trial in finished:
+            self.count(trial)
+        self.n_failed_first = 0  # a resume gives a mended config its chance
+
+    def count(self, trial: TrialRecord) -> None:
+        """Take note of a finished trial."""
+        self.n_finished += 1
+        if trial.outcome.failed:
+            self.n_failed_first += 1
+            return
+        self._any_succeeded = True
+        if trial.outcome is not Outcome.COMPLETE or trial.value is None:
+            return
+        score = self._objective.sign * trial.value
+        if self._best is None or score > self._best:
+            self._best, self._since_gain = score, 0
+        else:
+            self._since_gain += 1
+
+    @property
+    def remaining_trials(self) -> int:
+        """How many more trials may finish."""
+        return max(0, int(self._sweep["n_trials"]) - self.n_finished)
+
+    @property
+    def broken(self) -> bool:
+        """Whether every trial so far failed, often enough that the config must be wrong."""
+        return not self._any_succeeded and self.n_failed_first >= int(self._sweep["max_failures"])
+
+    def spent(self) -> str | None:
+        """Why the sweep should end before n_trials, or None."""
+        sweep = self._sweep
+        if sweep["timeout_s"] is not None and self._clock() - self._began >= sweep["timeout_s"]:
+            return f"the time of {sweep['timeout_s']:g} s is spent"
+        if self._best is None:
+            return None
+        target = sweep["target"]
+        if target is not None and self._best >= self._objective.sign * target:
+            return f"{self._objective.metric} has reached the target of {target:g}"
+        if sweep["patience"] is not None and self._since_gain >= sweep["patience"]:
+            return f"the last {self._since_gain} completed trials brought no gain"
+        return None

@@ -1,0 +1,62 @@
+"""From a trial's history and numbers to the values of a study's objectives. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from besom.errors import ConfigError, did_you_mean
+from besom.records import Objective
+
+
+def check_metric(objective: Objective, metrics: Sequence[str], numbers: Sequence[str]) -> None:
+    """Refuse an objective that no trial will report.
+
+    Raises:
+        ConfigError: names the near ones.
+    """
+    known = [*metrics, *numbers]
+    if known and objective.metric not in known:
+        raise ConfigError(
+            f"sweep.objective.metric is {objective.metric!r}, which no trial reports."
+            + did_you_mean(objective.metric, known)
+        )
+
+
+def last_value(objective: Objective, history: Mapping[str, Sequence[float]]) -> float | None:
+    """The metric after the last epoch so far; None if it is no metric of the history."""
+    values = history.get(objective.metric)
+    return float(values[-1]) if values else None
+
+
+def best_epoch(objective: Objective, history: Mapping[str, Sequence[float]]) -> int | None:
+    """The epoch (from 1) that counts: the first best one, or the last."""
+    values = history.get(objective.metric)
+    if not values:
+        return None
+    if objective.epoch == "last":
+        return len(values)
+    signed = [objective.sign * value for value in values]
+    return signed.index(max(signed)) + 1
+
+
+def objective_values(
+    objectives: Sequence[Objective],
+    history: Mapping[str, Sequence[float]],
+    numbers: Mapping[str, float],
+) -> list[float]:
+    """One value an objective.
+
+    Raises:
+        ConfigError: a trial has no such metric or number.
+    """
+    values = []
+    for objective in objectives:
+        epoch = best_epoch(objective, history)
+        if epoch is not None:
+            values.append(float(history[objective.metric][epoch - 1]))
+        elif objective.metric in numbers:
+            values.append(float(numbers[objective.metric]))
+        else:
+            check_metric(objective, list(history), list(numbers) or ["n_params"])
+            raise ConfigError(f"No trial reported {objective.metric!r}: its history is empty.")
+    return values

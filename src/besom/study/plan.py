@@ -1,0 +1,190 @@
+"""A sweep, checked and ready to run: everything the coordinator needs, from one composed config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from besom.config import TRAIN_GROUPS, Composer, find_sweep, has_path, read_yaml, value_at
+from besom.errors import ConfigError, did_you_mean
+from besom.layout import StudyPaths
+from besom.records import Objective
+from besom.seam import TrialConfig
+from besom.space import Sample, Space, apply, parse_space, split_overrides
+
+#: Numbers a trial has once, as opposed to metrics it has after each epoch.
+TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")
+
+DIRECTIONS = ("maximize", "minimize")
+EPOCHS = ("best", "last")
+
+
+@dataclass
+class SweepPlan:
+    """One sweep as asked for.
+
+    Attributes:
+        name: the study's name.
+        config: the composed config, plain and resolved.
+        choices: the option chosen in each config group.
+        objectives: what is optimised; one, unless the study has several.
+        space: the search space.
+        paths: where the study lives.
+        composer, overrides: compose the config again for other choices of groups.
+    """
+
+    name: str
+    config: dict[str, Any]
+    choices: dict[str, str]
+    objectives: tuple[Objective, ...]
+    space: Space
+    paths: StudyPaths
+    composer: Composer
+    overrides: list[str]
+    _composed: dict[tuple[tuple[str, str], ...], TrialConfig] = field(default_factory=dict)
+
+    @property
+    def sweep(self) -> dict[str, Any]:
+        """The node ``sweep``."""
+        node: dict[str, Any] = self.config["sweep"]
+        return node
+
+    @property
+    def base(self) -> TrialConfig:
+        """The base config as composed: what trial 0 runs."""
+        return self.trial_base({})
+
+    def trial_base(self, groups: Mapping[str, str]) -> TrialConfig:
+        """The trial config composed for a choice of group options; composed once for each."""
+        key = tuple(sorted((g, o) for g, o in groups.items() if self.choices.get(g) != o))
+        if key not in self._composed:
+            config = self.config
+            if key:
+                chosen = [f"{group}={option}" for group, option in key]
+                others = [o for o in self.overrides if o.partition("=")[0] not in dict(key)]
+                config = self.composer.compose([*others, *chosen]).config
+            self._composed[key] = _trial_part(config, self.objectives)
+        return self._composed[key]
+
+    def trial_config(self, sample: Sample, seed: int) -> TrialConfig:
+        """The resolved config of one trial."""
+        config: TrialConfig = apply(self.trial_base(sample.groups), sample.values)
+        config["seed"] = seed
+        return config
+
+    def baseline_params(self) -> dict[str, Any]:
+        """What the base config holds where the space samples; it may lie outside the space."""
+        return {
+            path: self.choices.get(path, value_at(self.base, path))
+            for path in self.space.paths
+            if path in self.choices or has_path(self.base, path)
+        }
+
+
+def make_plan(
+    name: str,
+    overrides: Sequence[str] = (),
+    config_dir: str | Path | None = None,
+    results_dir: str | Path | None = None,
+) -> SweepPlan:
+    """Compose and check a sweep; nothing is written.
+
+    Args:
+        name: a sweep on the search path, or the path of a YAML.
+        overrides: Hydra overrides; those in Hydra's sweep grammar join the search space.
+        config_dir: the user's config folder; None takes ``./conf`` and ``./sweeps``.
+        results_dir: where the study lands; None takes it from the config.
+
+    Raises:
+        ConfigError: anything in the sweep that cannot be run.
+        SpaceError: a search space that cannot be sampled.
+    """
+    search, primary = find_sweep(name, config_dir)
+    composer = Composer(search, primary)
+    plain, swept = split_overrides(overrides)
+    composed = composer.compose(plain)
+    config = composed.config
+    sweep = config["sweep"]
+    sweep["space"] = {**sweep["space"], **swept}
+    study_name = _study_name(sweep["name"] or primary)
+    objectives = _objectives(sweep)
+    _check_budget(sweep)
+    plan = SweepPlan(
+        name=study_name,
+        config=config,
+        choices=composed.choices,
+        objectives=objectives,
+        space=_NO_SPACE,
+        paths=StudyPaths.of(Path(results_dir or config["results_dir"]), study_name),
+        composer=composer,
+        overrides=plain,
+    )
+    plan.space = parse_space(
+        sweep["space"],
+        base=plan.base,
+        groups={g: list(composer.groups.get(g, {})) for g in TRAIN_GROUPS},
+        choices=composed.choices,
+        compose=plan.trial_base,
+        own_spaces=_own_spaces(composer),
+    )
+    return plan
+
+
+_NO_SPACE = parse_space({}, base={}, groups={}, choices={})
+
+
+def _own_spaces(composer: Composer) -> Callable[[str, str], Mapping[str, Any]]:
+    def of(group: str, option: str) -> Mapping[str, Any]:
+        space = read_yaml(composer.groups[group][option]).get("space") or {}
+        if not isinstance(space, Mapping):
+            raise ConfigError(f"{group}/{option}.yaml: space must be a mapping, got {space!r}.")
+        return space
+
+    return of
+
+
+def _study_name(name: str) -> str:
+    if not name or name.startswith(".") or "/" in name or name in ("train", "archive"):
+        raise ConfigError(
+            f"sweep.name is {name!r}; a study's name is a folder under results_dir: no '/', "
+            "not beginning with '.', not 'train' or 'archive'."
+        )
+    return name
+
+
+def _objectives(sweep: Mapping[str, Any]) -> tuple[Objective, ...]:
+    node = sweep["objective"]
+    for key, known in (("direction", DIRECTIONS), ("epoch", EPOCHS)):
+        if node[key] not in known:
+            raise ConfigError(
+                f"sweep.objective.{key} is {node[key]!r}." + did_you_mean(node[key], known)
+            )
+    return (Objective(**node),)
+
+
+def _check_budget(sweep: Mapping[str, Any]) -> None:
+    for key in ("n_trials", "max_failures", "patience", "timeout_s", "trial_timeout_s"):
+        value = sweep[key]
+        least = 1 if isinstance(value, int) and not key.endswith("_s") else 0
+        if value is not None and (value < least or (key.endswith("_s") and value <= 0)):
+            expected = "more than 0 seconds" if key.endswith("_s") else "at least 1"
+            raise ConfigError(f"sweep.{key} is {value}, expected {expected}.")
+
+
+def _trial_part(config: Mapping[str, Any], objectives: Sequence[Objective]) -> TrialConfig:
+    """What the worker gets; the trainer keeps the weights of the epoch that the objective counts."""
+    part: TrialConfig = {key: config[key] for key in (*TRAIN_GROUPS, "seed")}
+    watched = next((o for o in objectives if o.metric not in TRIAL_NUMBERS), None)
+    if watched is not None and isinstance(part["trainer"], Mapping):
+        part["trainer"] = {
+            **part["trainer"],
+            "monitor": watched.metric,
+            "mode": "max" if watched.sign > 0 else "min",
+            "restore_best": watched.epoch == "best",
+        }
+    for group in TRAIN_GROUPS:  # an option's own search space is not an argument of its target
+        if isinstance(part[group], Mapping) and "space" in part[group]:
+            part[group] = {k: v for k, v in part[group].items() if k != "space"}
+    return part

@@ -1,0 +1,231 @@
+"""Runs a sweep: the lock, the workers, the study, the loop, in the order that loses nothing."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import optuna
+
+from besom.errors import BesomError, StudyError
+from besom.executors.base import Executor, Ready
+from besom.records import BASELINE, STUDY_ATTRIBUTE, StudyRecord, read_study
+from besom.study import definition, storage
+from besom.study.coordinator import Coordinator, Ending
+from besom.study.lock import CoordinatorLock
+from besom.study.objective import check_metric
+from besom.study.plan import TRIAL_NUMBERS, SweepPlan
+from besom.study.strategy import build_pruner, build_sampler
+from besom.study.watcher import Watcher
+from besom.targets import instantiate
+
+
+@dataclass(frozen=True)
+class SweepOutcome:
+    """How a sweep ended.
+
+    Attributes:
+        study: every trial.
+        ending: done, budget, interrupted or broken.
+        reason: why it ended before ``n_trials``; empty if it did not.
+    """
+
+    study: StudyRecord
+    ending: Ending
+    reason: str
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 no trial succeeded, 130 interrupted."""
+        if self.ending is Ending.INTERRUPTED:
+            return 130
+        return 0 if self.study.complete else 1
+
+
+def run_sweep(
+    plan: SweepPlan,
+    *,
+    extend: bool = False,
+    fresh: bool = False,
+    watcher: Watcher | None = None,
+    executor: Executor | None = None,
+) -> SweepOutcome:
+    """Run or continue a sweep.
+
+    Args:
+        plan: from ``besom.study.plan.make_plan``.
+        extend: accept a larger budget or another executor than the study was made with.
+        fresh: move an existing study to the archive first.
+        watcher: told of everything that happens.
+        executor: where trials run; None builds the one the config names.
+
+    Raises:
+        BesomError: the study is live elsewhere, was made with another config, its storage cannot
+            be used, or the workers cannot be prepared. A study that is new is not created then.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    watcher = watcher or Watcher()
+    build_sampler(plan.sweep["sampler"], plan.space, 0)  # refuse what cannot be built
+    build_pruner(plan.sweep["pruner"])
+    existed_before = plan.paths.root.exists()
+    try:
+        if fresh and existed_before:
+            with CoordinatorLock(plan.paths.lock):
+                _archive(plan)
+            existed_before = False
+        with CoordinatorLock(plan.paths.lock):
+            _check_same_task(plan, extend)
+            if executor is None:
+                executor = instantiate(plan.sweep["executor"])
+            return _run_locked(plan, extend, watcher, executor)
+    except OSError as error:
+        raise StudyError(
+            f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished trial is "
+            "lost. Make room or permission, or choose another results_dir."
+        ) from error
+    finally:
+        if not existed_before and not plan.paths.journal.exists() and _is_hollow(plan):
+            shutil.rmtree(plan.paths.root, ignore_errors=True)
+
+
+def _run_locked(
+    plan: SweepPlan, extend: bool, watcher: Watcher, executor: Executor
+) -> SweepOutcome:
+    try:
+        plan.paths.logs.mkdir(parents=True, exist_ok=True)
+        executor.start(
+            _module_function(plan.sweep["trial_function"]), plan.base, str(plan.paths.logs)
+        )
+        facts = _first_ready(executor)
+        for objective in plan.objectives:
+            if "metrics" in facts:
+                numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
+                check_metric(objective, facts["metrics"], numbers)
+        study, environment = _open(plan, facts)
+        coordinator = Coordinator(plan, study, executor, read_study(study), environment, watcher)
+        watcher.began(coordinator.record, plan.sweep["n_trials"], executor.n_workers)
+        with _stopping_on_signals(coordinator):
+            ending = coordinator.run()
+        return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
+    finally:
+        executor.close()
+
+
+def _first_ready(executor: Executor) -> dict[str, Any]:
+    """Wait until one worker has prepared; the others get ready while it works."""
+    while True:
+        for event in executor.events(timeout_s=1.0):
+            if isinstance(event, Ready):
+                return event.facts
+
+
+def _open(plan: SweepPlan, facts: dict[str, Any]) -> tuple[optuna.Study, str]:
+    """Create or load the study, and write down what it is and what its values depend on."""
+    url = plan.sweep["storage"]
+    opened = storage.open_storage(plan.paths, url, writable=True)
+    study = storage.open_study(opened, plan.name, [o.direction for o in plan.objectives])
+    storage.remember_url(plan.paths, url)
+    environment = {**definition.software(), **facts}
+    environment["versions"] = {**definition.software()["versions"], **facts.get("versions", {})}
+    identity = definition.fingerprint(environment)
+    stored = study.user_attrs.get(STUDY_ATTRIBUTE)
+    if stored is None:
+        stored = {
+            "format": definition.FORMAT,
+            "created": time.time(),
+            "objectives": [vars(o) for o in plan.objectives],
+            "choices": plan.choices,
+            "task_hash": definition.fingerprint(definition.split(plan.config)["task"]),
+            "environments": {},
+        }
+    _check_same_data(plan.name, stored, environment)
+    stored = {
+        **stored,
+        "config": plan.config,
+        "environments": {**stored["environments"], identity: environment},
+    }
+    study.set_user_attr(STUDY_ATTRIBUTE, stored)
+    n_existing = opened.get_n_trials(study._study_id)
+    if not n_existing:
+        inside = plan.space.encode(plan.base, plan.choices)
+        study.enqueue_trial(inside or {}, user_attrs={BASELINE: True})
+    study.sampler = build_sampler(plan.sweep["sampler"], plan.space, n_existing)
+    study.pruner = build_pruner(plan.sweep["pruner"])
+    return study, identity
+
+
+def _check_same_data(name: str, stored: dict[str, Any], environment: dict[str, Any]) -> None:
+    new = environment.get("data", {}).get("fingerprint")
+    for known in stored["environments"].values():
+        old = known.get("data", {}).get("fingerprint")
+        if old != new:
+            raise StudyError(
+                f"The study {name!r} was made with other data: its fingerprint was {old}, now it "
+                f"is {new}. Values would not be comparable. Restore the data, sweep under another "
+                "name with sweep.name=NAME, or start over with --fresh."
+            )
+
+
+def _check_same_task(plan: SweepPlan, extend: bool) -> None:
+    if not plan.paths.journal.exists() and plan.sweep["storage"] is None:
+        return
+    opened = storage.open_storage(plan.paths, plan.sweep["storage"], writable=False)
+    try:
+        study = optuna.load_study(study_name=plan.name, storage=opened)
+    except KeyError:
+        return
+    stored = study.user_attrs.get(STUDY_ATTRIBUTE)
+    if stored is not None:
+        definition.check_same_task(plan.name, stored["config"], plan.config, extend)
+
+
+def _archive(plan: SweepPlan) -> None:
+    url = plan.sweep["storage"]
+    if url is not None:
+        storage.archive_in_storage(storage.open_storage(plan.paths, url, writable=True), plan.name)
+    storage.archive(plan.paths)
+
+
+def _is_hollow(plan: SweepPlan) -> bool:
+    """Whether a sweep that never began left nothing but its lock and its logs."""
+    root = plan.paths.root
+    mine = {plan.paths.lock.name, plan.paths.logs.name}
+    return root.is_dir() and {path.name for path in root.iterdir()} <= mine
+
+
+def _module_function(dotted: str) -> str:
+    """``package.module.function`` as ``package.module:function``."""
+    module, _, function = dotted.replace(":", ".").rpartition(".")
+    if not module:
+        raise BesomError(
+            f"sweep.trial_function is {dotted!r}, expected a dotted name such as "
+            "'besom.training.trial.run_trial'."
+        )
+    return f"{module}:{function}"
+
+
+@contextmanager
+def _stopping_on_signals(coordinator: Coordinator) -> Iterator[None]:
+    """SIGINT or SIGTERM once stops the sweep in good order; twice, at once."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        if coordinator.stop_reason is not None:
+            raise KeyboardInterrupt
+        coordinator.interrupt(f"{signal.Signals(signum).name} received")
+
+    try:
+        before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: its owner decides
+        yield
+        return
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,148 @@
+"""Opens Optuna storages: the journal in the study's folder, or any storage URL."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.trial import FrozenTrial
+
+from besom.errors import StudyError, did_you_mean
+from besom.layout import ARCHIVE, StudyPaths, write_atomically
+from besom.records import StudyRecord, read_study
+from besom.study.journal import StudyJournal
+
+
+class SweepStudy(optuna.Study):
+    """An Optuna study in which samplers do not see finished trials without parameters.
+
+    The base config may lie outside the space; its trial then has no parameters, and samplers that
+    look for parameters common to all trials would find none.
+    """
+
+    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        trials = super()._get_trials(*args, **kwargs)
+        return [trial for trial in trials if trial.params or not trial.state.is_finished()]
+
+
+def open_storage(paths: StudyPaths, url: str | None, writable: bool) -> BaseStorage:
+    """The storage of a study.
+
+    Raises:
+        StudyError: the journal is damaged or cannot be opened, or the URL is wrong.
+    """
+    if url is None:
+        try:
+            return JournalStorage(StudyJournal(paths.journal, writable=writable))
+        except OSError as error:
+            raise StudyError(f"{paths.journal} cannot be opened: {error.strerror}.") from error
+        except (KeyError, AssertionError) as error:
+            raise StudyError(
+                f"{paths.journal} is damaged: its records contradict one another ({error!r}). "
+                "Restore the file from a copy, or start again with --fresh."
+            ) from error
+    try:
+        return optuna.storages.get_storage(url)
+    except Exception as error:  # SQLAlchemy and its drivers raise what they like
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StudyError(
+            f"sweep.storage={url} cannot be opened: {reason}. Give a URL that Optuna takes, such "
+            "as sqlite:///study.db or postgresql+psycopg2://user@host/database, and install its "
+            "driver."
+        ) from error
+
+
+def stored_url(paths: StudyPaths) -> str | None:
+    """The storage URL the study was made with; None means its journal."""
+    return paths.storage_url.read_text().strip() if paths.storage_url.exists() else None
+
+
+def remember_url(paths: StudyPaths, url: str | None) -> None:
+    """Write down a storage URL, so that the reporting commands need not be told."""
+    if url is not None:
+        write_atomically(paths.storage_url, url + "\n")
+
+
+def study_names(results_dir: Path) -> list[str]:
+    """The names of all studies under a results folder."""
+    if not results_dir.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in results_dir.iterdir()
+        if path.name not in (ARCHIVE, "train")
+        and ((path / "study.journal").is_file() or (path / "storage.url").is_file())
+    )
+
+
+def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
+    """Open a study for reading, as plain Optuna.
+
+    Raises:
+        StudyError: no such study (near names listed), or it is damaged.
+    """
+    paths = StudyPaths.of(results_dir, name)
+    known = study_names(results_dir)
+    if name not in known:
+        where = f" under {results_dir}" + ("" if known else ", which has none")
+        raise StudyError(
+            f"There is no study {name!r}{where}."
+            + did_you_mean(name, known)
+            + " `besom sweep NAME` makes one; --results-dir or BESOM_RESULTS_DIR says where to look."
+        )
+    storage = open_storage(paths, stored_url(paths), writable=False)
+    study_id = _find(storage, name)
+    if study_id is None:
+        raise StudyError(f"The storage of {name!r} holds no study of that name: it never started.")
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def load_record(results_dir: Path, name: str) -> StudyRecord:
+    """Read a study into records, see ``load_optuna_study`` for errors."""
+    return read_study(load_optuna_study(results_dir, name))
+
+
+def open_study(storage: BaseStorage, name: str, directions: list[str]) -> SweepStudy:
+    """Create or load the study."""
+    if _find(storage, name) is None:
+        optuna.create_study(study_name=name, storage=storage, directions=directions)
+    return SweepStudy(study_name=name, storage=storage)
+
+
+def _find(storage: BaseStorage, name: str) -> int | None:
+    try:
+        return storage.get_study_id_from_name(name)
+    except KeyError:
+        return None
+
+
+def archive(paths: StudyPaths) -> Path | None:
+    """Move a study's folder to ``<results_dir>/archive/<name>-<time>``; None if there is none."""
+    if not paths.root.exists():
+        return None
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    target = paths.root.parent / ARCHIVE / f"{paths.root.name}-{stamp}"
+    number = 1
+    while target.exists():
+        number += 1
+        target = target.with_name(f"{paths.root.name}-{stamp}-{number}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    paths.root.rename(target)
+    return target
+
+
+def archive_in_storage(storage: BaseStorage, name: str) -> None:
+    """Give a study in a shared storage another name, by copying and deleting it."""
+    if _find(storage, name) is None:
+        return
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    optuna.copy_study(
+        from_study_name=name,
+        from_storage=storage,
+        to_storage=storage,
+        to_study_name=f"{name}-{stamp}",
+    )
+    optuna.delete_study(study_name=name, storage=storage)

@@ -1,0 +1,67 @@
+"""What a sweep tells those who look on: the live view, the leaderboard's writer, a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from besom.records import StudyRecord, TrialRecord
+
+
+class Watcher:
+    """Hears what happens in a sweep; every method may be left as it is."""
+
+    def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:
+        """The study is open; ``study()`` is its record as it stands, earlier runs included."""
+
+    def started(self, trial: int, worker: int) -> None:
+        """A worker began a trial."""
+
+    def epoch(self, trial: int, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """An epoch of a trial ended."""
+
+    def finished(self, trial: TrialRecord) -> None:
+        """A trial ended, in whatever way, and is stored."""
+
+    def retried(self, trial: int, reason: str) -> None:
+        """A trial lost its worker and will be run again."""
+
+    def stopping(self, reason: str) -> None:
+        """No new trials; those running stop at the end of their epoch."""
+
+    def idle(self) -> None:
+        """Called at least once a second, whatever happens."""
+
+
+class Watchers(Watcher):
+    """Several watchers as one."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._all = watchers
+
+    def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:
+        for watcher in self._all:
+            watcher.began(study, n_trials, n_workers)
+
+    def started(self, trial: int, worker: int) -> None:
+        for watcher in self._all:
+            watcher.started(trial, worker)
+
+    def epoch(self, trial: int, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        for watcher in self._all:
+            watcher.epoch(trial, worker, epoch, metrics)
+
+    def finished(self, trial: TrialRecord) -> None:
+        for watcher in self._all:
+            watcher.finished(trial)
+
+    def retried(self, trial: int, reason: str) -> None:
+        for watcher in self._all:
+            watcher.retried(trial, reason)
+
+    def stopping(self, reason: str) -> None:
+        for watcher in self._all:
+            watcher.stopping(reason)
+
+    def idle(self) -> None:
+        for watcher in self._all:
+            watcher.idle()
