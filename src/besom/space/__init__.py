@@ -1,0 +1,44 @@
+"""The search space: parse it, check it against the config, suggest from it, apply what was drawn.
+
+The language, under ``sweep.space``, keyed by dotted config path or config group::
+
+    model.dropout: {type: float, low: 0.0, high: 0.5, step: 0.1}     # both ends included
+    optimizer.learning_rate: tag(log, interval(1e-4, 1e-1))          # Hydra's own sweep grammar
+    model.activation: [relu, tanh, null]                             # null, lists, mappings too
+    model.hidden_units:
+      length: {low: 1, high: 4}                                      # or a fixed number
+      each: {low: 32, high: 1024, log: true}
+      shape: decreasing                                              # increasing, constant, any
+    optimizer: {choices: [adam, sgd], with_own_spaces: true}         # `space:` of each option
+    optimizer.momentum: {low: 0.0, high: 0.99, when: {optimizer: sgd}}
+    model.filters@deep: {choices: [8, 16], when: {model.depth: {min: 4}}}    # a second entry for
+    model.filters@flat: {choices: [32, 64], when: {model.depth: {max: 3}}}   # one path
+    data.validation_split: null                                      # drops an inherited entry
+
+Read in this order: ``parse`` (the way in), ``space`` (what one gets), ``entries`` and ``domains``
+(how a value is sampled), ``conditions`` (when it is), ``grammar`` (Hydra's own notation).
+"""
+
+from __future__ import annotations
+
+from besom.space.conditions import Condition
+from besom.space.entries import Entry, ListEntry, ScalarEntry
+from besom.space.grammar import from_hydra_params, split_overrides
+from besom.space.grid import Grid
+from besom.space.parse import parse_space
+from besom.space.paths import apply
+from besom.space.space import Sample, Space
+
+__all__ = [
+    "Condition",
+    "Entry",
+    "Grid",
+    "ListEntry",
+    "Sample",
+    "ScalarEntry",
+    "Space",
+    "apply",
+    "from_hydra_params",
+    "parse_space",
+    "split_overrides",
+]

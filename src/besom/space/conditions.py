@@ -1,0 +1,137 @@
+"""``when``: on what an entry depends, and whether it holds.
+
+A condition reads a sampled value, or one that the config holds. It never holds where what it reads
+is not there: an entry that depends on one that does not apply does not apply either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from besom.errors import did_you_mean
+from besom.space.kinds import Refused, same, show
+from besom.space.paths import MISSING
+
+
+@dataclass(frozen=True)
+class Among:
+    """Holds for any of some values."""
+
+    values: tuple[Any, ...]
+
+    def matches(self, value: Any) -> bool:
+        """Whether the value is the same as one of these."""
+        return any(same(value, v) for v in self.values)
+
+    def about(self, path: str) -> str:
+        """The condition in words."""
+        texts = [v if isinstance(v, str) else show(v) for v in self.values]
+        return f"{path} = {texts[0]}" if len(texts) == 1 else f"{path} in ({', '.join(texts)})"
+
+
+@dataclass(frozen=True)
+class Between:
+    """Holds for numbers from ``low`` to ``high``, both included; None = no bound."""
+
+    low: int | float | None
+    high: int | float | None
+
+    def matches(self, value: Any) -> bool:
+        """Whether the value is a number in between."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        above = self.low is None or value >= self.low
+        return above and (self.high is None or value <= self.high)
+
+    def about(self, path: str) -> str:
+        """The condition in words."""
+        low = "" if self.low is None else f" >= {show(self.low)}"
+        high = "" if self.high is None else f" <= {show(self.high)}"
+        return f"{show(self.low)} <= {path}{high}" if low and high else f"{path}{low}{high}"
+
+
+Test = Among | Between
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a condition reads: inside a sampled value, or in the config.
+
+    Attributes:
+        path: the path of the sampled entry, or the config path.
+        rest: the keys to follow inside the sampled value, such as ``("length",)``.
+        sampled: False where it is read from the config.
+    """
+
+    path: str
+    rest: tuple[str, ...] = ()
+    sampled: bool = True
+
+
+class Readable(Protocol):
+    """What is sampled so far, over the config composed for it."""
+
+    def read(self, source: Source) -> Any:
+        """Return the value there, or MISSING."""
+        ...
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One line of a ``when``: all lines must hold."""
+
+    path: str
+    test: Test
+    source: Source
+
+    def holds(self, drawn: Readable) -> bool:
+        """Whether it holds for what is drawn."""
+        value = drawn.read(self.source)
+        return value is not MISSING and self.test.matches(value)
+
+    def __str__(self) -> str:
+        return self.test.about(self.path)
+
+
+def read_test(given: Any) -> Test:
+    """Read the right-hand side of a ``when`` line: a value, a list of values, or {min, max}.
+
+    Raises:
+        Refused: it can never hold, or is no such thing.
+    """
+    if isinstance(given, Mapping):
+        for key in given:
+            if key not in ("min", "max"):
+                hint = did_you_mean(str(key), ("min", "max"))
+                raise Refused(f"unknown key {show(key)} in a condition.{hint}")
+        low, high = _bound(given, "min"), _bound(given, "max")
+        if low is None and high is None:
+            raise Refused("a condition without bounds: give a value, [values] or {min, max}")
+        if low is not None and high is not None and low > high:
+            raise Refused(f"min ({show(low)}) is greater than max ({show(high)})")
+        return Between(low, high)
+    if isinstance(given, list):
+        if not given:
+            raise Refused("an empty list of values never holds")
+        return Among(tuple(given))
+    return Among((given,))
+
+
+def _bound(given: Mapping[str, Any], key: str) -> int | float | None:
+    value = given.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise Refused(f"{key} is {show(value)}: write a number")
+    return value
+
+
+def exclude_each_other(a: Test, b: Test) -> bool:
+    """Whether no value can meet both tests."""
+    if isinstance(a, Among):
+        return not any(b.matches(value) for value in a.values)
+    if isinstance(b, Among):
+        return not any(a.matches(value) for value in b.values)
+    low = max((t.low for t in (a, b) if t.low is not None), default=None)
+    high = min((t.high for t in (a, b) if t.high is not None), default=None)
+    return low is not None and high is not None and low > high

@@ -1,0 +1,191 @@
+"""``sweep.space`` as written, read entry by entry: shapes and names, not yet fitted to the config.
+
+What is settled here: nested keys, entries dropped by null, config groups, the spaces that a group's
+options bring along, and that no two entries fill the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from besom.errors import SpaceError, did_you_mean
+from besom.space.bodies import Body, ChoiceBody
+from besom.space.composer import Composer, node_of
+from besom.space.forms import ENTRY_KEYS, read_body
+from besom.space.kinds import Refused, is_number, show
+from besom.space.paths import MISSING, lookup, within
+
+#: Gives a group option's own ``space:`` entries, keys relative to the group's node; empty if none.
+OwnSpaces = Callable[[str, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An entry as written.
+
+    Attributes:
+        name: the key as written, for messages and as Optuna's name.
+        path: the name without its ``@label``: the dotted config path, or the config group.
+        group: the config group, or None.
+        when: the lines of its ``when``, and for an option's own entry the choice of the option.
+    """
+
+    name: str
+    path: str
+    group: str | None
+    body: Body
+    when: tuple[tuple[str, Any], ...]
+
+
+def refused(name: str, why: object) -> SpaceError:
+    """Return the error about the entry called ``name``."""
+    return SpaceError(f"sweep.space: '{name}': {why}")
+
+
+def read_drafts(
+    spec: Mapping[str, Any], composer: Composer, own_spaces: OwnSpaces | None
+) -> list[Draft]:
+    """Read every entry, in the order written; an option's own entries follow their group.
+
+    Raises:
+        SpaceError: an entry is malformed, or two entries fill the same place.
+    """
+    given = dict(_flat(_plain(spec), composer.base))
+    explicit = {_path_of(name, composer) for name in given}
+    drafts: list[Draft] = []
+    for name, value in given.items():
+        if value is None:
+            continue
+        draft = _draft(name, value, composer)
+        drafts.append(draft)
+        if isinstance(draft.body, ChoiceBody) and draft.body.with_own_spaces:
+            own = _own_drafts(draft, composer, own_spaces)
+            drafts += [one for one in own if one.path not in explicit]
+    _check_places(drafts)
+    return drafts
+
+
+def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries as dicts and lists, whether they came from OmegaConf or from Python."""
+    if OmegaConf.is_config(spec):
+        return cast(dict[str, Any], OmegaConf.to_container(spec, resolve=True))
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return cast(dict[str, Any], plain(spec))
+
+
+def _flat(
+    spec: Mapping[str, Any], config: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Undo nesting: ``{model: {dropout: ...}}`` means ``{model.dropout: ...}``."""
+    for key, value in spec.items():
+        path = f"{prefix}{key}"
+        nested = isinstance(value, Mapping) and not any(k in ENTRY_KEYS for k in value)
+        if nested and isinstance(lookup(config, path), Mapping):
+            yield from _flat(value, config, f"{path}.")
+        else:
+            yield path, value
+
+
+def _group_of(path: str, composer: Composer) -> str | None:
+    """The config group a path names, whether written model/head or model.head."""
+    return next((g for g in (path, path.replace(".", "/")) if g in composer.groups), None)
+
+
+def _path_of(name: str, composer: Composer) -> str:
+    path = name.partition("@")[0]
+    return _group_of(path, composer) or path
+
+
+def _draft(name: str, value: Any, composer: Composer) -> Draft:
+    path = _path_of(name, composer)
+    group = path if path in composer.groups else None
+    options = None if group is None else composer.groups[group]
+    try:
+        when: Any = {}
+        if isinstance(value, Mapping):
+            when = {} if value.get("when") is None else value["when"]
+            value = {k: v for k, v in value.items() if k != "when"}
+        if not isinstance(when, Mapping):
+            raise Refused(f"when is {show(when)}: write {{path: value}}")
+        body = read_body(value, options)
+        if group is not None:
+            if "@" in name:
+                raise Refused(f"'{group}' is a config group: it has one entry, without a label")
+            _check_options(body, group, composer)
+        elif isinstance(body, ChoiceBody) and body.with_own_spaces:
+            raise Refused(
+                "with_own_spaces is for config groups, which this is not."
+                + did_you_mean(path, composer.groups)
+            )
+    except Refused as why:
+        raise refused(name, why) from None
+    return Draft(path if group else name, path, group, body, tuple(when.items()))
+
+
+def _check_options(body: Body, group: str, composer: Composer) -> None:
+    options = composer.groups[group]
+    if not isinstance(body, ChoiceBody):
+        raise Refused(f"a config group is chosen from its options: {', '.join(sorted(options))}")
+    for name in body.values:
+        if name not in options:
+            quoted = " (quote it)" if not isinstance(name, str) and is_number(str(name)) else ""
+            hint = did_you_mean(str(name), options)
+            raise Refused(f"{show(name)}{quoted} is no option of the group '{group}'.{hint}")
+
+
+def _own_drafts(draft: Draft, composer: Composer, own_spaces: OwnSpaces | None) -> Iterator[Draft]:
+    """The entries that the options of a group bring along, each tied to the choice of its option.
+
+    They are named ``path@option``, so that two options may bring different ranges for one path.
+    """
+    assert draft.group is not None
+    assert isinstance(draft.body, ChoiceBody)
+    if own_spaces is None:
+        raise refused(draft.name, "with_own_spaces: options' own spaces cannot be read here")
+    node, found = node_of(draft.group), False
+    for option in draft.body.values:
+        config = composer.config({draft.group: option})
+        there = lookup(config, node)
+        own = _plain(own_spaces(draft.group, option) or {})
+        own = dict(_flat(own, there if isinstance(there, Mapping) else {}))
+        absolute = {f"{node}.{key.partition('@')[0]}" for key in own}
+        for key, value in own.items():
+            found = True
+            if value is None:
+                continue
+            one = _draft(f"{node}.{key}@{option}", value, composer)
+            when = [(draft.group, option)]
+            for path, test in one.when:
+                inside = f"{node}.{path}"
+                relative = inside in absolute or lookup(config, inside) is not MISSING
+                when.append((inside if relative else path, test))
+            yield Draft(one.name, one.path, one.group, one.body, tuple(when))
+    if not found:
+        raise refused(
+            draft.name,
+            f"with_own_spaces: none of {', '.join(draft.body.values)} has a `space:` of its own "
+            f"(it stands in conf/{draft.group}/<option>.yaml, keys relative to '{node}')",
+        )
+
+
+def _check_places(drafts: list[Draft]) -> None:
+    """No entry may fill a place inside another's; the same path may come back under a label."""
+    names: set[str] = set()
+    for draft in drafts:
+        if draft.name in names:
+            raise refused(draft.name, "it is given twice")
+        names.add(draft.name)
+    values = [draft for draft in drafts if draft.group is None]
+    for inner in values:
+        for outer in values:
+            if inner.path != outer.path and within(inner.path, outer.path):
+                raise refused(inner.name, f"it lies inside '{outer.name}', which is sampled whole")

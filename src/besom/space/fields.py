@@ -1,0 +1,101 @@
+"""The places in the config that an entry fills, one for each choice of groups it applies under."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from besom.errors import did_you_mean
+from besom.space.composer import Composer, node_of
+from besom.space.conditions import Condition
+from besom.space.kinds import Field, Refused, show
+from besom.space.paths import MISSING, every_path, lookup, within
+
+Variant = tuple[Mapping[str, str], Mapping[str, Any]]
+
+
+def fields_of(
+    path: str,
+    conditions: Sequence[Condition],
+    allowed: Mapping[str, Sequence[str]],
+    composer: Composer,
+) -> list[Field]:
+    """Return the fields at ``path`` in the configs of every option under which an entry applies.
+
+    Raises:
+        Refused: the path is not in one of these configs; says which ``when`` would mend it.
+    """
+    variants = reachable(conditions, allowed, composer)
+    absent = [v for v in variants if lookup(v[1], path) is MISSING]
+    present = [v for v in variants if lookup(v[1], path) is not MISSING]
+    if absent:
+        raise _not_there(path, present, absent, composer)
+    return [
+        Field.holding(lookup(config, path), _where(path, chosen, config, composer))
+        for chosen, config in present
+    ]
+
+
+def reachable(
+    conditions: Sequence[Condition], allowed: Mapping[str, Sequence[str]], composer: Composer
+) -> list[Variant]:
+    """Return the configs in which the conditions that read the config hold.
+
+    Raises:
+        Refused: there are none.
+    """
+    variants: list[Variant] = list(composer.variants(allowed))
+    for condition in conditions:
+        if condition.source.sampled or not variants:
+            continue
+        held = [v for v in variants if _holds(condition, v[1])]
+        if not held:
+            value = lookup(variants[0][1], condition.source.path)
+            now = "not there" if value is MISSING else show(value)
+            raise Refused(f"when {condition}: this never holds, {condition.path} is {now} here")
+        variants = held
+    return variants
+
+
+def _holds(condition: Condition, config: Mapping[str, Any]) -> bool:
+    value = lookup(config, condition.source.path)
+    return value is not MISSING and condition.test.matches(value)
+
+
+def _where(
+    path: str, chosen: Mapping[str, str], config: Mapping[str, Any], composer: Composer
+) -> str:
+    if config is composer.base:
+        return ""
+    owners = {g: o for g, o in chosen.items() if within(path, node_of(g))}
+    return " for " + ", ".join(f"{group}={name}" for group, name in (owners or chosen).items())
+
+
+def _not_there(
+    path: str, present: list[Variant], absent: list[Variant], composer: Composer
+) -> Refused:
+    """Say why a path is missing: for some options, for this option only, or altogether."""
+    for group in absent[0][0]:
+        with_it = list(dict.fromkeys(chosen[group] for chosen, _ in present))
+        without = list(dict.fromkeys(chosen[group] for chosen, _ in absent))
+        if with_it and not set(with_it) & set(without):
+            options = with_it[0] if len(with_it) == 1 else f"[{', '.join(with_it)}]"
+            return Refused(
+                f"this is not in the config for {group}={' or '.join(without)}: "
+                f"add `when: {{{group}: {options}}}` to the entry"
+            )
+    for group, every in composer.groups.items():
+        if within(path, node_of(group)) and composer.compose is not None:
+            having = [o for o in sorted(every) if _has(path, group, o, absent[0][0], composer)]
+            if having:
+                now = absent[0][0].get(group, composer.choices.get(group))
+                return Refused(
+                    f"this is not in the config for {group}={now}; it is for "
+                    f"{group}={' or '.join(having)}: choose or sample that, with a `when` for it"
+                )
+    known = {known for _, config in absent for known in every_path(config)}
+    return Refused(f"this path is not in the config.{did_you_mean(path, known)}")
+
+
+def _has(path: str, group: str, option: str, chosen: Mapping[str, str], composer: Composer) -> bool:
+    return lookup(composer.config({**chosen, group: option}), path) is not MISSING

@@ -1,0 +1,174 @@
+"""Hydra's own sweep grammar, read by Hydra's own parser: strings become bodies of a space.
+
+``range(1, 5)`` is 1, 2, 3, 4 as in Hydra; ``interval(a, b)`` includes both ends, as Optuna does;
+``int(interval(1, 3))`` is 1, 2, 3. The order given by ``sort`` and ``shuffle`` means nothing to a
+sampler. ``tag(log, ...)`` samples in log space; any other tag is refused rather than ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    IntervalSweep,
+    Override,
+    QuotedString,
+    RangeSweep,
+    Sweep,
+)
+from hydra.errors import HydraException
+
+from besom.errors import ConfigError, did_you_mean
+from besom.space.bodies import ChoiceBody, RangeBody, range_body
+from besom.space.kinds import Refused, show
+
+
+def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Tell plain Hydra overrides from sweeping ones.
+
+    Returns:
+        The plain overrides as they came, and the sweeping ones as entries for a space:
+        key to text. Where a key is swept twice, the last one counts, as with overrides.
+
+    Raises:
+        ConfigError: an override is no Hydra syntax, or adds or deletes a key while sweeping it.
+
+    Example:
+        >>> split_overrides(["seed=3", "model=choice(mlp,cnn)"])
+        (['seed=3'], {'model': 'choice(mlp,cnn)'})
+    """
+    plain: list[str] = []
+    sweeps: dict[str, str] = {}
+    for text in overrides:
+        override = _parse(text)
+        if not override.is_sweep_override():
+            plain.append(text)
+            continue
+        if override.is_add() or override.is_force_add() or override.is_delete():
+            raise ConfigError(
+                f"'{text}': a swept key is one that the config has. Add it with a plain override "
+                f"first, then sweep it: '{text.lstrip('+~')}'."
+            )
+        key = override.get_key_element()
+        sweeps.pop(key, None)
+        sweeps[key] = override.get_value_string()
+    return plain, sweeps
+
+
+def from_hydra_params(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the entries of a space for a pasted ``hydra.sweeper.params`` block.
+
+    Raises:
+        ConfigError: a value is no Hydra syntax, or a single value, which is no sweep.
+    """
+    entries: dict[str, str] = {}
+    for key, text in params.items():
+        value = text if isinstance(text, str) else show(text)
+        if not _parse(f"{key}={value}").is_sweep_override():
+            raise ConfigError(
+                f"hydra.sweeper.params: '{key}' is the single value {value}, nothing to sweep. "
+                f"Set it in the config, or as the override '{key}={value}'."
+            )
+        entries[str(key)] = value
+    return entries
+
+
+def grammar_body(text: str, options: Collection[str] | None) -> RangeBody | ChoiceBody:
+    """Read a string in Hydra's sweep grammar.
+
+    Args:
+        options: what ``glob(...)`` selects from; None where the entry is no config group.
+
+    Raises:
+        Refused: it is no Hydra syntax, a single value, or nothing that can be sampled.
+    """
+    try:
+        override = OverridesParser.create().parse_override(f"space={text}")
+    except HydraException as error:
+        raise Refused(
+            f"{show(text)} is not Hydra's grammar: {_reason(error)}. Expected a sweep such as "
+            "choice(a,b), a,b, range(1,5), interval(0,1) or tag(log,interval(1e-4,1e-1))."
+        ) from None
+    sweep: Any = override.value()
+    if isinstance(sweep, Glob):
+        return _glob_body(sweep, text, options)
+    if not isinstance(sweep, Sweep):
+        raise Refused(
+            f"{show(text)} is a single value, nothing to sample: set it in the config instead"
+        )
+    if unknown := sorted(sweep.tags - {"log"}):
+        raise Refused(f"unknown tag {unknown[0]!r} in {show(text)}: the only tag is 'log'")
+    if isinstance(sweep, ChoiceSweep):
+        if sweep.tags:
+            raise Refused(f"{show(text)}: choices have no log scale: use an interval or a range")
+        return ChoiceBody([_plain(value) for value in sweep.list])
+    log = "log" in sweep.tags
+    if isinstance(sweep, RangeSweep):
+        return _range_body(sweep, text, log)
+    assert isinstance(sweep, IntervalSweep)
+    kind = "int" if isinstance(sweep.start, int) else "float"
+    return range_body({"type": kind, "low": sweep.start, "high": sweep.end, "log": log})
+
+
+def _range_body(sweep: RangeSweep, text: str, log: bool) -> RangeBody:
+    """A range holds ``start + i * step`` before ``stop``, in decimals: Hydra's documented rule."""
+    given = {"start": sweep.start, "stop": sweep.stop, "step": sweep.step}
+    try:
+        start, stop, step = (Decimal(str(number)) for number in given.values())
+        ahead = (stop - start) * step > 0
+        whole, rest = divmod(stop - start, step)
+    except ArithmeticError:
+        raise Refused(f"{show(text)} is not a finite range with a step") from None
+    if not ahead:
+        raise Refused(f"{show(text)} is empty: no step leads from start towards stop")
+    n = int(whole) + (1 if rest else 0)
+    last = start + (n - 1) * step
+    low, high = min(start, last), max(start, last)
+    if all(isinstance(number, int) for number in given.values()):
+        bounds = {"type": "int", "low": int(low), "high": int(high), "step": int(abs(step))}
+        return range_body({**bounds, "log": log})
+    bounds = {"type": "float", "low": float(low), "high": float(high), "step": float(abs(step))}
+    return range_body({**bounds, "log": log})
+
+
+def _glob_body(glob: Glob, text: str, options: Collection[str] | None) -> ChoiceBody:
+    if options is None:
+        raise Refused(f"{show(text)}: glob() selects options of a config group, which this is not")
+    names = glob.filter(sorted(options))
+    if not names:
+        raise Refused(f"{show(text)} selects nothing.{did_you_mean('', options)}")
+    return ChoiceBody(names)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return value
+
+
+def _parse(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigError(
+            f"'{text}' is not Hydra's override syntax: {_reason(error)}. Expected key=value, or a "
+            "sweep such as key=choice(a,b), key=range(1,5), key=interval(0,1), "
+            "key='tag(log,interval(1e-4,1e-1))'."
+        ) from None
+
+
+def _reason(error: HydraException) -> str:
+    """The first line of what the parser says, its own words for types left out."""
+    reason = next(iter(str(error).strip().splitlines()), "it cannot be read")
+    if "NoneType is incompatible" in reason and "choice(" in reason:
+        return "choice() takes no null: write the values without it (null,a,b)"
+    return reason

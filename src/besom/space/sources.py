@@ -1,0 +1,226 @@
+"""What the lines of a ``when`` read: a sampled entry, an option that is fixed, or the config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from besom.errors import did_you_mean
+from besom.space.bodies import ListBody
+from besom.space.composer import Composer, node_of
+from besom.space.conditions import (
+    Among,
+    Between,
+    Condition,
+    Source,
+    Test,
+    exclude_each_other,
+    read_test,
+)
+from besom.space.domains import Choice, Domain, FloatRange, IntRange
+from besom.space.drafts import Draft
+from besom.space.entries import Entry, ListEntry, ScalarEntry
+from besom.space.kinds import Refused, show
+from besom.space.paths import MISSING, descend, every_path, lookup, within
+
+
+class NeverApplies(Refused):
+    """An entry is tied to an option that is not sampled: no mistake where a sweep is narrowed
+    (``optimizer=choice(adam)`` over a space with an entry for sgd), so it is left out."""
+
+
+def conditions_of(
+    draft: Draft, drafts: Sequence[Draft], composer: Composer
+) -> tuple[Condition, ...]:
+    """Read the ``when`` of an entry. What is settled before sampling is settled here, and dropped.
+
+    Raises:
+        Refused: a path is neither sampled nor in the config, or a condition can never hold.
+    """
+    found = []
+    for path, given in draft.when:
+        try:
+            test = read_test(given)
+        except Refused as why:
+            raise Refused(f"when '{path}': {why}") from None
+        source = _source(path, drafts, composer)
+        condition = Condition(path, test, source)
+        value = MISSING if source.sampled else _settled(source, drafts, composer)
+        if value is MISSING:
+            found.append(condition)
+        elif not test.matches(value):
+            if source.path in composer.groups:
+                _check_options(condition, composer)
+            raise Refused(f"when {condition}: this never holds, {path} is {show(value)} here")
+    return tuple(found)
+
+
+def _source(path: str, drafts: Sequence[Draft], composer: Composer) -> Source:
+    alias = path.replace(".", "/")
+    for draft in drafts:
+        if draft.path == path or (draft.group is not None and draft.group == alias):
+            return Source(draft.path)
+    outer = next((d for d in drafts if d.group is None and within(path, d.path)), None)
+    if outer is not None:
+        return Source(outer.path, tuple(path[len(outer.path) + 1 :].split(".")))
+    group = next((name for name in (path, alias) if name in composer.groups), None)
+    if group is not None:
+        return Source(group, sampled=False)
+    if lookup(composer.base, path) is not MISSING:
+        return Source(path, sampled=False)
+    configs = [config for _, config in composer.variants(sampled_options(drafts, composer))]
+    if any(lookup(config, path) is not MISSING for config in configs):
+        return Source(path, sampled=False)
+    lengths = [f"{d.path}.length" for d in drafts if isinstance(d.body, ListBody)]
+    known = {d.path for d in drafts}.union(lengths, composer.groups, every_path(composer.base))
+    for config in configs:
+        known.update(every_path(config))
+    raise Refused(
+        f"when '{path}': this is neither sampled nor in the config.{did_you_mean(path, known)}"
+    )
+
+
+def _settled(source: Source, drafts: Sequence[Draft], composer: Composer) -> object:
+    """The value of what no sampled group can change; MISSING where one can."""
+    if source.path in composer.groups:
+        return composer.choices.get(source.path)
+    if composer.compose is not None and any(draft.group for draft in drafts):
+        return MISSING
+    return lookup(composer.base, source.path)
+
+
+def _check_options(condition: Condition, composer: Composer) -> None:
+    """Refuse an option that the group does not have."""
+    options = composer.groups[condition.source.path]
+    for value in condition.test.values if isinstance(condition.test, Among) else ():
+        if value not in options:
+            hint = did_you_mean(str(value), options)
+            raise Refused(f"when '{condition.path}': there is no option {show(value)}.{hint}")
+
+
+def sampled_options(drafts: Sequence[Draft], composer: Composer) -> dict[str, list[str]]:
+    """The options each sampled group can take; the base's too where the group has a ``when``."""
+    options: dict[str, list[str]] = {}
+    for draft in drafts:
+        if draft.group is not None and not isinstance(draft.body, ListBody):
+            names = list(getattr(draft.body, "values", []))
+            base = composer.choices.get(draft.group)
+            if draft.when and base is not None and base not in names:
+                names.append(base)
+            options[draft.group] = names
+    return options
+
+
+def needs_of(
+    draft: Draft, conditions: Sequence[Condition], drafts: Sequence[Draft]
+) -> Iterator[str]:
+    """The names of the entries that must be sampled before this one."""
+    for condition in conditions:
+        source = condition.source
+        for other in drafts:
+            reads = other.path == source.path
+            if reads if source.sampled else _composes(other, source.path, draft):
+                yield other.name
+
+
+def _composes(other: Draft, path: str, draft: Draft) -> bool:
+    """Whether ``draft``, reading ``path`` in the config, waits for ``other`` to be chosen.
+
+    The config is composed for all sampled groups. A group itself waits only for the one that fills
+    the node it reads, or any two groups would wait for each other.
+    """
+    if other.group is None or other.name == draft.name:
+        return False
+    return draft.group is None or within(path, node_of(other.group))
+
+
+def check_possible(condition: Condition, entries: Sequence[Entry], composer: Composer) -> None:
+    """Refuse a condition that no sampled value of ``entries``, all of one path, can meet.
+
+    Raises:
+        NeverApplies: it asks for an option that its group has, but that is not sampled here.
+        Refused: it can never hold for another reason; most likely a slip.
+    """
+    if not entries:
+        raise NeverApplies(f"when {condition}: {condition.path} never applies itself")
+    is_group = any(entry.group for entry in entries)
+    rest, test = condition.source.rest, condition.test
+    if is_group:
+        _check_options(condition, composer)
+    elif isinstance(test, Among) and not rest:
+        for value in test.values:
+            _check_member(condition, value, entries)
+    outcomes = [_possible(test, rest, entry) for entry in entries]
+    if not any(possible for possible, _ in outcomes):
+        error = NeverApplies if is_group else Refused
+        raise error(f"when {condition}: this never holds, {condition.path} is {outcomes[0][1]}")
+
+
+def _possible(test: Test, rest: tuple[str, ...], entry: Entry) -> tuple[bool, str]:
+    """Whether a value can meet the test, and what the values are."""
+    if isinstance(entry, ScalarEntry) and not rest:
+        values = f"one of {entry.domain}" if entry.choices else str(entry.domain)
+        return _meets(test, entry.domain), values
+    if isinstance(entry, ScalarEntry):
+        inside = [descend(choice, rest) for choice in entry.choices or ()]
+        there = [value for value in inside if value is not MISSING]
+        return any(map(test.matches, there)), f"one of {show(there)}" if there else "not there"
+    assert isinstance(entry, ListEntry)
+    if rest == ("length",):
+        return _meets(test, entry.length), str(entry.length)
+    if len(rest) == 1 and rest[0].isdecimal():
+        return int(rest[0]) < max(entry.lengths) and _meets(test, entry.each), str(entry.each)
+    possible = isinstance(test, Among) and not rest and any(_encodes(entry, v) for v in test.values)
+    return possible, "a list (its length can be read as `.length`, its elements as `.0`, `.1`, ...)"
+
+
+def _meets(test: Test, domain: Domain) -> bool:
+    if isinstance(test, Among):
+        return any(_encodes(domain, value) for value in test.values)
+    if isinstance(domain, IntRange | FloatRange):
+        return not exclude_each_other(test, Between(domain.low, domain.high))
+    assert isinstance(domain, Choice)
+    return any(map(test.matches, domain.values))
+
+
+def _encodes(values: Domain | Entry, value: object) -> bool:
+    try:
+        values.encode(value)
+    except Refused:
+        return False
+    return True
+
+
+def _check_member(condition: Condition, value: object, entries: Sequence[Entry]) -> None:
+    """Refuse a value that is not among the choices: most likely a typo."""
+    choices = [c for entry in entries for c in entry.choices or ()]
+    closed = all(entry.kind == "choice" for entry in entries)
+    if closed and not any(_encodes(entry, value) for entry in entries):
+        hint = did_you_mean(str(value), [str(choice) for choice in choices])
+        raise Refused(f"when {condition}: {show(value)} is not one of the choices.{hint}")
+
+
+def allowed_options(
+    conditions: Sequence[Condition],
+    options: Mapping[str, Sequence[str]],
+    before: Mapping[str, Sequence[Mapping[str, Sequence[str]]]],
+) -> dict[str, list[str]]:
+    """The options of each sampled group under which an entry, and what it depends on, can apply.
+
+    Args:
+        options: every option of each sampled group.
+        before: path to what was returned here for each of its entries.
+    """
+    allowed = {group: list(names) for group, names in options.items()}
+    for condition in conditions:
+        if not condition.source.sampled:
+            continue
+        path = condition.source.path
+        for group, names in allowed.items():
+            if group == path:
+                names[:] = [name for name in names if condition.test.matches(name)]
+            reachable = {name for one in before[path] for name in one[group]}
+            names[:] = [name for name in names if name in reachable]
+        for group, names in allowed.items():
+            if not names:
+                raise Refused(f"when {condition}: with its other conditions, no {group} is left")
+    return allowed

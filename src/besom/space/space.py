@@ -1,0 +1,194 @@
+"""The search space itself: sampling, and going back and forth between Optuna and the config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import BaseTrial
+
+from besom.errors import SpaceError, did_you_mean
+from besom.space.composer import Composer, Drawn
+from besom.space.entries import Entry, ListEntry
+from besom.space.grid import Grid
+from besom.space.kinds import Refused, same, show
+from besom.space.paths import MISSING, apply, leaves, lookup, within
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One point of a space, typed as the config will hold it; only what applies.
+
+    Attributes:
+        params: dotted path (or config group) to its value, in the space's order.
+        groups: the config groups among them: compose for these,
+        values: then :func:`~besom.space.apply` these.
+    """
+
+    params: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+class Space:
+    """A checked search space; made by :func:`~besom.space.parse_space`.
+
+    Three forms of one point are converted here: Optuna's parameters by Optuna's name (``stored``:
+    lists spread out, lists and mappings among choices as text), the params by dotted path, and
+    the config itself.
+
+    Attributes:
+        entries: every entry, in the order written.
+        notes: why an entry was left out, one line each: it is tied to an option of a sampled group
+            that is not among the choices.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        order: Sequence[Entry],
+        composer: Composer,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.entries = tuple(entries)
+        self.notes = tuple(notes)
+        self._order = tuple(order)
+        self._composer = composer
+        self._names = {name for entry in entries for name in entry.distributions()}
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every dotted path (or group) that can be sampled, each once, in the order written."""
+        return tuple(dict.fromkeys(entry.path for entry in self.entries))
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether a parameter can be absent from a trial: by a ``when``, or by a list's length."""
+        return any(
+            entry.conditions or (isinstance(entry, ListEntry) and entry.has_length)
+            for entry in self.entries
+        )
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Every Optuna parameter the space can produce, in the order of sampling."""
+        return {k: v for entry in self._order for k, v in entry.distributions().items()}
+
+    def suggest(self, trial: BaseTrial) -> Sample:
+        """Sample what applies, define-by-run: always in the same order, with the same ranges."""
+        drawn = Drawn(self._composer)
+        for entry in self._order:
+            if entry.applies(drawn):
+                drawn.add(entry.path, entry.group, entry.suggest(trial))
+        params = {path: drawn.values[path] for path in self.paths if path in drawn.values}
+        values = {path: v for path, v in params.items() if path not in drawn.groups}
+        return Sample(params, drawn.groups, values)
+
+    def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return stored Optuna parameters as typed values by dotted path, in the space's order.
+
+        Parameters that this space does not have (it was changed since) follow as they are.
+        """
+        params: dict[str, Any] = {}
+        for entry in self.entries:
+            value = entry.decode(stored)
+            if value is not MISSING and entry.path not in params:
+                params[entry.path] = value
+        return params | {k: v for k, v in stored.items() if k not in self._names}
+
+    def encode(
+        self, config: Mapping[str, Any], choices: Mapping[str, str] | None = None
+    ) -> dict[str, Any] | None:
+        """Return the Optuna parameters whose trial samples what this config holds.
+
+        Args:
+            config: a plain config; only the paths of the space are read.
+            choices: the options it was composed for; None or missing: the base's.
+
+        Returns:
+            The parameters by Optuna's name, of the entries that apply; None where a value lies
+            outside the space: :meth:`outside` says why.
+        """
+        stored, reasons, _ = self._encode(config, choices or {})
+        return None if reasons else stored
+
+    def outside(
+        self, config: Mapping[str, Any], choices: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Return the reasons why a config lies outside the space, one for each path; or none."""
+        return self._encode(config, choices or {})[1]
+
+    def _encode(
+        self, config: Mapping[str, Any], choices: Mapping[str, str]
+    ) -> tuple[dict[str, Any], list[str], Drawn]:
+        stored: dict[str, Any] = {}
+        reasons: list[str] = []
+        drawn = Drawn(self._composer)
+        for entry in self._order:
+            if not entry.applies(drawn):
+                continue
+            if entry.group is None:
+                value = lookup(config, entry.path)
+            else:
+                value = choices.get(entry.group, self._composer.choices.get(entry.group, MISSING))
+            if value is MISSING:
+                reasons.append(f"{entry.path} is not in this config")
+                continue
+            if entry.group is None or value in self._composer.groups[entry.group]:
+                drawn.add(entry.path, entry.group, value)
+            try:
+                stored |= entry.encode(value)
+            except Refused as refused:
+                reasons.append(f"{entry.path}: {refused}")
+        return stored, reasons, drawn
+
+    def complete(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the config, and its choice of groups, that some params by dotted path stand for.
+
+        What is not among them is as in the config composed for the groups among them. Paths
+        outside the space are set too; :meth:`encode` then sees only those inside.
+
+        Raises:
+            SpaceError: an option or a path is unknown, or a value is of the wrong type.
+        """
+        groups = {k: v for k, v in params.items() if k in self._composer.groups}
+        for group, option in groups.items():
+            if option not in (options := self._composer.groups[group]):
+                hint = did_you_mean(str(option), options)
+                raise SpaceError(f"{show(option)} is no option of the group '{group}'.{hint}")
+        rest = {path: value for path, value in params.items() if path not in groups}
+        config = apply(self._composer.config(groups), rest)
+        return config, {**self._composer.choices, **groups}
+
+    def differences(
+        self, config: Mapping[str, Any], choices: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Say where a config is not what this sweep would run, apart from what is sampled.
+
+        Returns:
+            For each path that differs from the config the sweep would compose, the path with both
+            values: ``trainer.epochs is 40, here 20``.
+        """
+        drawn = self._encode(config, choices or {})[2]
+        theirs, ours = dict(leaves(config)), dict(leaves(self._composer.config(drawn.groups)))
+        sampled = [path for path in drawn.values if path not in drawn.groups]
+        lines = []
+        for path in dict.fromkeys([*ours, *theirs]):
+            given, here = theirs.get(path, MISSING), ours.get(path, MISSING)
+            if same(given, here) or any(within(path, outer) for outer in sampled):
+                continue
+            words = ["absent" if v is MISSING else show(v) for v in (given, here)]
+            lines.append(f"{path} is {words[0]}, here {words[1]}")
+        return lines
+
+    def grid(self) -> Grid:
+        """Return every point of a finite space.
+
+        Raises:
+            SpaceError: the space is infinite; names the entries that make it so.
+        """
+        return Grid(self._order, self._composer)
