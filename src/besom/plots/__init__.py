@@ -1,0 +1,16 @@
+"""Pictures of studies and runs, each summarised as plain arrays first, and then drawn.
+
+One module a picture: its ``summarise`` is pure, its ``draw`` only draws. ``write_plots`` and its
+siblings put the two together.
+"""
+
+from __future__ import annotations
+
+from besom.plots.write import (
+    write_comparison,
+    write_image_grid,
+    write_learning_curve,
+    write_plots,
+)
+
+__all__ = ["write_comparison", "write_image_grid", "write_learning_curve", "write_plots"]

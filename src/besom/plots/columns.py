@@ -1,0 +1,214 @@
+"""Hyperparameters as columns of numbers: the one reading of params that all plots share.
+
+A column is what one axis shows. A scalar gives one column, a list of sampled length gives its
+length and one column an element, anything else (text, null, true, mappings) gives categories.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from besom.plots.scales import Floats, number
+from besom.records import TrialRecord
+
+#: Stands for "this trial does not have it"; None is a value a parameter may take.
+ABSENT = object()
+
+
+class Column(NamedTuple):
+    """One axis.
+
+    Attributes:
+        label: the dotted config path; in a list ``.0``, ``.1`` ... are its elements, ``.each`` all
+            of them where they are alike, and ``.length`` its length.
+        present: (n_trials,) whether the parameter applied to the trial.
+        positions: (n_trials,) the value, or the index of its category; 0 where not present.
+        categories: texts by index; empty for numbers.
+        log: whether the space is log.
+        integer: whether only whole numbers occur.
+        low, high: what the axis must span: the space, and any value outside it.
+        zero_at: on a log axis, the position that stands for values of 0 and less, if any occur.
+    """
+
+    label: str
+    present: npt.NDArray[np.bool_]
+    positions: Floats
+    categories: tuple[str, ...] = ()
+    log: bool = False
+    integer: bool = False
+    low: float = 0.0
+    high: float = 1.0
+    zero_at: float | None = None
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """The label in two parts, such as ``model.`` and ``dropout``."""
+        group, dot, name = self.label.rpartition(".")
+        return group + dot, name
+
+    def unit(self) -> Floats:
+        """(n_trials,) where the values lie along the axis, from 0 to 1; 0 where not present."""
+        return self.to_unit(self.positions) * self.present
+
+    def to_unit(self, positions: Floats | Sequence[float]) -> Floats:
+        """Positions along the axis, from 0 to 1; a lone category or value lies in the middle."""
+        values = np.asarray(positions, dtype=float)
+        low, high = self.low, self.high
+        if self.log:
+            low, high = math.log(low), math.log(high)
+            values = np.log(np.maximum(values, self.low))
+        if high == low:
+            return np.full(values.shape, 0.5)
+        return (values - low) / (high - low)
+
+
+def columns(trials: Sequence[TrialRecord]) -> list[Column]:
+    """Every hyperparameter of ``trials`` as columns, in the space's order."""
+    found: list[Column] = []
+    distributions: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            distributions.setdefault(name, distribution)
+    for path in merged_order(trial.params for trial in trials):
+        values = [trial.params.get(path, ABSENT) for trial in trials]
+        own = distributions.get(path)
+        lists = [v for v in values if v is not ABSENT]
+        if own is None and all(isinstance(v, list | tuple) for v in lists):
+            family = {n: d for n, d in distributions.items() if n.startswith(f"{path}.")}
+            found.extend(_list_columns(path, values, family))
+        else:
+            found.append(_column(path, values, [own] if own else []))
+    return found
+
+
+def merged_order(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All keys of all rows, a key that is new to a row put after its predecessor there."""
+    order: list[str] = []
+    seen: set[str] = set()
+    for row in rows:
+        if seen.issuperset(row):
+            continue
+        previous = -1
+        for name in row:
+            if name in seen:
+                previous = order.index(name)
+            else:
+                previous += 1
+                order.insert(previous, name)
+                seen.add(name)
+    return order
+
+
+def category_text(value: Any) -> str:
+    """``value`` as YAML would have it on one line; what reads like something else is quoted."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return number(value, 6)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {category_text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(category_text(v) for v in value) + "]"
+    text = str(value)
+    return repr(text) if text in ("", "null", "true", "false") or _reads_as_number(text) else text
+
+
+def _list_columns(
+    path: str, values: list[Any], family: Mapping[str, BaseDistribution]
+) -> list[Column]:
+    """The columns of a list-valued parameter: length, then each element, or one for all alike."""
+    lists = [v for v in values if v is not ABSENT]
+    lengths = [ABSENT if v is ABSENT else len(v) for v in values]
+    of_length = [d for n, d in family.items() if n == f"{path}.length"]
+    of_elements = [d for n, d in family.items() if n != f"{path}.length"]
+    found = []
+    if len({len(v) for v in lists}) > 1:
+        found.append(_column(f"{path}.length", lengths, of_length))
+    longest = max((len(v) for v in lists), default=0)
+    if longest > 1 and all(category_text(x) == category_text(v[0]) for v in lists for x in v):
+        one = [ABSENT if v is ABSENT or not v else v[0] for v in values]
+        return [*found, _column(f"{path}.each", one, of_elements)]
+    for i in range(longest):
+        element = [ABSENT if v is ABSENT or i >= len(v) else v[i] for v in values]
+        found.append(_column(f"{path}.{i}", element, of_elements))
+    return found
+
+
+def _column(label: str, values: list[Any], distributions: Sequence[BaseDistribution]) -> Column:
+    present = np.array([v is not ABSENT for v in values], dtype=bool)
+    given = [v for v in values if v is not ABSENT]
+    categorical = [d for d in distributions if isinstance(d, CategoricalDistribution)]
+    if categorical or not all(_is_number(v) for v in given):
+        return _category_column(label, present, values, categorical)
+    ranges = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
+    positions = np.array([0.0 if v is ABSENT else float(v) for v in values])
+    ends = [float(e) for d in ranges for e in (d.low, d.high)] + [float(v) for v in given]
+    integer = all(isinstance(v, int) for v in given)
+    log = any(d.log for d in ranges)
+    if not log:
+        return Column(label, present, positions, (), False, integer, min(ends), max(ends))
+    # A log axis has no place for 0, which is where weight decay often starts: give it one.
+    low, high = min(e for e in ends if e > 0), max(ends)
+    zero_at = None
+    outside = present & (positions <= 0)
+    if outside.any():
+        zero_at = low / (high / low) ** 0.12
+        positions[outside] = zero_at
+        low = zero_at
+    return Column(label, present, positions, (), True, integer, low, high, zero_at)
+
+
+def _category_column(
+    label: str,
+    present: npt.NDArray[np.bool_],
+    values: list[Any],
+    distributions: Sequence[CategoricalDistribution],
+) -> Column:
+    """Categories in the space's order; values from outside the space come last."""
+    occurring = {category_text(v): v for v in values if v is not ABSENT}
+    known = dict.fromkeys(category_text(_choice(c)) for d in distributions for c in d.choices)
+    # A space may store stand-ins of its own: then its choices are not our values.
+    texts = list(known) if occurring.keys() & known.keys() else []
+    strangers = [t for t in occurring if t not in texts]
+    # Numbers by size, after what is no number.
+    strangers.sort(key=lambda t: float(occurring[t]) if _is_number(occurring[t]) else -math.inf)
+    texts += strangers
+    index = {text: float(i) for i, text in enumerate(texts)}
+    positions = np.array([0.0 if v is ABSENT else index[category_text(v)] for v in values])
+    return Column(label, present, positions, tuple(texts), high=float(max(len(texts) - 1, 0)))
+
+
+def _choice(stored: Any) -> Any:
+    """A choice as the config holds it: Optuna is given lists and mappings as JSON."""
+    if isinstance(stored, str) and stored[:1] in ("[", "{"):
+        try:
+            return json.loads(stored)
+        except ValueError:
+            return stored
+    return stored
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

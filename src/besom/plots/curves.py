@@ -1,0 +1,227 @@
+"""Learning curves: the objective's metric after each epoch, one line a trial, the best on top."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from besom.plots import style
+from besom.plots.scales import Floats, Window, score, spread, window
+from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Lines drawn of each kind at most; more would only be slower, and a solid block.
+MAX_LINES = 500
+N_LABELLED = 5
+
+
+class Curve(NamedTuple):
+    """One trial's line.
+
+    Attributes:
+        number: the trial's number; ``value`` what it is ranked by, None unless complete.
+        heights: (n_epochs,) the metric after epoch 1, 2, ...
+        best_epoch: the epoch (from 1) that counts; None if it is the last, or unknown.
+    """
+
+    number: int
+    value: float | None
+    heights: Floats
+    best_epoch: int | None
+
+
+class Curves(NamedTuple):
+    """What the picture shows.
+
+    Attributes:
+        metric: the history metric; ``sign`` +1 where larger is better, else -1.
+        complete: best first; ``pruned`` and ``failed`` by number.
+        baseline: the base config's curve, if it completed.
+        n_complete, n_pruned, n_failed: how many have a curve; ``MAX_LINES`` of each are drawn.
+        n_epochs: the longest curve's.
+        window: the shown part of the metric's axis.
+    """
+
+    metric: str
+    sign: int
+    complete: tuple[Curve, ...]
+    pruned: tuple[Curve, ...]
+    failed: tuple[Curve, ...]
+    baseline: Curve | None
+    n_complete: int
+    n_pruned: int
+    n_failed: int
+    n_epochs: int
+    window: Window
+
+    @property
+    def n_hidden(self) -> int:
+        """Curves that are not drawn."""
+        drawn = len(self.complete) + len(self.pruned) + len(self.failed)
+        return self.n_complete + self.n_pruned + self.n_failed - drawn
+
+
+def summarise(study: StudyRecord, objective: int = 0) -> Curves:
+    """Read the curves of the study's objective with this index."""
+    aim = study.objectives[objective]
+    complete = [c for t in study.complete if (c := _curve(t, aim, objective))]
+    complete.sort(key=lambda c: (-aim.sign * (c.value or 0.0), c.number))
+    pruned = [
+        c for t in study.trials if t.outcome is Outcome.PRUNED and (c := _curve(t, aim, objective))
+    ]
+    failed = [c for t in study.trials if t.outcome.failed and (c := _curve(t, aim, objective))]
+    first = study.baseline
+    baseline = _curve(first, aim, objective) if first is not None else None
+    everything = [*complete, *pruned, *failed]
+    return Curves(
+        metric=aim.metric,
+        sign=aim.sign,
+        complete=_thinned(complete, n_first=N_LABELLED),
+        pruned=_thinned(pruned),
+        failed=_thinned(failed),
+        baseline=baseline,
+        n_complete=len(complete),
+        n_pruned=len(pruned),
+        n_failed=len(failed),
+        n_epochs=max((c.heights.size for c in everything), default=0),
+        window=_window(complete or pruned or failed, baseline, aim.sign),
+    )
+
+
+def _curve(trial: TrialRecord, aim: Objective, objective: int) -> Curve | None:
+    heights = np.array(trial.history.get(aim.metric, ()), dtype=float)
+    broken = np.flatnonzero(~np.isfinite(heights))
+    heights = heights[: broken[0]] if broken.size else heights
+    if not heights.size:
+        return None
+    value = trial.values[objective] if trial.values else None
+    return Curve(trial.number, value, heights, trial.best_epoch if aim.epoch == "best" else None)
+
+
+def _thinned(curves: list[Curve], n_first: int = 0) -> tuple[Curve, ...]:
+    """At most ``MAX_LINES``: the first ``n_first``, then the others evenly."""
+    if len(curves) <= MAX_LINES:
+        return tuple(curves)
+    picks = np.linspace(n_first, len(curves) - 1, MAX_LINES - n_first).round().astype(int)
+    return tuple(curves[:n_first]) + tuple(curves[i] for i in picks)
+
+
+def _window(curves: list[Curve], baseline: Curve | None, sign: int) -> Window:
+    """Show the better half's course whole, after its first steps; let the rest run off the edge."""
+    if not curves:
+        return Window(0.0, 1.0)
+    ranked = sorted(curves, key=lambda c: -float((sign * c.heights).max()))
+    half = ranked[: max(len(ranked) // 2, min(len(ranked), 5))]
+    longest = max(c.heights.size for c in half)
+    # The climb of the first epochs is steep and says little: a tenth of the course may be cut.
+    skip = longest // 10 if longest >= 5 else 0
+    points = np.concatenate([c.heights[min(skip, c.heights.size - 1) :] for c in half])
+    if len(curves) < N_LABELLED:  # too few for a crowd: show them from their first epoch
+        points = np.concatenate([c.heights for c in curves])
+        points = np.array([points.min(), points.max()])
+    start = [] if baseline is None else [float(sign * (sign * baseline.heights).max())]
+    return window(points, sign, start)
+
+
+def draw(curves: Curves, figure: Figure) -> None:
+    """Draw the curves: the crowd thin, the best thick and named at their end."""
+    if not curves.n_epochs:
+        reason = f"No trial has a value of {curves.metric} for each epoch: there is no curve."
+        style.say_nothing_to_see(figure, reason)
+        return
+    ax = figure.add_subplot()
+    style.format_axis(ax.yaxis, log=False, low=0, high=1)
+    style.epoch_axis(ax, curves.n_epochs)
+    ax.set_ylim(curves.window.low, curves.window.high)
+    ax.set_ylabel(curves.metric)
+    handles = [*_draw_crowd(ax, curves), *_draw_top(ax, curves)]
+    if curves.baseline is not None:
+        look = {"c": style.INK, "ls": (0, (4, 2)), "lw": 1.7}
+        _line(ax, curves.baseline.heights, zorder=10.5, **look)
+        shown = f" {score(curves.baseline.value)}" if curves.baseline.value is not None else ""
+        handles.append(style.key(f"baseline, trial {curves.baseline.number}:{shown}", **look))
+    style.legend(figure, handles)
+
+
+def _line(ax: Axes, heights: Floats, **look: Any) -> None:
+    marker = {"marker": "o", "ms": 4} if heights.size == 1 else {}
+    ax.plot(np.arange(1, heights.size + 1), heights, **{**look, **marker})
+
+
+def _draw_crowd(ax: Axes, curves: Curves) -> list[object]:
+    from matplotlib.collections import LineCollection
+
+    rest = curves.complete[N_LABELLED:]
+    handles: list[object] = []
+    crowd = len(curves.pruned) + len(rest)
+    alpha = float(np.clip(60 / max(crowd, 1), 0.15, 0.8))
+    for group, name, colour, mark in (
+        (curves.pruned, f"pruned ({curves.n_pruned:,})", style.MUTED, "|"),
+        (curves.failed, f"failed ({curves.n_failed:,})", style.PURPLE, "x"),
+    ):
+        if not group:
+            continue
+        lines = [np.c_[np.arange(1, c.heights.size + 1), c.heights] for c in group]
+        ax.add_collection(
+            LineCollection(lines, colors=colour, lw=0.7, alpha=0.5 * alpha, zorder=2),
+            autolim=False,
+        )
+        ends = np.array([line[-1] for line in lines])
+        look: style.Look = {"marker": mark, "c": colour, "ms": 5.5, "mew": 1.2}
+        ax.plot(ends[:, 0], ends[:, 1], ls="", alpha=min(2 * alpha, 0.9), zorder=3, **look)
+        handles.append(style.key(name, lw=0.7, **look))
+    if rest:
+        lines = [np.c_[np.arange(1, c.heights.size + 1), c.heights] for c in reversed(rest)]
+        shade = style.gradient("#cfe3ee", "#5aa3cc", "#1f6ea3")(np.linspace(0, 1, len(lines)))
+        ax.add_collection(
+            LineCollection(lines, colors=list(shade), lw=0.9, alpha=max(alpha, 0.3), zorder=4),
+            autolim=False,
+        )
+        if curves.n_epochs == 1:
+            ax.scatter([1.0] * len(rest), [c.heights[0] for c in rest], s=12, color=style.BLUE)
+        handles.append(
+            style.key(
+                f"complete, darker is better ({curves.n_complete - N_LABELLED:,})",
+                c="#5aa3cc",
+                lw=2,
+            )
+        )
+    return handles
+
+
+def _draw_top(ax: Axes, curves: Curves) -> list[object]:
+    """The leaders, labelled right of the axes with their rank, number and value."""
+    top = curves.complete[:N_LABELLED]
+    window = curves.window
+    ends = [float(window.clip(c.heights)[-1]) for c in top]
+    gap = 0.052 * (window.high - window.low)
+    places = spread(ends, gap, window.low, window.high)
+    for rank in range(len(top) - 1, -1, -1):
+        curve, colour = top[rank], style.SERIES[rank]
+        weight = 2.4 if rank == 0 else 1.6
+        _line(ax, curve.heights, c=colour, lw=weight, zorder=10 - 0.1 * rank)
+        if curve.best_epoch is not None and 0 < curve.best_epoch <= curve.heights.size:
+            spot = (curve.best_epoch, float(curve.heights[curve.best_epoch - 1]))
+            ax.plot(*spot, "o", ms=5, mfc="white", mec=colour, mew=1.5, zorder=11, clip_on=False)
+        text = f"{rank + 1}. trial {curve.number}"
+        if curve.value is not None:
+            text += f"  {score(curve.value)}"
+        ax.annotate(
+            text,
+            (curve.heights.size, ends[rank]),
+            xytext=(1.012, (places[rank] - window.low) / (window.high - window.low)),
+            textcoords="axes fraction",
+            va="center",
+            color=colour,
+            size=8.8,
+            weight="bold" if rank == 0 else "normal",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "relpos": (0, 0.5)},
+        )
+    if any(c.best_epoch for c in top):
+        return [style.key("epoch that counts", marker="o", ls="", ms=5, mfc="white", c=style.MUTED)]
+    return []

@@ -1,0 +1,237 @@
+"""Besom's look, and the one way a picture comes to be: drawn off screen, written atomically.
+
+Matplotlib is imported when a picture is drawn, never before, and without pyplot: no backend is
+chosen, no global figure is kept, and the caller's rcParams are as before afterwards.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from besom.layout import write_atomically
+from besom.plots.scales import log_ticks, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+#: Inches; at 100 pixels an inch this is the width of a README's column.
+WIDTH = 8.8
+DPI = 160
+#: Inches of the headline with a subtitle of one line, and of each further line or row of keys.
+HEADER, LINE, KEYS = 0.66, 0.17, 0.23
+
+# Okabe and Ito's colours, which colour-blind readers tell apart, darkened where text needs it.
+INK, MUTED, FAINT, GRID = "#1c2733", "#5b6775", "#b9c2cc", "#e8ecf0"
+BLUE, VERMILLION, GREEN, PURPLE, AMBER = "#0072b2", "#d55e00", "#00806a", "#8a4a93", "#a06c00"
+#: For lines that are told apart by colour, most important first.
+SERIES = (VERMILLION, BLUE, GREEN, PURPLE, AMBER, INK)
+
+#: Keyword arguments of a line or marker.
+Look = dict[str, Any]
+
+LOOK: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "text.color": INK,
+    "text.parse_math": False,  # a '$' in a category is a '$'
+    "axes.edgecolor": FAINT,
+    "axes.facecolor": "white",
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.formatter.useoffset": False,
+    "axes.unicode_minus": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.8,
+    "legend.borderaxespad": 0.2,
+    "legend.columnspacing": 1.4,
+    "legend.handletextpad": 0.5,
+    "lines.solid_capstyle": "round",
+    "path.simplify": True,
+}
+
+
+@contextmanager
+def picture(
+    path: Path, height: float, title: str, subtitle: str = "", photographic: bool = False
+) -> Iterator[Figure]:
+    """Give a figure to draw on, with its headline; write it to ``path`` as PNG when the block ends.
+
+    Args:
+        path: where the PNG goes; missing folders are made. Nothing is written if the block raises.
+        height: inches, without the headline; the width is ``WIDTH``.
+        title, subtitle: what is seen, and how to read it.
+        photographic: keep all colours. Drawings do with 256, in a third of the bytes.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = textwrap.wrap(subtitle, 128) or [""]
+    header = HEADER + LINE * (len(lines) - 1)
+    with mpl.rc_context(LOOK), warnings.catch_warnings():
+        # A label in a script the font lacks is drawn as boxes: no reason to alarm anyone.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        total = height + header
+        figure = Figure(figsize=(WIDTH, total), dpi=DPI, layout="constrained")
+        canvas: Any = FigureCanvasAgg(figure)
+        _leave_room(figure, header)
+        figure.text(
+            0.013, 1 - 0.13 / total, shorten(title, 88), size=13, weight="bold", va="top", ha="left"
+        )
+        figure.text(
+            0.013, 1 - 0.41 / total, "\n".join(lines), size=9.5, color=MUTED, va="top", ha="left"
+        )
+        yield figure
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    write_atomically(path, _png(pixels, photographic))
+
+
+def _png(pixels: npt.NDArray[np.uint8], photographic: bool) -> bytes:
+    """(height, width, 3) pixels as PNG; without metadata, so that equal pixels give equal bytes."""
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if not photographic:
+        image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True, dpi=(DPI, DPI))
+    return buffer.getvalue()
+
+
+def message(ax: Axes, text: str) -> None:
+    """Say in the middle of empty axes why there is nothing to see."""
+    ax.text(
+        0.5,
+        0.5,
+        textwrap.fill(text, 84),
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        color=MUTED,
+        size=11,
+        linespacing=1.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 6},
+        zorder=20,
+    )
+
+
+def say_nothing_to_see(figure: Figure, text: str) -> None:
+    """Fill a figure with nothing but the reason why it is empty."""
+    ax = figure.add_subplot()
+    ax.set_axis_off()
+    message(ax, text)
+
+
+def legend(figure: Figure, handles: Sequence[Any]) -> None:
+    """Keys in as many rows as they need, between the headline and the axes."""
+    rows: list[list[Any]] = []
+    filled = 0.0
+    for handle in handles:
+        width = 0.5 + 0.063 * len(handle.get_label())  # inches, about
+        if not rows or filled + width > WIDTH - 0.3:
+            rows.append([])
+            filled = 0.0
+        rows[-1].append(handle)
+        filled += width
+    total = figure.get_figheight()
+    layout: Any = figure.get_layout_engine()
+    top = total * (1 - layout.get()["rect"][1] - layout.get()["rect"][3])
+    for index, row in enumerate(rows):
+        box = figure.legend(
+            handles=row,
+            loc="upper left",
+            bbox_to_anchor=(0.004, 1 - (top - 0.04 + KEYS * index) / total),
+            ncols=len(row),
+        )
+        box.set_in_layout(False)
+    _leave_room(figure, top + KEYS * len(rows) + 0.05)
+
+
+def _leave_room(figure: Figure, header: float) -> None:
+    """Keep the axes below the first ``header`` inches."""
+    total = figure.get_figheight()
+    layout: Any = figure.get_layout_engine()
+    margin = 0.06 / total
+    layout.set(rect=(0.008, margin, 0.984, 1 - header / total - margin), w_pad=0.05, h_pad=0.05)
+
+
+def key(label: str, **look: Any) -> Line2D:
+    """An entry of a legend: a line or a marker with no data."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **look)
+
+
+def gradient(*colours: str) -> Colormap:
+    """A colour map through ``colours``."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("besom", list(colours))
+
+
+def early_to_late() -> Colormap:
+    """Pale for the first trials, dark for the last."""
+    return gradient("#a9d3e8", "#3d93c4", "#0b3866")
+
+
+def format_axis(axis: Axis, *, log: bool, low: float, high: float, integer: bool = False) -> None:
+    """Ticks as people write numbers; on a log axis plain ``1e-3`` rather than formulas."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+    if log:
+        axis.set_major_locator(FixedLocator(log_ticks(low, high)))
+        axis.set_minor_locator(NullLocator())
+    else:
+        axis.set_major_locator(MaxNLocator(nbins=6, integer=integer, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 5)))
+
+
+def epoch_axis(ax: Axes, n_epochs: int) -> None:
+    """The x axis of learning curves: epochs 1 to ``n_epochs``, each with a tick if they are few."""
+    if n_epochs == 1:
+        ax.set_xlim(0.5, 1.5)
+    else:
+        ax.set_xlim(1 - 0.012 * n_epochs, n_epochs)
+    format_axis(ax.xaxis, log=False, low=1, high=n_epochs, integer=True)
+    if n_epochs <= 12:
+        ax.set_xticks(range(1, n_epochs + 1))
+    ax.set_xlabel("epoch")
+
+
+def shorten(text: str, n_most: int) -> str:
+    """``text`` in at most ``n_most`` characters, its middle left out where it is longer."""
+    if len(text) <= n_most:
+        return text
+    head = n_most // 2
+    return f"{text[:head]}…{text[len(text) - (n_most - 1 - head) :]}"

@@ -1,0 +1,73 @@
+"""What may be claimed: intervals, paired tests, selection correction, races, and the claim itself.
+
+Pure functions of numbers and records. Four kinds of luck are kept apart: that of the validation
+images (``proportions``, ``paired``), that of having been picked as the best (``selection``), that
+of the seed (``seeds``, ``gains``, ``racing``), that of having been stopped early (``fidelity``).
+``docs/what-may-i-claim.md`` says in plain words what each number means.
+"""
+
+from besom.statistics.claims import BaselineGain, Claim, Row, claim, score
+from besom.statistics.fidelity import (
+    PruningCost,
+    RankAgreement,
+    agreement_by_epoch,
+    pruning_cost,
+    rank_agreement,
+)
+from besom.statistics.gains import Gain, SeedScores, gain_over
+from besom.statistics.paired import (
+    Comparison,
+    PairedGain,
+    compare_with_first,
+    holm,
+    mcnemar,
+    paired_gain,
+)
+from besom.statistics.predictions import correctness_matrix, has_predictions, same_images
+from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
+from besom.statistics.racing import Race, Standing, race, standings
+from besom.statistics.ranking import pareto_front, ranks
+from besom.statistics.seeds import Estimate, mean_interval, widen_for_images
+from besom.statistics.selection import Selection, correct_for_selection
+from besom.statistics.stopping import Prospect, expected_gain
+
+__all__ = [
+    "BaselineGain",
+    "Claim",
+    "Comparison",
+    "Estimate",
+    "Gain",
+    "Interval",
+    "PairedGain",
+    "Prospect",
+    "PruningCost",
+    "Race",
+    "RankAgreement",
+    "Row",
+    "SeedScores",
+    "Selection",
+    "Standing",
+    "agreement_by_epoch",
+    "claim",
+    "compare_with_first",
+    "correct_for_selection",
+    "correctness_matrix",
+    "expected_gain",
+    "gain_over",
+    "has_predictions",
+    "holm",
+    "mcnemar",
+    "mean_interval",
+    "paired_gain",
+    "pareto_front",
+    "proportion_standard_error",
+    "pruning_cost",
+    "race",
+    "rank_agreement",
+    "ranks",
+    "same_images",
+    "score",
+    "standings",
+    "widen_for_images",
+    "wilson_interval",
+]

@@ -1,0 +1,79 @@
+"""How far an accuracy measured on n images may be from the truth: one share, no comparison.
+
+This is the luck of the *images*: the weights are fixed, and other images from the same source might
+have been drawn. The luck of the *seed* (other weights from the same config) is in ``seeds``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """A two-sided confidence interval, in the unit of what it is about."""
+
+    low: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        """From one end to the other."""
+        return self.high - self.low
+
+
+def normal_quantile(confidence: float) -> float:
+    """Return z such that a normal value lies within z standard errors with ``confidence``.
+
+    Raises:
+        ValueError: ``confidence`` is not between 0 and 1.
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, such as 0.95")
+    return float(stats.norm.ppf(0.5 + confidence / 2.0))
+
+
+def proportion_standard_error(share: float, n: float) -> float:
+    """Return ``sqrt(share (1 - share) / n)``, the binomial standard error of a share of n.
+
+    Args:
+        share: the share right (or wrong), from 0 to 1.
+        n: how many were judged, at least 1; need not be whole (an effective number).
+
+    Raises:
+        ValueError: ``share`` or ``n`` is out of range.
+    """
+    _check(share, n)
+    return math.sqrt(max(share * (1.0 - share), 0.0) / n)
+
+
+def wilson_interval(share: float, n: float, confidence: float = 0.95) -> Interval:
+    """Return Wilson's score interval: inside [0, 1], and of honest width at 0 % and 100 % too.
+
+    ``(share + z²/2n ± z sqrt(share (1 - share)/n + z²/4n²)) / (1 + z²/n)`` (Wilson 1927, J. Am.
+    Stat. Assoc. 22:209; recommended by Brown, Cai and DasGupta 2001, Statistical Science 16:101).
+
+    Args:
+        share: the share right (or wrong), from 0 to 1.
+        n: how many were judged, at least 1; need not be whole (an effective number).
+        confidence: the rate at which such intervals hold the truth.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    _check(share, n)
+    z = normal_quantile(confidence)
+    scale = 1.0 + z * z / n
+    middle = (share + z * z / (2.0 * n)) / scale
+    half = z * math.sqrt(max(share * (1.0 - share), 0.0) / n + z * z / (4.0 * n * n)) / scale
+    # The ends are shares: rounding must neither leave [0, 1] nor exclude the share itself.
+    return Interval(min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))
+
+
+def _check(share: float, n: float) -> None:
+    if not n >= 1.0:
+        raise ValueError(f"a share of {n} images has no standard error; at least 1 is needed")
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"a share of {share} was given; it must lie between 0 and 1")

@@ -1,0 +1,158 @@
+"""Several configs over seeds: where each stands, and who need not be given another seed.
+
+``standings`` is for the end and asks "is it tied with the first?"; ``race`` is for on the way and
+asks "can it still be the best?". The errors they guard against differ, and so do their corrections.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from besom.statistics.gains import Gain, SeedScores, gain_over
+from besom.statistics.paired import holm
+from besom.statistics.ranking import ranks, sign_of
+from besom.statistics.seeds import Estimate, mean_interval
+
+#: Two seeds have one degree of freedom and a scatter known within a factor of thirty.
+FEWEST_SEEDS_TO_LOSE = 3
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One config among those confirmed.
+
+    Attributes:
+        rank: 1 is the best mean; equal means share a rank.
+        estimate: its mean over seeds.
+        behind: how much better the first is than it; None for the first itself.
+        corrected: the p-value of ``behind`` after ``holm``; 1 for the first, and where there are
+            too few seeds to tell.
+        tied: True if it cannot be told from the first (the first included).
+    """
+
+    rank: int
+    estimate: Estimate
+    behind: Gain | None
+    corrected: float
+    tied: bool
+
+
+def standings(
+    scores: Mapping[int, SeedScores],
+    direction: str,
+    *,
+    alpha: float = 0.05,
+    method: str = "student-t",
+) -> dict[int, Standing]:
+    """Return where every config stands, best first, and which are tied with the first.
+
+    Each is compared with the first by ``gain_over``; the p-values are corrected by ``holm`` for all
+    pairs, because the first was chosen by these very scores. Too few seeds to tell counts as tied:
+    nothing has been shown.
+
+    Args:
+        scores: trial number to its score by seed, at least one seed each; may be empty.
+        direction: ``maximize`` or ``minimize``.
+        alpha: how often, at most, any config that equals the first may be called different; the
+            intervals of the means are at ``1 - alpha``.
+        method: of those intervals, see ``mean_interval``.
+
+    Raises:
+        ValueError: a config without scores, a score that is not finite, a bad direction or method.
+    """
+    means = {
+        trial: mean_interval(list(by_seed.values()), confidence=1.0 - alpha, method=method)
+        for trial, by_seed in scores.items()
+    }
+    rank_of = dict(zip(means, ranks([m.mean for m in means.values()], direction), strict=True))
+    order = sorted(means, key=lambda trial: (rank_of[trial], trial))
+    gains = {
+        trial: gain_over(scores[order[0]], scores[trial], direction, confidence=1.0 - alpha)
+        for trial in order[1:]
+    }
+    told = [1.0 if math.isnan(gain.p_value) else gain.p_value for gain in gains.values()]
+    corrected = dict(zip(gains, holm(told, chosen_reference=True), strict=True))
+    return {
+        trial: Standing(
+            rank=rank_of[trial],
+            estimate=means[trial],
+            behind=gains.get(trial),
+            corrected=float(corrected.get(trial, 1.0)),
+            tied=bool(corrected.get(trial, 1.0) > alpha),
+        )
+        for trial in order
+    }
+
+
+@dataclass(frozen=True)
+class Race:
+    """Who may still win.
+
+    Attributes:
+        leader: the best mean among those still in; None if no config has a score yet.
+        alive: those that get more seeds, the most promising first (see ``race``).
+        beaten: those that get no more, with the corrected p-value; NaN if an earlier look decided.
+    """
+
+    leader: int | None
+    alive: tuple[int, ...]
+    beaten: dict[int, float]
+
+
+def race(
+    scores: Mapping[int, SeedScores],
+    direction: str,
+    *,
+    n_looks: int,
+    confidence: float = 0.95,
+    already_beaten: Collection[int] = (),
+) -> Race:
+    """Decide which configs need no more seeds because the leader beats them.
+
+    A config is beaten when the one-sided p-value of the leader's gain over it (``gain_over``:
+    paired t at shared seeds) times ``(k - 1) n_looks`` is at most ``1 - confidence``; k configs
+    entered. The one error that matters is to drop the config that is truly best. It would have to
+    look beaten by one of k - 1 others at one of ``n_looks`` looks, so over the whole race this
+    happens with probability ``1 - confidence`` at most (Bonferroni's inequality), whichever config
+    leads at the time, as far as Student's t holds for the differences.
+
+    Racing comes from Maron and Moore 1994 (Hoeffding races, NIPS 6) and Birattari et al. 2002
+    (F-Race, GECCO). Hoeffding's bound would need hundreds of seeds, and F-Race does not count its
+    looks; hence the t-test and the counting here.
+
+    Args:
+        scores: trial number to its score by seed, for every config that entered, the beaten too;
+            a config without any score yet is alive, and first in line.
+        direction: ``maximize`` or ``minimize``.
+        n_looks: how often this is asked in the whole race, so that every look counts.
+        confidence: that the truly best config is never dropped.
+        already_beaten: what earlier looks decided; it stands.
+
+    Raises:
+        ValueError: ``n_looks`` < 1, a bad direction, a score that is not finite.
+    """
+    if n_looks < 1:
+        raise ValueError(f"n_looks is {n_looks}; a race is looked at once or more")
+    sign_of(direction)
+    running = [trial for trial in scores if trial not in already_beaten]
+    means = {t: mean_interval(list(scores[t].values())) for t in running if scores[t]}
+    beaten = {trial: math.nan for trial in scores if trial in already_beaten}
+    if not means:
+        return Race(None, tuple(sorted(running)), beaten)
+    leader = min(means, key=lambda trial: (-sign_of(direction) * means[trial].mean, trial))
+    tests = (len(scores) - 1) * n_looks
+    for trial in means.keys() - {leader}:
+        gain = gain_over(scores[leader], scores[trial], direction)
+        if gain.estimate.n >= FEWEST_SEEDS_TO_LOSE and gain.p_better * tests <= 1.0 - confidence:
+            beaten[trial] = gain.p_better * tests
+    alive = [trial for trial in running if trial not in beaten]
+    return Race(leader, tuple(sorted(alive, key=lambda t: _promise(t, means, direction))), beaten)
+
+
+def _promise(trial: int, means: Mapping[int, Estimate], direction: str) -> tuple[float, float, int]:
+    """Sort key: configs about which least is known come first, then those with the best mean."""
+    if trial not in means:
+        return (0.0, 0.0, trial)
+    return (float(means[trial].n), -sign_of(direction) * means[trial].mean, trial)
