@@ -11,8 +11,9 @@ from besom.config import Composer, SearchPath, read_yaml
 from besom.config.schema import TRAIN_GROUPS
 from besom.errors import ConfigError, StudyError
 from besom.layout import StudyPaths, write_atomically
-from besom.leaderboard import format_value, ranking
+from besom.leaderboard import ranking
 from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.tables import format_value
 
 
 def best_trial(study: StudyRecord) -> TrialRecord:

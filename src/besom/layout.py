@@ -82,6 +82,14 @@ class StudyPaths:
         """Kept models; these cannot be made again without training."""
         return self.root / "models"
 
+    def model(self, trial: int) -> Path:
+        """The kept model of a trial."""
+        return self.models / f"trial-{trial}.keras"
+
+    def checkpoint(self, trial: int) -> Path:
+        """The state of a screened trial, until it is continued."""
+        return self.root / "checkpoints" / f"trial-{trial}"
+
 
 @dataclass(frozen=True)
 class TrainPaths:

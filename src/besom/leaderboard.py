@@ -4,53 +4,42 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
 from besom.errors import ConfigError, did_you_mean
 from besom.layout import StudyPaths, write_atomically
 from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.statistics import Claim, claim, pareto_front, ranks
+from besom.tables import cell, display, format_value, shown_params
 
 #: What ``leaderboard`` can print.
 FORMATS = ("table", "csv", "md", "json")
 
 
-def ranking(study: StudyRecord) -> pd.DataFrame:
+def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     """One row a complete trial, best first; equal values share a rank.
 
-    Columns: rank, trial, the objective, gain (over the baseline, positive is better; absent where
-    the baseline did not complete), best_epoch, epochs, parameters, seconds, then a column for each
-    sampled hyperparameter by its dotted path. Trial 0, the baseline, is marked in ``note``.
+    Columns: rank, trial, the objectives, gain (over the baseline, positive is better; absent where
+    the baseline did not complete), with ``claimed`` also standard_error, tied (with the first, at
+    95 %) and corrected (the first row's score, corrected for selection), then best_epoch, epochs,
+    parameters, seconds, a column for each sampled hyperparameter by its dotted path, and note.
+
+    With several objectives the rank is that of the Pareto front: 1 is beaten by no other trial, 2
+    only by those of rank 1, and so on.
     """
-    objective = study.objective
-    trials = sorted(study.complete, key=lambda t: (-objective.sign * _value(t), t.number))
-    baseline = study.baseline
-    paths = _param_paths(trials)
-    rows = []
-    for trial in trials:
-        value = _value(trial)
-        row: dict[str, Any] = {"trial": trial.number, objective.metric: value}
-        if baseline is not None:
-            row["gain"] = objective.sign * (value - _value(baseline))
-        row |= {
-            "best_epoch": trial.best_epoch,
-            "epochs": trial.epochs,
-            "parameters": trial.numbers.get("n_params"),
-            "seconds": round(trial.seconds, 3),
-        }
-        row |= {path: trial.params.get(path) for path in paths}
-        row["note"] = "baseline" if trial.baseline else ""
-        rows.append(row)
-    frame = pd.DataFrame(rows, columns=None if rows else ["trial", objective.metric])
+    trials = study.complete
+    rank_of = _fronts(study) if len(study.objectives) > 1 else _ranks(study)
+    order = sorted(trials, key=lambda t: (rank_of[t.number], _by_first(study, t), t.number))
+    paths = list(dict.fromkeys(path for trial in order for path in trial.params))
+    rows = [_row(study, trial, rank_of[trial.number], paths, claimed) for trial in order]
+    columns = None if rows else ["rank", "trial", *(o.metric for o in study.objectives)]
+    frame = pd.DataFrame(rows, columns=columns)
     for column in ("best_epoch", "parameters"):
         if column in frame:
             frame[column] = frame[column].astype("Int64")
-    values = frame[objective.metric].astype(float) * -objective.sign
-    frame.insert(0, "rank", values.rank(method="min").astype(int))
     return frame
 
 
@@ -63,7 +52,7 @@ def unranked(study: StudyRecord) -> pd.DataFrame:
             "reason": t.reason,
             "epochs": t.epochs,
             "seconds": round(t.seconds, 3),
-            "hyperparameters": _shown_params(t),
+            "hyperparameters": shown_params(t.params),
         }
         for t in study.trials
         if t.outcome is not Outcome.COMPLETE
@@ -91,16 +80,17 @@ def sort_by(frame: pd.DataFrame, column: str | None) -> pd.DataFrame:
     return frame.loc[key.sort_values(kind="stable").index]
 
 
-def write_leaderboard(study: StudyRecord, paths: StudyPaths) -> None:
+def write_leaderboard(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> None:
     """Write ``leaderboard.csv`` and ``leaderboard.md``, each in one atomic step."""
-    frame = ranking(study)
+    frame = ranking(study, claimed)
     write_atomically(paths.leaderboard_csv, to_csv(frame))
-    write_atomically(paths.leaderboard_md, to_markdown(study, frame))
+    write_atomically(paths.leaderboard_md, to_markdown(study, frame, claimed))
 
 
 def to_csv(frame: pd.DataFrame) -> str:
     """The ranking as CSV; lists and mappings as JSON."""
-    return str(_plain_cells(frame).to_csv(index=False))
+    plain = frame.map(lambda v: json.dumps(v) if isinstance(v, list | dict) else v)
+    return str(plain.to_csv(index=False))
 
 
 def to_json(frame: pd.DataFrame) -> str:
@@ -109,14 +99,16 @@ def to_json(frame: pd.DataFrame) -> str:
     return json.dumps(rows, indent=2, default=str)
 
 
-def to_markdown(study: StudyRecord, frame: pd.DataFrame) -> str:
-    """Both tables as Markdown, under one line that says what is ranked."""
-    objective = study.objective
-    better = "higher" if objective.sign > 0 else "lower"
+def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None = None) -> str:
+    """Both tables as Markdown, under what may be claimed and what is ranked."""
     out = io.StringIO()
     out.write(f"# {study.name}\n\n{headline(study)}\n\n")
-    out.write(f"Ranked by `{objective.metric}` ({better} is better, {objective.epoch} epoch).\n\n")
-    out.write((_display(frame, study).to_markdown(index=False) or "") if len(frame) else "")
+    if claimed is not None:
+        out.write(f"{claimed.text}\n\n")
+        out.writelines(f"- {caveat}\n" for caveat in claimed.caveats)
+        out.write("\n" if claimed.caveats else "")
+    out.write(f"{_ranked_by(study)}\n\n")
+    out.write((display(frame, study).to_markdown(index=False) or "") if len(frame) else "")
     rest = unranked(study)
     if len(rest):
         out.write("\n\n## Not ranked\n\n")
@@ -125,28 +117,22 @@ def to_markdown(study: StudyRecord, frame: pd.DataFrame) -> str:
     return out.getvalue()
 
 
-def print_tables(study: StudyRecord, frame: pd.DataFrame, console: Console) -> None:
-    """Both tables on the terminal."""
-    console.print(headline(study))
-    if len(frame):
-        console.print(_rich(_display(frame, study), title=f"Leaderboard of {study.name}"))
-    rest = unranked(study)
-    if len(rest):
-        console.print(_rich(rest, title="Not ranked"))
-
-
 def headline(study: StudyRecord) -> str:
-    """One sentence: who leads, by how much over the baseline, and what became of the others."""
-    counts = outcome_counts(study)
-    tail = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
+    """One line: who leads, by how much over the baseline, and what became of the others."""
+    tail = ", ".join(f"{n} {outcome}" for outcome, n in outcome_counts(study).items())
     frame = ranking(study)
     if frame.empty:
         return f"{study.name}: no trial has completed ({tail or 'none has ended'})."
+    if len(study.objectives) > 1:
+        front = int((frame["rank"] == 1).sum())
+        return f"{study.name}: {front} trials on the Pareto front ({tail})."
     objective, first = study.objective, frame.iloc[0]
-    text = f"{study.name}: trial {first['trial']} leads with {objective.metric} "
+    n_first = int((frame["rank"] == 1).sum())
+    others = f" with {n_first - 1} more" if n_first > 1 else ""
+    text = f"{study.name}: trial {first['trial']} leads{others} with {objective.metric} "
     text += format_value(objective.metric, first[objective.metric])
     if "gain" in frame:
-        text += f", {first['gain']:+.4g} over the baseline"
+        text += f", {cell(first['gain'], signed=True)} over the baseline"
     return f"{text} ({tail})."
 
 
@@ -156,68 +142,71 @@ def outcome_counts(study: StudyRecord) -> dict[str, int]:
     return {outcome: n for outcome, n in counted.items() if n}
 
 
-def format_value(metric: str, value: float) -> str:
-    """A value for people: accuracies with four decimals, all else with five digits."""
-    return f"{value:.4f}" if "accuracy" in metric else f"{value:.5g}"
+def claim_of(study: StudyRecord) -> Claim:
+    """What may be claimed of a study, see ``besom.statistics``."""
+    return claim(study)
 
 
-def _value(trial: TrialRecord) -> float:
-    assert trial.value is not None
-    return trial.value
+def _ranked_by(study: StudyRecord) -> str:
+    parts = [
+        f"`{o.metric}` ({'higher' if o.sign > 0 else 'lower'} is better, {o.epoch} epoch)"
+        for o in study.objectives
+    ]
+    how = "Ranked by Pareto front over" if len(parts) > 1 else "Ranked by"
+    return f"{how} {' and '.join(parts)}."
 
 
-def _param_paths(trials: Sequence[TrialRecord]) -> list[str]:
-    return list(dict.fromkeys(path for trial in trials for path in trial.params))
-
-
-def _shown_params(trial: TrialRecord) -> str:
-    return ", ".join(f"{path}={_cell(value)}" for path, value in trial.params.items())
-
-
-def _display(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
-    """The ranking for people: rounded, short headings, no empty cells."""
-    shown = frame.copy()
-    metric = study.objective.metric
-    shown[metric] = [format_value(metric, v) for v in frame[metric]]
-    if "gain" in shown:
-        shown["gain"] = [
-            f"{v:+.4f}" if "accuracy" in metric else f"{v:+.4g}" for v in shown["gain"]
-        ]
-    shown["seconds"] = [f"{v:.1f}" for v in frame["seconds"]]
-    for column in shown.columns[shown.columns.get_loc("seconds") + 1 :]:  # type: ignore[operator]
-        shown[column] = [_cell(v) for v in frame[column]]
-    if not shown["note"].any():
-        shown = shown.drop(columns="note")
-    return shown.rename(columns=_short_names(frame.columns))
-
-
-def _short_names(columns: Sequence[Any]) -> dict[str, str]:
-    """``optimizer.learning_rate`` as ``learning_rate``, unless two would be the same."""
-    leaves = [str(c).rpartition(".")[2] for c in columns]
-    return {
-        str(c): leaf for c, leaf in zip(columns, leaves, strict=True) if leaves.count(leaf) == 1
+def _row(
+    study: StudyRecord, trial: TrialRecord, rank: int, paths: list[str], claimed: Claim | None
+) -> dict[str, Any]:
+    assert trial.values is not None
+    row: dict[str, Any] = {"rank": rank, "trial": trial.number}
+    row |= {o.metric: v for o, v in zip(study.objectives, trial.values, strict=True)}
+    baseline = study.baseline
+    if baseline is not None and len(study.objectives) == 1:
+        assert baseline.value is not None
+        row["gain"] = study.objective.sign * (trial.values[0] - baseline.value)
+    if claimed is not None and claimed.rows:
+        said = claimed.rows[trial.number]
+        row["standard_error"] = said.standard_error
+        row["tied"] = said.tied
+        row["corrected"] = claimed.corrected if trial.number == claimed.leader else None
+    row |= {
+        "best_epoch": trial.best_epoch,
+        "epochs": trial.epochs,
+        "parameters": trial.numbers.get("n_params"),
+        "seconds": round(trial.seconds, 3),
     }
+    row |= {path: trial.params.get(path) for path in paths}
+    notes = [str(trial.origin)] if trial.origin != "sampled" else []
+    if trial.continues is not None:
+        notes = [f"continues trial {trial.continues}"]
+    if trial.audited_at is not None:
+        notes.append(f"audited: to be pruned at epoch {trial.audited_at}")
+    row["note"] = "; ".join(notes)
+    return row
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return "-".join(_cell(v) for v in value) or "[]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return "" if value != value else f"{value:.4g}"
-    return "" if value is None or value is pd.NA else str(value)
+def _by_first(study: StudyRecord, trial: TrialRecord) -> float:
+    assert trial.value is not None
+    return -study.objective.sign * trial.value
 
 
-def _plain_cells(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.map(lambda v: json.dumps(v) if isinstance(v, list | dict) else v)
+def _ranks(study: StudyRecord) -> dict[int, int]:
+    trials = study.complete
+    ranked = ranks([t.value for t in trials], study.objective.direction)
+    return {t.number: rank for t, rank in zip(trials, ranked, strict=True)}
 
 
-def _rich(frame: pd.DataFrame, title: str) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for column in frame.columns:
-        numeric = column not in ("reason", "outcome", "hyperparameters", "note")
-        table.add_column(str(column), justify="right" if numeric else "left", overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(v) for v in row))
-    return table
+def _fronts(study: StudyRecord) -> dict[int, int]:
+    """Successive Pareto fronts (Goldberg 1989): the front, then that of the rest, and so on."""
+    left = study.complete
+    directions = [o.direction for o in study.objectives]
+    found: dict[int, int] = {}
+    rank = 0
+    while left:
+        rank += 1
+        front = pareto_front(np.array([t.values for t in left], dtype=float), directions)
+        found |= {t.number: rank for t, on in zip(left, front, strict=True) if on}
+        left = [t for t, on in zip(left, front, strict=True) if not on]
+    return found

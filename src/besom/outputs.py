@@ -1,4 +1,4 @@
-"""Keeps what stands under ``results/<name>/`` up to date; all of it is made from the study alone."""
+"""Keeps what stands under ``results/<name>/`` up to date, all of it made from the study alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from besom.export import write_best
 from besom.layout import StudyPaths
-from besom.leaderboard import write_leaderboard
+from besom.leaderboard import claim_of, write_leaderboard
 from besom.records import StudyRecord, TrialRecord
 from besom.study.watcher import Watcher
 
@@ -45,7 +45,7 @@ class LeaderboardWriter(Watcher):
 
 def write_outputs(study: StudyRecord, paths: StudyPaths) -> list[Path]:
     """Write leaderboard, best config and plots; returns the plots."""
-    write_leaderboard(study, paths)
+    write_leaderboard(study, paths, claim_of(study))
     write_best(study, paths)
     from besom.plots import write_plots  # matplotlib: not for those who only want a table
 

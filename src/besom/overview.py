@@ -1,15 +1,32 @@
-"""``besom list``: one line for each study under a results folder."""
+"""Studies on the terminal: one in full, or a line for each under a results folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from besom.errors import BesomError
-from besom.leaderboard import format_value, outcome_counts, ranking
+from besom.leaderboard import headline, outcome_counts, ranking, unranked
+from besom.records import StudyRecord
+from besom.statistics import Claim
 from besom.study.storage import load_record, study_names
+from besom.tables import format_value, print_ranking, rich_table
+
+
+def print_study(study: StudyRecord, frame: pd.DataFrame, claimed: Claim, console: Console) -> None:
+    """Print what may be claimed, the ranking, and the trials that are not in it."""
+    console.print(headline(study), markup=False, highlight=False)
+    console.print(claimed.text, markup=False, highlight=False)
+    for caveat in claimed.caveats:
+        console.print(f"  {caveat}", markup=False, highlight=False)
+    if len(frame):
+        print_ranking(frame, study, console)
+    rest = unranked(study)
+    if len(rest):
+        console.print(rich_table(rest, title="Not ranked"))
 
 
 def print_studies(results_dir: Path, console: Console) -> None:

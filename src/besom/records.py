@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import TrialState
 
@@ -30,12 +30,28 @@ class Outcome(StrEnum):
     """A constraint is violated; not trained."""
     DUPLICATE = "duplicate"
     """The same resolved config had run before; its value is reused, nothing was trained."""
+    WARM_START = "warm_start"
+    """Knowledge from another study: the sampler learns from it, nothing was trained here."""
     RUNNING = "running"
 
     @property
     def failed(self) -> bool:
         """Whether the trial broke, rather than being stopped or finished."""
         return self in (Outcome.DIVERGED, Outcome.ERROR, Outcome.WORKER_DIED, Outcome.TIMEOUT)
+
+
+class Origin(StrEnum):
+    """Where a trial's config comes from."""
+
+    SAMPLED = "sampled"
+    BASELINE = "baseline"
+    """The base config as composed."""
+    ENQUEUED = "enqueued"
+    """Named in ``sweep.enqueue``."""
+    CONTINUED = "continued"
+    """A screened trial that is trained to its end."""
+    WARM_START = "warm_start"
+    """Taken from another study."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +65,8 @@ class Objective:
     """
 
     metric: str
-    direction: str
-    epoch: str = "best"
+    direction: Literal["maximize", "minimize"]
+    epoch: Literal["best", "last"] = "best"
 
     @property
     def sign(self) -> int:
@@ -82,6 +98,11 @@ class TrialRecord:
         n_validation, correct: validation images judged, and the packed bits of which were right.
         environment: versions, device, data fingerprint, as the worker saw them.
         baseline: True for the base config as composed.
+        origin: where its config comes from.
+        continues: the screened trial that it continues.
+        duplicate_of: the trial whose value it reuses.
+        audited_at: the epoch at which it would have been pruned, had it not been chosen to run on.
+        constraints: how far each constraint is exceeded; none above 0 in a feasible trial.
         distributions: Optuna's distributions, by Optuna's parameter name.
         raw_params: Optuna's parameters, by Optuna's parameter name (lists are spread out here).
     """
@@ -106,6 +127,11 @@ class TrialRecord:
     correct: bytes | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     baseline: bool = False
+    origin: Origin = Origin.SAMPLED
+    continues: int | None = None
+    duplicate_of: int | None = None
+    audited_at: int | None = None
+    constraints: dict[str, float] = field(default_factory=dict)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     raw_params: dict[str, Any] = field(default_factory=dict)
 
@@ -152,8 +178,8 @@ ATTRIBUTE = "besom"
 #: The study's user attribute: its definition and environments, see ``besom.study.definition``.
 STUDY_ATTRIBUTE = "besom_study"
 
-#: The trial's user attribute that marks the base config's trial.
-BASELINE = "baseline"
+#: The trial's user attribute, set when it is enqueued, that says where its config comes from.
+GIVEN = "besom_given"
 
 #: What the attribute holds; Optuna itself has the number, state, values, parameters and times.
 _STORED = (
@@ -170,6 +196,9 @@ _STORED = (
     "worker",
     "n_validation",
     "environment",
+    "continues",
+    "duplicate_of",
+    "audited_at",
 )
 
 
@@ -185,11 +214,14 @@ def to_attribute(record: TrialRecord) -> dict[str, Any]:
 def from_frozen(trial: FrozenTrial) -> TrialRecord:
     """The record of one of Optuna's trials; a trial without our attribute is shown as running."""
     attribute = dict(trial.user_attrs.get(ATTRIBUTE, {}))
-    outcome = Outcome(attribute.pop("outcome", Outcome.RUNNING))
+    given = trial.user_attrs.get(GIVEN, {})
+    taken = given.get("origin") == Origin.WARM_START
+    unknown = Outcome.WARM_START if taken else Outcome.RUNNING
+    outcome = Outcome(attribute.pop("outcome", unknown))
     correct = attribute.pop("correct", None)
     ranked = trial.state is TrialState.COMPLETE
     known = {name: attribute[name] for name in _STORED if name in attribute}
-    known.setdefault("params", dict(trial.params))
+    known.setdefault("params", given.get("params", dict(trial.params)))
     return TrialRecord(
         number=trial.number,
         outcome=outcome if trial.state.is_finished() else Outcome.RUNNING,
@@ -197,7 +229,9 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
         correct=base64.b64decode(correct) if correct else None,
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
         finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
-        baseline=bool(trial.user_attrs.get(BASELINE, False)),
+        baseline=given.get("origin") == Origin.BASELINE,
+        origin=Origin(given.get("origin", Origin.SAMPLED)),
+        constraints=dict(trial.constraints),
         distributions=dict(trial.distributions),
         raw_params=dict(trial.params),
         **known,

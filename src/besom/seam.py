@@ -12,6 +12,16 @@ from typing import Any, Protocol
 
 #: A trial's config: plain dicts, lists and scalars, everything resolved. The keys that
 #: ``besom.training.trial.run_trial`` reads: ``data``, ``model``, ``optimizer``, ``trainer``, ``seed``.
+#:
+#: A coordinator may add ``orders``, what it wants beside the value; a function that does not know
+#: one ignores it:
+#:
+#: - ``constraints``: ``{number: {min, max}}``; where a number known before training is outside,
+#:   return at once, with ``numbers`` and an empty history.
+#: - ``save_model``: ``{path, better_than}``: write the ``.keras`` of the weights that count to
+#:   ``path``, if their monitored value is better than ``better_than`` (None: in any case).
+#: - ``checkpoint``: ``{save, load}``: paths or None. Go on from the state in ``load`` with the
+#:   epoch after it, if the file is there; leave the state after the last epoch in ``save``.
 TrialConfig = dict[str, Any]
 
 #: ``report(epoch, metrics) -> stop``: called after each epoch (from 1); True means stop now.

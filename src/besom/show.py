@@ -39,5 +39,5 @@ def draw_examples(composed: Composed, output: Path | None) -> Path:
     name = composed.choices.get("data", data.name)
     path = output or Path(config["results_dir"]) / "show" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_image_grid(data.x_train[chosen], data.y_train[chosen], path, name)
+    write_image_grid(data.x_train[chosen], data.y_train[chosen].tolist(), path, name)
     return path

@@ -11,9 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from besom.leaderboard import format_value
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.study.watcher import Watcher
+from besom.tables import format_value
 
 
 class Standing:
@@ -114,6 +114,9 @@ class PlainView(Watcher):
     def stopping(self, reason: str) -> None:
         self._say(f"stopping: {reason}; running trials end with their epoch")
 
+    def remarked(self, text: str) -> None:
+        self._say(text)
+
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -170,6 +173,9 @@ class LiveView(Watcher):
 
     def stopping(self, reason: str) -> None:
         self._stopping = f"stopping: {reason}; running trials end with their epoch"
+
+    def remarked(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
 
     def render(self) -> RenderableType:
         """The panel as it stands."""

@@ -24,16 +24,18 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; an unknown one is answered with the near ones."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             hint = did_you_mean(args[0], self.list_commands(ctx))
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """In the order a user meets them."""
         return sorted(self.commands, key=lambda name: (ORDER.index(name), name))
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; whatever the user can mend is one message, never a traceback."""
         try:
             return super().invoke(ctx)
         except BesomError as error:

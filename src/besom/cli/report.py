@@ -20,18 +20,20 @@ from besom.leaderboard import FORMATS
 def leaderboard(name: str, top: int | None, sort: str | None, form: str, results_dir: Path) -> None:
     """Rank the trials of the study NAME."""
     from besom import leaderboard as board
+    from besom.overview import print_study
     from besom.study.storage import load_record
 
     study = load_record(results_dir, name)
-    frame = board.sort_by(board.ranking(study), sort)
+    claimed = board.claim_of(study)
+    frame = board.sort_by(board.ranking(study, claimed), sort)
     if top is not None:
         frame = frame.head(top)
     if form == "table":
-        board.print_tables(study, frame, Console())
+        print_study(study, frame, claimed, Console())
     elif form == "csv":
         click.echo(board.to_csv(frame), nl=False)
     elif form == "md":
-        click.echo(board.to_markdown(study, frame), nl=False)
+        click.echo(board.to_markdown(study, frame, claimed), nl=False)
     else:
         click.echo(board.to_json(frame))
 

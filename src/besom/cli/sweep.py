@@ -10,6 +10,9 @@ from rich.console import Console
 
 from besom.cli import TAKES_OVERRIDES, config_dir_option, main, overrides_argument
 
+#: Rows of the leaderboard printed at the end of a sweep.
+SHOWN = 10
+
 
 @main.command(context_settings=TAKES_OVERRIDES)
 @click.argument("name")
@@ -33,8 +36,9 @@ def sweep(
 
       besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
     """
-    from besom.leaderboard import headline, print_tables, ranking
+    from besom.leaderboard import claim_of, headline, ranking
     from besom.outputs import LeaderboardWriter, write_outputs
+    from besom.overview import print_study
     from besom.study import make_plan, run_sweep
     from besom.study.watcher import Watcher, Watchers
     from besom.view import LiveView, PlainView
@@ -55,9 +59,12 @@ def sweep(
     if outcome.reason:
         console.print(f"Stopped: {outcome.reason}.", markup=False, highlight=False)
     if console.is_terminal:
-        print_tables(outcome.study, ranking(outcome.study).head(10), console)
+        claimed = claim_of(outcome.study)
+        frame = ranking(outcome.study, claimed).head(SHOWN)
+        print_study(outcome.study, frame, claimed, console)
     else:
-        console.print(headline(outcome.study), markup=False, highlight=False, soft_wrap=True)
+        for line in (headline(outcome.study), claim_of(outcome.study).text):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written: {plan.paths.root}/", markup=False, highlight=False, soft_wrap=True)
     if not outcome.study.complete:
         click.echo(

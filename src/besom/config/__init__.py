@@ -1,6 +1,6 @@
 """Hydra configs: where they are found, how they are composed, checked and written back."""
 
-from besom.config.compose import Composed, Composer, parse_overrides
+from besom.config.compose import Composed, Composer, parse_overrides, refuse_options
 from besom.config.schema import TRAIN_GROUPS
 from besom.config.search_path import SearchPath, find_sweep, read_yaml
 from besom.config.types import dotted_paths, has_path, value_at
@@ -15,5 +15,6 @@ __all__ = [
     "has_path",
     "parse_overrides",
     "read_yaml",
+    "refuse_options",
     "value_at",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -81,6 +81,7 @@ class Composer:
     search: SearchPath
     primary: str
     exported: Mapping[str, Any] | None = None
+    _read: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def groups(self) -> dict[str, dict[str, Path]]:
@@ -109,7 +110,7 @@ class Composer:
     def _compose(self, overrides: list[str]) -> Composed:
         with _LOCK:
             schema.register()
-            primary, defaults = self.primary, []
+            primary, defaults = self.primary, list[str]()
             if self.exported is not None:
                 primary, defaults = self._store_exported(self.exported)
             first, *_OtherDirectories.directories = self.search.directories
@@ -154,8 +155,7 @@ class Composer:
     def _check_key(self, override: Override, base: Mapping[str, Any]) -> None:
         key = override.key_or_group
         if override.is_add() and not override.is_force_add():
-            parent = key.rpartition(".")[0]
-            if not parent or has_path(base, parent):
+            if "." not in key or has_path(base, key.partition(".")[0]):
                 return
         elif override.is_force_add() or has_path(base, key):
             return
@@ -178,15 +178,38 @@ class Composer:
             if reference is not None:
                 check_group(group, value, reference)
 
-    def reference(self, group: str, node: Any) -> dict[str, Any] | None:
-        """The option of ``group`` that builds the same thing as ``node``, as plain YAML."""
+    def option_of(self, group: str, node: Any) -> str | None:
+        """The name of the option of ``group`` that builds the same thing as ``node``."""
         if group not in self.groups or not isinstance(node, Mapping):
             return None
-        for path in self.groups[group].values():
-            option = read_yaml(path)
-            if option.get(TARGET) == node.get(TARGET):
-                return option
+        for name in self.groups[group]:
+            if self._option(group, name).get(TARGET) == node.get(TARGET):
+                return name
         return None
+
+    def reference(self, group: str, node: Any) -> dict[str, Any] | None:
+        """The option of ``group`` that builds the same thing as ``node``, as plain YAML."""
+        name = self.option_of(group, node)
+        return None if name is None else self._option(group, name)
+
+    def _option(self, group: str, name: str) -> dict[str, Any]:
+        if (group, name) not in self._read:
+            self._read[group, name] = read_yaml(self.groups[group][name])
+        return self._read[group, name]
+
+
+def refuse_options(words: Sequence[str]) -> None:
+    """Refuse what stands where overrides stand but is an option, or belongs to Hydra's multirun.
+
+    Raises:
+        ConfigError: says what replaces it.
+    """
+    for text in words:
+        bare = text.lstrip("+~")
+        if text in ("-m", "--multirun") or bare.startswith(("hydra.sweeper", "hydra.launcher")):
+            raise ConfigError(f"{text}: {MULTIRUN_HELP}")
+        if text.startswith("-"):
+            raise ConfigError(f"There is no option {text!r}. `besom COMMAND --help` lists them.")
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
@@ -197,11 +220,8 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """
     parser = OverridesParser.create()
     parsed = []
+    refuse_options(overrides)
     for text in overrides:
-        if text in ("-m", "--multirun") or text.startswith(("hydra.sweeper", "hydra.launcher")):
-            raise ConfigError(f"{text}: {MULTIRUN_HELP}")
-        if text.startswith("-"):
-            raise ConfigError(f"There is no option {text!r}. `besom COMMAND --help` lists them.")
         try:
             override = parser.parse_override(text)
         except HydraException as error:

@@ -48,14 +48,21 @@ class SweepNode:
     target: float | None = None
     patience: int | None = None
     objective: ObjectiveSchema = field(default_factory=ObjectiveSchema)
+    objectives: list[ObjectiveSchema] = field(default_factory=list)
+    constraints: dict[str, Any] = field(default_factory=dict)
     sampler: Any = MISSING
     pruner: Any = MISSING
     executor: Any = MISSING
     space: dict[str, Any] = field(default_factory=dict)
+    enqueue: list[Any] = field(default_factory=list)
+    warm_start: str | None = None
     storage: str | None = None
     trial_timeout_s: float | None = None
     max_failures: int = 5
     vary_seed: bool = False
+    reuse_duplicates: bool = True
+    audit: float = 0.0
+    keep_models: int = 1
     trial_function: str = "besom.training.trial.run_trial"
 
 

@@ -118,13 +118,24 @@ class Executor(Protocol):
         """How many more trials can be submitted now (workers that wait, warm)."""
         ...
 
-    def start(self, trial_function: str, base_config: TrialConfig, log_dir: str | None) -> None:
+    def start(
+        self,
+        trial_function: str,
+        base_config: TrialConfig,
+        log_dir: str | None,
+        n_trials: int | None = None,
+    ) -> None:
         """Spawn the workers; each imports ``module:function`` and prepares with ``base_config``.
 
         Args:
             trial_function: ``"module:function"``, importable in the worker.
             base_config: handed to the module's ``prepare``, where it has one.
             log_dir: the folder for one log file per worker (its stdout and stderr); None: discard.
+            n_trials: how many trials are left to run; no more workers than that are spawned, and
+                ``n_workers`` counts those. None: unknown.
+
+        Raises:
+            BesomError: the workers cannot be spawned, or their logs not be written.
         """
         ...
 

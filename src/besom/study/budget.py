@@ -29,6 +29,7 @@ class Budget:
         self._sweep, self._objective, self._clock = sweep, objective, clock
         self._began = clock()
         self.n_finished = 0
+        self.n_extra = 0  # trials on top of n_trials: screened ones that are continued
         self.n_failed_first = 0
         self._any_succeeded = False
         self._best: float | None = None
@@ -38,7 +39,9 @@ class Budget:
         self.n_failed_first = 0  # a resume gives a mended config its chance
 
     def count(self, trial: TrialRecord) -> None:
-        """Take note of a finished trial."""
+        """Take note of a finished trial; knowledge from another study is none."""
+        if trial.outcome is Outcome.WARM_START:
+            return
         self.n_finished += 1
         if trial.outcome.failed:
             self.n_failed_first += 1
@@ -55,7 +58,7 @@ class Budget:
     @property
     def remaining_trials(self) -> int:
         """How many more trials may finish."""
-        return max(0, int(self._sweep["n_trials"]) - self.n_finished)
+        return max(0, int(self._sweep["n_trials"]) + self.n_extra - self.n_finished)
 
     @property
     def broken(self) -> bool:

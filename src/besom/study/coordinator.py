@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import optuna
-from optuna.trial import Trial, TrialState
 
 from besom.executors.base import (
     Epoch,
-    Event,
     Executor,
     Failed,
     FailureKind,
@@ -23,20 +21,16 @@ from besom.executors.base import (
     Started,
     Usage,
 )
-from besom.records import (
-    ATTRIBUTE,
-    BASELINE,
-    Outcome,
-    StudyRecord,
-    TrialRecord,
-    from_frozen,
-    to_attribute,
-)
-from besom.seam import TrialConfig, TrialResult
+from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.seam import TrialResult
+from besom.study.asking import Asker
 from besom.study.budget import Budget
-from besom.study.objective import best_epoch, last_value, objective_values
+from besom.study.flight import InFlight
+from besom.study.objective import last_value, objective_values
+from besom.study.orders import Orders
 from besom.study.plan import SweepPlan
-from besom.study.strategy import mix_seed
+from besom.study.storage import SweepStudy
+from besom.study.telling import set_constraints, tell, tell_duplicate
 from besom.study.watcher import Watcher
 
 #: How often a trial is given to a fresh worker after its worker died.
@@ -51,20 +45,6 @@ class Ending(StrEnum):
     BUDGET = "budget"
     INTERRUPTED = "interrupted"
     BROKEN = "broken"
-
-
-@dataclass
-class InFlight:
-    """A trial between ask and tell."""
-
-    trial: Trial
-    params: dict[str, Any]
-    config: TrialConfig
-    history: dict[str, list[float]] = field(default_factory=dict)
-    deaths: int = 0
-    stopped: Outcome | None = None
-    reason: str = ""
-    interrupted: bool = False
 
 
 class Coordinator:
@@ -82,7 +62,7 @@ class Coordinator:
     def __init__(
         self,
         plan: SweepPlan,
-        study: optuna.Study,
+        study: SweepStudy,
         executor: Executor,
         records: StudyRecord,
         environment: str,
@@ -92,11 +72,11 @@ class Coordinator:
         self._watcher, self._environment = watcher, environment
         self._record = records
         self._trials = {trial.number: trial for trial in records.trials}
-        self._budget = Budget(
-            plan.sweep,
-            plan.objectives[0],
-            [t for t in records.trials if t.outcome is not Outcome.RUNNING],
-        )
+        finished = [t for t in records.trials if t.outcome is not Outcome.RUNNING]
+        self._budget = Budget(plan.sweep, plan.objectives[0], finished)
+        self._asker = Asker(plan, study, finished)
+        self._orders = Orders(plan, study.pruner, finished)
+        self._budget.n_extra = self._asker.n_continued
         self._waiting: deque[InFlight] = deque()
         self._running: dict[int, InFlight] = {}
         self._stop_reason: str | None = None
@@ -115,15 +95,15 @@ class Coordinator:
     def record(self) -> StudyRecord:
         """The study as it stands."""
         trials = tuple(self._trials[number] for number in sorted(self._trials))
-        return StudyRecord(
-            self._record.name,
-            self._record.objectives,
-            trials,
-            self._record.config,
-            self._record.facts,
-        )
+        was = self._record
+        return StudyRecord(was.name, was.objectives, trials, was.config, was.facts)
 
-    def interrupt(self, reason: str = "interrupted") -> None:
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the sweep stopped before n_trials; None if it did not."""
+        return self._stop_reason
+
+    def interrupt(self, reason: str) -> None:
         """Stop: no new trials, running ones end with their epoch and are kept for a resume."""
         self._stop(reason, Ending.INTERRUPTED)
 
@@ -133,7 +113,7 @@ class Coordinator:
         Raises:
             BesomError: the storage cannot be written, or workers cannot be prepared.
         """
-        self._recover()
+        self._waiting.extend(self._asker.recover())
         while True:
             self._feed()
             if not self._running and (self._stop_reason or not self._more()):
@@ -144,93 +124,102 @@ class Coordinator:
             self._check_budget()
 
     def _more(self) -> bool:
-        return bool(self._waiting) or self._budget.remaining_trials > len(self._running)
+        """Whether there is a trial to start now."""
+        if self._waiting:
+            return True
+        if self._asker.exhausted and self._budget.n_finished:
+            return False
+        if self._budget.remaining_trials > len(self._running):
+            return True
+        if not self._running and (n := self._asker.continue_best()):
+            self._budget.n_extra += n
+            return True
+        return False
 
     def _feed(self) -> None:
         """Give every idle worker a trial, as soon as it is idle: there are no batches."""
         while self._stop_reason is None and self._executor.idle and self._more():
-            flight = self._waiting.popleft() if self._waiting else self._ask()
-            number = flight.trial.number
-            self._running[number] = flight
-            self._executor.submit(number, flight.config, self._plan.sweep["trial_timeout_s"])
-
-    def _ask(self) -> InFlight:
-        return self._prepare(self._study.ask())
-
-    def _recover(self) -> None:
-        """Trials that were running when the last coordinator died run again, in place."""
-        for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._waiting.append(self._prepare(Trial(self._study, frozen._trial_id)))
-
-    def _prepare(self, trial: Trial) -> InFlight:
-        seed = int(self._plan.config["seed"])
-        if self._plan.sweep["vary_seed"] and trial.number:
-            seed = mix_seed(seed, trial.number)
-        if trial.user_attrs.get(BASELINE):
-            if trial.storage.get_trial(trial._trial_id).system_attrs.get("fixed_params"):
-                self._plan.space.suggest(trial)  # the sampler learns from it where it can
-            return InFlight(trial, self._plan.baseline_params(), {**self._plan.base, "seed": seed})
-        sample = self._plan.space.suggest(trial)
-        return InFlight(trial, sample.params, self._plan.trial_config(sample, seed))
+            flight = self._waiting.popleft() if self._waiting else self._asker.ask()
+            original = self._asker.duplicate_of(flight)
+            if original is not None:
+                self._finish(tell_duplicate(self._study, flight, original))
+                self._check_budget()
+                continue
+            self._running[flight.number] = flight
+            config = {**flight.config, **self._orders.of(flight)}
+            self._executor.submit(flight.number, config, self._plan.sweep["trial_timeout_s"])
 
     def _on_started(self, event: Started) -> None:
         self._watcher.started(event.trial, event.worker)
 
     def _on_epoch(self, event: Epoch) -> None:
         flight = self._running[event.trial]
-        for name, value in event.metrics.items():
-            flight.history.setdefault(name, []).append(float(value))
-        self._executor.answer(event.trial, stop=self._judge(flight, event))
+        if event.epoch > 1 and not flight.history and flight.continues is not None:
+            flight.history = {k: list(v) for k, v in self._trials[flight.continues].history.items()}
+        flight.hear(event.epoch, {name: float(value) for name, value in event.metrics.items()})
+        self._executor.answer(event.trial, stop=self._judge(flight, event.epoch))
         self._watcher.epoch(event.trial, event.worker, event.epoch, event.metrics)
 
-    def _judge(self, flight: InFlight, event: Epoch) -> bool:
+    def _judge(self, flight: InFlight, epoch: int) -> bool:
         """Whether the trial stops after this epoch."""
         objective = self._plan.objectives[0]
         value = last_value(objective, flight.history)
         if value is not None and not math.isfinite(value):
             flight.stopped = Outcome.DIVERGED
-            flight.reason = f"{objective.metric} is {value} at epoch {event.epoch}"
+            flight.reason = f"{objective.metric} is {value} at epoch {epoch}"
             return True
-        if value is not None and self._prunes:
-            trial = flight.trial
-            trial.storage.set_trial_intermediate_value(trial._trial_id, event.epoch, value)
-            if trial.should_prune():
-                flight.stopped = Outcome.PRUNED
-                flight.reason = f"pruned at epoch {event.epoch}: {objective.metric} {value:.4g}"
-                return True
+        if value is not None and self._prunes and self._pruner_stops(flight, epoch, value):
+            flight.stopped = Outcome.PRUNED
+            flight.reason = f"stopped at epoch {epoch} with {objective.metric} {value:.4g}"
+            return True
         flight.interrupted = self._stop_reason is not None
         return flight.interrupted
 
-    def _on_finished(self, event: Finished) -> None:
-        flight = self._running.pop(event.trial)
-        if flight.interrupted and event.result.epochs < flight.config["trainer"].get("epochs", 0):
-            return  # left as running in the storage: a resume runs it again
-        usage, result = event.usage, event.result
-        if flight.stopped is Outcome.DIVERGED:
-            self._tell(flight, Outcome.DIVERGED, event.worker, usage, result)
-        elif flight.stopped is Outcome.PRUNED:
-            self._tell(flight, Outcome.PRUNED, event.worker, usage, result)
-        else:
-            self._tell_complete(flight, event)
+    def _pruner_stops(self, flight: InFlight, epoch: int, value: float) -> bool:
+        trial = flight.trial
+        # Not trial.report: it ignores an epoch that an earlier, lost attempt has reported.
+        trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+        frozen = trial.storage.get_trial(trial._trial_id)
+        if flight.audited_at is not None or not self._study.pruner.prune(self._study, frozen):
+            return False
+        share = self._plan.sweep["audit"]
+        if share and random.Random(f"{self._plan.config['seed']}:{flight.number}").random() < share:
+            flight.audited_at = epoch
+            return False
+        return True
 
-    def _tell_complete(self, flight: InFlight, event: Finished) -> None:
-        result = event.result
+    def _on_finished(self, event: Finished) -> None:
+        flight, result = self._running.pop(event.trial), event.result
+        n_epochs = flight.config["trainer"].get("epochs", 0)
+        if flight.interrupted and result.epochs < n_epochs and not result.stopped_early:
+            return  # stays running in the storage: a resume runs it again
         numbers = {
             **result.numbers,
             "seconds": event.usage.seconds,
             "cpu_seconds": event.usage.cpu_seconds,
         }
-        values = objective_values(self._plan.objectives, result.history, numbers)
+        broken = set_constraints(flight.trial, self._plan.sweep["constraints"], numbers)
+        if broken:
+            flight.reason = "; ".join(broken)
+            self._tell(flight, Outcome.INFEASIBLE, event, result)
+        elif flight.stopped is not None:
+            self._tell(flight, flight.stopped, event, result)
+        else:
+            self._tell_complete(flight, event, numbers)
+
+    def _tell_complete(self, flight: InFlight, event: Finished, numbers: dict[str, float]) -> None:
+        objectives = self._plan.objectives
+        values = objective_values(objectives, event.result.history, numbers)
         bad = [
             f"{objective.metric} is {value}"
-            for objective, value in zip(self._plan.objectives, values, strict=True)
+            for objective, value in zip(objectives, values, strict=True)
             if not math.isfinite(value)
         ]
         if bad:
             flight.reason = "; ".join(bad)
-            self._tell(flight, Outcome.DIVERGED, event.worker, event.usage, result)
+            self._tell(flight, Outcome.DIVERGED, event, event.result)
         else:
-            self._tell(flight, Outcome.COMPLETE, event.worker, event.usage, result, values)
+            self._tell(flight, Outcome.COMPLETE, event, event.result, values=values)
 
     def _on_failed(self, event: Failed) -> None:
         flight = self._running.pop(event.trial)
@@ -241,55 +230,40 @@ class Coordinator:
             self._watcher.retried(event.trial, event.reason)
             return
         flight.reason = event.reason
-        outcome = Outcome(event.kind.value)
-        result = TrialResult(history=flight.history)
-        self._tell(flight, outcome, event.worker, event.usage, result, detail=event.detail)
+        set_constraints(flight.trial, self._plan.sweep["constraints"], {})
+        self._tell(flight, Outcome(event.kind.value), event, TrialResult(), detail=event.detail)
 
     def _tell(
         self,
         flight: InFlight,
         outcome: Outcome,
-        worker: int,
-        usage: Usage,
+        event: Finished | Failed,
         result: TrialResult,
+        *,
         values: list[float] | None = None,
         detail: str = "",
     ) -> None:
-        """Store how the trial ended: first what it was, then, in one durable step, that it ended.
-
-        A diverged trial is told as pruned: TPE learns from those, and forgets failed ones.
-        """
-        objective = self._plan.objectives[0]
-        record = TrialRecord(
-            number=flight.trial.number,
-            outcome=outcome,
-            params=flight.params,
-            reason=flight.reason,
+        usage: Usage = event.usage
+        record = tell(
+            self._study,
+            self._plan.objectives,
+            flight,
+            outcome,
+            result=result,
+            usage=usage,
+            worker=event.worker,
+            environment=self._environment,
+            values=values,
             detail=detail,
-            config=flight.config,
-            seed=flight.config["seed"],
-            history=result.history or flight.history,
-            best_epoch=result.best_epoch or best_epoch(objective, result.history),
-            numbers=result.numbers,
-            seconds=usage.seconds,
-            cpu_seconds=usage.cpu_seconds,
-            worker=worker,
-            n_validation=result.n_validation,
-            correct=result.correct,
-            environment={"id": self._environment, **result.environment},
         )
-        trial = flight.trial
-        trial.set_user_attr(ATTRIBUTE, to_attribute(record))
-        if outcome is Outcome.COMPLETE:
-            self._study.tell(trial, values)
-        elif outcome in (Outcome.PRUNED, Outcome.DIVERGED):
-            self._study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self._study.tell(trial, state=TrialState.FAIL)
-        stored = from_frozen(trial.storage.get_trial(trial._trial_id))
-        self._trials[stored.number] = stored
-        self._budget.count(stored)
-        self._watcher.finished(stored)
+        self._finish(record)
+
+    def _finish(self, record: TrialRecord) -> None:
+        self._trials[record.number] = record
+        self._budget.count(record)
+        self._asker.note(record)
+        self._orders.settle(record)
+        self._watcher.finished(record)
 
     def _check_budget(self) -> None:
         if self._stop_reason is None and self._budget.broken:
@@ -301,8 +275,3 @@ class Coordinator:
         if self._stop_reason is None:
             self._stop_reason, self._ending = reason, ending
             self._watcher.stopping(reason)
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Why the sweep stopped before n_trials; None if it did not."""
-        return self._stop_reason

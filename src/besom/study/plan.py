@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from besom.config import TRAIN_GROUPS, Composer, find_sweep, has_path, read_yaml, value_at
+from besom.config import (
+    TRAIN_GROUPS,
+    Composer,
+    find_sweep,
+    read_yaml,
+    refuse_options,
+)
 from besom.errors import ConfigError, did_you_mean
 from besom.layout import StudyPaths
 from besom.records import Objective
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, parse_space, split_overrides
+from besom.study.space_overrides import SPACE_PREFIX, override_space
 
 #: Numbers a trial has once, as opposed to metrics it has after each epoch.
 TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")
@@ -33,6 +40,7 @@ class SweepPlan:
         space: the search space.
         paths: where the study lives.
         composer, overrides: compose the config again for other choices of groups.
+        notes: what the user should know of how the sweep was read.
     """
 
     name: str
@@ -43,6 +51,7 @@ class SweepPlan:
     paths: StudyPaths
     composer: Composer
     overrides: list[str]
+    notes: list[str] = field(default_factory=list)
     _composed: dict[tuple[tuple[str, str], ...], TrialConfig] = field(default_factory=dict)
 
     @property
@@ -50,6 +59,11 @@ class SweepPlan:
         """The node ``sweep``."""
         node: dict[str, Any] = self.config["sweep"]
         return node
+
+    @property
+    def as_composed(self) -> TrialConfig:
+        """The base config before the objective has its say: what workers prepare with."""
+        return _trial_part(self.config, ())
 
     @property
     def base(self) -> TrialConfig:
@@ -74,14 +88,6 @@ class SweepPlan:
         config["seed"] = seed
         return config
 
-    def baseline_params(self) -> dict[str, Any]:
-        """What the base config holds where the space samples; it may lie outside the space."""
-        return {
-            path: self.choices.get(path, value_at(self.base, path))
-            for path in self.space.paths
-            if path in self.choices or has_path(self.base, path)
-        }
-
 
 def make_plan(
     name: str,
@@ -93,7 +99,8 @@ def make_plan(
 
     Args:
         name: a sweep on the search path, or the path of a YAML.
-        overrides: Hydra overrides; those in Hydra's sweep grammar join the search space.
+        overrides: Hydra overrides; those in Hydra's sweep grammar join the search space, and a
+            plain value for something the space samples fixes it there.
         config_dir: the user's config folder; None takes ``./conf`` and ``./sweeps``.
         results_dir: where the study lands; None takes it from the config.
 
@@ -103,14 +110,19 @@ def make_plan(
     """
     search, primary = find_sweep(name, config_dir)
     composer = Composer(search, primary)
-    plain, swept = split_overrides(overrides)
+    refuse_options(overrides)
+    of_space = [text for text in overrides if text.lstrip("+~").startswith(SPACE_PREFIX)]
+    plain, swept = split_overrides([text for text in overrides if text not in of_space])
     composed = composer.compose(plain)
     config = composed.config
     sweep = config["sweep"]
-    sweep["space"] = {**sweep["space"], **swept}
+    fixed = [key for key in (text.partition("=")[0] for text in plain) if key in sweep["space"]]
+    kept = {path: entry for path, entry in sweep["space"].items() if path not in fixed}
+    sweep["space"] = override_space({**kept, **swept}, of_space)
     study_name = _study_name(sweep["name"] or primary)
     objectives = _objectives(sweep)
     _check_budget(sweep)
+    _check_constraints(sweep)
     plan = SweepPlan(
         name=study_name,
         config=config,
@@ -120,6 +132,7 @@ def make_plan(
         paths=StudyPaths.of(Path(results_dir or config["results_dir"]), study_name),
         composer=composer,
         overrides=plain,
+        notes=[f"{path} is fixed by the command line, and not searched" for path in fixed],
     )
     plan.space = parse_space(
         sweep["space"],
@@ -129,6 +142,7 @@ def make_plan(
         compose=plan.trial_base,
         own_spaces=_own_spaces(composer),
     )
+    plan.notes += plan.space.notes
     return plan
 
 
@@ -155,13 +169,39 @@ def _study_name(name: str) -> str:
 
 
 def _objectives(sweep: Mapping[str, Any]) -> tuple[Objective, ...]:
-    node = sweep["objective"]
-    for key, known in (("direction", DIRECTIONS), ("epoch", EPOCHS)):
+    """The objectives: the list ``objectives`` where it has any, else the one ``objective``."""
+    named = [(f"sweep.objectives[{i}]", node) for i, node in enumerate(sweep["objectives"])]
+    objectives = tuple(
+        _objective(path, node) for path, node in named or [("sweep.objective", sweep["objective"])]
+    )
+    metrics = [o.metric for o in objectives]
+    if len(set(metrics)) < len(metrics):
+        raise ConfigError(f"sweep.objectives names a metric twice: {', '.join(metrics)}.")
+    return objectives
+
+
+def _objective(path: str, node: Mapping[str, Any]) -> Objective:
+    for key in ("direction", "epoch"):
+        known = DIRECTIONS if key == "direction" else EPOCHS
         if node[key] not in known:
             raise ConfigError(
-                f"sweep.objective.{key} is {node[key]!r}." + did_you_mean(node[key], known)
+                f"{path}.{key} is {node[key]!r}." + did_you_mean(str(node[key]), known)
             )
-    return (Objective(**node),)
+    return Objective(**node)
+
+
+def _check_constraints(sweep: Mapping[str, Any]) -> None:
+    for name, bounds in sweep["constraints"].items():
+        path = f"sweep.constraints.{name}"
+        if name not in TRIAL_NUMBERS:
+            raise ConfigError(
+                f"{path}: {name!r} is no number of a trial." + did_you_mean(name, TRIAL_NUMBERS)
+            )
+        if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
+            raise ConfigError(f"{path} is {bounds!r}, expected {{max: NUMBER}}, min, or both.")
+        for key, value in bounds.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ConfigError(f"{path}.{key} is {value!r}, expected a number.")
 
 
 def _check_budget(sweep: Mapping[str, Any]) -> None:
@@ -174,7 +214,7 @@ def _check_budget(sweep: Mapping[str, Any]) -> None:
 
 
 def _trial_part(config: Mapping[str, Any], objectives: Sequence[Objective]) -> TrialConfig:
-    """What the worker gets; the trainer keeps the weights of the epoch that the objective counts."""
+    """What the worker gets; the trainer keeps the weights of the objective's epoch."""
     part: TrialConfig = {key: config[key] for key in (*TRAIN_GROUPS, "seed")}
     watched = next((o for o in objectives if o.metric not in TRIAL_NUMBERS), None)
     if watched is not None and isinstance(part["trainer"], Mapping):

@@ -15,9 +15,10 @@ import optuna
 
 from besom.errors import BesomError, StudyError
 from besom.executors.base import Executor, Ready
-from besom.records import BASELINE, STUDY_ATTRIBUTE, StudyRecord, read_study
+from besom.records import STUDY_ATTRIBUTE, Outcome, StudyRecord, read_study
 from besom.study import definition, storage
 from besom.study.coordinator import Coordinator, Ending
+from besom.study.given import all_given, warm_start
 from besom.study.lock import CoordinatorLock
 from besom.study.objective import check_metric
 from besom.study.plan import TRIAL_NUMBERS, SweepPlan
@@ -73,6 +74,9 @@ def run_sweep(
     watcher = watcher or Watcher()
     build_sampler(plan.sweep["sampler"], plan.space, 0)  # refuse what cannot be built
     build_pruner(plan.sweep["pruner"])
+    all_given(plan)
+    if plan.sweep["warm_start"] is not None:
+        storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
     existed_before = plan.paths.root.exists()
     try:
         if fresh and existed_before:
@@ -80,10 +84,15 @@ def run_sweep(
                 _archive(plan)
             existed_before = False
         with CoordinatorLock(plan.paths.lock):
-            _check_same_task(plan, extend)
+            stored = _stored_study(plan)
+            if stored is not None:
+                definition.check_same_task(plan.name, stored.config, plan.config, extend)
+                if _is_done(stored, plan):
+                    watcher.began(lambda: stored, plan.sweep["n_trials"], 0)
+                    return SweepOutcome(stored, Ending.DONE, "")
             if executor is None:
                 executor = instantiate(plan.sweep["executor"])
-            return _run_locked(plan, extend, watcher, executor)
+            return _run_locked(plan, watcher, executor)
     except OSError as error:
         raise StudyError(
             f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished trial is "
@@ -94,22 +103,25 @@ def run_sweep(
             shutil.rmtree(plan.paths.root, ignore_errors=True)
 
 
-def _run_locked(
-    plan: SweepPlan, extend: bool, watcher: Watcher, executor: Executor
-) -> SweepOutcome:
+def _run_locked(plan: SweepPlan, watcher: Watcher, executor: Executor) -> SweepOutcome:
     try:
         plan.paths.logs.mkdir(parents=True, exist_ok=True)
         executor.start(
-            _module_function(plan.sweep["trial_function"]), plan.base, str(plan.paths.logs)
+            _module_function(plan.sweep["trial_function"]),
+            plan.as_composed,
+            str(plan.paths.logs),
+            n_trials=plan.sweep["n_trials"],
         )
         facts = _first_ready(executor)
         for objective in plan.objectives:
             if "metrics" in facts:
                 numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
                 check_metric(objective, facts["metrics"], numbers)
-        study, environment = _open(plan, facts)
+        study, environment = _open(plan, facts, watcher)
         coordinator = Coordinator(plan, study, executor, read_study(study), environment, watcher)
         watcher.began(coordinator.record, plan.sweep["n_trials"], executor.n_workers)
+        for note in plan.notes:
+            watcher.remarked(note)
         with _stopping_on_signals(coordinator):
             ending = coordinator.run()
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
@@ -125,7 +137,9 @@ def _first_ready(executor: Executor) -> dict[str, Any]:
                 return event.facts
 
 
-def _open(plan: SweepPlan, facts: dict[str, Any]) -> tuple[optuna.Study, str]:
+def _open(
+    plan: SweepPlan, facts: dict[str, Any], watcher: Watcher
+) -> tuple[storage.SweepStudy, str]:
     """Create or load the study, and write down what it is and what its values depend on."""
     url = plan.sweep["storage"]
     opened = storage.open_storage(plan.paths, url, writable=True)
@@ -153,11 +167,19 @@ def _open(plan: SweepPlan, facts: dict[str, Any]) -> tuple[optuna.Study, str]:
     study.set_user_attr(STUDY_ATTRIBUTE, stored)
     n_existing = opened.get_n_trials(study._study_id)
     if not n_existing:
-        inside = plan.space.encode(plan.base, plan.choices)
-        study.enqueue_trial(inside or {}, user_attrs={BASELINE: True})
+        _seed(plan, study, watcher)
     study.sampler = build_sampler(plan.sweep["sampler"], plan.space, n_existing)
     study.pruner = build_pruner(plan.sweep["pruner"])
     return study, identity
+
+
+def _seed(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
+    """A new study: the base config is trial 0, then the enqueued ones, then earlier knowledge."""
+    for given in all_given(plan):
+        given.enqueue(plan, study)
+    if plan.sweep["warm_start"] is not None:
+        other = storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
+        watcher.remarked(str(warm_start(plan, study, other)))
 
 
 def _check_same_data(name: str, stored: dict[str, Any], environment: dict[str, Any]) -> None:
@@ -172,17 +194,23 @@ def _check_same_data(name: str, stored: dict[str, Any], environment: dict[str, A
             )
 
 
-def _check_same_task(plan: SweepPlan, extend: bool) -> None:
+def _stored_study(plan: SweepPlan) -> StudyRecord | None:
+    """The study as it was left; None if there is none yet."""
     if not plan.paths.journal.exists() and plan.sweep["storage"] is None:
-        return
+        return None
     opened = storage.open_storage(plan.paths, plan.sweep["storage"], writable=False)
     try:
         study = optuna.load_study(study_name=plan.name, storage=opened)
     except KeyError:
-        return
-    stored = study.user_attrs.get(STUDY_ATTRIBUTE)
-    if stored is not None:
-        definition.check_same_task(plan.name, stored["config"], plan.config, extend)
+        return None
+    return read_study(study) if STUDY_ATTRIBUTE in study.user_attrs else None
+
+
+def _is_done(stored: StudyRecord, plan: SweepPlan) -> bool:
+    """Whether nothing is left to run, so that no worker need be started."""
+    finished = [t for t in stored.trials if t.outcome is not Outcome.RUNNING]
+    n_trials: int = plan.sweep["n_trials"]
+    return len(finished) == len(stored.trials) >= n_trials
 
 
 def _archive(plan: SweepPlan) -> None:

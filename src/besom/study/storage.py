@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
@@ -17,11 +18,20 @@ from besom.study.journal import StudyJournal
 
 
 class SweepStudy(optuna.Study):
-    """An Optuna study in which samplers do not see finished trials without parameters.
+    """An Optuna study that besom's own loop drives.
 
-    The base config may lie outside the space; its trial then has no parameters, and samplers that
-    look for parameters common to all trials would find none.
+    Samplers do not see finished trials without parameters: the base config may lie outside the
+    space, and samplers that look for parameters common to all trials would then find none.
+
+    Attributes:
+        exhausted: a sampler that walks a finite space has said that it has seen all of it.
     """
+
+    exhausted = False
+
+    def stop(self) -> None:
+        """Called by samplers; Optuna's own needs Optuna's own loop."""
+        self.exhausted = True
 
     def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
         trials = super()._get_trials(*args, **kwargs)
@@ -91,7 +101,7 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
         raise StudyError(
             f"There is no study {name!r}{where}."
             + did_you_mean(name, known)
-            + " `besom sweep NAME` makes one; --results-dir or BESOM_RESULTS_DIR says where to look."
+            + " `besom sweep NAME` makes one; --results-dir or BESOM_RESULTS_DIR says where they are."
         )
     storage = open_storage(paths, stored_url(paths), writable=False)
     study_id = _find(storage, name)
@@ -105,7 +115,9 @@ def load_record(results_dir: Path, name: str) -> StudyRecord:
     return read_study(load_optuna_study(results_dir, name))
 
 
-def open_study(storage: BaseStorage, name: str, directions: list[str]) -> SweepStudy:
+def open_study(
+    storage: BaseStorage, name: str, directions: Sequence[Literal["minimize", "maximize"]]
+) -> SweepStudy:
     """Create or load the study."""
     if _find(storage, name) is None:
         optuna.create_study(study_name=name, storage=storage, directions=directions)

@@ -12,6 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 
 from besom.errors import ConfigError
 from besom.space import Space
+from besom.study import samplers
 from besom.targets import TARGET, instantiate
 
 
@@ -31,12 +32,22 @@ def build_sampler(node: Mapping[str, Any], space: Space, n_existing: int) -> Any
 
     Raises:
         ConfigError: the node builds no sampler.
+        SpaceError: the sampler cannot take this space.
     """
     arguments = dict(node)
     if arguments.get("seed") is not None and n_existing:
         arguments["seed"] = mix_seed(int(arguments["seed"]), n_existing)
     if "group" in arguments and arguments["group"] is None:
         arguments["group"] = space.is_conditional and bool(arguments.get("multivariate"))
+    target = str(arguments.get(TARGET)).rpartition(".")[2]
+    if target in ("GridSampler", "SpaceGridSampler") and arguments.get("search_space") is None:
+        arguments["search_space"] = samplers.grid_of(space)
+    elif target == "BruteForceSampler":
+        samplers.check_finite(space)
+    elif target == "CmaEsSampler":
+        samplers.check_numeric(space)
+    elif target == "GPSampler":
+        samplers.check_torch()
     return _build(arguments, optuna.samplers.BaseSampler, "sweep.sampler")
 
 

@@ -28,6 +28,9 @@ class Watcher:
     def stopping(self, reason: str) -> None:
         """No new trials; those running stop at the end of their epoch."""
 
+    def remarked(self, text: str) -> None:
+        """Something worth a line, such as what a warm start has taken."""
+
     def idle(self) -> None:
         """Called at least once a second, whatever happens."""
 
@@ -61,6 +64,10 @@ class Watchers(Watcher):
     def stopping(self, reason: str) -> None:
         for watcher in self._all:
             watcher.stopping(reason)
+
+    def remarked(self, text: str) -> None:
+        for watcher in self._all:
+            watcher.remarked(text)
 
     def idle(self) -> None:
         for watcher in self._all:

@@ -1,0 +1,102 @@
+"""``besom confirm`` and ``besom replay``: what runs a study's trials again."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import click
+from rich.console import Console
+
+from besom.cli import TAKES_OVERRIDES, main, results_dir_option
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@click.argument("name")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.option("--top", type=int, help="How many of the leaderboard's first.  [default: 5]")
+@click.option("--trial", "trials", type=int, multiple=True, help="This trial; give it repeatedly.")
+@click.option("--seeds", type=int, default=5, show_default=True, help="Fresh seeds for each.")
+@click.option(
+    "--on",
+    type=click.Choice(["test", "validation"]),
+    default="test",
+    show_default=True,
+    help="The images that count. Every opening of the test images is logged.",
+)
+@click.option("--new-split", is_flag=True, help="Each seed holds other validation images back.")
+@click.option("--no-race", is_flag=True, help="Every config gets every seed, the beaten ones too.")
+@click.option(
+    "--interval",
+    type=click.Choice(["t", "bootstrap"]),
+    default="t",
+    show_default=True,
+    help="Student's t, or the bootstrap (from six seeds).",
+)
+@click.option("--workers", type=int, help="How many workers; default: as in the sweep.")
+@click.option("--retry-failed", is_flag=True, help="Run again what failed in an earlier confirm.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@results_dir_option
+def confirm(
+    name: str,
+    words: tuple[str, ...],
+    top: int | None,
+    trials: tuple[int, ...],
+    seeds: int,
+    on: Literal["test", "validation"],
+    new_split: bool,
+    no_race: bool,
+    interval: str,
+    workers: int | None,
+    retry_failed: bool,
+    quiet: bool,
+    results_dir: Path,
+) -> None:
+    """Train the best trials of the study NAME, and the baseline, on fresh seeds.
+
+    The same command again continues where it stopped. WORDS change the executor, or the precision,
+    which is float32 whatever the sweep's was:
+
+      besom confirm mnist_mlp --top 5 --seeds 10 executor.workers=2
+    """
+    from besom.confirm import make_confirm_plan, run_confirm
+    from besom.confirm.report import print_report, write_report
+    from besom.confirm.view import ConfirmWatcher, LiveConfirmView, PlainConfirmView
+    from besom.layout import StudyPaths
+    from besom.openings import read_openings
+    from besom.study.storage import load_record
+
+    plan = make_confirm_plan(
+        load_record(results_dir, name),
+        StudyPaths.of(results_dir, name),
+        top=top,
+        trials=trials,
+        n_seeds=seeds,
+        on=on,
+        new_split=new_split,
+        race=not no_race,
+        interval=interval,
+        words=words,
+        workers=workers,
+        retry_failed=retry_failed,
+    )
+    console = Console(quiet=quiet)
+    with ExitStack() as stack:
+        view: ConfirmWatcher
+        if quiet:
+            view = ConfirmWatcher()
+        elif console.is_terminal:
+            view = stack.enter_context(LiveConfirmView(console))
+        else:
+            view = PlainConfirmView(console)
+        outcome = run_confirm(plan, view)
+    openings = read_openings(plan.paths.root)
+    files = write_report(outcome.confirmation, openings)
+    if outcome.reason:
+        console.print(f"Stopped: {outcome.reason}.", markup=False, highlight=False)
+    print_report(outcome.confirmation, openings, console)
+    written = ", ".join(map(str, files))
+    console.print(f"Written: {written}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(outcome.exit_code)

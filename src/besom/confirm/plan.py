@@ -1,0 +1,268 @@
+"""What is to be confirmed: which trials of a study, on which seeds, measured on which images."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from besom.config import parse_overrides
+from besom.errors import ConfigError, StudyError
+from besom.export import find_trial
+from besom.layout import StudyPaths
+from besom.leaderboard import ranking
+from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.reruns import executor_config, plain_value
+from besom.seam import TrialConfig
+from besom.study import definition
+
+Images = Literal["test", "validation"]
+
+DEFAULT_TOP = 5
+DEFAULT_SEEDS = 5
+#: How the option ``--interval`` names what ``besom.statistics.mean_interval`` does.
+INTERVALS = {"t": "student-t", "bootstrap": "bootstrap"}
+#: Which trial function measures the test images after what the sweep's own one does.
+TEST_FUNCTIONS = {"besom.training.trial.run_trial": "besom.training.confirmation.run_confirmation"}
+
+_PRECISION = "trainer.precision"
+#: Not trained, so there is nothing to train again.
+_NEVER_RAN = (Outcome.INFEASIBLE, Outcome.DUPLICATE, Outcome.WARM_START, Outcome.RUNNING)
+
+
+@dataclass(frozen=True)
+class ConfirmPlan:
+    """A confirmation, checked and ready to run.
+
+    Attributes:
+        study: the study, as stored.
+        paths: where it lives.
+        entrants: the trials that are retrained: in the leaderboard's order, a baseline that is not
+            among the first ones last.
+        seeds: none of them was used in the study; the same for every entrant, so that scores pair.
+        on: the images that count.
+        objective: the study's first one, on these images.
+        new_split: whether each seed also holds other validation images back.
+        race: whether who is beaten gets no more seeds.
+        method: of the intervals, see ``besom.statistics.mean_interval``.
+        executor: the executor's config.
+        trial_function: a dotted name.
+        precision: what ``trainer.precision`` becomes; None leaves it.
+        retry_failed: whether runs that failed in an earlier confirmation are run again.
+    """
+
+    study: StudyRecord
+    paths: StudyPaths
+    entrants: tuple[TrialRecord, ...]
+    seeds: tuple[int, ...]
+    on: Images
+    objective: Objective
+    new_split: bool
+    race: bool
+    method: str
+    executor: dict[str, Any]
+    trial_function: str
+    precision: str | None = None
+    retry_failed: bool = False
+    _configs: dict[tuple[int, int], TrialConfig] = field(default_factory=dict, compare=False)
+
+    @property
+    def baseline(self) -> int | None:
+        """The number of the base config's trial; None if it is not among the entrants."""
+        return next((t.number for t in self.entrants if t.baseline), None)
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Wall-clock limit of one run; None = no limit."""
+        limit: float | None = self.study.config["sweep"].get("trial_timeout_s")
+        return limit
+
+    def entrant(self, trial: int) -> TrialRecord:
+        """The entrant with this number."""
+        return next(t for t in self.entrants if t.number == trial)
+
+    def config_of(self, trial: int, seed: int) -> TrialConfig:
+        """What a worker trains: the trial's own config, with another seed."""
+        if (trial, seed) not in self._configs:
+            config = stored_config(self.entrant(trial))
+            config["seed"] = seed
+            if self.new_split:
+                config["data"]["split_seed"] = seed
+            if self.precision is not None:
+                config["trainer"]["precision"] = self.precision
+            self._configs[trial, seed] = config
+        return self._configs[trial, seed]
+
+    def key_of(self, trial: int, seed: int) -> str:
+        """A short hash of ``config_of``: what a finished run is found by."""
+        return definition.fingerprint(self.config_of(trial, seed))
+
+
+def stored_config(trial: TrialRecord) -> TrialConfig:
+    """A copy of what a trial ran with, without what its coordinator wanted beside the value."""
+    config = copy.deepcopy(trial.config)
+    config.pop("orders", None)
+    return config
+
+
+def make_confirm_plan(
+    study: StudyRecord,
+    paths: StudyPaths,
+    *,
+    top: int | None = None,
+    trials: Collection[int] = (),
+    n_seeds: int = DEFAULT_SEEDS,
+    on: Images = "test",
+    new_split: bool = False,
+    race: bool = True,
+    interval: str = "t",
+    words: Sequence[str] = (),
+    workers: int | None = None,
+    retry_failed: bool = False,
+) -> ConfirmPlan:
+    """Choose what is confirmed, and check that it can be; nothing is written or opened.
+
+    Args:
+        study: the study.
+        paths: where it lives.
+        top: how many of the leaderboard's first; None: 5, or none if ``trials`` are named.
+        trials: trials by number, beside those.
+        n_seeds: fresh seeds for each, at least 2.
+        on: ``test`` or ``validation``.
+        new_split: hold other validation images back with each seed.
+        race: give no more seeds to who is beaten.
+        interval: ``t`` or ``bootstrap``.
+        words: ``executor.KEY=VALUE`` and ``trainer.precision=VALUE``.
+        workers: how many workers; None: as in ``words``, else as in the sweep.
+        retry_failed: run again what failed in an earlier confirmation.
+
+    Raises:
+        ConfigError: an option out of range, or another word.
+        StudyError: no complete trial, no such trial, or the study cannot be confirmed in this way.
+    """
+    if top is not None and top < 1:
+        raise ConfigError(f"--top is {top}, expected at least 1: how many trials are confirmed.")
+    if n_seeds < 2:
+        raise ConfigError(
+            f"--seeds is {n_seeds}, expected at least 2: one seed says nothing of the scatter, so "
+            "there would be no interval."
+        )
+    if interval not in INTERVALS:
+        raise ConfigError(f"--interval is {interval!r}, expected {' or '.join(INTERVALS)}.")
+    chosen = _entrants(study, top, trials)
+    precision, rest = _precision(words)
+    function: str = study.config["sweep"]["trial_function"]
+    if precision is None and isinstance(chosen[0].config.get("trainer"), dict):
+        precision = "float32" if "precision" in chosen[0].config["trainer"] else None
+    if new_split:
+        _check_can_split(study, function)
+    return ConfirmPlan(
+        study=study,
+        paths=paths,
+        entrants=chosen,
+        seeds=fresh_seeds(study, n_seeds),
+        on=on,
+        objective=_objective(study, chosen, on),
+        new_split=new_split,
+        race=race,
+        method=INTERVALS[interval],
+        executor=executor_config(study, rest, workers),
+        trial_function=function if on == "validation" else _test_function(study, function),
+        precision=precision,
+        retry_failed=retry_failed,
+    )
+
+
+def fresh_seeds(study: StudyRecord, n: int) -> tuple[int, ...]:
+    """The first ``n`` whole numbers from 1 that seeded neither a trial nor a split of the study.
+
+    Always the same ones, so that more seeds, later, go on from those that were run.
+    """
+    used = {t.seed for t in study.trials} | {study.config.get("seed")}
+    for config in (study.config, *(t.config for t in study.trials)):
+        data = config.get("data")
+        if isinstance(data, dict):
+            used.add(data.get("split_seed"))
+    seeds: list[int] = []
+    candidate = 1
+    while len(seeds) < n:
+        if candidate not in used:
+            seeds.append(candidate)
+        candidate += 1
+    return tuple(seeds)
+
+
+def _entrants(
+    study: StudyRecord, top: int | None, trials: Collection[int]
+) -> tuple[TrialRecord, ...]:
+    if not study.complete:
+        raise StudyError(
+            f"The study {study.name!r} has no complete trial to confirm. `besom leaderboard "
+            f"{study.name}` says what became of its trials."
+        )
+    if top is None and not trials:
+        top = DEFAULT_TOP
+    if top is not None and len(study.objectives) > 1:
+        metrics = " and ".join(objective.metric for objective in study.objectives)
+        raise StudyError(
+            f"The study {study.name!r} has {len(study.objectives)} objectives ({metrics}), so it "
+            "has no first trials. Name those to confirm with --trial N, once for each; they are "
+            f"compared by {study.objective.metric}."
+        )
+    ranked = [int(number) for number in ranking(study)["trial"]] if top else []
+    numbers = dict.fromkeys([*ranked[:top], *trials])
+    chosen = [find_trial(study, number) for number in numbers]
+    for trial in chosen:
+        if trial.outcome in _NEVER_RAN or not trial.config:
+            raise StudyError(
+                f"Trial {trial.number} of {study.name!r} was never trained ({trial.outcome}), so "
+                "it cannot be trained again."
+            )
+    baseline = next((t for t in study.trials if t.baseline), None)
+    if baseline is not None and baseline.number not in numbers and baseline.config:
+        chosen.append(baseline)
+    return tuple(chosen)
+
+
+def _objective(study: StudyRecord, chosen: Sequence[TrialRecord], on: Images) -> Objective:
+    objective = study.objective
+    if on == "validation":
+        return objective
+    if not any(objective.metric in trial.history for trial in chosen):
+        raise StudyError(
+            f"The study {study.name!r} optimises {objective.metric}, which is not measured on "
+            "images: there is nothing to confirm on the test images. Use --on validation."
+        )
+    name = f"test_{objective.metric.removeprefix('val_')}"
+    return Objective(name, objective.direction, objective.epoch)
+
+
+def _test_function(study: StudyRecord, function: str) -> str:
+    if function not in TEST_FUNCTIONS:
+        raise StudyError(
+            f"The study {study.name!r} was swept with a trial function of its own, {function}, "
+            "and besom does not know how that would open test images. Confirm it on fresh seeds "
+            "with --on validation."
+        )
+    return TEST_FUNCTIONS[function]
+
+
+def _check_can_split(study: StudyRecord, function: str) -> None:
+    data = study.config.get("data")
+    if function not in TEST_FUNCTIONS and not (isinstance(data, dict) and "split_seed" in data):
+        raise StudyError(
+            f"--new-split changes data.split_seed, which the config of {study.name!r} does not "
+            f"have, so its trial function {function} would not heed it. Leave --new-split away."
+        )
+
+
+def _precision(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Split off ``trainer.precision=VALUE``, the one key of the stored configs that may change."""
+    precision, rest = None, []
+    for word in words:
+        if word.partition("=")[0] == _PRECISION:
+            precision = str(plain_value(parse_overrides([word])[0].value()))
+        else:
+            rest.append(word)
+    return precision, rest

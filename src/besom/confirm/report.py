@@ -1,0 +1,227 @@
+"""A confirmation as tables: on the terminal, as ``confirm.csv`` and as ``confirm.md``."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from besom.confirm.plan import ConfirmPlan
+from besom.confirm.result import Confirmation, Row, Status
+from besom.confirm.words import caveats, conclusion, is_share
+from besom.layout import write_atomically
+from besom.openings import Opening, said
+from besom.statistics import Gain, Interval
+
+#: The files under ``results/<name>/``.
+CSV, MARKDOWN, PICTURE = "confirm.csv", "confirm.md", "confirm.png"
+
+
+def frame(confirmation: Confirmation) -> pd.DataFrame:
+    """One row a config, the first one first, then a column ``seed_N`` for each seed's score.
+
+    Columns: rank, trial, status, baseline, mean, sd, low, high (these images), new_low, new_high
+    (new images), gain, gain_low, gain_high, p_gain, behind, p_behind, n_seeds, n_failed. Gains and
+    ``behind`` are positive where better, whatever the direction. Empty where it cannot be told.
+    """
+    rows = []
+    for row in confirmation.rows:
+        cells: dict[str, Any] = {
+            "rank": row.rank,
+            "trial": row.trial,
+            "status": str(row.status),
+            "baseline": row.baseline,
+            "metric": confirmation.plan.objective.metric,
+        }
+        if row.estimate is not None:
+            low, high = row.estimate.interval
+            cells |= {"mean": row.estimate.mean, "sd": row.estimate.standard_deviation}
+            cells |= {"low": low, "high": high}
+        if row.images is not None:
+            cells["new_low"], cells["new_high"] = row.images.interval
+        if row.gain is not None:
+            cells["gain"] = row.gain.estimate.mean
+            cells["gain_low"], cells["gain_high"] = row.gain.estimate.interval
+            cells["p_gain"] = row.p_gain
+        if row.behind is not None:
+            cells |= {"behind": row.behind.estimate.mean, "p_behind": row.p_behind}
+        cells |= {"n_seeds": len(row.scores), "n_failed": len(row.failures)}
+        cells |= {f"seed_{s}": row.scores.get(s) for s in confirmation.plan.seeds}
+        rows.append(cells)
+    table = pd.DataFrame(rows, columns=_columns(confirmation.plan))
+    table["rank"] = table["rank"].astype("Int64")
+    return table.replace([math.inf, -math.inf], math.nan)
+
+
+def _columns(plan: ConfirmPlan) -> list[str]:
+    fixed = (
+        "rank trial status baseline metric mean sd low high new_low new_high gain gain_low "
+        "gain_high p_gain behind p_behind n_seeds n_failed"
+    )
+    return [*fixed.split(), *(f"seed_{seed}" for seed in plan.seeds)]
+
+
+def display(confirmation: Confirmation) -> pd.DataFrame:
+    """The same for people: rounded, in percent where the metric is a share of images."""
+    metric = confirmation.plan.objective.metric
+    rows = []
+    for row in confirmation.rows:
+        cells = {"rank": "" if row.rank is None else str(row.rank), "trial": str(row.trial)}
+        if row.estimate is None:
+            cells |= {"mean": "", "sd": "", "95 % interval": ""}
+        else:
+            cells |= {
+                "mean": _score(metric, row.estimate.mean),
+                "sd": _width(metric, row.estimate.standard_deviation),
+                "95 % interval": _interval(metric, row.estimate.interval),
+            }
+        cells["gain over the baseline"] = _gain(metric, row.gain)
+        cells["seeds"] = _seeds(row)
+        cells["standing"] = _standing(confirmation, row)
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def failures(confirmation: Confirmation) -> pd.DataFrame:
+    """One row a run that failed: trial, seed, outcome, reason."""
+    rows = [
+        {"trial": r.trial, "seed": r.seed, "outcome": str(r.outcome), "reason": r.reason}
+        for row in confirmation.rows
+        for r in row.failures
+    ]
+    return pd.DataFrame(rows, columns=["trial", "seed", "outcome", "reason"])
+
+
+def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
+    """Everything there is to say, as Markdown."""
+    plan = confirmation.plan
+    out = io.StringIO()
+    out.write(f"# {plan.study.name}: confirmed on the {plan.on} images\n\n")
+    out.write(f"{conclusion(confirmation)}\n\n{_how(plan)}\n\n")
+    out.write((display(confirmation).to_markdown(index=False, disable_numparse=True) or "") + "\n")
+    for sentence in [*caveats(confirmation), opened(plan, openings)]:
+        out.write(f"\n- {sentence}" if sentence else "")
+    if new := _new_images(confirmation):
+        out.write(f"\n- {new}")
+    out.write("\n\n## The configs\n\n")
+    configs = [
+        {"trial": t.number, **{p: _cell(v) for p, v in t.params.items()}} for t in plan.entrants
+    ]
+    out.write((pd.DataFrame(configs).fillna("").to_markdown(index=False) or "") + "\n")
+    failed = failures(confirmation)
+    if len(failed):
+        out.write("\n## Runs that failed\n\n" + (failed.to_markdown(index=False) or "") + "\n")
+    return out.getvalue()
+
+
+def print_report(confirmation: Confirmation, openings: Sequence[Opening], console: Console) -> None:
+    """The table, the conclusion and its limits, on the terminal."""
+    shown = display(confirmation)
+    if len(shown):
+        title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for column in shown.columns:
+            wordy = column in ("standing", "seeds")
+            table.add_column(column, justify="left" if wordy else "right", no_wrap=not wordy)
+        for row in shown.itertuples(index=False):
+            table.add_row(*map(str, row))
+        console.print(table)
+    lines = [conclusion(confirmation), *caveats(confirmation), opened(confirmation.plan, openings)]
+    for line in filter(None, lines):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def write_report(confirmation: Confirmation, openings: Sequence[Opening]) -> list[Path]:
+    """Write ``confirm.csv``, ``confirm.md`` and ``confirm.png``, each in one atomic step."""
+    from besom.confirm.plot import write_confirmation  # matplotlib: not for those who only run
+
+    root = confirmation.plan.paths.root
+    write_atomically(root / CSV, str(frame(confirmation).to_csv(index=False)))
+    write_atomically(root / MARKDOWN, to_markdown(confirmation, openings))
+    return [root / CSV, root / MARKDOWN, write_confirmation(confirmation, root / PICTURE)]
+
+
+def opened(plan: ConfirmPlan, openings: Sequence[Opening]) -> str:
+    """How often the study's test images have been opened in all; empty on validation images."""
+    if plan.on != "test":
+        return ""
+    trials = len({o.trial for o in openings})
+    return (
+        f"The test images of this study have been opened {said(openings)}, for {trials} "
+        f"{'config' if trials == 1 else 'configs'}. The more often they have a say, the less they say."
+    )
+
+
+def _how(plan: ConfirmPlan) -> str:
+    seeds = ", ".join(map(str, plan.seeds))
+    split = ", each with its own validation split" if plan.new_split else ""
+    race = "the race gives no more seeds to who is beaten" if plan.race else "every config gets all"
+    better = "higher" if plan.objective.sign > 0 else "lower"
+    return f"`{plan.objective.metric}`, {better} is better. Seeds {seeds}{split}; {race}."
+
+
+def _new_images(confirmation: Confirmation) -> str:
+    first = confirmation.first
+    if first is None or first.images is None or not math.isfinite(first.images.interval.width):
+        return ""
+    metric = confirmation.plan.objective.metric
+    return (
+        "The intervals speak of these test images. For new images from the same source, the "
+        f"first one's is {_interval(metric, first.images.interval)}."
+    )
+
+
+def _standing(confirmation: Confirmation, row: Row) -> str:
+    words = {
+        Status.FIRST: "first",
+        Status.TIED: "tied with the first",
+        Status.BEHIND: "behind",
+        Status.BEATEN: f"beaten after {confirmation.beaten.get(row.trial)} seeds",
+        Status.FAILED: "every run failed",
+    }[row.status]
+    return f"{words} (baseline)" if row.baseline else words
+
+
+def _seeds(row: Row) -> str:
+    return f"{len(row.scores)}" + (f" ({len(row.failures)} failed)" if row.failures else "")
+
+
+def _score(metric: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if is_share(metric) else f"{value:.5g}"
+
+
+def _width(metric: str, value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{100 * value:.2f}" if is_share(metric) else f"{value:.2g}"
+
+
+def _interval(metric: str, interval: Interval) -> str:
+    if not math.isfinite(interval.width):
+        return "unknown"
+    low, high = (100 * v for v in interval) if is_share(metric) else interval
+    return f"{low:.2f} to {high:.2f} %" if is_share(metric) else f"{low:.5g} to {high:.5g}"
+
+
+def _gain(metric: str, gain: Gain | None) -> str:
+    if gain is None:
+        return ""
+    factor, form = (100, "+.2f") if is_share(metric) else (1, "+.3g")
+    mean = f"{factor * gain.estimate.mean:{form}}"
+    if not math.isfinite(gain.estimate.interval.width):
+        return mean
+    low, high = (f"{factor * v:{form}}" for v in gain.estimate.interval)
+    return f"{mean} ({low} to {high})"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)

@@ -1,0 +1,229 @@
+"""What a confirmation has shown: one row a config, from the scores alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from besom.confirm.contest import Contest, RunKey
+from besom.confirm.journal import RunRecord
+from besom.confirm.plan import ConfirmPlan
+from besom.records import Outcome
+from besom.statistics import (
+    Estimate,
+    Gain,
+    Standing,
+    gain_over,
+    holm,
+    mean_interval,
+    standings,
+    widen_for_images,
+)
+from besom.study.objective import objective_values
+
+ALPHA = 0.05
+
+
+class Status(StrEnum):
+    """Where a config stands."""
+
+    FIRST = "first"
+    TIED = "tied"
+    """It cannot be told from the first."""
+    BEHIND = "behind"
+    """The first is better, with 95 % confidence for all who are behind together."""
+    BEATEN = "beaten"
+    """The same, so early that it got no more seeds."""
+    FAILED = "failed"
+    """No run of it has a score."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One config over its seeds.
+
+    Attributes:
+        trial: whose config it is.
+        status: where it stands.
+        rank: by the mean, among those that got every seed; None for the others.
+        baseline: whether it is the base config.
+        scores: by seed, of the runs that have one; nothing else enters any number below.
+        estimate: the mean with its interval, these images being fixed; None without a score.
+        images: the same for new images too, see ``widen_for_images``; None where that says nothing.
+        gain: over the baseline, paired over the seeds they share; None for itself, or without one.
+        p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be told.
+        behind: how much better the first is; None for the first.
+        p_behind: its corrected p-value (``standings``); NaN for the first and for the beaten.
+        failures: the runs without a score.
+    """
+
+    trial: int
+    status: Status
+    rank: int | None
+    baseline: bool
+    scores: Mapping[int, float]
+    estimate: Estimate | None
+    images: Estimate | None
+    gain: Gain | None
+    p_gain: float
+    behind: Gain | None
+    p_behind: float
+    failures: tuple[RunRecord, ...]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A confirmation as it stands.
+
+    Attributes:
+        plan: what was asked.
+        rows: the first one first.
+        runs: every run that counts, by trial and seed.
+        n_missing: runs that are still to be made; above 0 if it was interrupted.
+        beaten: trial to the seeds it was given before it was beaten.
+    """
+
+    plan: ConfirmPlan
+    rows: tuple[Row, ...]
+    runs: Mapping[RunKey, RunRecord]
+    n_missing: int
+    beaten: Mapping[int, int]
+
+    @property
+    def first(self) -> Row | None:
+        """The config with the best mean; None if no run has a score."""
+        return next((row for row in self.rows if row.status is Status.FIRST), None)
+
+    @property
+    def tied(self) -> tuple[int, ...]:
+        """The trials that cannot be told from the first, itself not included."""
+        return tuple(row.trial for row in self.rows if row.status is Status.TIED)
+
+
+def score_of(plan: ConfirmPlan, run: RunRecord) -> float | None:
+    """The score of a run; None if it failed.
+
+    Raises:
+        ConfigError: a complete run does not report the metric.
+    """
+    if run.outcome is not Outcome.COMPLETE:
+        return None
+    cost = {"seconds": run.seconds, "cpu_seconds": run.cpu_seconds}
+    return objective_values([plan.objective], run.history, {**run.numbers, **cost})[0]
+
+
+def make_contest(plan: ConfirmPlan) -> Contest:
+    """The contest of a plan, before any run."""
+    return Contest(
+        entrants=[trial.number for trial in plan.entrants],
+        seeds=plan.seeds,
+        baseline=plan.baseline,
+        direction=plan.objective.direction,
+        racing=plan.race,
+    )
+
+
+def summarise(
+    plan: ConfirmPlan, contest: Contest, runs: Mapping[RunKey, RunRecord]
+) -> Confirmation:
+    """Compute every row of a confirmation, complete or not.
+
+    Those who were beaten early are not ranked with the others: their means are over fewer seeds.
+    """
+    scores = {t: contest.scores_of(t) for t in contest.entrants}
+    scored = {t: by_seed for t, by_seed in scores.items() if by_seed}
+    finalists = {t: by_seed for t, by_seed in scored.items() if t not in contest.beaten}
+    placed = standings(finalists, contest.direction, alpha=ALPHA, method=plan.method)
+    first = next(iter(placed), None)
+    gains = _gains(scored, plan)
+    rows = [_placed_row(plan, t, s, runs, scores[t], gains) for t, s in placed.items()]
+    others = sorted(
+        (t for t in scored if t not in placed),
+        key=lambda t: -contest.beaten[t],  # who lasted longer, then the leaderboard's order
+    )
+    for trial in others:
+        assert first is not None
+        behind = gain_over(scored[first], scored[trial], contest.direction)
+        rows.append(_row(plan, trial, Status.BEATEN, runs, scores[trial], gains, behind=behind))
+    for trial in contest.entrants:
+        if trial not in scored and any(key[0] == trial for key in runs):
+            rows.append(_row(plan, trial, Status.FAILED, runs, {}, gains))
+    missing = contest.n_runs - len(contest.scores)
+    return Confirmation(plan, tuple(rows), runs, missing, dict(contest.beaten))
+
+
+def _placed_row(
+    plan: ConfirmPlan,
+    trial: int,
+    standing: Standing,
+    runs: Mapping[RunKey, RunRecord],
+    scores: Mapping[int, float],
+    gains: Mapping[int, tuple[Gain, float]],
+) -> Row:
+    if standing.behind is None:
+        status = Status.FIRST
+    else:
+        status = Status.TIED if standing.tied else Status.BEHIND
+    return _row(plan, trial, status, runs, scores, gains, standing=standing, behind=standing.behind)
+
+
+def _row(
+    plan: ConfirmPlan,
+    trial: int,
+    status: Status,
+    runs: Mapping[RunKey, RunRecord],
+    scores: Mapping[int, float],
+    gains: Mapping[int, tuple[Gain, float]],
+    standing: Standing | None = None,
+    behind: Gain | None = None,
+) -> Row:
+    mine = [runs[key] for key in sorted(runs) if key[0] == trial]
+    estimate = mean_interval(list(scores.values()), method=plan.method) if scores else None
+    gain, p_gain = gains.get(trial, (None, math.nan))
+    ranked = standing is not None and standing.behind is not None
+    return Row(
+        trial=trial,
+        status=status,
+        rank=None if standing is None else standing.rank,
+        baseline=trial == plan.baseline,
+        scores=scores,
+        estimate=estimate,
+        images=_for_new_images(plan, estimate, mine),
+        gain=gain,
+        p_gain=p_gain,
+        behind=behind,
+        p_behind=standing.corrected if standing is not None and ranked else math.nan,
+        failures=tuple(run for run in mine if run.outcome is not Outcome.COMPLETE),
+    )
+
+
+def _gains(
+    scored: Mapping[int, Mapping[int, float]], plan: ConfirmPlan
+) -> dict[int, tuple[Gain, float]]:
+    """Each config's gain over the baseline, with its corrected p-value."""
+    baseline = plan.baseline
+    if baseline not in scored:
+        return {}
+    direction = plan.objective.direction
+    gains = {
+        t: gain_over(by_seed, scored[baseline], direction)
+        for t, by_seed in scored.items()
+        if t != baseline
+    }
+    testable = [t for t, gain in gains.items() if not math.isnan(gain.p_value)]
+    corrected = dict(zip(testable, holm([gains[t].p_value for t in testable]), strict=True))
+    return {t: (gain, float(corrected.get(t, math.nan))) for t, gain in gains.items()}
+
+
+def _for_new_images(
+    plan: ConfirmPlan, estimate: Estimate | None, runs: Sequence[RunRecord]
+) -> Estimate | None:
+    """The interval for new images: of an accuracy, all seeds on the same test images."""
+    sizes = {run.numbers.get("n_test") for run in runs if run.outcome is Outcome.COMPLETE}
+    if plan.on != "test" or "accuracy" not in plan.objective.metric or estimate is None:
+        return None
+    if estimate.n < 2 or len(sizes) != 1 or not (n_images := next(iter(sizes))):
+        return None
+    return widen_for_images(estimate, int(n_images), 1.0 - ALPHA)

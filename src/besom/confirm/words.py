@@ -1,0 +1,128 @@
+"""A confirmation in sentences: the conclusion, and what limits it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from besom.confirm.result import ALPHA, Confirmation, Row
+from besom.environment import environment_then, what_changed
+from besom.statistics import Estimate
+from besom.statistics.wording import percent, points
+
+#: More than these are counted rather than named.
+_NAMED = 6
+_CONFIDENCE = f"{100 * (1 - ALPHA):g} %"
+
+
+def conclusion(confirmation: Confirmation) -> str:
+    """One sentence: who is first, by how much over the baseline, and who is tied with it."""
+    plan, first = confirmation.plan, confirmation.first
+    metric = plan.objective.metric
+    if first is None or first.estimate is None:
+        n_failed = len(confirmation.runs)
+        return (
+            f"{plan.study.name}: nothing may be claimed, for none of the {n_failed} runs succeeded."
+        )
+    so_far = (
+        f"so far ({confirmation.n_missing} runs are missing), " if confirmation.n_missing else ""
+    )
+    name = f"the baseline (trial {first.trial})" if first.baseline else f"trial {first.trial}"
+    text = (
+        f"{plan.study.name}: {so_far}{name} is first with a mean {metric} of "
+        f"{amount(metric, first.estimate)} ({_CONFIDENCE}) over {_seeds(len(first.scores))}"
+    )
+    return f"{text}{_gain(confirmation, first)}; {_ties(confirmation)}."
+
+
+def caveats(confirmation: Confirmation) -> list[str]:
+    """Sentences that limit what the numbers say, in this very confirmation."""
+    plan = confirmation.plan
+    found = []
+    if failed := [run for row in confirmation.rows for run in row.failures]:
+        named = ", ".join(f"trial {r.trial} seed {r.seed} ({r.outcome})" for r in failed[:_NAMED])
+        more = ", ..." if len(failed) > _NAMED else ""
+        n = "1 run" if len(failed) == 1 else f"{len(failed)} runs"
+        found.append(
+            f"{n} failed and {'is' if len(failed) == 1 else 'are'} in no mean: {named}{more}."
+        )
+    if plan.on == "validation":
+        found.append(
+            "These trials were chosen on validation images, so these means may flatter them; "
+            "--on test has no such bias."
+        )
+    if plan.baseline is None:
+        found.append("The study has no baseline, so nothing can be said of a gain over it.")
+    elif not any(row.baseline and row.scores for row in confirmation.rows) and confirmation.rows:
+        found.append("No run of the baseline succeeded, so nothing can be said of a gain over it.")
+    methods = {row.estimate.method for row in confirmation.rows if row.estimate is not None}
+    if plan.method == "bootstrap" and methods - {"bootstrap"}:
+        found.append(
+            f"With fewer than six seeds no bootstrap interval reaches {_CONFIDENCE}; Student's t "
+            "is used there."
+        )
+    if changed := _changed(confirmation):
+        found.append("The sweep ran with something else: " + "; ".join(changed) + ".")
+    return found
+
+
+def amount(metric: str, estimate: Estimate) -> str:
+    """A mean with half its interval: in percent for an accuracy, else as it is."""
+    mean, (low, high) = estimate.mean, estimate.interval
+    half = max(high - mean, mean - low)
+    if not math.isfinite(half):
+        return f"{100 * mean:.2f} %" if is_share(metric) else f"{mean:.5g}"
+    return percent(mean, half) if is_share(metric) else f"{mean:.5g} ± {half:.2g}"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of images, to be shown in percent."""
+    return "accuracy" in metric
+
+
+def _gain(confirmation: Confirmation, first: Row) -> str:
+    if first.baseline:
+        return ", so nothing that was tuned has been shown to beat it"
+    if first.gain is None:
+        return ""
+    estimate = first.gain.estimate
+    half = estimate.interval.width / 2
+    if not math.isfinite(half):
+        return ""
+    metric = confirmation.plan.objective.metric
+    shown = points(estimate.mean, half) if is_share(metric) else f"{estimate.mean:.3g} ± {half:.2g}"
+    if first.p_gain <= ALPHA:
+        return f", a gain of {shown} over the baseline"
+    return f", which cannot be told from the baseline (a gain of {shown})"
+
+
+def _ties(confirmation: Confirmation) -> str:
+    tied = confirmation.tied
+    n_others = len(confirmation.rows) - 1
+    if n_others == 0:
+        return "there is no other to compare it with"
+    if not tied:
+        return "no other is tied with it" if n_others > 1 else "the other is not tied with it"
+    named = ", ".join(str(trial) for trial in tied[:_NAMED]) + (
+        ", ..." if len(tied) > _NAMED else ""
+    )
+    if n_others == 1:
+        return f"the other, trial {named}, is tied with it"
+    trials, are = ("trial", "is") if len(tied) == 1 else ("trials", "are")
+    return f"{len(tied)} of {n_others} others {are} tied with it ({trials} {named})"
+
+
+def _seeds(n: int) -> str:
+    return "a single seed" if n == 1 else f"{n} seeds"
+
+
+def _changed(confirmation: Confirmation) -> Sequence[str]:
+    """What differs between the sweep and these runs, apart from what was asked to differ."""
+    plan = confirmation.plan
+    lines: dict[str, None] = {}
+    for (trial, _), run in confirmation.runs.items():
+        then = environment_then(plan.study, plan.entrant(trial))
+        same = ("versions", "git", "device")
+        was, now = ({k: e[k] for k in same if k in e} for e in (then, run.environment))
+        lines |= dict.fromkeys(what_changed(was, now))
+    return list(lines)

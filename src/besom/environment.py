@@ -1,0 +1,41 @@
+"""What a trial's values depend on beside its config: then, now, and what has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from besom.records import StudyRecord, TrialRecord
+from besom.study import definition
+
+#: What may change a value. What else a worker says of itself (its process, its paths) may not.
+_KEYS = ("versions", "git", "data", "device", "engine", "engine_reason", "kernel")
+
+
+def environment_then(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    """What the study and the trial's own worker wrote down when it ran."""
+    known = study.facts.get("environments", {})
+    return merge(known.get(trial.environment.get("id"), {}), trial.environment)
+
+
+def environment_now(*facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What holds in this process and, by what they said of themselves, in the workers."""
+    return merge(definition.software(), *facts)
+
+
+def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One line a difference, ``versions.tensorflow: "2.20.0" -> "2.21.0"``; what is known of both."""
+    both = [key for key in _KEYS if key in then and key in now]
+    return definition.differences({k: then[k] for k in both}, {k: now[k] for k in both})
+
+
+def merge(*parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Environments as one; where two speak of the same, the later one is heard."""
+    merged: dict[str, Any] = {}
+    for part in parts:
+        for key in _KEYS:
+            if isinstance(part.get(key), Mapping):
+                merged[key] = {**merged.get(key, {}), **part[key]}
+            elif key in part:
+                merged[key] = part[key]
+    return merged

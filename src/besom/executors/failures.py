@@ -1,0 +1,101 @@
+"""Why a trial has no result, in words: from an exception, or from how its worker ended."""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+import traceback
+
+from besom.errors import BesomError, TrialDiverged
+from besom.executors.base import FailureKind
+
+#: How every reason that is a want of memory begins.
+OUT_OF_MEMORY = "out of memory"
+
+#: The study stores details, and TensorFlow's messages can hold a whole graph.
+MAX_DETAIL_CHARS = 16_000
+MAX_REASON_CHARS = 300
+
+_MEMORY_CLASSES = frozenset({"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"})
+_MEMORY_WORDS = re.compile(
+    r"std::bad_alloc|\bMemoryError\b|\bOOM\b|out of memory|OUT_OF_MEMORY|RESOURCE_EXHAUSTED"
+    r"|cannot allocate memory",
+    re.IGNORECASE,
+)
+
+
+def describe_exception(error: BaseException) -> tuple[FailureKind, str, str]:
+    """Return the kind, the one-line reason and the detail of what a trial function raised."""
+    if isinstance(error, TrialDiverged):
+        return FailureKind.DIVERGED, str(error), ""
+    reason = _first_line(str(error))
+    if not isinstance(error, BesomError):
+        name = type(error).__name__
+        reason = f"{name}: {reason}" if reason else name
+    if _is_memory(error):
+        reason = f"{OUT_OF_MEMORY} ({reason})"
+    if len(reason) > MAX_REASON_CHARS:
+        reason = f"{reason[: MAX_REASON_CHARS - 3]}..."
+    # The first frame is the worker's own.
+    shown = traceback.format_exception(
+        type(error), error, error.__traceback__ and error.__traceback__.tb_next
+    )
+    return FailureKind.ERROR, reason, shorten("".join(shown))
+
+
+def describe_death(status: int | None, log_tail: str, oom_killed: bool) -> str:
+    """Return the one-line reason why a worker died under its trial.
+
+    Args:
+        status: the exit code, or the negated signal; None if the process could not be reaped.
+        log_tail: the end of what it printed.
+        oom_killed: the kernel's out-of-memory killer struck since the last such death.
+    """
+    if status is None:
+        return "the worker process cannot be ended: it hangs in the kernel"
+    if status < 0:
+        ending = f"killed by {_signal_name(-status)}"
+        if oom_killed and -status == signal.SIGKILL:
+            return f"{OUT_OF_MEMORY} ({ending}, the kernel's out-of-memory killer)"
+    else:
+        ending = f"ended with exit code {status}"
+    if status != 0 and _MEMORY_WORDS.search(log_tail):
+        return f"{OUT_OF_MEMORY} ({ending})"
+    return ending
+
+
+def is_out_of_memory(reason: str) -> bool:
+    """Whether a reason made here says that memory was short."""
+    return reason.startswith(OUT_OF_MEMORY)
+
+
+def shorten(detail: str) -> str:
+    """Return ``detail`` with its middle left out if it is too long to keep."""
+    if len(detail) <= MAX_DETAIL_CHARS:
+        return detail
+    half = MAX_DETAIL_CHARS // 2
+    return f"{detail[:half]}\n[{len(detail) - 2 * half} characters left out]\n{detail[-half:]}"
+
+
+def _is_memory(error: BaseException) -> bool:
+    """TensorFlow's and PyTorch's classes are known by name: neither is imported here."""
+    if any(base.__name__ in _MEMORY_CLASSES for base in type(error).__mro__):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    foreign = type(error).__module__.partition(".")[0] in {"tensorflow", "jaxlib", "torch"}
+    return foreign and _MEMORY_WORDS.search(str(error)) is not None
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        known = signal.Signals(number)
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+    words = signal.strsignal(number)
+    return f"{known.name} ({words.lower()})" if words else known.name

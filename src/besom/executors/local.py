@@ -1,0 +1,308 @@
+"""The local executor: warm worker processes on this machine, replaced when they die or grow.
+
+Separates where trials run from what they are: it hands a config to a warm process, passes on what
+that says, and turns every way in which a process can end into an event. What a failure means for
+the sweep (a retry, giving up) is the coordinator's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from besom import errors
+from besom.errors import BesomError, ConfigError
+from besom.executors import interrupts
+from besom.executors.base import Epoch, Event, Executor, Failed, Finished, Ready, Started
+from besom.executors.process import Launch, WorkerProcess
+from besom.executors.resources import OutOfMemoryKills
+from besom.executors.shares import Shares
+from besom.executors.slot import Job, Slot
+from besom.executors.switchboard import Switchboard
+from besom.executors.wire import Answer, FromWorker, Prepared, Quit, Run, Unprepared, make_setup
+from besom.seam import TrialConfig
+
+log = logging.getLogger("besom.executors")
+
+#: How long a worker that was told to quit may take to shut down.
+_QUIT_PATIENCE_S = 5.0
+#: How long a worker whose connection broke may take to end.
+_DEATH_PATIENCE_S = 1.0
+
+
+class LocalExecutor(Executor):
+    """Runs trials in warm worker processes on this machine.
+
+    Each worker is a process of its own that imports and loads once and then runs trial after
+    trial. One that dies, outlives its trial's time limit or has grown too large is replaced.
+    No worker outlives the coordinator's process, nor any child of a worker that stays in its
+    process group.
+
+    Args:
+        workers: how many; None: one for each place on a GPU, else the cores this process may use
+            divided by ``threads_per_worker``, as far as each has a GiB of memory.
+        threads_per_worker: threads that each worker's TensorFlow (and BLAS) computes with.
+        workers_per_gpu: workers that share a GPU.
+        max_worker_memory: resident memory past which a worker is replaced between trials: bytes,
+            or a text such as ``"4 GiB"``; None = no limit; ``"auto"``: a fair share of four fifths
+            of the memory, and at least twice what the worker took before its first trial.
+        max_trials_per_worker: trials after which a worker is replaced; None = no limit.
+        gpus: ``"auto"``: those that ``CUDA_VISIBLE_DEVICES`` lists, else all; or a list of what
+            that variable takes; ``"none"``: train on the processor.
+
+    Raises:
+        ConfigError: a parameter is of the wrong type or out of range.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        threads_per_worker: int = 1,
+        workers_per_gpu: int = 1,
+        max_worker_memory: str | int | None = "auto",
+        max_trials_per_worker: int | None = None,
+        gpus: str | Sequence[int | str] | None = "auto",
+    ) -> None:
+        self._shares = Shares(
+            workers,
+            threads_per_worker,
+            workers_per_gpu,
+            max_worker_memory,
+            max_trials_per_worker,
+            gpus,
+        )
+        self._most: int | None = None  # workers that are of use, where that is known
+        self._slots: list[Slot] = []
+        self._by_trial: dict[int, Slot] = {}
+        self._held: list[Job] = []  # submitted to workers that turned out to be dead
+        self._leaving: dict[WorkerProcess, float] = {}  # told to quit, and when to kill them
+        self._events: list[Event] = []
+        self._fatal: BesomError | None = None
+        self._lines: Switchboard | None = None
+        self._oom_kills = OutOfMemoryKills()
+
+    @property
+    def n_workers(self) -> int:
+        """How many trials can run at once."""
+        return min(self._shares.n_workers, self._most or self._shares.n_workers)
+
+    @property
+    def idle(self) -> int:
+        """How many more trials can be submitted now (workers that wait, warm)."""
+        if self._fatal is not None:
+            return 0
+        return max(0, sum(slot.idle for slot in self._slots) - len(self._held))
+
+    def start(
+        self,
+        trial_function: str,
+        base_config: TrialConfig,
+        log_dir: str | None,
+        n_trials: int | None = None,
+    ) -> None:
+        """Spawn the workers; see ``Executor.start``."""
+        if self._lines is not None:
+            raise RuntimeError("the executor was started already")
+        folder = str(Path.cwd())
+        setup = make_setup(trial_function, base_config, folder)
+        self._fatal = None
+        self._most = None if n_trials is None else max(1, n_trials)
+        self._oom_kills = OutOfMemoryKills()
+        self._lines = Switchboard()
+        try:
+            for worker in range(self.n_workers):
+                log_file = Path(log_dir).resolve() / f"worker-{worker}.log" if log_dir else None
+                environment = self._shares.environment(worker, os.environ)
+                launch = Launch(worker, setup, environment, folder, log_file)
+                with interrupts.held():
+                    self._slots.append(Slot(launch, WorkerProcess(launch)))
+                self._lines.connect(self._slots[-1].process)
+        except BaseException:
+            self.close(grace_s=0.0)
+            raise
+
+    def submit(self, trial: int, config: TrialConfig, timeout_s: float | None = None) -> None:
+        """Hand a trial to an idle worker; see ``Executor.submit``.
+
+        Raises:
+            RuntimeError: no worker is idle, or the trial is running already.
+        """
+        if self.idle < 1 or trial in self._by_trial:
+            why = "it is running" if trial in self._by_trial else "no worker is idle"
+            raise RuntimeError(f"trial {trial} cannot be submitted: {why}")
+        self._hand_out(Job(trial, config, timeout_s))
+
+    def events(self, timeout_s: float | None = None) -> list[Event]:
+        """Wait for what happens and return it; see ``Executor.events``.
+
+        A worker that cannot prepare raises once every event before has been returned.
+        """
+        lines = self._running()
+        until = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while self._fatal is None:
+            wait_s = 0.0 if self._events else self._wait_s(until)
+            for process, ended in lines.wait(wait_s):
+                (self._bury if ended else self._hear)(process)
+            self._enforce_limits()
+            if self._events or time.monotonic() >= until:
+                break
+        if self._fatal is not None and not self._events:
+            raise self._fatal
+        events, self._events = self._events, []
+        return events
+
+    def answer(self, trial: int, stop: bool) -> None:
+        """Answer the trial's last ``Epoch``; without effect if its worker has died meanwhile."""
+        slot = self._by_trial.get(trial)
+        if slot is not None and slot.asked:
+            slot.asked = False
+            slot.process.send(Answer(stop))
+
+    def close(self, grace_s: float = 2.0) -> None:
+        """End every worker, asking first and killing after ``grace_s`` seconds. Idempotent."""
+        processes = [*(slot.process for slot in self._slots), *self._leaving]
+        until = time.monotonic() + grace_s
+        try:
+            if grace_s > 0:
+                for process in processes:
+                    process.send(Quit())
+                for process in processes:
+                    process.has_ended(within_s=max(0.0, until - time.monotonic()))
+        finally:
+            with interrupts.held():
+                self._end(processes)
+
+    def _end(self, processes: list[WorkerProcess]) -> None:
+        for process in processes:
+            process.kill()  # all of them first: reaping may take its time
+        for process in processes:
+            process.end()
+        for state in (self._slots, self._by_trial, self._leaving, self._held, self._events):
+            state.clear()
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+
+    def _running(self) -> Switchboard:
+        if self._lines is None:
+            raise RuntimeError("the executor is not running: call start() first")
+        return self._lines
+
+    def _hear(self, process: WorkerProcess) -> None:
+        """Take the one message that waits; each is answered before the next is sent."""
+        try:
+            message = process.receive()
+        except (EOFError, OSError):
+            self._bury(process)
+        else:
+            self._heed(self._slots[process.worker], message)
+
+    def _heed(self, slot: Slot, message: FromWorker) -> None:
+        match message:
+            case Epoch():
+                slot.asked = True
+                self._events.append(message)
+            case Finished() | Failed():
+                self._events.append(message)
+                self._free(slot, message)
+            case Prepared():
+                self._welcome(slot, message)
+            case Unprepared():
+                self._fatal = getattr(errors, message.error)(message.message)
+
+    def _welcome(self, slot: Slot, prepared: Prepared) -> None:
+        try:
+            slot.prepared(prepared.memory_bytes, self._shares.limits)
+        except ConfigError as error:
+            self._fatal = error
+            return
+        self._events.append(Ready(slot.launch.worker, prepared.facts))
+        if self._held:
+            self._hand_out(self._held.pop(0))
+
+    def _hand_out(self, job: Job) -> None:
+        for slot in self._slots:
+            if not slot.idle:
+                continue
+            # A send fails if the worker is dead, which the selector is about to say.
+            if slot.process.send(Run(job.trial, job.config)):
+                slot.take(job)
+                self._by_trial[job.trial] = slot
+                self._events.append(Started(job.trial, slot.launch.worker))
+                return
+        self._held.append(job)
+
+    def _free(self, slot: Slot, ended: Finished | Failed) -> None:
+        """A trial is over and its process goes on, unless it is time to replace it."""
+        del self._by_trial[ended.trial]
+        slot.job = None
+        reason = ended.reason if isinstance(ended, Failed) else ""
+        if why := slot.outgrown(ended.usage, reason, self._shares.limits):
+            log.info("Worker %d is replaced: %s.", slot.launch.worker, why)
+            slot.process.send(Quit())
+            self._replace(slot)
+
+    def _enforce_limits(self) -> None:
+        """Kill the processes whose time is up."""
+        now = time.monotonic()
+        for slot in self._slots:
+            # What waits to be heard came in time: the coordinator was busy elsewhere.
+            if slot.deadline <= now and not slot.process.connection.poll():
+                self._events.append(slot.overran())
+                slot.process.kill()
+                self._replace(slot)
+        for process, until in self._leaving.items():
+            if until <= now:
+                process.kill()
+                self._leaving[process] = math.inf
+
+    def _wait_s(self, until: float) -> float:
+        """How long to wait for what happens, as seconds or infinity."""
+        times = [until, *(slot.deadline for slot in self._slots), *self._leaving.values()]
+        return max(0.0, min(times) - time.monotonic())
+
+    def _replace(self, slot: Slot) -> None:
+        """Spawn a fresh process at once; the old one may still take a moment to end."""
+        self._running().mute(slot.process)
+        self._leaving[slot.process] = time.monotonic() + _QUIT_PATIENCE_S
+        self._respawn(slot)
+
+    def _respawn(self, slot: Slot) -> None:
+        if slot.job is not None:
+            del self._by_trial[slot.job.trial]
+        try:
+            with interrupts.held():
+                slot.respawn()
+        except BesomError as error:
+            self._fatal = error
+        else:
+            self._running().connect(slot.process)
+
+    def _bury(self, process: WorkerProcess) -> None:
+        """A process has ended, or at least its connection has."""
+        if process.over:  # both were seen at once
+            return
+        slot = self._slots[process.worker]
+        lost = not process.has_ended(within_s=_DEATH_PATIENCE_S)
+        process.kill()
+        with contextlib.suppress(EOFError, OSError):
+            while slot.process is process and process.connection.poll():  # its last words
+                self._heed(slot, process.receive())
+        self._running().disconnect(process)
+        self._leaving.pop(process, None)
+        status = process.end()
+        if slot.process is not process:  # replaced before
+            return
+        reason = slot.death_reason(status, lost, self._oom_kills.explain(status))
+        log.info("Worker %d is replaced: %s.", process.worker, reason)
+        if slot.job is not None:
+            self._events.append(slot.died(reason))
+        elif self._fatal is None:
+            self._fatal = slot.died_untried(reason)
+        if self._fatal is None:
+            self._respawn(slot)

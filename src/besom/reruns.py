@@ -1,0 +1,239 @@
+"""Runs stored configs again on the executor of their study: what ``confirm`` and ``replay`` share.
+
+Separates how configs are run (feeding workers, a retry where one dies, stopping on a signal) from
+what is run and what becomes of it (``Runs``). Knows nothing of Optuna: no trial is asked or told.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from besom.config import SearchPath, parse_overrides, read_yaml
+from besom.errors import ConfigError, did_you_mean
+from besom.executors.base import Epoch, Executor, Failed, FailureKind, Finished, Ready, Started
+from besom.records import StudyRecord
+from besom.seam import TrialConfig
+from besom.targets import instantiate
+
+#: How often a run is given to a fresh worker after its worker died.
+RETRIES = 1
+TICK_S = 0.5
+
+_EXECUTOR_GROUP = "sweep/executor"
+
+
+class Runs(Protocol):
+    """What is to be run, and what hears how it went."""
+
+    def take(self) -> tuple[int, TrialConfig] | None:
+        """The next run, as its number and config; None if there is none to start now."""
+        ...
+
+    def started(self, event: Started) -> None:
+        """A worker began a run."""
+        ...
+
+    def epoch(self, event: Epoch) -> bool:
+        """An epoch ended; True stops the run, which then ends with its history so far."""
+        ...
+
+    def ended(self, event: Finished | Failed) -> None:
+        """A run ended, for good."""
+        ...
+
+    def retried(self, run: int, reason: str) -> None:
+        """A run lost its worker and will be run again."""
+        ...
+
+    def stopping(self, reason: str) -> None:
+        """No new runs; those running stop at the end of their epoch and are forgotten."""
+        ...
+
+    def tick(self) -> None:
+        """Called at least once a second, whatever happens."""
+        ...
+
+
+class Driver:
+    """Keeps an executor's workers busy until there is nothing left to run.
+
+    Args:
+        executor: started.
+        runs: what is run.
+        timeout_s: wall-clock limit of one run, None = no limit.
+    """
+
+    def __init__(self, executor: Executor, runs: Runs, timeout_s: float | None = None) -> None:
+        self._executor, self._runs, self._timeout_s = executor, runs, timeout_s
+        self._running: dict[int, TrialConfig] = {}
+        self._again: list[tuple[int, TrialConfig]] = []
+        self._deaths: dict[int, int] = {}
+        self._cut: set[int] = set()  # told to stop because everything stops
+        self.stop_reason: str | None = None
+
+    def drive(self) -> str | None:
+        """Run everything; SIGINT or SIGTERM once ends it in good order, twice at once.
+
+        Returns:
+            Why it was stopped; None if everything ran.
+        """
+        with self._stopping_on_signals():
+            while True:
+                self._feed()
+                if not self._running:
+                    return self.stop_reason
+                for event in self._executor.events(timeout_s=TICK_S):
+                    self._handle(event)
+                self._runs.tick()
+
+    def stop(self, reason: str) -> None:
+        """Start nothing more; running ones end with their epoch, and are not told to ``runs``."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+            self._runs.stopping(reason)
+
+    def _feed(self) -> None:
+        while self.stop_reason is None and self._executor.idle:
+            run = self._again.pop(0) if self._again else self._runs.take()
+            if run is None:
+                return
+            number, config = run
+            self._running[number] = config
+            self._executor.submit(number, config, self._timeout_s)
+
+    def _handle(self, event: Ready | Started | Epoch | Finished | Failed) -> None:
+        match event:
+            case Started():
+                self._runs.started(event)
+            case Epoch():
+                stop = self._runs.epoch(event)
+                if self.stop_reason is not None:
+                    self._cut.add(event.trial)
+                self._executor.answer(event.trial, stop or event.trial in self._cut)
+            case Finished() | Failed():
+                self._over(event)
+            case Ready():
+                pass  # a worker was replaced
+
+    def _over(self, event: Finished | Failed) -> None:
+        config = self._running.pop(event.trial)
+        if event.trial in self._cut:
+            return
+        died = isinstance(event, Failed) and event.kind is FailureKind.WORKER_DIED
+        if died and self._deaths.get(event.trial, 0) < RETRIES:
+            assert isinstance(event, Failed)
+            self._deaths[event.trial] = self._deaths.get(event.trial, 0) + 1
+            self._again.append((event.trial, config))
+            self._runs.retried(event.trial, event.reason)
+        else:
+            self._runs.ended(event)
+
+    @contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            if self.stop_reason is not None:
+                raise KeyboardInterrupt
+            self.stop(f"{signal.Signals(signum).name} received")
+
+        try:
+            before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not the main thread: its owner decides
+            yield
+            return
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+
+@contextmanager
+def started_executor(
+    node: Mapping[str, Any], trial_function: str, config: TrialConfig, logs: Path, n_runs: int
+) -> Iterator[tuple[Executor, dict[str, Any]]]:
+    """Start an executor, wait until one of its workers has prepared, and close it at the end.
+
+    Args:
+        node: the executor's config.
+        trial_function: a dotted name, as in ``sweep.trial_function``.
+        config: what the workers prepare with.
+        logs: the folder for the workers' logs.
+        n_runs: how many runs there are at most; no more workers than that are started.
+
+    Yields:
+        The executor, and the facts that its first worker returned from ``prepare``.
+
+    Raises:
+        BesomError: the workers cannot be spawned or prepared.
+    """
+    executor: Executor = instantiate(node)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        executor.start(module_function(trial_function), config, str(logs), n_runs)
+        yield executor, _first_ready(executor)
+    finally:
+        executor.close()
+
+
+def _first_ready(executor: Executor) -> dict[str, Any]:
+    while True:
+        for event in executor.events(timeout_s=1.0):
+            if isinstance(event, Ready):
+                return event.facts
+
+
+def module_function(dotted: str) -> str:
+    """``package.module.function`` as ``package.module:function``."""
+    module, _, function = dotted.replace(":", ".").rpartition(".")
+    return f"{module}:{function}"
+
+
+def executor_config(
+    study: StudyRecord, words: Sequence[str] = (), workers: int | None = None
+) -> dict[str, Any]:
+    """The executor's config: the study's own, with what the command line says instead.
+
+    Args:
+        study: where the stored config is.
+        words: ``executor.KEY=VALUE`` (``sweep.executor.KEY=VALUE`` too), or ``executor=OPTION`` to
+            take another one from the config group.
+        workers: wins over all of them, if given.
+
+    Raises:
+        ConfigError: another word, an unknown option, or something that is no override.
+    """
+    node = dict(study.config["sweep"]["executor"])
+    for override in parse_overrides(words):
+        key = override.key_or_group.removeprefix("sweep.").replace("sweep/", "", 1)
+        value = plain_value(override.value())
+        if key == "executor":
+            node = _option(str(value))
+        elif key.startswith("executor.") and key.count(".") == 1:
+            node[key.partition(".")[2]] = value
+        else:
+            raise ConfigError(
+                f"{override.input_line}: only the executor may differ from the study's, as in "
+                "executor.workers=4 or executor=local; what is run is the stored config."
+            )
+    if workers is not None:
+        node["workers"] = workers
+    return node
+
+
+def plain_value(value: Any) -> Any:
+    """What Hydra's grammar read, without its own types for quoted text."""
+    if isinstance(value, list):
+        return [plain_value(item) for item in value]
+    return value.text if hasattr(value, "text") else value
+
+
+def _option(name: str) -> dict[str, Any]:
+    options = SearchPath.of().options(_EXECUTOR_GROUP)
+    if name not in options:
+        raise ConfigError(f"There is no executor {name!r}.{did_you_mean(name, options)}")
+    return read_yaml(options[name])

@@ -1,0 +1,92 @@
+"""What a worker is asked for beside a trial's value, and what becomes of the files it leaves."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from typing import Any
+
+import optuna
+
+from besom.records import Objective, Origin, Outcome, TrialRecord
+from besom.study.flight import InFlight
+from besom.study.plan import TRIAL_NUMBERS, SweepPlan
+from besom.study.screening import ScreeningPruner
+
+
+class Orders:
+    """Writes each trial's ``orders`` (see ``besom.seam``) and keeps only the files worth keeping.
+
+    Args:
+        plan: the sweep.
+        pruner: screening needs checkpoints.
+        finished: the trials that finished in earlier runs.
+    """
+
+    def __init__(
+        self, plan: SweepPlan, pruner: optuna.pruners.BasePruner, finished: Iterable[TrialRecord]
+    ) -> None:
+        self._plan, self._pruner = plan, pruner
+        self._objective: Objective = plan.objectives[0]
+        self._keeps_models = (
+            int(plan.sweep["keep_models"])
+            if len(plan.objectives) == 1 and self._objective.metric not in TRIAL_NUMBERS
+            else 0
+        )
+        self._best: list[TrialRecord] = []
+        self._screened: list[TrialRecord] = []
+        for trial in finished:
+            self._rank(trial)
+
+    def of(self, flight: InFlight) -> dict[str, Any]:
+        """The key ``orders`` for a trial's config; nothing where nothing is asked."""
+        orders: dict[str, Any] = {}
+        if self._plan.sweep["constraints"]:
+            orders["constraints"] = self._plan.sweep["constraints"]
+        if self._keeps_models:
+            full = len(self._best) >= self._keeps_models
+            orders["save_model"] = {
+                "path": str(self._plan.paths.model(flight.number).absolute()),
+                "better_than": self._best[-1].value if full else None,
+            }
+        if isinstance(self._pruner, ScreeningPruner):
+            if flight.continues is not None:
+                load = str(self._plan.paths.checkpoint(flight.continues).absolute())
+                orders["checkpoint"] = {"load": load, "save": None}
+            elif flight.origin is not Origin.BASELINE:
+                save = str(self._plan.paths.checkpoint(flight.number).absolute())
+                orders["checkpoint"] = {"load": None, "save": save}
+        return {"orders": orders} if orders else {}
+
+    def settle(self, trial: TrialRecord) -> None:
+        """A trial has ended: delete the files that nothing will need."""
+        self._rank(trial)
+        if trial.continues is not None:
+            _delete(self._plan, trial.continues)
+
+    def _rank(self, trial: TrialRecord) -> None:
+        sign = self._objective.sign
+        if trial.outcome is Outcome.COMPLETE and trial.value is not None:
+            if self._keeps_models:
+                self._best.append(trial)
+                self._best.sort(key=lambda t: (-sign * (t.value or 0.0), t.number))
+                for out in self._best[self._keeps_models :]:
+                    self._plan.paths.model(out.number).unlink(missing_ok=True)
+                del self._best[self._keeps_models :]
+        elif trial.outcome is not Outcome.DUPLICATE:
+            self._plan.paths.model(trial.number).unlink(missing_ok=True)
+        if isinstance(self._pruner, ScreeningPruner) and trial.outcome is Outcome.PRUNED:
+            self._screened.append(trial)
+            kept = self._pruner.kept(self._screened, self._objective)
+            for out in self._screened:
+                if out not in kept:
+                    _delete(self._plan, out.number)
+            self._screened = kept
+
+
+def _delete(plan: SweepPlan, number: int) -> None:
+    path = plan.paths.checkpoint(number)
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""Screening: every trial gets one epoch, then the best few are trained to their end.
+
+Published comparisons find that one epoch for everyone, then full training of the best K, matches
+Hyperband-like schedulers at a fraction of the cost: Egele et al. 2023, "Is One Epoch All You Need
+For Multi-Fidelity Hyperparameter Optimization?", arXiv 2307.15422; Egele et al. 2024, "The
+Unreasonable Effectiveness Of Early Discarding After One Epoch In Neural Network Hyperparameter
+Optimization", arXiv 2404.04111.
+
+To Optuna it is a pruner. The kept trials are continued as trials of their own, so that every trial
+has one ending and the sampler learns from all of the screened ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from optuna.pruners import BasePruner
+
+from besom.errors import ConfigError
+from besom.records import GIVEN, Objective, Origin, Outcome, TrialRecord
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+
+class ScreeningPruner(BasePruner):
+    """Stops every sampled trial after ``epochs`` epochs; ``keep`` of them are continued.
+
+    Args:
+        epochs: epochs that every trial gets.
+        keep: how many of the best are trained to their end.
+
+    Raises:
+        ConfigError: either is less than 1.
+    """
+
+    def __init__(self, epochs: int = 1, keep: int = 10) -> None:
+        for name, value in (("epochs", epochs), ("keep", keep)):
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"sweep.pruner.{name} is {value!r}, expected at least 1.")
+        self.epochs, self.keep = epochs, keep
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:  # noqa: ARG002
+        """Whether the trial has had its epochs; the baseline and the kept ones run on."""
+        given = trial.user_attrs.get(GIVEN, {})
+        if given.get("origin") in (Origin.BASELINE, Origin.CONTINUED):
+            return False
+        return trial.last_step is not None and trial.last_step >= self.epochs
+
+    def kept(self, trials: Sequence[TrialRecord], objective: Objective) -> list[TrialRecord]:
+        """The screened trials to continue, best first; of equals, the earlier."""
+        screened = [
+            t for t in trials if t.outcome is Outcome.PRUNED and t.history.get(objective.metric)
+        ]
+        screened.sort(key=lambda t: (-objective.sign * t.history[objective.metric][-1], t.number))
+        return screened[: self.keep]

@@ -1,0 +1,109 @@
+"""Tables and values as people read them: on the terminal and in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from besom.records import StudyRecord
+
+_WORDY = ("reason", "hyperparameters", "note")
+
+
+def format_value(metric: str, value: float) -> str:
+    """A value for people: accuracies with four decimals, all else with five digits."""
+    return f"{value:.4f}" if "accuracy" in metric else f"{value:.5g}"
+
+
+def cell(value: Any, signed: bool = False) -> str:
+    """One cell: lists as ``512-256``, nothing for what is absent, four digits for numbers."""
+    if isinstance(value, list):
+        return "-".join(cell(v) for v in value) or "[]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        if value != value:
+            return ""
+        return f"{value:+.4g}" if signed else f"{value:.4g}"
+    return "" if value is None or value is pd.NA else str(value)
+
+
+def shown_params(params: Mapping[str, Any]) -> str:
+    """Hyperparameters side by side: ``hidden_units 512-256, dropout 0.2``."""
+    short = short_names(list(params))
+    return ", ".join(f"{short.get(path, path)} {cell(v)}" for path, v in params.items() if cell(v))
+
+
+def short_names(columns: Sequence[Any]) -> dict[str, str]:
+    """``optimizer.learning_rate`` as ``learning_rate``, unless two would be the same."""
+    leaves = [str(c).rpartition(".")[2] for c in columns]
+    return {
+        str(c): leaf for c, leaf in zip(columns, leaves, strict=True) if leaves.count(leaf) == 1
+    }
+
+
+def display(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
+    """A ranking for people: rounded, short headings, no empty columns."""
+    shown = frame.astype(object)
+    metrics = [o.metric for o in study.objectives]
+    for metric in metrics:
+        shown[metric] = [format_value(metric, v) for v in frame[metric]]
+    accuracy = "accuracy" in metrics[0]
+    for column in ("gain", "standard_error", "corrected"):
+        if column in shown:
+            sign = "+" if column == "gain" else ""
+            form = f"{sign}.4f" if accuracy else f"{sign}.4g"
+            shown[column] = ["" if pd.isna(v) else format(v, form) for v in frame[column]]
+    if "tied" in shown:
+        shown["tied"] = ["" if v is None else ("tied" if v else "no") for v in frame["tied"]]
+    if "seconds" in shown:
+        shown["seconds"] = [f"{v:.1f}" for v in frame["seconds"]]
+    for column in shown.columns:
+        shown[column] = [v if isinstance(v, str) else cell(v) for v in shown[column]]
+    for column in ("note", "corrected", "standard_error", "tied"):
+        if column in shown and not shown[column].astype(bool).any():
+            shown = shown.drop(columns=column)
+    return shown.rename(columns=short_names(list(shown.columns)))
+
+
+def print_ranking(frame: pd.DataFrame, study: StudyRecord, console: Console) -> None:
+    """A ranking on the terminal; on a narrow one the hyperparameters share a column."""
+    title = f"Leaderboard of {study.name}"
+    table = rich_table(display(frame, study), title)
+    if _natural_width(table, console) > console.width:
+        table = rich_table(display(_narrow(frame, study), study), title)
+    console.print(table)
+
+
+def rich_table(frame: pd.DataFrame, title: str) -> Table:
+    """A frame as a table for the terminal."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in frame.columns:
+        wordy = column in _WORDY
+        left = wordy or column in ("outcome", "study")
+        justify: Literal["left", "right"] = "left" if left else "right"
+        table.add_column(str(column), justify=justify, no_wrap=not wordy, overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(cell(v) for v in row))
+    return table
+
+
+def _natural_width(table: Table, console: Console) -> int:
+    unlimited = console.options.update(max_width=10_000)
+    return console.measure(table, options=unlimited).maximum
+
+
+def _narrow(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
+    first = list(frame.columns).index("seconds") + 1
+    paths = [str(c) for c in frame.columns[first:] if c != "note"]
+    words = [
+        shown_params({path: row[path] for path in paths})
+        + (f" ({row['note']})" * bool(row["note"]))
+        for _, row in frame.iterrows()
+    ]
+    kept = ("rank", "trial", "gain", "tied", *(o.metric for o in study.objectives))
+    return frame[[c for c in frame.columns if c in kept]].assign(hyperparameters=words)

@@ -1,0 +1,132 @@
+"""Builds what a config names: the compiled Keras model, its optimizer, loss, metrics, callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from besom.errors import ConfigError, did_you_mean
+from besom.targets import instantiate
+from besom.training.settings import TrainerSettings
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_LARGEST_SEED = 2**32 - 1
+
+
+def seed_everything(seed: Any) -> None:
+    """Seed Python, NumPy and TensorFlow, from which Keras's initial weights and dropout follow.
+
+    Raises:
+        ConfigError: not a whole number in [0, 2**32).
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST_SEED:
+        raise ConfigError(f"seed is {seed!r}, expected a whole number from 0 to {_LARGEST_SEED}.")
+    keras.utils.set_random_seed(seed)
+
+
+def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any) -> Any:
+    """Return the config's model, built and compiled for ``data``.
+
+    Raises:
+        ConfigError: a node is missing or wrong, or the model does not fit the data.
+    """
+    with _precision(settings.precision):
+        model = instantiate(
+            _node(config, "model"),
+            input_shape=tuple(data.x_train.shape[1:]),
+            num_classes=data.num_classes,
+        )
+        if not isinstance(model, keras.Model):
+            raise ConfigError(
+                f"model._target_ {config['model']['_target_']!r} returned a "
+                f"{type(model).__name__}, expected a keras.Model."
+            )
+        if not model.built:
+            model.build((None, *data.x_train.shape[1:]))
+        model.compile(
+            optimizer=_optimizer(_node(config, "optimizer")),
+            loss=_loss(settings.loss),
+            metrics=[_metric(metric) for metric in settings.metrics],
+        )
+    if not model.trainable_variables:
+        raise ConfigError(f"The model {model.name!r} has no weights to train.")
+    return model
+
+
+def build_callbacks(settings: TrainerSettings) -> list[Any]:
+    """Return the Keras callbacks that the settings name.
+
+    Raises:
+        ConfigError: one is not a ``keras.callbacks.Callback``.
+    """
+    callbacks = [instantiate(node) for node in settings.callbacks]
+    for node, callback in zip(settings.callbacks, callbacks, strict=True):
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ConfigError(
+                f"trainer.callbacks holds {node['_target_']!r}, which is a "
+                f"{type(callback).__name__}, expected a keras.callbacks.Callback."
+            )
+    return callbacks
+
+
+@contextmanager
+def _precision(precision: str) -> Iterator[None]:
+    """Build under Keras's policy: weights float32; for bfloat16 the products in bfloat16."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_POLICIES.get(precision, "float32"))
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    node = config.get(name)
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"The config's {name!r} is {node!r}, expected a node with a _target_.")
+    return node
+
+
+def _optimizer(node: Mapping[str, Any]) -> Any:
+    rate = node.get("learning_rate")
+    if isinstance(rate, int) and not isinstance(rate, bool):
+        node = {**node, "learning_rate": float(rate)}  # Keras takes no whole numbers here
+    optimizer = instantiate(node)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ConfigError(
+            f"optimizer._target_ {node['_target_']!r} made a {type(optimizer).__name__}, "
+            "expected a keras.optimizers.Optimizer."
+        )
+    return optimizer
+
+
+def _loss(loss: Any) -> Any:
+    if isinstance(loss, Mapping):
+        return instantiate(loss)
+    return _named(keras.losses, "trainer.loss", loss)
+
+
+def _metric(metric: Any) -> Any:
+    if isinstance(metric, Mapping):
+        return instantiate(metric)
+    if metric not in ("accuracy", "acc"):
+        _named(keras.metrics, "trainer.metrics", metric)
+    return metric
+
+
+def _named(module: Any, key: str, name: Any) -> Any:
+    """Check that Keras knows ``name``, and hand it on: Keras's own shorthands stay Keras's."""
+    if not isinstance(name, str):
+        raise ConfigError(f"{key} is {name!r}, expected a name, or a node with _target_.")
+    try:
+        module.get(name)
+    except ValueError:
+        known = [n for n in dir(module) if n.islower() and not n.startswith("_")]
+        known = [n for n in known if n not in ("get", "serialize", "deserialize")]
+        raise ConfigError(
+            f"{key} is {name!r}, which Keras does not know.{did_you_mean(name, known)}"
+        ) from None
+    return name

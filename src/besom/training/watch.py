@@ -1,0 +1,91 @@
+"""Watches a training run from epoch to epoch: history, divergence, early stopping, best weights.
+
+It is called at the end of each epoch by either engine and knows nothing of how an epoch is run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from besom.errors import ConfigError, TrialDiverged, did_you_mean
+from besom.training.settings import TrainerSettings
+
+#: ``on_epoch(epoch, metrics) -> stop``: after each epoch (from 1); True means stop now.
+OnEpoch = Callable[[int, Mapping[str, float]], bool]
+
+
+class Watch:
+    """Keeps the history of a run and decides when it ends and which epoch's weights count.
+
+    Attributes:
+        history: metric name to its value after each epoch run.
+        best_epoch: the best epoch so far by the monitored metric, None if no epoch is judged.
+        stopped_early: whether the run's own patience ended it.
+    """
+
+    def __init__(self, settings: TrainerSettings, model: Any, on_epoch: OnEpoch) -> None:
+        self.history: dict[str, list[float]] = {}
+        self.best_epoch: int | None = None
+        self.stopped_early = False
+        self._settings, self._model, self._on_epoch = settings, model, on_epoch
+        self._best = -math.inf
+        self._best_weights: list[np.ndarray[Any, Any]] | None = None
+
+    def epoch_ended(self, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """Take in the metrics of ``epoch`` (from 1); sets ``model.stop_training`` to end the run.
+
+        Raises:
+            TrialDiverged: a metric is NaN or infinite; ``on_epoch`` has not seen it then.
+            ConfigError: a metric is not a single number, or the monitored one is not there.
+        """
+        values = {name: _as_number(name, value) for name, value in metrics.items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise TrialDiverged(epoch, name, value)
+            self.history.setdefault(name, []).append(value)
+        if self._settings.judges_epochs:
+            self._judge(epoch, values)
+        if self._on_epoch(epoch, values):
+            self.stopped_early = False
+            self._model.stop_training = True
+
+    def _judge(self, epoch: int, values: Mapping[str, float]) -> None:
+        settings = self._settings
+        if settings.monitor not in values:
+            raise ConfigError(
+                f"trainer.monitor is {settings.monitor!r}, which this run does not measure."
+                + did_you_mean(settings.monitor, values)
+            )
+        value = values[settings.monitor] if settings.maximize else -values[settings.monitor]
+        if self.best_epoch is None or value > self._best + settings.min_delta:
+            self._best, self.best_epoch = value, epoch
+            if settings.restore_best:
+                self._best_weights = self._model.get_weights()
+        elif settings.patience is not None and epoch - self.best_epoch >= settings.patience:
+            self.stopped_early = epoch < settings.epochs
+            self._model.stop_training = True
+
+    @property
+    def counted_epoch(self) -> int:
+        """The epoch (from 1) whose weights count; 0 before the first."""
+        n_epochs = len(next(iter(self.history.values()), ()))
+        return self.best_epoch or n_epochs if self._settings.restore_best else n_epochs
+
+    def restore(self) -> None:
+        """Put the best epoch's weights back, where the settings ask for it."""
+        if self._best_weights is not None:
+            self._model.set_weights(self._best_weights)
+
+
+def _as_number(name: str, value: Any) -> float:
+    array = np.asarray(value)
+    if array.size != 1:
+        raise ConfigError(
+            f"The metric {name!r} gives {array.size} values an epoch, expected one number: "
+            "use a metric that averages them."
+        )
+    return float(array.reshape(()))
