@@ -13,11 +13,12 @@ from besom.errors import ConfigError, StudyError
 from besom.layout import StudyPaths, write_atomically
 from besom.leaderboard import ranking
 from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.statistics import knee
 from besom.tables import format_value
 
 
 def best_trial(study: StudyRecord) -> TrialRecord:
-    """The first trial of the leaderboard.
+    """The first trial of the leaderboard; of a Pareto front its knee, where it has one.
 
     Raises:
         StudyError: no trial has completed.
@@ -28,7 +29,30 @@ def best_trial(study: StudyRecord) -> TrialRecord:
             f"The study {study.name!r} has no complete trial to export. `besom leaderboard "
             f"{study.name}` says what became of its trials."
         )
+    if len(study.objectives) > 1:
+        complete = study.complete
+        directions = [o.direction for o in study.objectives]
+        row = knee([t.values for t in complete if t.values is not None], directions)
+        if row is not None:
+            return complete[row]
     return find_trial(study, int(frame.iloc[0]["trial"]))
+
+
+def kept_model(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Path:
+    """The kept ``.keras`` of a trial.
+
+    Raises:
+        StudyError: it was not kept.
+    """
+    path = paths.model(trial.number)
+    if not path.is_file():
+        kept = sorted(p.name for p in paths.models.glob("*.keras"))
+        raise StudyError(
+            f"No model of trial {trial.number} of {study.name!r} was kept"
+            + (f"; kept are {', '.join(kept)}." if kept else ".")
+            + " sweep.keep_models says how many of the best are; `besom train` makes one again."
+        )
+    return path
 
 
 def find_trial(study: StudyRecord, number: int) -> TrialRecord:
@@ -48,16 +72,17 @@ def find_trial(study: StudyRecord, number: int) -> TrialRecord:
 def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
     """A complete, resolved config, with a comment that says where it comes from."""
     head = [f"# Trial {trial.number} of the besom study {study.name!r}."]
-    if trial.outcome is Outcome.COMPLETE and trial.value is not None:
-        metric = study.objective.metric
-        head.append(
-            f"# {metric} {format_value(metric, trial.value)} on the validation split, at epoch "
-            f"{trial.best_epoch} of {trial.epochs}."
+    if trial.outcome is Outcome.COMPLETE and trial.values is not None:
+        values = ", ".join(
+            f"{o.metric} {format_value(o.metric, v)}"
+            for o, v in zip(study.objectives, trial.values, strict=True)
         )
+        head.append(f"# {values}; epoch {trial.best_epoch} of {trial.epochs} counts.")
     else:
         head.append(f"# It did not complete: {trial.outcome} ({trial.reason}).")
     head.append("# Retrain it: besom train THIS_FILE [trainer.epochs=40 ...]")
-    return "\n".join(head) + "\n" + dump({**trial.config, "name": study.name})
+    source = {"study": study.name, "trial": trial.number}
+    return "\n".join(head) + "\n" + dump({**trial.config, "name": study.name, "source": source})
 
 
 def dump(config: dict[str, Any]) -> str:

@@ -31,7 +31,12 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     only by those of rank 1, and so on.
     """
     trials = study.complete
-    rank_of = _fronts(study) if len(study.objectives) > 1 else _ranks(study)
+    if len(study.objectives) > 1:
+        rank_of = _fronts(study)
+    elif claimed is not None and claimed.rows:
+        rank_of = {number: row.rank for number, row in claimed.rows.items()}
+    else:
+        rank_of = _ranks(study)
     order = sorted(trials, key=lambda t: (rank_of[t.number], _by_first(study, t), t.number))
     paths = list(dict.fromkeys(path for trial in order for path in trial.params))
     rows = [_row(study, trial, rank_of[trial.number], paths, claimed) for trial in order]
@@ -194,7 +199,7 @@ def _by_first(study: StudyRecord, trial: TrialRecord) -> float:
 
 def _ranks(study: StudyRecord) -> dict[int, int]:
     trials = study.complete
-    ranked = ranks([t.value for t in trials], study.objective.direction)
+    ranked = ranks([t.value or 0.0 for t in trials], study.objective.direction)
     return {t.number: rank for t, rank in zip(trials, ranked, strict=True)}
 
 

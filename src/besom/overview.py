@@ -15,8 +15,17 @@ from besom.statistics import Claim
 from besom.study.storage import load_record, study_names
 from besom.tables import format_value, print_ranking, rich_table
 
+#: On a terminal narrower than this, the trials that are not ranked are shown without their params.
+WIDE = 120
 
-def print_study(study: StudyRecord, frame: pd.DataFrame, claimed: Claim, console: Console) -> None:
+
+def print_study(
+    study: StudyRecord,
+    frame: pd.DataFrame,
+    claimed: Claim,
+    console: Console,
+    top: int | None = None,
+) -> None:
     """Print what may be claimed, the ranking, and the trials that are not in it."""
     console.print(headline(study), markup=False, highlight=False)
     console.print(claimed.text, markup=False, highlight=False)
@@ -26,7 +35,11 @@ def print_study(study: StudyRecord, frame: pd.DataFrame, claimed: Claim, console
         print_ranking(frame, study, console)
     rest = unranked(study)
     if len(rest):
-        console.print(rich_table(rest, title="Not ranked"))
+        if console.width < WIDE:
+            rest = rest.drop(columns=["hyperparameters", "seconds"])
+        shown = rest if top is None else rest.head(top)
+        left = f", {len(rest) - len(shown)} more" if len(shown) < len(rest) else ""
+        console.print(rich_table(shown, title=f"Not ranked{left}"))
 
 
 def print_studies(results_dir: Path, console: Console) -> None:

@@ -18,7 +18,8 @@ import pandas as pd
 from besom.config import TRAIN_GROUPS, Composed
 from besom.errors import ConfigError
 from besom.export import dump
-from besom.layout import TrainPaths, write_atomically
+from besom.layout import StudyPaths, TrainPaths, write_atomically
+from besom.openings import log_opening
 
 #: How the names of Keras's logs are said to people.
 _SPOKEN = (("val_", "validation "), ("test_", "test "), ("", "training "))
@@ -63,6 +64,7 @@ def train_once(
 
     config = composed.config
     data = load_training(config["data"])
+    _log_opening(config, results_dir)
     try:
         test = load_test(config["data"], data)
     except NoTestImages:
@@ -120,6 +122,16 @@ def spoken(metrics: Mapping[str, float]) -> str:
     return ", ".join(parts)
 
 
+def _log_opening(config: Mapping[str, Any], results_dir: Path) -> None:
+    """A config that comes from a study is about to be judged on the test images: write it down."""
+    source = config.get("source")
+    if not isinstance(source, Mapping) or "study" not in source:
+        return
+    folder = StudyPaths.of(results_dir, str(source["study"])).root
+    if folder.is_dir():
+        log_opening(folder, str(source["study"]), source.get("trial"), config["seed"], "train")
+
+
 @contextmanager
 def _native_chatter_hidden() -> Iterator[None]:
     """Keep what TensorFlow's C++ writes while it loads off the screen; no setting silences it."""
@@ -153,14 +165,16 @@ def _write(
     partial = Path(tempfile.mkdtemp(dir=paths.root.parent, prefix=f".{paths.root.name}."))
     try:
         beside = TrainPaths(partial)
-        config = {key: composed.config[key] for key in (*TRAIN_GROUPS, "seed")}
+        config = {key: composed.config[key] for key in (*TRAIN_GROUPS, "seed", "source")}
         config["name"] = paths.root.name
         head = "# What `besom train` ran, resolved. Run it again: besom train THIS_FILE\n"
         write_atomically(beside.config, head + dump(config))
         frame = pd.DataFrame(history)
         frame.insert(0, "epoch", range(1, len(frame) + 1))
         write_atomically(beside.history, frame.to_csv(index=False))
-        write_learning_curve(history, beside.learning_curve, paths.root.name)
+        write_learning_curve(
+            history, beside.learning_curve, paths.root.name, metrics["best_epoch"]
+        )
         model.save(beside.model)
         write_atomically(beside.metrics, json.dumps(metrics, indent=2) + "\n")
         partial.chmod(0o755)

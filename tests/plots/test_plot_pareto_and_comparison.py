@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from besom.errors import StudyError
 from besom.plots import comparison, pareto
 from besom.records import Outcome
+from besom.statistics import knee, pareto_front
 from records_factory import N_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study
+
+MORE_FOR_LESS = ["maximize", "minimize"]
 
 
 def brute_front(values, signs):
@@ -27,20 +30,20 @@ def brute_front(values, signs):
 )
 def test_the_front_is_whoever_is_beaten_by_none(rows, signs):
     values = np.array(rows, dtype=float)
-    assert pareto.pareto_front(values, signs).tolist() == brute_front(values, signs)
+    directions = ["maximize" if sign > 0 else "minimize" for sign in signs]
+    assert pareto_front(values, directions).tolist() == brute_front(values, signs)
 
 
 def test_the_knee_is_the_front_member_farthest_beyond_the_ends():
     values = np.array([[0.90, 1.0], [0.97, 2.0], [0.98, 10.0], [0.5, 5.0]])
-    front = pareto.pareto_front(values, (1, -1))
-    assert front.tolist() == [True, True, True, False]
-    assert pareto.knee(values, (1, -1), front) == 1
+    assert pareto_front(values, MORE_FOR_LESS).tolist() == [True, True, True, False]
+    assert knee(values, MORE_FOR_LESS) == 1
 
 
 @pytest.mark.parametrize("rows", [[[1.0, 1.0]], [[1.0, 1.0], [2.0, 2.0]], [[0, 0], [1, 1], [2, 2]]])
 def test_a_front_that_does_not_bend_has_no_knee(rows):
     values = np.array(rows, dtype=float)
-    assert pareto.knee(values, (1, -1), pareto.pareto_front(values, (1, -1))) is None
+    assert knee(values, MORE_FOR_LESS) is None
 
 
 def test_a_study_of_two_objectives_shows_wide_ranges_on_a_log_axis():

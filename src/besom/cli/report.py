@@ -29,7 +29,7 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
     if top is not None:
         frame = frame.head(top)
     if form == "table":
-        print_study(study, frame, claimed, Console())
+        print_study(study, frame, claimed, Console(), top)
     elif form == "csv":
         click.echo(board.to_csv(frame), nl=False)
     elif form == "md":
@@ -63,17 +63,40 @@ def plot(name: str, results_dir: Path) -> None:
 
 @main.command()
 @click.argument("name")
+@results_dir_option
+def ledger(name: str, results_dir: Path) -> None:
+    """Show what the study NAME has cost, and whether going on is worth it."""
+    from besom.ledger import print_ledger
+    from besom.study.storage import load_record
+
+    print_ledger(load_record(results_dir, name), Console())
+
+
+@main.command()
+@click.argument("name")
 @click.option("--trial", type=int, help="Another trial than the first of the leaderboard.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; default: stdout.")
+@click.option("--model", is_flag=True, help="The trained .keras instead of the config.")
 @results_dir_option
-def export(name: str, trial: int | None, output: Path | None, results_dir: Path) -> None:
-    """Write the best trial of the study NAME as a config for `besom train`."""
-    from besom.export import best_trial, find_trial, to_yaml
-    from besom.layout import write_atomically
+def export(
+    name: str, trial: int | None, output: Path | None, model: bool, results_dir: Path
+) -> None:
+    """Write the best trial of the study NAME as a config for `besom train`.
+
+    With several objectives: the knee of the Pareto front, or any trial by --trial.
+    """
+    from besom.export import best_trial, find_trial, kept_model, to_yaml
+    from besom.layout import StudyPaths, write_atomically
     from besom.study.storage import load_record
 
     study = load_record(results_dir, name)
     chosen = best_trial(study) if trial is None else find_trial(study, trial)
+    if model:
+        kept = kept_model(study, chosen, StudyPaths.of(results_dir, name))
+        target = output or Path(f"{name}.keras")
+        write_atomically(target, kept.read_bytes())
+        click.echo(f"Trial {chosen.number} of {name}: {target}")
+        return
     text = to_yaml(study, chosen)
     if output is None:
         click.echo(text, nl=False)

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from besom.cli import TAKES_OVERRIDES, config_dir_option, main, overrides_argument
+
+if TYPE_CHECKING:
+    from besom.study import SweepPlan
+
+
+def _dry_run(plan: SweepPlan, console: Console) -> None:
+    from besom.cli.dry_run import print_dry_run, print_space
+    from besom.study.dry_run import dry_run
+    from besom.study.run import check_strategy
+    from besom.targets import instantiate
+
+    check_strategy(plan)
+    print_space(plan, console)
+    print_dry_run(plan, dry_run(plan, instantiate(plan.sweep["executor"])), console)
+
 
 #: Rows of the leaderboard printed at the end of a sweep.
 SHOWN = 10
@@ -20,6 +36,7 @@ SHOWN = 10
 @config_dir_option
 @click.option("--extend", is_flag=True, help="Accept a larger budget or another executor.")
 @click.option("--fresh", is_flag=True, help="Start over; the old study goes to the archive.")
+@click.option("--dry-run", is_flag=True, help="Build the space's corners, train nothing.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def sweep(
     name: str,
@@ -27,6 +44,7 @@ def sweep(
     config_dir: str | None,
     extend: bool,
     fresh: bool,
+    dry_run: bool,
     quiet: bool,
 ) -> None:
     """Sweep NAME: a sweep on the search path, or the path of a YAML.
@@ -45,6 +63,9 @@ def sweep(
 
     plan = make_plan(name, overrides, config_dir)
     console = Console(quiet=quiet)
+    if dry_run:
+        _dry_run(plan, console)
+        return
     writer = LeaderboardWriter(plan.paths)
     with ExitStack() as stack:
         view: Watcher
@@ -61,7 +82,7 @@ def sweep(
     if console.is_terminal:
         claimed = claim_of(outcome.study)
         frame = ranking(outcome.study, claimed).head(SHOWN)
-        print_study(outcome.study, frame, claimed, console)
+        print_study(outcome.study, frame, claimed, console, SHOWN)
     else:
         for line in (headline(outcome.study), claim_of(outcome.study).text):
             console.print(line, markup=False, highlight=False, soft_wrap=True)

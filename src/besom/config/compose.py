@@ -128,7 +128,28 @@ class Composer:
                 raise ConfigError(_explain(error)) from error
         assert isinstance(plain, dict)
         own = {k: v for k, v in choices.items() if not k.startswith("hydra") and v is not None}
-        return Composed({str(k): v for k, v in plain.items()}, own)
+        config = {str(k): v for k, v in plain.items()}
+        self._drop_foreign_keys(config, own, {o.key_or_group for o in parse_overrides(overrides)})
+        return Composed(config, own)
+
+    def _drop_foreign_keys(
+        self, config: dict[str, Any], choices: Mapping[str, str], overridden: set[str]
+    ) -> None:
+        """Take away what a primary config sets for another option than the one chosen.
+
+        ``model: {hidden_units: [64]}`` in a sweep is meant for the mlp; with ``model=cnn`` it would
+        be an argument that the cnn does not take. Keys that no option knows stay.
+        """
+        for group in schema.TRAIN_GROUPS:
+            chosen, node = choices.get(group), config.get(group)
+            if chosen not in self.groups.get(group, {}) or not isinstance(node, dict):
+                continue
+            assert chosen is not None
+            own = self._option(group, chosen)
+            foreign = {key for name in self.groups[group] for key in self._option(group, name)}
+            for key in foreign - set(own):
+                if key in node and f"{group}.{key}" not in overridden:
+                    del node[key]
 
     def _store_exported(self, exported: Mapping[str, Any]) -> tuple[str, list[str]]:
         """Put a complete config's groups beside the options, so that overrides choose over them."""

@@ -26,6 +26,7 @@ class TrainSchema:
     trainer: Any = MISSING
     seed: int = 0
     name: str | None = None
+    source: Any = None
     results_dir: str = "${oc.env:BESOM_RESULTS_DIR,results}"
 
 

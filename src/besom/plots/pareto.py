@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from besom.plots import style
 from besom.plots.scales import Floats, Ints, Window, score, window
 from besom.records import StudyRecord
+from besom.statistics import knee, pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,8 +48,9 @@ def summarise(study: StudyRecord) -> Pareto:
     """Read values, front and knee over all of the study's objectives."""
     trials = study.complete
     signs = tuple(o.sign for o in study.objectives)
+    directions = [o.direction for o in study.objectives]
     values = np.array([t.values for t in trials], dtype=float).reshape(len(trials), len(signs))
-    front = pareto_front(values, signs)
+    front = pareto_front(values, directions)
     log = tuple(bool(v.size and v.min() > 0 and v.max() / v.min() > LOG_FROM) for v in values.T)
     return Pareto(
         metrics=tuple(o.metric for o in study.objectives),
@@ -57,7 +58,7 @@ def summarise(study: StudyRecord) -> Pareto:
         numbers=np.array([t.number for t in trials], dtype=np.int64),
         values=values,
         front=front,
-        knee=knee(values, signs, front),
+        knee=knee(values, directions),
         baseline=next((i for i, t in enumerate(trials) if t.baseline), None),
         log=log,
         windows=tuple(
@@ -70,46 +71,6 @@ def summarise(study: StudyRecord) -> Pareto:
 def _log_window(values: Floats) -> Window:
     pad = float(values.max() / values.min()) ** 0.06
     return Window(float(values.min()) / pad, float(values.max()) * pad)
-
-
-def pareto_front(values: Floats, signs: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """Which rows no other row dominates (is at least as good everywhere, better somewhere).
-
-    Args:
-        values: (n_trials, n_objectives).
-        signs: +1 where larger is better, else -1, one an objective.
-
-    Returns:
-        (n_trials,); rows with equal values are in the front together.
-    """
-    good = values * np.asarray(signs)
-    front = np.zeros(len(good), dtype=bool)
-    # In falling lexicographic order a row can only be dominated by one that came before it.
-    for row in np.lexsort(-good.T[::-1]):
-        rivals = good[front]
-        front[row] = not ((rivals >= good[row]).all(1) & (rivals > good[row]).any(1)).any()
-    return front
-
-
-def knee(values: Floats, signs: Sequence[int], front: npt.NDArray[np.bool_]) -> int | None:
-    """The front's row farthest beyond the plane through its ends: where more costs much more.
-
-    After Das, "On characterizing the 'knee' of the Pareto curve based on Normal-Boundary
-    Intersection", Structural Optimization 18 (1999): with each objective scaled to [0, 1] over the
-    front, the plane through the best of each objective is x1 + ... + xk = 1, and the knee has the
-    largest sum.
-
-    Returns:
-        The row, None if the front has fewer than three distinct points or none beyond the plane.
-    """
-    rows = np.flatnonzero(front)
-    good = values[rows] * np.asarray(signs)
-    if len(np.unique(good, axis=0)) < 3:
-        return None
-    spans = np.ptp(good, axis=0)
-    scaled = (good - good.min(axis=0)) / np.where(spans > 0, spans, 1.0)
-    sums = scaled.sum(axis=1)
-    return int(rows[np.argmax(sums)]) if sums.max() > 1 + 1e-9 else None
 
 
 def draw(pareto: Pareto, figure: Figure) -> None:

@@ -14,6 +14,7 @@ from besom.space.entries import Entry, ListEntry, ScalarEntry
 from besom.space.fields import fields_of, reachable
 from besom.space.kinds import Refused
 from besom.space.order import sampling_order
+from besom.space.paths import within
 from besom.space.sources import (
     NeverApplies,
     allowed_options,
@@ -62,18 +63,39 @@ def parse_space(
         >>> sample = space.suggest(optuna.create_study().ask())  # doctest: +SKIP
     """
     composer = Composer(base, groups, choices, compose)
-    drafts = read_drafts(spec, composer, own_spaces)
-    conditions: dict[str, tuple[Condition, ...]] = {}
-    for draft in drafts:
-        try:
-            conditions[draft.name] = conditions_of(draft, drafts, composer)
-        except Refused as why:
-            raise refused(draft.name, why) from None
+    drafts, conditions, left_out = _applicable(read_drafts(spec, composer, own_spaces), composer)
     needs = {d.name: list(needs_of(d, conditions[d.name], drafts)) for d in drafts}
     order = sampling_order(needs)
     entries, notes = _build(drafts, order, conditions, composer)
     written = [entries[draft.name] for draft in drafts if draft.name in entries]
-    return Space(written, list(entries.values()), composer, notes)
+    return Space(written, list(entries.values()), composer, left_out + notes)
+
+
+def _applicable(
+    drafts: Sequence[Draft], composer: Composer
+) -> tuple[list[Draft], dict[str, tuple[Condition, ...]], list[str]]:
+    """Read every entry's conditions; leave out what hangs on an option that is not chosen.
+
+    Returns:
+        The drafts that are left, their conditions by name, and a note for each that is not.
+    """
+    notes: list[str] = []
+    gone: set[str] = set()
+    for draft in drafts:
+        try:
+            conditions_of(draft, drafts, composer)
+        except NeverApplies as why:
+            notes.append(f"'{draft.name}' is left out: {why}")
+            gone.add(draft.name)
+        except Refused as why:
+            raise refused(draft.name, why) from None
+    left = [draft for draft in drafts if draft.name not in gone]
+    paths = {d.path for d in drafts} - {d.path for d in left}
+    while tied := [d for d in left if any(within(p, g) for p, _ in d.when for g in paths)]:
+        notes += [f"'{d.name}' is left out: it depends on one that is" for d in tied]
+        left = [draft for draft in left if draft not in tied]
+        paths |= {d.path for d in tied} - {d.path for d in left}
+    return left, {d.name: conditions_of(d, left, composer) for d in left}, notes
 
 
 def _build(

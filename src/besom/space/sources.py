@@ -25,7 +25,7 @@ from besom.space.paths import MISSING, descend, every_path, lookup, within
 
 class NeverApplies(Refused):
     """An entry is tied to an option that is not sampled: no mistake where a sweep is narrowed
-    (``optimizer=choice(adam)`` over a space with an entry for sgd), so it is left out."""
+    (``optimizer=adam`` over a space with an entry for sgd), so it is left out."""
 
 
 def conditions_of(
@@ -34,6 +34,7 @@ def conditions_of(
     """Read the ``when`` of an entry. What is settled before sampling is settled here, and dropped.
 
     Raises:
+        NeverApplies: a group is fixed at another option than the entry is tied to.
         Refused: a path is neither sampled nor in the config, or a condition can never hold.
     """
     found = []
@@ -48,9 +49,11 @@ def conditions_of(
         if value is MISSING:
             found.append(condition)
         elif not test.matches(value):
+            why = f"when {condition}: this never holds, {path} is {show(value)} here"
             if source.path in composer.groups:
                 _check_options(condition, composer)
-            raise Refused(f"when {condition}: this never holds, {path} is {show(value)} here")
+                raise NeverApplies(why)
+            raise Refused(why)
     return tuple(found)
 
 

@@ -26,7 +26,7 @@ from besom.statistics.paired import (
 from besom.statistics.predictions import correctness_matrix, has_predictions, same_images
 from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.racing import Race, Standing, race, standings
-from besom.statistics.ranking import pareto_front, ranks
+from besom.statistics.ranking import knee, pareto_front, ranks
 from besom.statistics.seeds import Estimate, mean_interval, widen_for_images
 from besom.statistics.selection import Selection, correct_for_selection
 from besom.statistics.stopping import Prospect, expected_gain
@@ -56,6 +56,7 @@ __all__ = [
     "gain_over",
     "has_predictions",
     "holm",
+    "knee",
     "mcnemar",
     "mean_interval",
     "paired_gain",

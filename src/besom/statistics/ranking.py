@@ -50,10 +50,42 @@ def pareto_front(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.boo
     Raises:
         ValueError: the shapes do not fit, or a bad direction.
     """
-    numbers = np.asarray(values, dtype=np.float64).reshape(-1, len(directions))
-    scores = numbers * np.array([sign_of(direction) for direction in directions])
-    front = np.ones(len(scores), dtype=np.bool_)
-    for index, score in enumerate(scores):
-        beats = (scores >= score).all(axis=1) & (scores > score).any(axis=1)
-        front[index] = not beats.any()
+    scores = _scores(values, directions)
+    front = np.zeros(len(scores), dtype=np.bool_)
+    # In falling lexicographic order a row can only be beaten by one that came before it.
+    for row in np.lexsort(-scores.T[::-1]):
+        rivals = scores[front]
+        front[row] = not ((rivals >= scores[row]).all(1) & (rivals > scores[row]).any(1)).any()
     return front
+
+
+def knee(values: ArrayLike, directions: Sequence[str]) -> int | None:
+    """Return the front's row farthest beyond the plane through its ends: more costs much more.
+
+    After Das 1999, "On characterizing the 'knee' of the Pareto curve based on Normal-Boundary
+    Intersection", Structural Optimization 18: with each objective scaled to [0, 1] over the front,
+    the plane through the best of each objective is ``x1 + ... + xk = 1``, and the knee has the
+    largest sum.
+
+    Args:
+        values: finite numbers, shape ``(n_rows, n_objectives)``.
+        directions: ``maximize`` or ``minimize``, one an objective.
+
+    Returns:
+        The row, None if the front has fewer than three distinct points or none beyond the plane.
+    """
+    rows = np.flatnonzero(pareto_front(values, directions))
+    good = _scores(values, directions)[rows]
+    if len(np.unique(good, axis=0)) < 3:
+        return None
+    spans = np.ptp(good, axis=0)
+    scaled = (good - good.min(axis=0)) / np.where(spans > 0, spans, 1.0)
+    sums = scaled.sum(axis=1)
+    return int(rows[np.argmax(sums)]) if sums.max() > 1 + 1e-9 else None
+
+
+def _scores(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.float64]:
+    """Values such that more is better in every column."""
+    numbers = np.asarray(values, dtype=np.float64).reshape(-1, len(directions))
+    signs = np.array([sign_of(direction) for direction in directions], dtype=np.float64)
+    return np.multiply(numbers, signs)

@@ -72,11 +72,7 @@ def run_sweep(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     watcher = watcher or Watcher()
-    build_sampler(plan.sweep["sampler"], plan.space, 0)  # refuse what cannot be built
-    build_pruner(plan.sweep["pruner"])
-    all_given(plan)
-    if plan.sweep["warm_start"] is not None:
-        storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
+    check_strategy(plan)
     existed_before = plan.paths.root.exists()
     try:
         if fresh and existed_before:
@@ -103,7 +99,21 @@ def run_sweep(
             shutil.rmtree(plan.paths.root, ignore_errors=True)
 
 
+def check_strategy(plan: SweepPlan) -> None:
+    """Refuse a sampler, a pruner or given configs that cannot be used, before anything is written.
+
+    Raises:
+        BesomError: says which and why.
+    """
+    build_sampler(plan.sweep["sampler"], plan.space, 0)
+    build_pruner(plan.sweep["pruner"])
+    all_given(plan)
+    if plan.sweep["warm_start"] is not None:
+        storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
+
+
 def _run_locked(plan: SweepPlan, watcher: Watcher, executor: Executor) -> SweepOutcome:
+    grace_s = 2.0
     try:
         plan.paths.logs.mkdir(parents=True, exist_ok=True)
         executor.start(
@@ -125,8 +135,11 @@ def _run_locked(plan: SweepPlan, watcher: Watcher, executor: Executor) -> SweepO
         with _stopping_on_signals(coordinator):
             ending = coordinator.run()
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
+    except KeyboardInterrupt:
+        grace_s = 0.0
+        raise
     finally:
-        executor.close()
+        executor.close(grace_s)
 
 
 def _first_ready(executor: Executor) -> dict[str, Any]:

@@ -1,0 +1,178 @@
+"""``besom sweep NAME --dry-run``: builds the corners of a space and says what a sweep would cost."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+
+from besom.errors import SpaceError
+from besom.executors.base import Epoch, Executor, Failed, Finished, Ready
+from besom.records import Origin
+from besom.seam import TrialConfig, TrialResult
+from besom.space import Sample
+from besom.study.given import all_given
+from besom.study.plan import SweepPlan
+
+#: Builds a model, runs a few measured steps, and trains nothing to speak of.
+PROBE = "besom.training.probe:probe"
+N_SAMPLED = 5
+MOST_CORNERS = 32
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One config that was built.
+
+    Attributes:
+        name: ``base``, ``smallest``, ``largest``, ``sampled 1`` and so on.
+        params: what the space would have sampled.
+        numbers: n_params, model_bytes, seconds_per_step, steps_per_epoch, memory_bytes.
+    """
+
+    name: str
+    params: dict[str, Any]
+    config: TrialConfig
+    numbers: dict[str, float]
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Time to expect for an epoch, from the measured step."""
+        return self.numbers["seconds_per_step"] * self.numbers["steps_per_epoch"]
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a sweep would be.
+
+    Attributes:
+        built: every config that was built: the base, the corners, the sampled ones.
+        n_workers: how many would run at once.
+        facts: what the workers said of data and device.
+    """
+
+    built: list[Probed]
+    n_workers: int
+    facts: dict[str, Any]
+
+    @property
+    def smallest(self) -> Probed:
+        """The config with the fewest parameters."""
+        return min(self.built, key=lambda p: p.numbers["n_params"])
+
+    @property
+    def largest(self) -> Probed:
+        """The config with the most parameters."""
+        return max(self.built, key=lambda p: p.numbers["n_params"])
+
+    def expected_seconds(self, n_trials: int) -> float:
+        """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps."""
+        sampled = [p for p in self.built if p.name.startswith("sampled")] or self.built
+        trial = statistics.mean(
+            p.seconds_per_epoch * p.config["trainer"]["epochs"] for p in sampled
+        )
+        return trial * n_trials / self.n_workers
+
+
+def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
+    """Build the base config, the space's corners and five sampled configs; train none of them.
+
+    Raises:
+        SpaceError: some of them cannot be built; lists each with its reason.
+        BesomError: the workers cannot be prepared (the data is missing, say).
+    """
+    wanted = _wanted(plan)
+    results: dict[int, TrialResult] = {}
+    failed: dict[int, str] = {}
+    facts: dict[str, Any] = {}
+    try:
+        executor.start(PROBE, plan.as_composed, None, n_trials=len(wanted))
+        waiting = list(enumerate(wanted))
+        while len(results) + len(failed) < len(wanted):
+            while waiting and executor.idle:
+                number, (_, _, config) = waiting.pop(0)
+                executor.submit(number, config, None)
+            for event in executor.events(timeout_s=1.0):
+                if isinstance(event, Ready):
+                    facts = event.facts
+                elif isinstance(event, Epoch):
+                    executor.answer(event.trial, stop=True)
+                elif isinstance(event, Finished):
+                    results[event.trial] = event.result
+                elif isinstance(event, Failed):
+                    failed[event.trial] = event.reason
+        n_workers = executor.n_workers
+    finally:
+        executor.close()
+    if failed:
+        lines = [f"{wanted[i][0]} ({_shown(wanted[i][1])}): {failed[i]}" for i in sorted(failed)]
+        raise SpaceError(
+            f"{len(failed)} of {len(wanted)} configs cannot be built:\n  " + "\n  ".join(lines)
+        )
+    built = [
+        Probed(name, params, config, dict(results[i].numbers))
+        for i, (name, params, config) in enumerate(wanted)
+    ]
+    return DryRun(built, n_workers, facts)
+
+
+def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
+    seed = int(plan.config["seed"])
+    wanted = [
+        ("base" if given.origin is Origin.BASELINE else "enqueued", given.shown, given.config)
+        for given in all_given(plan)
+    ]
+    wanted = [(name, params, {**config, "seed": seed}) for name, params, config in wanted]
+    named = [(f"corner {i + 1}", sample) for i, sample in enumerate(_corners(plan))]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    named += [
+        (f"sampled {i + 1}", plan.space.suggest(study.ask()))
+        for i in range(N_SAMPLED if len(plan.space) else 0)
+    ]
+    return wanted + [(name, s.params, plan.trial_config(s, seed)) for name, s in named]
+
+
+def _corners(plan: SweepPlan) -> list[Sample]:
+    """All numbers at their low end, and all at their high end, for every combination of groups."""
+    groups = {
+        name: d.choices
+        for name, d in plan.space.distributions().items()
+        if isinstance(d, CategoricalDistribution) and name in plan.composer.groups
+    }
+    combinations = list(itertools.product(*groups.values()))[: MOST_CORNERS // 2]
+    samples = []
+    for values in combinations if len(plan.space) else []:
+        for end in ("low", "high"):
+            fixed = dict(zip(groups, values, strict=True))
+            samples.append(plan.space.suggest(_CornerTrial(fixed, end)))
+    return samples
+
+
+class _CornerTrial(optuna.trial.FixedTrial):
+    """A trial whose every number is at one end of its range; first choices, unless fixed."""
+
+    def __init__(self, fixed: Mapping[str, Any], end: str) -> None:
+        super().__init__({})
+        self._fixed, self._end = dict(fixed), end
+
+    def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:
+        """One end of the range."""
+        return low if self._end == "low" else high
+
+    def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:
+        """One end of the range."""
+        return low if self._end == "low" else high
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """The fixed choice; else the first, or the last at the high end."""
+        return self._fixed.get(name, choices[0 if self._end == "low" else -1])
+
+
+def _shown(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path}={value}" for path, value in params.items())
