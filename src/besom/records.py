@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import TrialState
@@ -161,12 +162,12 @@ class StudyRecord:
         """The first objective: the only one, unless the study has several."""
         return self.objectives[0]
 
-    @property
+    @cached_property
     def complete(self) -> list[TrialRecord]:
         """The trials that may be ranked."""
         return [t for t in self.trials if t.outcome is Outcome.COMPLETE]
 
-    @property
+    @cached_property
     def baseline(self) -> TrialRecord | None:
         """The base config's trial, if it completed."""
         return next((t for t in self.complete if t.baseline), None)

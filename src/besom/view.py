@@ -105,7 +105,7 @@ class PlainView(Watcher):
             what = trial.reason
         self._say(
             f"[{standing.finished}/{standing.n_trials}] trial {trial.number} {trial.outcome}: "
-            f"{what} ({trial.epochs} epochs, {trial.seconds:.1f} s); {standing.best_text()}"
+            f"{what} ({_epochs(trial.epochs)}, {trial.seconds:.1f} s); {standing.best_text()}"
         )
 
     def retried(self, trial: int, reason: str) -> None:
@@ -201,6 +201,10 @@ class LiveView(Watcher):
         if self._stopping:
             lines.append(Text(self._stopping, style="yellow"))
         return Group(*lines)
+
+
+def _epochs(n: int) -> str:
+    return "1 epoch" if n == 1 else f"{n} epochs"
 
 
 def _clock(seconds: float) -> str:

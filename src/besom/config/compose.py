@@ -140,15 +140,17 @@ class Composer:
         ``model: {hidden_units: [64]}`` in a sweep is meant for the mlp; with ``model=cnn`` it would
         be an argument that the cnn does not take. Keys that no option knows stay.
         """
-        for group in schema.TRAIN_GROUPS:
-            chosen, node = choices.get(group), config.get(group)
-            if chosen not in self.groups.get(group, {}) or not isinstance(node, dict):
+        for group, chosen in choices.items():
+            path = group.replace("/", ".")
+            if chosen not in self.groups.get(group, {}) or not has_path(config, path):
                 continue
-            assert chosen is not None
+            node = value_at(config, path)
+            if not isinstance(node, dict):
+                continue
             own = self._option(group, chosen)
             foreign = {key for name in self.groups[group] for key in self._option(group, name)}
             for key in foreign - set(own):
-                if key in node and f"{group}.{key}" not in overridden:
+                if key in node and f"{path}.{key}" not in overridden:
                     del node[key]
 
     def _store_exported(self, exported: Mapping[str, Any]) -> tuple[str, list[str]]:

@@ -49,11 +49,11 @@ def conditions_of(
         if value is MISSING:
             found.append(condition)
         elif not test.matches(value):
-            why = f"when {condition}: this never holds, {path} is {show(value)} here"
+            never = f"when {condition}: this never holds, {path} is {show(value)} here"
             if source.path in composer.groups:
                 _check_options(condition, composer)
-                raise NeverApplies(why)
-            raise Refused(why)
+                raise NeverApplies(never)
+            raise Refused(never)
     return tuple(found)
 
 

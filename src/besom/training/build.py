@@ -49,7 +49,7 @@ def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any)
         model.compile(
             optimizer=_optimizer(_node(config, "optimizer")),
             loss=_loss(settings.loss),
-            metrics=[_metric(metric) for metric in settings.metrics],
+            metrics=[_metric(metric, model) for metric in settings.metrics],
         )
     if not model.trainable_variables:
         raise ConfigError(f"The model {model.name!r} has no weights to train.")
@@ -109,12 +109,24 @@ def _loss(loss: Any) -> Any:
     return _named(keras.losses, "trainer.loss", loss)
 
 
-def _metric(metric: Any) -> Any:
+def _metric(metric: Any, model: Any) -> Any:
+    """A metric object, not its name: Keras would build it in the middle of the first step traced,
+    and TensorFlow then traces the whole epoch again, because it must not create variables."""
     if isinstance(metric, Mapping):
         return instantiate(metric)
-    if metric not in ("accuracy", "acc"):
-        _named(keras.metrics, "trainer.metrics", metric)
-    return metric
+    if metric in ("accuracy", "acc"):
+        outputs = getattr(model, "output_shape", None)
+        if not isinstance(outputs, tuple) or not outputs or not isinstance(outputs[-1], int):
+            return metric  # Keras will tell from the predictions
+        accuracy = keras.metrics.BinaryAccuracy
+        if outputs[-1] > 1:
+            accuracy = keras.metrics.SparseCategoricalAccuracy
+        return accuracy(name=metric)
+    found = keras.metrics.get(_named(keras.metrics, "trainer.metrics", metric))
+    if not isinstance(found, keras.metrics.Metric):
+        return keras.metrics.MeanMetricWrapper(found, name=metric)
+    found.name = metric  # as model.compile does: the history has the name that was asked for
+    return found
 
 
 def _named(module: Any, key: str, name: Any) -> Any:

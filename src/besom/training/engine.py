@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from besom.training.dropout import cheap_dropout
 from besom.training.fused import fused_update
 
 
@@ -58,7 +59,7 @@ class CompiledTraining:
         self._model, self._images, self._batch_size = model, images, batch_size
         model.optimizer.build(model.trainable_variables)
         epoch = tf.function(self._epoch, autograph=False)
-        with fused_update(model.optimizer) as self.kernel:
+        with fused_update(model.optimizer) as self.kernel, cheap_dropout(model):
             self._run = epoch.get_concrete_function(tf.TensorSpec([images.n], tf.int32))
 
     def epoch(self, order: np.ndarray[Any, Any]) -> dict[str, Any]:

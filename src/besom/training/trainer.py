@@ -9,20 +9,24 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from besom.errors import ConfigError, did_you_mean
-from besom.training import keras_engine
+from besom.training import checkpoint, keras_engine
 from besom.training.build import build_callbacks, build_model, seed_everything
 from besom.training.engine import CompiledEvaluation, CompiledTraining, Images
 from besom.training.orders import epoch_order
 from besom.training.settings import TrainerSettings
 from besom.training.watch import OnEpoch, Watch
+
+#: Called with the built and compiled model, before its first step.
+OnBuilt = Callable[[Any], None]
 
 log = logging.getLogger("besom")
 
@@ -58,12 +62,19 @@ class Fitted:
 
     @property
     def seconds_per_epoch(self) -> float:
-        """The median over the epochs: the first one's start-up does not count."""
-        return statistics.median(self.epoch_seconds)
+        """The median over the epochs: the first one's start-up does not count; 0.0 if none ran."""
+        return statistics.median(self.epoch_seconds) if self.epoch_seconds else 0.0
 
 
 def fit(
-    config: Mapping[str, Any], data: Any, *, on_epoch: OnEpoch, test: Any | None = None
+    config: Mapping[str, Any],
+    data: Any,
+    *,
+    on_epoch: OnEpoch,
+    test: Any | None = None,
+    on_built: OnBuilt | None = None,
+    resume_from: Path | None = None,
+    save_to: Path | None = None,
 ) -> Fitted:
     """Train the config's model on ``data`` and return it with its history.
 
@@ -74,6 +85,10 @@ def fit(
         data: a ``besom.training.data.TrainingData``.
         on_epoch: called after each epoch (from 1) with its metrics; True ends the run.
         test: a ``besom.training.data.Dataset`` measured after each epoch as ``test_...``.
+        on_built: called with the model before it is trained; what it raises ends the run.
+        resume_from: a checkpoint to go on from; where the file is missing, or the engine is
+            ``keras``, the run begins at the beginning.
+        save_to: where the state after the last epoch is left; not with the engine ``keras``.
 
     Raises:
         ConfigError: the config cannot be trained.
@@ -82,11 +97,15 @@ def fit(
     settings = TrainerSettings.from_config(config.get("trainer", {}))
     seed_everything(config.get("seed", 0))
     model = build_model(config, settings, data)
+    if on_built is not None:
+        on_built(model)
     callbacks = build_callbacks(settings)
     engine, reason = keras_engine.choose(settings, model, callbacks)
     log.info("engine=%s: %s", engine, reason)
     run = _Run(config, settings, model, data, test, callbacks, Watch(settings, model, on_epoch))
-    return run.compiled(reason) if engine == "compiled" else run.keras(reason)
+    if engine == "keras":
+        return run.keras(reason)
+    return run.compiled(reason, resume_from, save_to)
 
 
 def evaluate(
@@ -132,7 +151,7 @@ class _Run:
         self._callbacks, self._watch = callbacks, watch
         self._judged_size = settings.evaluation_batch_size or EVALUATION_BATCH_SIZE
 
-    def compiled(self, reason: str) -> Fitted:
+    def compiled(self, reason: str, resume_from: Path | None, save_to: Path | None) -> Fitted:
         settings, model, data = self._settings, self._model, self._data
         training = CompiledTraining(
             model, Images(data.x_train, data.y_train, data.scale), settings.batch_size
@@ -150,7 +169,8 @@ class _Run:
         model.stop_training = False
         model.reset_metrics()
         callbacks.on_train_begin()
-        for epoch in range(1, settings.epochs + 1):
+        done = checkpoint.restore(resume_from, model, self._watch) if resume_from else 0
+        for epoch in range(done + 1, settings.epochs + 1):
             callbacks.on_epoch_begin(epoch - 1)
             began = time.perf_counter()
             logs = training.epoch(epoch_order(self._seed, epoch, len(data.x_train)))
@@ -164,8 +184,13 @@ class _Run:
             if model.stop_training:
                 break
         model.optimizer.finalize_variable_values(model.trainable_variables)
+        if save_to is not None:
+            checkpoint.save(save_to, model, self._watch)
         callbacks.on_train_end(logs)
         self._watch.restore()
+        if correct is None and "val_" in judges:  # the epoch that counts was before the checkpoint
+            judges["val_"].measure()
+            correct = judges["val_"].correct
         return self._fitted(
             correct=correct,
             epoch_seconds=seconds,

@@ -14,6 +14,7 @@ import numpy as np
 
 from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime
+from besom.training.requests import Orders, OutOfBounds
 
 #: What a trial is known by once, beside its history (``TrialResult.numbers``).
 NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes")
@@ -71,16 +72,22 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
     from besom.training.trainer import fit
 
     data = _data(config)
+    orders = Orders.from_config(config)
     try:
-        fitted = fit(config, data, on_epoch=report)
-        n_params = fitted.model.count_params()
-        n_bytes = sum(4 * int(np.prod(w.shape)) for w in fitted.model.weights)
+        fitted = fit(
+            config,
+            data,
+            on_epoch=report,
+            on_built=lambda model: orders.check(model_numbers(model)),
+            resume_from=orders.resume_from,
+            save_to=orders.save_to,
+        )
+        orders.keep_model(fitted, config["trainer"])
         return TrialResult(
             history=fitted.history,
             numbers={
-                "n_params": n_params,
+                **model_numbers(fitted.model),
                 "seconds_per_epoch": fitted.seconds_per_epoch,
-                "model_bytes": n_bytes,
             },
             best_epoch=fitted.best_epoch,
             stopped_early=fitted.stopped_early,
@@ -95,9 +102,19 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
                 "kernel": fitted.kernel,
             },
         )
+    except OutOfBounds as out:
+        return TrialResult(numbers=out.numbers)
     finally:
         fitted = None  # type: ignore[assignment]
         _forget()
+
+
+def model_numbers(model: Any) -> dict[str, float]:
+    """What a built model is known by: ``n_params``, and ``model_bytes`` of float32 weights."""
+    return {
+        "n_params": model.count_params(),
+        "model_bytes": sum(4 * int(np.prod(w.shape)) for w in model.weights),
+    }
 
 
 def _data(config: TrialConfig) -> Any:

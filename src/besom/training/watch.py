@@ -24,6 +24,8 @@ class Watch:
     Attributes:
         history: metric name to its value after each epoch run.
         best_epoch: the best epoch so far by the monitored metric, None if no epoch is judged.
+        best, best_weights: its value, negated where less is better, and its weights where they are
+            to be put back.
         stopped_early: whether the run's own patience ended it.
     """
 
@@ -32,8 +34,8 @@ class Watch:
         self.best_epoch: int | None = None
         self.stopped_early = False
         self._settings, self._model, self._on_epoch = settings, model, on_epoch
-        self._best = -math.inf
-        self._best_weights: list[np.ndarray[Any, Any]] | None = None
+        self.best = -math.inf
+        self.best_weights: list[np.ndarray[Any, Any]] | None = None
 
     def epoch_ended(self, epoch: int, metrics: Mapping[str, Any]) -> None:
         """Take in the metrics of ``epoch`` (from 1); sets ``model.stop_training`` to end the run.
@@ -61,10 +63,10 @@ class Watch:
                 + did_you_mean(settings.monitor, values)
             )
         value = values[settings.monitor] if settings.maximize else -values[settings.monitor]
-        if self.best_epoch is None or value > self._best + settings.min_delta:
-            self._best, self.best_epoch = value, epoch
+        if self.best_epoch is None or value > self.best + settings.min_delta:
+            self.best, self.best_epoch = value, epoch
             if settings.restore_best:
-                self._best_weights = self._model.get_weights()
+                self.best_weights = self._model.get_weights()
         elif settings.patience is not None and epoch - self.best_epoch >= settings.patience:
             self.stopped_early = epoch < settings.epochs
             self._model.stop_training = True
@@ -77,8 +79,20 @@ class Watch:
 
     def restore(self) -> None:
         """Put the best epoch's weights back, where the settings ask for it."""
-        if self._best_weights is not None:
-            self._model.set_weights(self._best_weights)
+        if self.best_weights is not None:
+            self._model.set_weights(self.best_weights)
+
+    def resume(
+        self,
+        history: Mapping[str, list[float]],
+        best_epoch: int | None,
+        best: float,
+        best_weights: list[np.ndarray[Any, Any]] | None,
+    ) -> int:
+        """Go on from what an earlier part of this run knew; returns the epochs it ran."""
+        self.history = {name: list(values) for name, values in history.items()}
+        self.best_epoch, self.best, self.best_weights = best_epoch, best, best_weights
+        return len(next(iter(self.history.values()), ()))
 
 
 def _as_number(name: str, value: Any) -> float:

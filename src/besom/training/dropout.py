@@ -1,0 +1,65 @@
+"""A cheaper mask for Keras's Dropout layers while an epoch is compiled.
+
+Keras draws a 32-bit number for each unit, and drawing them is most of what dropout costs (of an
+epoch of the 512-256 network at batch 128: a seventh; in bfloat16, which TensorFlow draws slowly,
+a third). Here each 32-bit number gives two masks entries of 16 bits. What the layer promises is
+unchanged: every unit dropped independently, the rest scaled so that the mean stays; the rate is
+exact to 2**-17. The layer's own seed generator feeds it, so a seed still fixes every mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_LEVELS = 2**16
+
+
+@contextmanager
+def cheap_dropout(model: Any) -> Iterator[None]:
+    """While open, the model's plain Dropout layers trace the cheaper mask."""
+    with ExitStack() as stack:
+        for layer in model._flatten_layers():
+            if _is_plain(layer):
+                # Past Keras's attribute tracking: this is no part of the layer's state.
+                object.__setattr__(layer, "call", _call(layer))
+                stack.callback(object.__delattr__, layer, "call")
+        yield
+
+
+def _is_plain(layer: Any) -> bool:
+    """This very class (a subclass may drop differently), each unit for itself, and some of them."""
+    return (
+        type(layer) is keras.layers.Dropout
+        and layer.noise_shape is None
+        and 0 < round(layer.rate * _LEVELS) < _LEVELS
+    )
+
+
+def _call(layer: Any) -> Callable[..., Any]:
+    dropped = round(layer.rate * _LEVELS)
+    scale = _LEVELS / (_LEVELS - dropped)
+
+    def call(inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return inputs
+        kept = draw(tf.shape(inputs), layer.seed_generator.next()) >= tf.constant(
+            dropped, tf.uint16
+        )
+        kept.set_shape(inputs.shape)
+        return inputs * (tf.cast(kept, inputs.dtype) * tf.constant(scale, inputs.dtype))
+
+    return call
+
+
+def draw(shape: Any, seed: Any) -> Any:
+    """Return uniform uint16 numbers of ``shape``, fixed by ``seed`` (two integers)."""
+    n = tf.reduce_prod(shape)
+    words = tf.random.stateless_uniform(
+        [(n + 1) // 2], tf.cast(seed, tf.int32), minval=None, maxval=None, dtype=tf.uint32
+    )
+    return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint16), [-1])[:n], shape)
