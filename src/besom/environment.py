@@ -24,7 +24,7 @@ def environment_now(*facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One line a difference, ``versions.tensorflow: "2.20.0" -> "2.21.0"``; what is known of both."""
+    """One line a difference, ``versions.keras: "3.12.0" -> "3.13.0"``, in what both say."""
     both = [key for key in _KEYS if key in then and key in now]
     return definition.differences({k: then[k] for k in both}, {k: now[k] for k in both})
 

@@ -1,7 +1,7 @@
 """The log of who has seen a study's test images: written before they are opened, never after.
 
 A test set that is looked at often becomes a second validation set. Only ``besom train`` and
-``besom confirm`` can open it; both write a line here first, and ``confirm`` says how many there are.
+``besom confirm`` can open it. Each opening is a line here, and ``confirm`` says how many there are.
 """
 
 from __future__ import annotations

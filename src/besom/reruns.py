@@ -6,6 +6,7 @@ what is run and what becomes of it (``Runs``). Knows nothing of Optuna: no trial
 
 from __future__ import annotations
 
+import copy
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 from besom.config import SearchPath, parse_overrides, read_yaml
 from besom.errors import ConfigError, did_you_mean
 from besom.executors.base import Epoch, Executor, Failed, FailureKind, Finished, Ready, Started
-from besom.records import StudyRecord
+from besom.records import StudyRecord, TrialRecord
 from besom.seam import TrialConfig
 from besom.targets import instantiate
 
@@ -185,6 +186,20 @@ def _first_ready(executor: Executor) -> dict[str, Any]:
         for event in executor.events(timeout_s=1.0):
             if isinstance(event, Ready):
                 return event.facts
+
+
+def stored_config(trial: TrialRecord) -> TrialConfig:
+    """A copy of what a trial ran with, without what its coordinator wanted beside the value."""
+    config = copy.deepcopy(trial.config)
+    config.pop("orders", None)
+    return config
+
+
+def same_data(study: StudyRecord, trial: TrialRecord) -> bool:
+    """Whether a trial trained on the study's base data, which is what the study knows facts of."""
+    base = study.config.get("data")
+    known = {k: v for k, v in base.items() if k != "space"} if isinstance(base, Mapping) else base
+    return bool(trial.config.get("data") == known)
 
 
 def module_function(dotted: str) -> str:

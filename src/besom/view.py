@@ -108,6 +108,10 @@ class PlainView(Watcher):
             f"{what} ({_epochs(trial.epochs)}, {trial.seconds:.1f} s); {standing.best_text()}"
         )
 
+    def extended(self, n_trials: int) -> None:
+        assert self._standing is not None
+        self._standing.n_trials = n_trials
+
     def retried(self, trial: int, reason: str) -> None:
         self._say(f"trial {trial} runs again on a fresh worker: {reason}")
 
@@ -167,6 +171,10 @@ class LiveView(Watcher):
             self._console.print(
                 f"trial {trial.number} {trial.outcome}: {trial.reason}", markup=False
             )
+
+    def extended(self, n_trials: int) -> None:
+        assert self._standing is not None
+        self._standing.n_trials = n_trials
 
     def retried(self, trial: int, reason: str) -> None:
         self._console.print(f"trial {trial} runs again on a fresh worker: {reason}", markup=False)

@@ -15,7 +15,19 @@ import click
 from besom.errors import BesomError, did_you_mean
 
 #: The commands, in the order a user meets them.
-ORDER = ("sweep", "leaderboard", "list", "compare", "plot", "export", "train", "show")
+ORDER = (
+    "sweep",
+    "leaderboard",
+    "confirm",
+    "list",
+    "compare",
+    "diff",
+    "plot",
+    "export",
+    "train",
+    "replay",
+    "show",
+)
 
 
 class Commands(click.Group):
@@ -92,4 +104,4 @@ def overrides_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 #: Options that are not ours are passed on, to be refused with a word on what replaces them.
 TAKES_OVERRIDES = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
-from besom.cli import report, sweep, train  # noqa: E402, F401  (commands register on import)
+from besom.cli import compare, confirm, report, sweep, train  # noqa: E402, F401  (commands register on import)

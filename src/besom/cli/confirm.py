@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
@@ -99,4 +100,32 @@ def confirm(
     print_report(outcome.confirmation, openings, console)
     written = ", ".join(map(str, files))
     console.print(f"Written: {written}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(outcome.exit_code)
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@click.argument("name")
+@click.argument("trial", type=int)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@results_dir_option
+def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> None:
+    """Run TRIAL of the study NAME again, and compare every epoch bit by bit.
+
+    Exit code 0 if all is equal, 1 if not. WORDS change the executor, as in executor.gpus=none.
+    """
+    from besom import replay as replaying
+    from besom.export import find_trial
+    from besom.layout import StudyPaths
+    from besom.study.storage import load_record
+
+    study = load_record(results_dir, name)
+    chosen = find_trial(study, trial)
+
+    def tell(epoch: int, metrics: Mapping[str, float]) -> None:
+        shown = ", ".join(f"{metric} {value:.6g}" for metric, value in metrics.items())
+        click.echo(f"Epoch {epoch}: {shown}")
+
+    paths = StudyPaths.of(results_dir, name)
+    outcome = replaying.replay(study, chosen, paths, words=words, on_epoch=tell)
+    click.echo(replaying.report(outcome))
     sys.exit(outcome.exit_code)

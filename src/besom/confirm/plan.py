@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from besom.export import find_trial
 from besom.layout import StudyPaths
 from besom.leaderboard import ranking
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
-from besom.reruns import executor_config, plain_value
+from besom.reruns import executor_config, plain_value, stored_config
 from besom.seam import TrialConfig
 from besom.study import definition
 
@@ -97,13 +96,6 @@ class ConfirmPlan:
     def key_of(self, trial: int, seed: int) -> str:
         """A short hash of ``config_of``: what a finished run is found by."""
         return definition.fingerprint(self.config_of(trial, seed))
-
-
-def stored_config(trial: TrialRecord) -> TrialConfig:
-    """A copy of what a trial ran with, without what its coordinator wanted beside the value."""
-    config = copy.deepcopy(trial.config)
-    config.pop("orders", None)
-    return config
 
 
 def make_confirm_plan(

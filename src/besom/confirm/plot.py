@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from besom.confirm.result import Confirmation, Row, Status
-from besom.confirm.words import amount, is_share
+from besom.confirm.words import amount, bounded, is_share
 from besom.plots import style
 from besom.plots.scales import Floats, Window, window
 
@@ -81,15 +81,13 @@ def summarise(confirmation: Confirmation) -> Forest:
     ends = [v for line in lines for v in (line.low, line.high) if math.isfinite(v)]
     scores = np.concatenate([line.scores for line in lines]) if lines else np.array([])
     shown = window(scores, objective.sign, ends)
-    return Forest(
-        objective.metric, objective.sign, lines, next(base, None), percent, shown
-    )
+    return Forest(objective.metric, objective.sign, lines, next(base, None), percent, shown)
 
 
 def _line(row: Row, metric: str, factor: float) -> Line:
     assert row.estimate is not None
-    low, high = row.estimate.interval
-    known = math.isfinite(high - low)
+    low, high = bounded(metric, row.estimate.interval)
+    known = math.isfinite(row.estimate.interval.width)
     return Line(
         label=f"trial {row.trial}" + (" (baseline)" if row.baseline else ""),
         text=amount(metric, row.estimate),

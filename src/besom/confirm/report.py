@@ -15,10 +15,10 @@ from rich.table import Table
 
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import Confirmation, Row, Status
-from besom.confirm.words import caveats, conclusion, is_share
+from besom.confirm.words import amount, bounded, caveats, conclusion, gained, is_share, span
+from besom.errors import StudyError
 from besom.layout import write_atomically
 from besom.openings import Opening, said
-from besom.statistics import Gain, Interval
 
 #: The files under ``results/<name>/``.
 CSV, MARKDOWN, PICTURE = "confirm.csv", "confirm.md", "confirm.png"
@@ -31,21 +31,21 @@ def frame(confirmation: Confirmation) -> pd.DataFrame:
     (new images), gain, gain_low, gain_high, p_gain, behind, p_behind, n_seeds, n_failed. Gains and
     ``behind`` are positive where better, whatever the direction. Empty where it cannot be told.
     """
-    rows = []
+    rows, metric = [], confirmation.plan.objective.metric
     for row in confirmation.rows:
         cells: dict[str, Any] = {
             "rank": row.rank,
             "trial": row.trial,
             "status": str(row.status),
             "baseline": row.baseline,
-            "metric": confirmation.plan.objective.metric,
+            "metric": metric,
         }
         if row.estimate is not None:
-            low, high = row.estimate.interval
+            low, high = bounded(metric, row.estimate.interval)
             cells |= {"mean": row.estimate.mean, "sd": row.estimate.standard_deviation}
             cells |= {"low": low, "high": high}
         if row.images is not None:
-            cells["new_low"], cells["new_high"] = row.images.interval
+            cells["new_low"], cells["new_high"] = bounded(metric, row.images.interval)
         if row.gain is not None:
             cells["gain"] = row.gain.estimate.mean
             cells["gain_low"], cells["gain_high"] = row.gain.estimate.interval
@@ -74,15 +74,12 @@ def display(confirmation: Confirmation) -> pd.DataFrame:
     rows = []
     for row in confirmation.rows:
         cells = {"rank": "" if row.rank is None else str(row.rank), "trial": str(row.trial)}
-        if row.estimate is None:
-            cells |= {"mean": "", "sd": "", "95 % interval": ""}
-        else:
-            cells |= {
-                "mean": _score(metric, row.estimate.mean),
-                "sd": _width(metric, row.estimate.standard_deviation),
-                "95 % interval": _interval(metric, row.estimate.interval),
-            }
-        cells["gain over the baseline"] = _gain(metric, row.gain)
+        known = row.estimate
+        cells["mean"] = "" if known is None else amount(metric, known)
+        cells["95 % interval"] = "" if known is None else span(metric, known.interval)
+        cells["sd"] = "" if known is None else _width(metric, known.standard_deviation)
+        gain = "" if row.gain is None else gained(metric, row.gain.estimate)
+        cells["gain"] = gain.removesuffix(" points")
         cells["seeds"] = _seeds(row)
         cells["standing"] = _standing(confirmation, row)
         rows.append(cells)
@@ -123,12 +120,12 @@ def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
 
 def print_report(confirmation: Confirmation, openings: Sequence[Opening], console: Console) -> None:
     """The table, the conclusion and its limits, on the terminal."""
-    shown = display(confirmation)
+    shown = display(confirmation).drop(columns=["rank", "sd"], errors="ignore")  # 80 columns
     if len(shown):
         title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
         table = Table(title=title, title_justify="left", header_style="bold")
         for column in shown.columns:
-            wordy = column in ("standing", "seeds")
+            wordy = column == "standing"
             table.add_column(column, justify="left" if wordy else "right", no_wrap=not wordy)
         for row in shown.itertuples(index=False):
             table.add_row(*map(str, row))
@@ -139,13 +136,24 @@ def print_report(confirmation: Confirmation, openings: Sequence[Opening], consol
 
 
 def write_report(confirmation: Confirmation, openings: Sequence[Opening]) -> list[Path]:
-    """Write ``confirm.csv``, ``confirm.md`` and ``confirm.png``, each in one atomic step."""
+    """Write ``confirm.csv``, ``confirm.md`` and ``confirm.png``, each in one atomic step.
+
+    Raises:
+        StudyError: they cannot be written; the runs themselves are safe.
+    """
     from besom.confirm.plot import write_confirmation  # matplotlib: not for those who only run
 
     root = confirmation.plan.paths.root
-    write_atomically(root / CSV, str(frame(confirmation).to_csv(index=False)))
-    write_atomically(root / MARKDOWN, to_markdown(confirmation, openings))
-    return [root / CSV, root / MARKDOWN, write_confirmation(confirmation, root / PICTURE)]
+    try:
+        write_atomically(root / CSV, str(frame(confirmation).to_csv(index=False)))
+        write_atomically(root / MARKDOWN, to_markdown(confirmation, openings))
+        write_confirmation(confirmation, root / PICTURE)
+    except OSError as error:
+        raise StudyError(
+            f"{root} cannot be written: {error.strerror or error}. No finished run is lost: the "
+            "same command writes the report when there is room or permission."
+        ) from error
+    return [root / CSV, root / MARKDOWN, root / PICTURE]
 
 
 def opened(plan: ConfirmPlan, openings: Sequence[Opening]) -> str:
@@ -155,7 +163,7 @@ def opened(plan: ConfirmPlan, openings: Sequence[Opening]) -> str:
     trials = len({o.trial for o in openings})
     return (
         f"The test images of this study have been opened {said(openings)}, for {trials} "
-        f"{'config' if trials == 1 else 'configs'}. The more often they have a say, the less they say."
+        f"{'config' if trials == 1 else 'configs'}; each time they have a little less to say."
     )
 
 
@@ -172,53 +180,28 @@ def _new_images(confirmation: Confirmation) -> str:
     if first is None or first.images is None or not math.isfinite(first.images.interval.width):
         return ""
     metric = confirmation.plan.objective.metric
+    unit = " %" if is_share(metric) else ""
     return (
         "The intervals speak of these test images. For new images from the same source, the "
-        f"first one's is {_interval(metric, first.images.interval)}."
+        f"first one's is {span(metric, first.images.interval)}{unit}."
     )
 
 
 def _standing(confirmation: Confirmation, row: Row) -> str:
-    words = {
-        Status.FIRST: "first",
-        Status.TIED: "tied with the first",
-        Status.BEHIND: "behind",
-        Status.BEATEN: f"beaten after {confirmation.beaten.get(row.trial)} seeds",
-        Status.FAILED: "every run failed",
-    }[row.status]
-    return f"{words} (baseline)" if row.baseline else words
+    words = str(row.status)
+    if row.status is Status.BEATEN:
+        words = f"beaten after {confirmation.beaten[row.trial]}"
+    return f"baseline, {words}" if row.baseline else words
 
 
 def _seeds(row: Row) -> str:
     return f"{len(row.scores)}" + (f" ({len(row.failures)} failed)" if row.failures else "")
 
 
-def _score(metric: str, value: float) -> str:
-    return f"{100 * value:.2f} %" if is_share(metric) else f"{value:.5g}"
-
-
 def _width(metric: str, value: float) -> str:
     if math.isnan(value):
         return ""
     return f"{100 * value:.2f}" if is_share(metric) else f"{value:.2g}"
-
-
-def _interval(metric: str, interval: Interval) -> str:
-    if not math.isfinite(interval.width):
-        return "unknown"
-    low, high = (100 * v for v in interval) if is_share(metric) else interval
-    return f"{low:.2f} to {high:.2f} %" if is_share(metric) else f"{low:.5g} to {high:.5g}"
-
-
-def _gain(metric: str, gain: Gain | None) -> str:
-    if gain is None:
-        return ""
-    factor, form = (100, "+.2f") if is_share(metric) else (1, "+.3g")
-    mean = f"{factor * gain.estimate.mean:{form}}"
-    if not math.isfinite(gain.estimate.interval.width):
-        return mean
-    low, high = (f"{factor * v:{form}}" for v in gain.estimate.interval)
-    return f"{mean} ({low} to {high})"
 
 
 def _cell(value: Any) -> str:

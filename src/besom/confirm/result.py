@@ -204,7 +204,7 @@ def _gains(
 ) -> dict[int, tuple[Gain, float]]:
     """Each config's gain over the baseline, with its corrected p-value."""
     baseline = plan.baseline
-    if baseline not in scored:
+    if baseline is None or baseline not in scored:
         return {}
     direction = plan.objective.direction
     gains = {

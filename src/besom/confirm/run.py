@@ -1,4 +1,4 @@
-"""Runs a confirmation: the lock, the workers, the contest, the journal, in the order that loses nothing."""
+"""Runs a confirmation: lock, journal, contest, workers, in the order that loses nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from besom.confirm.contest import Contest, RunKey
 from besom.confirm.journal import FILE, RunJournal, RunRecord, find_runs, read_runs
-from besom.confirm.plan import ConfirmPlan, stored_config
+from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import Confirmation, make_contest, score_of, summarise
 from besom.confirm.view import ConfirmWatcher
 from besom.environment import environment_now, environment_then, merge
@@ -18,7 +18,7 @@ from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
 from besom.openings import log_opening
 from besom.records import Outcome
-from besom.reruns import Driver, started_executor
+from besom.reruns import Driver, same_data, started_executor, stored_config
 from besom.seam import TrialConfig, TrialResult
 from besom.study.lock import CoordinatorLock
 
@@ -131,6 +131,8 @@ class _Desk:
         """
         self._environment = environment_now(facts)
         first = self._plan.entrants[0]
+        if not same_data(self._plan.study, first):
+            return
         old = environment_then(self._plan.study, first).get("data", {}).get("fingerprint")
         new = facts.get("data", {}).get("fingerprint")
         if old is not None and new is not None and old != new:
@@ -169,7 +171,9 @@ class _Desk:
         metric = self._plan.study.objective.metric
         if math.isfinite(event.metrics.get(metric, 0.0)):
             return False
-        self._not_finite[event.trial] = f"{metric} is {event.metrics[metric]} at epoch {event.epoch}"
+        self._not_finite[event.trial] = (
+            f"{metric} is {event.metrics[metric]} at epoch {event.epoch}"
+        )
         return True
 
     def retried(self, run: int, reason: str) -> None:

@@ -1,5 +1,7 @@
 """Shows a running confirmation: a live panel on a terminal, else one plain line a run."""
 
+# ruff: noqa: D102  (what a watcher hears is said once, in ConfirmWatcher)
+
 from __future__ import annotations
 
 import time
@@ -15,7 +17,7 @@ from besom.confirm.contest import Contest, RunKey
 from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import score_of
-from besom.leaderboard import format_value
+from besom.tables import format_value
 
 
 class ConfirmWatcher:
@@ -56,7 +58,8 @@ class PlainConfirmView(ConfirmWatcher):
         done = len(contest.scores)
         self._say(
             f"{plan.study.name}: {len(plan.entrants)} configs on {len(plan.seeds)} seeds, measured "
-            f"on the {plan.on} images" + (f"; {done} runs already done" if done else "")
+            f"on the {plan.on} images"
+            + (f"; {done} runs already done" if done else "")
             + (f", {n_workers} workers" if n_workers else "")
         )
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from besom.confirm.result import ALPHA, Confirmation, Row
 from besom.environment import environment_then, what_changed
-from besom.statistics import Estimate
-from besom.statistics.wording import percent, points
+from besom.statistics import Estimate, Interval
+from besom.statistics.wording import points
 
 #: More than these are counted rather than named.
 _NAMED = 6
@@ -28,9 +28,12 @@ def conclusion(confirmation: Confirmation) -> str:
         f"so far ({confirmation.n_missing} runs are missing), " if confirmation.n_missing else ""
     )
     name = f"the baseline (trial {first.trial})" if first.baseline else f"trial {first.trial}"
+    worth = amount(metric, first.estimate)
+    if interval := span(metric, first.estimate.interval):
+        worth += f" ({_CONFIDENCE} interval {interval})"
     text = (
-        f"{plan.study.name}: {so_far}{name} is first with a mean {metric} of "
-        f"{amount(metric, first.estimate)} ({_CONFIDENCE}) over {_seeds(len(first.scores))}"
+        f"{plan.study.name}: {so_far}{name} is first with a mean {metric} of {worth} over "
+        f"{_seeds(len(first.scores))}"
     )
     return f"{text}{_gain(confirmation, first)}; {_ties(confirmation)}."
 
@@ -67,12 +70,45 @@ def caveats(confirmation: Confirmation) -> list[str]:
 
 
 def amount(metric: str, estimate: Estimate) -> str:
-    """A mean with half its interval: in percent for an accuracy, else as it is."""
-    mean, (low, high) = estimate.mean, estimate.interval
-    half = max(high - mean, mean - low)
-    if not math.isfinite(half):
+    """A mean ± its standard error: in percent for an accuracy, else as it is."""
+    mean, error = estimate.mean, estimate.standard_error
+    if not math.isfinite(error):
         return f"{100 * mean:.2f} %" if is_share(metric) else f"{mean:.5g}"
-    return percent(mean, half) if is_share(metric) else f"{mean:.5g} ± {half:.2g}"
+    if is_share(metric):
+        digits = _digits(error)
+        return f"{100 * mean:.{digits}f} % ± {100 * error:.{digits}f}"
+    return f"{mean:.5g} ± {error:.2g}"
+
+
+def gained(metric: str, estimate: Estimate) -> str:
+    """A gain ± its standard error: in percentage points for an accuracy, else as it is."""
+    mean, error = estimate.mean, estimate.standard_error
+    if not math.isfinite(error):
+        return f"{100 * mean:.2f} points" if is_share(metric) else f"{mean:.3g}"
+    return points(mean, error) if is_share(metric) else f"{mean:.3g} ± {error:.2g}"
+
+
+def span(metric: str, interval: Interval) -> str:
+    """An interval: in percent for an accuracy, else as it is; empty if nothing can be said."""
+    if not math.isfinite(interval.width):
+        return ""
+    low, high = bounded(metric, interval)
+    if is_share(metric):
+        digits = _digits(interval.width / 4)
+        return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}"
+    return f"{low:.5g} to {high:.5g}"
+
+
+def _digits(error: float) -> int:
+    """As many decimals of a percentage as show two digits of its error."""
+    return min(max(1 - math.floor(math.log10(100 * error)), 0), 4) if error > 0 else 2
+
+
+def bounded(metric: str, interval: Interval) -> Interval:
+    """An interval without what cannot be: a share of images is never above 1."""
+    if not is_share(metric):
+        return interval
+    return Interval(max(interval.low, 0.0), min(interval.high, 1.0))
 
 
 def is_share(metric: str) -> bool:
@@ -86,11 +122,9 @@ def _gain(confirmation: Confirmation, first: Row) -> str:
     if first.gain is None:
         return ""
     estimate = first.gain.estimate
-    half = estimate.interval.width / 2
-    if not math.isfinite(half):
+    if not math.isfinite(estimate.interval.width):
         return ""
-    metric = confirmation.plan.objective.metric
-    shown = points(estimate.mean, half) if is_share(metric) else f"{estimate.mean:.3g} ± {half:.2g}"
+    shown = gained(confirmation.plan.objective.metric, estimate)
     if first.p_gain <= ALPHA:
         return f", a gain of {shown} over the baseline"
     return f", which cannot be told from the baseline (a gain of {shown})"

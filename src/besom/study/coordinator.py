@@ -133,6 +133,7 @@ class Coordinator:
             return True
         if not self._running and (n := self._asker.continue_best()):
             self._budget.n_extra += n
+            self._watcher.extended(int(self._plan.sweep["n_trials"]) + self._budget.n_extra)
             return True
         return False
 

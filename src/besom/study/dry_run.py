@@ -73,8 +73,8 @@ class DryRun:
     def expected_seconds(self, n_trials: int) -> float:
         """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps."""
         sampled = [p for p in self.built if p.name.startswith("sampled")] or self.built
-        trial = statistics.mean(
-            p.seconds_per_epoch * p.config["trainer"]["epochs"] for p in sampled
+        trial: float = statistics.mean(
+            p.seconds_per_epoch * float(p.config["trainer"]["epochs"]) for p in sampled
         )
         return trial * n_trials / self.n_workers
 

@@ -47,8 +47,9 @@ def grid_of(space: Space) -> dict[str, list[Any]]:
     """
     if space.is_conditional:
         raise SpaceError(
-            "sweep/sampler=grid needs every parameter in every trial, but this space has conditions "
-            "or lists of sampled length. Use sweep/sampler=brute_force, which walks those too."
+            "sweep/sampler=grid needs every parameter in every trial, but this space has "
+            "conditions or lists of sampled length. Use sweep/sampler=brute_force, which walks "
+            "those too."
         )
     return {name: _values(name, d) for name, d in space.distributions().items()}
 

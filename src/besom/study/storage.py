@@ -101,7 +101,7 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
         raise StudyError(
             f"There is no study {name!r}{where}."
             + did_you_mean(name, known)
-            + " `besom sweep NAME` makes one; --results-dir or BESOM_RESULTS_DIR says where they are."
+            + " `besom sweep NAME` makes one; --results-dir or BESOM_RESULTS_DIR say where to look."
         )
     storage = open_storage(paths, stored_url(paths), writable=False)
     study_id = _find(storage, name)

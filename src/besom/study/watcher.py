@@ -25,6 +25,9 @@ class Watcher:
     def retried(self, trial: int, reason: str) -> None:
         """A trial lost its worker and will be run again."""
 
+    def extended(self, n_trials: int) -> None:
+        """More trials than at first will run: after screening, the kept ones are continued."""
+
     def stopping(self, reason: str) -> None:
         """No new trials; those running stop at the end of their epoch."""
 
@@ -60,6 +63,10 @@ class Watchers(Watcher):
     def retried(self, trial: int, reason: str) -> None:
         for watcher in self._all:
             watcher.retried(trial, reason)
+
+    def extended(self, n_trials: int) -> None:
+        for watcher in self._all:
+            watcher.extended(n_trials)
 
     def stopping(self, reason: str) -> None:
         for watcher in self._all:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import gc
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -73,16 +74,24 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
 
     data = _data(config)
     orders = Orders.from_config(config)
+    stopped = False
+
+    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
+        nonlocal stopped
+        stopped = report(epoch, metrics)
+        return stopped
+
     try:
         fitted = fit(
             config,
             data,
-            on_epoch=report,
+            on_epoch=on_epoch,
             on_built=lambda model: orders.check(model_numbers(model)),
             resume_from=orders.resume_from,
             save_to=orders.save_to,
         )
-        orders.keep_model(fitted, config["trainer"])
+        if not stopped:
+            orders.keep_model(fitted, config["trainer"])
         return TrialResult(
             history=fitted.history,
             numbers={
