@@ -112,7 +112,14 @@ def make_plan(
     composer = Composer(search, primary)
     refuse_options(overrides)
     of_space = [text for text in overrides if text.lstrip("+~").startswith(SPACE_PREFIX)]
-    plain, swept = split_overrides([text for text in overrides if text not in of_space])
+    plain, swept = split_overrides(
+        # Constraints are named by the user: in Hydra's terms, every one of them is added.
+        [
+            f"++{t}" if t.startswith("sweep.constraints") else t
+            for t in overrides
+            if t not in of_space
+        ]
+    )
     composed = composer.compose(plain)
     config = composed.config
     sweep = config["sweep"]
@@ -193,10 +200,6 @@ def _objective(path: str, node: Mapping[str, Any]) -> Objective:
 def _check_constraints(sweep: Mapping[str, Any]) -> None:
     for name, bounds in sweep["constraints"].items():
         path = f"sweep.constraints.{name}"
-        if name not in TRIAL_NUMBERS:
-            raise ConfigError(
-                f"{path}: {name!r} is no number of a trial." + did_you_mean(name, TRIAL_NUMBERS)
-            )
         if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
             raise ConfigError(f"{path} is {bounds!r}, expected {{max: NUMBER}}, min, or both.")
         for key, value in bounds.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 import optuna
 
-from besom.errors import BesomError, StudyError
+from besom.errors import BesomError, ConfigError, StudyError, did_you_mean
 from besom.executors.base import Executor, Ready
 from besom.records import STUDY_ATTRIBUTE, Outcome, StudyRecord, read_study
 from besom.study import definition, storage
@@ -123,10 +123,7 @@ def _run_locked(plan: SweepPlan, watcher: Watcher, executor: Executor) -> SweepO
             n_trials=plan.sweep["n_trials"],
         )
         facts = _first_ready(executor)
-        for objective in plan.objectives:
-            if "metrics" in facts:
-                numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
-                check_metric(objective, facts["metrics"], numbers)
+        _check_names(plan, facts)
         study, environment = _open(plan, facts, watcher)
         coordinator = Coordinator(plan, study, executor, read_study(study), environment, watcher)
         watcher.began(coordinator.record, plan.sweep["n_trials"], executor.n_workers)
@@ -140,6 +137,20 @@ def _run_locked(plan: SweepPlan, watcher: Watcher, executor: Executor) -> SweepO
         raise
     finally:
         executor.close(grace_s)
+
+
+def _check_names(plan: SweepPlan, facts: dict[str, Any]) -> None:
+    """Refuse objectives and constraints that no trial will report, as far as workers know."""
+    numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
+    for name in plan.sweep["constraints"]:
+        if name not in numbers:
+            raise ConfigError(
+                f"sweep.constraints.{name}: no trial has a number {name!r}."
+                + did_you_mean(name, numbers)
+            )
+    for objective in plan.objectives:
+        if "metrics" in facts:
+            check_metric(objective, facts["metrics"], numbers)
 
 
 def _first_ready(executor: Executor) -> dict[str, Any]:
