@@ -2,19 +2,67 @@
 
 ``model.fit`` goes back to Python for every batch. Here the data lies in memory as tensors, and
 the loop over batches, the gathering and scaling of each, the step and the metrics are one graph.
-What a step computes is Keras's own ``train_step`` and ``test_step``; only the optimizer's update
-may be a fused kernel (``besom.training.fused``).
+What a step computes is Keras's own ``train_step``; only the optimizer's update and the dropout
+masks may come from cheaper kernels (``besom.training.fused``, ``besom.training.dropout``).
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from besom.training import checkpoint, graph_optimizers
 from besom.training.dropout import cheap_dropout
 from besom.training.fused import fused_update
+from besom.training.job import EpochsRun, Job, classified_right
+from besom.training.orders import epoch_order
+
+
+def fit(job: Job) -> EpochsRun:
+    """Run the job's epochs, with its callbacks; the metrics of each go to ``job.watch``."""
+    model, data, settings = job.model, job.data, job.settings
+    brief = graph_optimizers.is_brief(model.count_params(), len(data.x_train), settings.epochs)
+    images = Images(data.x_train, data.y_train, data.scale)
+    training = CompiledTraining(model, images, settings.batch_size, brief)
+    judges = {
+        prefix: CompiledEvaluation(model, Images(*judged), job.evaluation_batch_size, brief)
+        for prefix, judged in job.judged.items()
+    }
+    callbacks = keras.callbacks.CallbackList(
+        job.callbacks, model=model, epochs=settings.epochs, steps=training.n_steps, verbose=0
+    )
+    run = EpochsRun(kernel=training.kernel)
+    logs: dict[str, Any] = {}
+    model.stop_training = False
+    model.reset_metrics()
+    callbacks.on_train_begin()
+    done = checkpoint.restore(job.resume_from, model, job.watch) if job.resume_from else 0
+    for epoch in range(done + 1, settings.epochs + 1):
+        callbacks.on_epoch_begin(epoch - 1)
+        began = time.perf_counter()
+        logs = training.epoch(epoch_order(job.seed, epoch, images.n))
+        for prefix, judge in judges.items():
+            logs |= {prefix + name: value for name, value in judge.measure().items()}
+        run.seconds.append(time.perf_counter() - began)
+        callbacks.on_epoch_end(epoch - 1, logs)
+        job.watch.epoch_ended(epoch, logs)
+        if "val_" in judges and job.watch.counted_epoch == epoch:
+            run.correct = judges["val_"].correct
+        if model.stop_training:
+            break
+    if job.save_to is not None:
+        checkpoint.save(job.save_to, model, job.watch)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    callbacks.on_train_end(logs)
+    job.watch.restore()
+    if "val_" in judges and run.correct is None:  # the epoch that counts was before the checkpoint
+        judges["val_"].measure()
+        run.correct = judges["val_"].correct
+    return run
 
 
 class Images:
@@ -47,16 +95,20 @@ class CompiledTraining:
     """Trains a compiled Keras model, one call an epoch.
 
     Args:
-        model: a built and compiled ``keras.Model`` with Keras's own train and test steps.
+        model: a built and compiled ``keras.Model`` with Keras's own train step.
         images: what it learns from.
         batch_size: images a step; the last batch of an epoch may be shorter.
+        brief: leave out TensorFlow's graph optimizers (``besom.training.graph_optimizers``).
 
     Attributes:
+        n_steps: steps an epoch.
         kernel: the fused optimizer kernel in use, None: Keras's own update.
     """
 
-    def __init__(self, model: Any, images: Images, batch_size: int) -> None:
+    def __init__(self, model: Any, images: Images, batch_size: int, brief: bool = False) -> None:
         self._model, self._images, self._batch_size = model, images, batch_size
+        self._brief = brief
+        self.n_steps = -(-images.n // batch_size)
         model.optimizer.build(model.trainable_variables)
         epoch = tf.function(self._epoch, autograph=False)
         with fused_update(model.optimizer) as self.kernel, cheap_dropout(model):
@@ -68,7 +120,8 @@ class CompiledTraining:
         Args:
             order: a permutation of the images' indices, int32, shape (n,).
         """
-        results = self._run(tf.constant(order, tf.int32))
+        with graph_optimizers.left_out(self._brief):
+            results = self._run(tf.constant(order, tf.int32))
         return {name: value.numpy() for name, value in results.items()}
 
     def _epoch(self, order: Any) -> dict[str, Any]:
@@ -85,52 +138,64 @@ class CompiledTraining:
 class CompiledEvaluation:
     """Measures a compiled Keras model on fixed images, one call a pass.
 
+    Args:
+        model: a built and compiled ``keras.Model`` with Keras's own test step.
+        images: what it is measured on.
+        batch_size: images judged at once.
+        brief: as for ``CompiledTraining``.
+
     Attributes:
-        correct: after a pass, whether each image was classified right, bool, shape (n,).
+        correct: after a pass, whether each image was classified right, bool, shape (n,); None for a
+            model that does not classify.
     """
 
-    def __init__(self, model: Any, images: Images, batch_size: int) -> None:
+    def __init__(self, model: Any, images: Images, batch_size: int, brief: bool = False) -> None:
         self._model, self._images, self._batch_size = model, images, batch_size
-        self.correct: np.ndarray[Any, Any] = np.zeros(images.n, bool)
+        self._brief = brief
+        self.correct: np.ndarray[Any, Any] | None = None
         self._run = tf.function(self._pass, autograph=False).get_concrete_function()
 
     def measure(self) -> dict[str, Any]:
         """Return the loss and metrics over all the images."""
-        results, correct = self._run()
-        self.correct = correct.numpy()
+        with graph_optimizers.left_out(self._brief):
+            results, correct = self._run()
+        self.correct = None if correct is None else correct.numpy()
         return {name: value.numpy() for name, value in results.items()}
 
     def _pass(self) -> tuple[dict[str, Any], Any]:
-        model, images, size = self._model, self._images, self._batch_size
-
-        def step(start: Any, correct: Any) -> tuple[Any, Any]:
-            x, y = images.slice(start, start + size)
-            predictions: list[Any] = []
-            _test_step(model, x, y, predictions)
-            right = tf.equal(tf.argmax(predictions[0], -1, output_type=y.dtype), y)
-            return start + size, correct.write(start // size, right)
-
+        images, size = self._images, self._batch_size
+        if images.n <= size:  # no loop: a smaller graph, which a short trial feels
+            correct = self._judge(0, images.n)
+            return _results_and_reset(self._model), correct
         n_batches = -(-images.n // size)
-        correct = tf.TensorArray(
-            tf.bool, n_batches, infer_shape=False, element_shape=[None], clear_after_read=True
-        )
-        _, correct = tf.while_loop(
-            lambda start, _: start < images.n, step, [0, correct], parallel_iterations=1
-        )
-        return _results_and_reset(model), correct.concat()
+        collected = tf.TensorArray(tf.bool, n_batches, infer_shape=False, element_shape=[None])
+        classifies = True
 
+        def step(start: Any, collected: Any) -> tuple[Any, Any]:
+            nonlocal classifies
+            correct = self._judge(start, start + size)
+            classifies = correct is not None
+            return start + size, collected.write(
+                start // size, correct
+            ) if classifies else collected
 
-def _test_step(model: Any, x: Any, y: Any, predictions: list[Any]) -> None:
-    """``model.test_step``, which does not hand out what the model said."""
-    y_pred = model(x, training=False) if model._call_has_training_arg else model(x)
-    loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=None, training=False)
-    model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
-    model.compute_metrics(x, y, y_pred, sample_weight=None)
-    predictions.append(y_pred)
+        _, collected = tf.while_loop(
+            lambda start, _: start < images.n, step, [0, collected], parallel_iterations=1
+        )
+        return _results_and_reset(self._model), collected.concat() if classifies else None
+
+    def _judge(self, start: Any, stop: Any) -> Any | None:
+        """``model.test_step`` on a slice, which would not hand out what the model said."""
+        model, (x, y) = self._model, self._images.slice(start, stop)
+        predictions = model(x, training=False) if model._call_has_training_arg else model(x)
+        loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=False)
+        model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+        model.compute_metrics(x, y, predictions)
+        return classified_right(predictions, y, tf.experimental.numpy)
 
 
 def _results_and_reset(model: Any) -> dict[str, Any]:
-    """The metrics of the batches just run; then reset (metrics are built with the first batch)."""
+    """The metrics of the batches just run; then reset (a metric may be built with the first)."""
     results = {name: tf.identity(value) for name, value in model.get_metrics_result().items()}
     with tf.control_dependencies(list(results.values())):
         model.reset_metrics()

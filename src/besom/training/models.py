@@ -107,8 +107,8 @@ def _softmax_output(num_classes: int) -> Any:
     return keras.layers.Dense(num_classes, activation="softmax", dtype="float32")
 
 
-def _check_counts(name: str, counts: Sequence[int]) -> None:
-    if isinstance(counts, str) or not isinstance(counts, Sequence):
+def _check_counts(name: str, counts: object) -> None:
+    if not isinstance(counts, list | tuple):
         raise ConfigError(f"model.{name} is {counts!r}, expected a list of whole numbers above 0.")
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:

@@ -45,14 +45,11 @@ class TrainerSettings:
             _whole("evaluation_batch_size", self.evaluation_batch_size, least=1)
         if not _is_number(self.min_delta) or self.min_delta < 0:
             _refuse("min_delta", self.min_delta, "a number from 0")
-        for name in ("metrics", "callbacks"):
-            if not isinstance(getattr(self, name), list | tuple):
-                _refuse(name, getattr(self, name), "a list")
-        for name in ("restore_best", "test_every_epoch"):
-            if not isinstance(getattr(self, name), bool):
-                _refuse(name, getattr(self, name), "true or false")
-        if not isinstance(self.monitor, str):
-            _refuse("monitor", self.monitor, "the name of a metric, such as val_accuracy")
+        _typed("metrics", self.metrics, list | tuple, "a list")
+        _typed("callbacks", self.callbacks, list | tuple, "a list")
+        _typed("restore_best", self.restore_best, bool, "true or false")
+        _typed("test_every_epoch", self.test_every_epoch, bool, "true or false")
+        _typed("monitor", self.monitor, str, "the name of a metric, such as val_accuracy")
         _one_of("mode", self.mode, MODES)
         _one_of("engine", self.engine, ENGINES)
         _one_of("precision", self.precision, PRECISIONS)
@@ -90,6 +87,11 @@ def _is_number(value: Any) -> bool:
 def _whole(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         _refuse(name, value, f"a whole number from {least}")
+
+
+def _typed(name: str, value: object, kind: Any, expected: str) -> None:
+    if not isinstance(value, kind):
+        _refuse(name, value, expected)
 
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:

@@ -1,0 +1,69 @@
+"""Which engine runs a job: the compiled one, unless something in it needs ``model.fit``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from besom.errors import ConfigError
+
+#: A model that has its own of these runs its own loop or step, which only ``model.fit`` honours.
+_OWN_LOOP = (
+    "fit",
+    "train_step",
+    "make_train_function",
+    "evaluate",
+    "test_step",
+    "make_test_function",
+)
+_BATCH_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_begin",
+    "on_test_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+
+
+def choose_engine(wanted: str, model: Any, callbacks: list[Any]) -> tuple[str, str]:
+    """Return the engine for a run, ``compiled`` or ``keras``, and the reason.
+
+    Args:
+        wanted: ``trainer.engine``.
+        model: a built and compiled ``keras.Model``.
+        callbacks: the user's Keras callbacks.
+
+    Raises:
+        ConfigError: ``compiled`` is wanted where it cannot be.
+    """
+    if wanted == "keras":
+        return "keras", "trainer.engine=keras"
+    against = obstacle(model, callbacks)
+    if against is None:
+        return "compiled", "each epoch is one compiled function"
+    if wanted == "compiled":
+        raise ConfigError(
+            f"trainer.engine=compiled cannot run this: {against}. Use trainer.engine=auto."
+        )
+    return "keras", against
+
+
+def obstacle(model: Any, callbacks: list[Any]) -> str | None:
+    """Return why the compiled engine must leave this run to ``model.fit``, None if it need not."""
+    for name in _OWN_LOOP:
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            return f"the model {type(model).__name__} overrides {name}"
+    if model.run_eagerly:
+        return "the model runs eagerly"
+    if tf.distribute.has_strategy():
+        return "a tf.distribute strategy is in use"
+    for callback in callbacks:
+        for name in _BATCH_HOOKS:
+            if getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name):
+                return f"the callback {type(callback).__name__} wants {name}"
+    return None

@@ -1,0 +1,101 @@
+"""What one training run is made of, and what an engine gives back for it.
+
+An engine takes a ``Job`` and says how its epochs went; which engine is the trainer's choice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from besom.training.settings import TrainerSettings
+from besom.training.watch import Watch
+
+#: Images judged at once where ``trainer.evaluation_batch_size`` is null. Measured on a CPU, from
+#: 100 to 5000: no difference in speed; this keeps a convolutional network's activations small.
+EVALUATION_BATCH_SIZE = 500
+
+
+class Judged(NamedTuple):
+    """Images that a model is measured on: x (n, *input_shape), y (n,), the factor on x."""
+
+    x: Any
+    y: Any
+    scale: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run.
+
+    Attributes:
+        model: a built and compiled ``keras.Model``.
+        data: a ``besom.training.data.TrainingData``.
+        settings: the run's ``trainer`` node.
+        seed: what the order of the images follows from.
+        callbacks: the user's Keras callbacks.
+        watch: is told of every epoch; it ends the run through ``model.stop_training``.
+        test: a ``besom.training.data.Dataset`` to measure after each epoch, or None.
+        resume_from: a checkpoint to go on from; a missing file: begin at the beginning.
+        save_to: where the state after the last epoch is left; None: nowhere.
+    """
+
+    model: Any
+    data: Any
+    settings: TrainerSettings
+    seed: int
+    callbacks: list[Any]
+    watch: Watch
+    test: Any | None = None
+    resume_from: Path | None = None
+    save_to: Path | None = None
+
+    @property
+    def evaluation_batch_size(self) -> int:
+        """Images judged at once."""
+        return self.settings.evaluation_batch_size or EVALUATION_BATCH_SIZE
+
+    @property
+    def judged(self) -> dict[str, Judged]:
+        """What is measured after each epoch, by the prefix of its metrics' names."""
+        data, test = self.data, self.test
+        judged = {}
+        if len(data.x_validation):
+            judged["val_"] = Judged(data.x_validation, data.y_validation, data.scale)
+        if test is not None:
+            judged["test_"] = Judged(test.x, test.y, test.scale)
+        return judged
+
+
+@dataclass
+class EpochsRun:
+    """What an engine knows of the epochs it ran.
+
+    Attributes:
+        seconds: wall-clock seconds of each epoch, its validation included.
+        correct: whether each validation image is classified right at the epoch that counts, bool,
+            shape (n_validation,); None without such images, or for a model that does not classify.
+        kernel: the fused optimizer kernel, None where Keras's own update ran.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    correct: np.ndarray[Any, Any] | None = None
+    kernel: str | None = None
+
+
+def classified_right(predictions: Any, y: Any, xp: Any) -> Any | None:
+    """Return whether each prediction names its label; None if they are no class scores.
+
+    Args:
+        predictions: scores (n, n_classes), or probabilities of the second class (n, 1).
+        y: integer labels, shape (n,).
+        xp: what computes: ``numpy``, or ``tensorflow.experimental.numpy``.
+    """
+    if len(predictions.shape) != 2:
+        return None
+    if predictions.shape[1] == 1:
+        return (predictions[:, 0] > 0.5) == (y > 0)
+    return xp.equal(xp.argmax(predictions, 1), y)
