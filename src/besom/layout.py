@@ -10,6 +10,9 @@ from pathlib import Path
 RESULTS_DIR_VARIABLE = "BESOM_RESULTS_DIR"
 ARCHIVE = "archive"
 
+#: Folders under the results folder that are no studies.
+RESERVED = (ARCHIVE, "compare", "show", "train")
+
 
 def default_results_dir() -> Path:
     """``$BESOM_RESULTS_DIR``, else ``results`` in the current folder."""

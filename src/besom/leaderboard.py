@@ -13,7 +13,7 @@ from besom.errors import ConfigError, did_you_mean
 from besom.layout import StudyPaths, write_atomically
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import Claim, claim, pareto_front, ranks
-from besom.tables import cell, display, format_value, shown_params
+from besom.tables import display, format_gain, format_value, shown_params
 
 #: What ``leaderboard`` can print.
 FORMATS = ("table", "csv", "md", "json")
@@ -137,7 +137,7 @@ def headline(study: StudyRecord) -> str:
     text = f"{study.name}: trial {first['trial']} leads{others} with {objective.metric} "
     text += format_value(objective.metric, first[objective.metric])
     if "gain" in frame:
-        text += f", {cell(first['gain'], signed=True)} over the baseline"
+        text += f", {format_gain(objective.metric, first['gain'])} over the baseline"
     return f"{text} ({tail})."
 
 

@@ -13,7 +13,7 @@ from besom.leaderboard import headline, outcome_counts, ranking, unranked
 from besom.records import StudyRecord
 from besom.statistics import Claim
 from besom.study.storage import load_record, study_names
-from besom.tables import format_value, print_ranking, rich_table
+from besom.tables import format_gain, format_value, print_ranking, rich_table
 
 #: On a terminal narrower than this, the trials that are not ranked are shown without their params.
 WIDE = 120
@@ -66,7 +66,7 @@ def print_studies(results_dir: Path, console: Console) -> None:
             table.add_row(name, counts, metric, "", "", "")
             continue
         first = frame.iloc[0]
-        gain = f"{first['gain']:+.4g}" if "gain" in frame else ""
+        gain = format_gain(metric, first["gain"]) if "gain" in frame else ""
         best = format_value(metric, first[metric])
         table.add_row(name, counts, metric, best, gain, str(first["trial"]))
     console.print(table)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-#: A trial's config: plain dicts, lists and scalars, everything resolved. The keys that
-#: ``besom.training.trial.run_trial`` reads: ``data``, ``model``, ``optimizer``, ``trainer``, ``seed``.
+#: A trial's config: plain dicts, lists and scalars, everything resolved. What
+#: ``besom.training.trial.run_trial`` reads: ``data``, ``model``, ``optimizer``, ``trainer`` and
+#: ``seed``.
 #:
 #: A coordinator may add ``orders``, what it wants beside the value; a function that does not know
 #: one ignores it:

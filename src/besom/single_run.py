@@ -172,9 +172,7 @@ def _write(
         frame = pd.DataFrame(history)
         frame.insert(0, "epoch", range(1, len(frame) + 1))
         write_atomically(beside.history, frame.to_csv(index=False))
-        write_learning_curve(
-            history, beside.learning_curve, paths.root.name, metrics["best_epoch"]
-        )
+        write_learning_curve(history, beside.learning_curve, paths.root.name, metrics["best_epoch"])
         model.save(beside.model)
         write_atomically(beside.metrics, json.dumps(metrics, indent=2) + "\n")
         partial.chmod(0o755)

@@ -19,7 +19,12 @@ def format_value(metric: str, value: float) -> str:
     return f"{value:.4f}" if "accuracy" in metric else f"{value:.5g}"
 
 
-def cell(value: Any, signed: bool = False) -> str:
+def format_gain(metric: str, gain: float) -> str:
+    """A difference of values for people, with its sign."""
+    return f"{gain:+.4f}" if "accuracy" in metric else f"{gain:+.4g}"
+
+
+def cell(value: Any) -> str:
     """One cell: lists as ``512-256``, nothing for what is absent, four digits for numbers."""
     if isinstance(value, list):
         return "-".join(cell(v) for v in value) or "[]"
@@ -28,7 +33,7 @@ def cell(value: Any, signed: bool = False) -> str:
     if isinstance(value, float):
         if value != value:
             return ""
-        return f"{value:+.4g}" if signed else f"{value:.4g}"
+        return f"{value:.4g}"
     return "" if value is None or value is pd.NA else str(value)
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.study.watcher import Watcher
-from besom.tables import format_value
+from besom.tables import format_gain, format_value
 
 
 class Standing:
@@ -25,7 +25,7 @@ class Standing:
         self.n_trials = n_trials
         self.best: TrialRecord | None = None
         self.baseline: TrialRecord | None = None
-        self.complete = self.pruned = self.failed = 0
+        self.complete = self.pruned = self.failed = self.reused = self.infeasible = 0
         for trial in study.trials:
             if trial.outcome is not Outcome.RUNNING:
                 self.count(trial)
@@ -37,6 +37,8 @@ class Standing:
         if trial.outcome is not Outcome.COMPLETE:
             self.pruned += trial.outcome is Outcome.PRUNED
             self.failed += trial.outcome.failed
+            self.reused += trial.outcome is Outcome.DUPLICATE
+            self.infeasible += trial.outcome is Outcome.INFEASIBLE
             return False
         self.complete += 1
         if trial.baseline:
@@ -55,7 +57,7 @@ class Standing:
     @property
     def finished(self) -> int:
         """Trials that ended, in whatever way."""
-        return self.complete + self.pruned + self.failed
+        return self.complete + self.pruned + self.failed + self.reused + self.infeasible
 
     @property
     def eta_s(self) -> float | None:
@@ -72,12 +74,15 @@ class Standing:
         metric = self.objective.metric
         text = f"best {metric} {format_value(metric, self.best.value)} (trial {self.best.number})"
         if self.baseline is not None and self.baseline is not self.best:
-            text += f", {self.gain(self.best, self.baseline):+.4g} over the baseline"
+            gain = format_gain(metric, self.gain(self.best, self.baseline))
+            text += f", {gain} over the baseline"
         return text
 
     def counts_text(self) -> str:
         """How many trials ended in which way."""
-        return f"{self.complete} complete, {self.pruned} pruned, {self.failed} failed"
+        text = f"{self.complete} complete, {self.pruned} pruned, {self.failed} failed"
+        text += f", {self.reused} reused" if self.reused else ""
+        return text + (f", {self.infeasible} infeasible" if self.infeasible else "")
 
 
 class PlainView(Watcher):

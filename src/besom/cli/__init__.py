@@ -20,6 +20,7 @@ ORDER = (
     "leaderboard",
     "confirm",
     "list",
+    "ledger",
     "compare",
     "diff",
     "plot",
@@ -44,7 +45,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """In the order a user meets them."""
-        return sorted(self.commands, key=lambda name: (ORDER.index(name), name))
+        return sorted(self.commands, key=[*ORDER, *sorted(self.commands)].index)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; whatever the user can mend is one message, never a traceback."""
@@ -104,4 +105,5 @@ def overrides_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 #: Options that are not ours are passed on, to be refused with a word on what replaces them.
 TAKES_OVERRIDES = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
-from besom.cli import compare, confirm, report, sweep, train  # noqa: E402, F401  (commands register on import)
+# Commands register when they are imported.
+from besom.cli import compare, confirm, report, sweep, train  # noqa: E402, F401

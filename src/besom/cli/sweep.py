@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 def _dry_run(plan: SweepPlan, console: Console) -> None:
     from besom.cli.dry_run import print_dry_run, print_space
-    from besom.study.dry_run import dry_run
+    from besom.study.dry_run import KERAS_TRIALS, dry_run
     from besom.study.run import check_strategy
     from besom.targets import instantiate
 
     check_strategy(plan)
     print_space(plan, console)
+    own = plan.sweep["trial_function"]
+    if own != KERAS_TRIALS:
+        console.print(f"Nothing is built: sweep.trial_function is {own}, not besom's own.")
+        return
     print_dry_run(plan, dry_run(plan, instantiate(plan.sweep["executor"])), console)
 
 

@@ -32,6 +32,9 @@ from besom.targets import TARGET
 _LOCK = threading.Lock()
 _EXPORTED = "_exported_"
 
+#: The key of a group's option that holds search space entries of its own.
+OWN_SPACE = "space"
+
 MULTIRUN_HELP = (
     "besom does not run Hydra's multirun. Use `besom sweep NAME` with the node `sweep`: "
     "sweep.space replaces hydra.sweeper.params, sweep/sampler replaces hydra.sweeper.sampler, "
@@ -99,15 +102,16 @@ class Composer:
         choosing = [o for o in parsed if self._is_group(o)]
         for override in choosing:
             self._check_option(override)
-        base = self._compose([_text(o) for o in choosing])
+        base = self._compose([_text(o) for o in choosing], complete=False)
         for override in parsed:
             if not self._is_group(override):
                 self._check_key(override, base.config)
-        composed = self._compose(list(overrides)) if len(choosing) < len(parsed) else base
+        composed = self._compose(list(overrides))
         self._check_types(composed)
         return composed
 
-    def _compose(self, overrides: list[str]) -> Composed:
+    def _compose(self, overrides: list[str], complete: bool = True) -> Composed:
+        """Compose; ``complete`` refuses values that are mandatory and missing."""
         with _LOCK:
             schema.register()
             primary, defaults = self.primary, list[str]()
@@ -123,22 +127,23 @@ class Composer:
                         del node["hydra"]
                     if self.exported is not None:
                         _restore_scalars(node, self.exported, overrides)
-                    plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+                    plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=complete)
             except (HydraException, OmegaConfBaseException, ValueError) as error:
                 raise ConfigError(_explain(error)) from error
         assert isinstance(plain, dict)
         own = {k: v for k, v in choices.items() if not k.startswith("hydra") and v is not None}
         config = {str(k): v for k, v in plain.items()}
-        self._drop_foreign_keys(config, own, {o.key_or_group for o in parse_overrides(overrides)})
+        self._keep_own_keys(config, own, {o.key_or_group for o in parse_overrides(overrides)})
         return Composed(config, own)
 
-    def _drop_foreign_keys(
+    def _keep_own_keys(
         self, config: dict[str, Any], choices: Mapping[str, str], overridden: set[str]
     ) -> None:
         """Take away what a primary config sets for another option than the one chosen.
 
         ``model: {hidden_units: [64]}`` in a sweep is meant for the mlp; with ``model=cnn`` it would
-        be an argument that the cnn does not take. Keys that no option knows stay.
+        be an argument that the cnn does not take. Keys that no option knows stay. An option's own
+        search space is no argument of its target either.
         """
         for group, chosen in choices.items():
             path = group.replace("/", ".")
@@ -147,6 +152,8 @@ class Composer:
             node = value_at(config, path)
             if not isinstance(node, dict):
                 continue
+            if group in schema.TRAIN_GROUPS:
+                node.pop(OWN_SPACE, None)
             own = self._option(group, chosen)
             foreign = {key for name in self.groups[group] for key in self._option(group, name)}
             for key in foreign - set(own):

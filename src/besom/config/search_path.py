@@ -105,12 +105,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether a YAML is a sweep: its defaults list begins with ``sweep``."""
-    try:
-        defaults = read_yaml(path).get("defaults")
-    except ConfigError:
-        return False
-    return isinstance(defaults, list) and bool(defaults) and defaults[0] in ("sweep", "/sweep")
+    """Whether a YAML is a sweep: its defaults list begins with ``sweep``, or with another sweep."""
+    seen: set[Path] = set()
+    while path not in seen:
+        seen.add(path)
+        try:
+            defaults = read_yaml(path).get("defaults")
+        except ConfigError:
+            return False
+        if not isinstance(defaults, list) or not defaults or not isinstance(defaults[0], str):
+            return False
+        first = defaults[0].removeprefix("/")
+        if first == "sweep":
+            return True
+        folders = (path.parent, *SearchPath.of().directories)
+        found = (folder / f"{first}.yaml" for folder in folders)
+        path = next((candidate for candidate in found if candidate.is_file()), path)
+    return False
 
 
 def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, str]:

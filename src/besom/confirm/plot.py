@@ -90,7 +90,7 @@ def _line(row: Row, metric: str, factor: float) -> Line:
     known = math.isfinite(row.estimate.interval.width)
     return Line(
         label=f"trial {row.trial}" + (" (baseline)" if row.baseline else ""),
-        text=amount(metric, row.estimate),
+        text=amount(metric, row.estimate, digits=2),
         status=row.status,
         scores=factor * np.array(list(row.scores.values())),
         mean=factor * row.estimate.mean,

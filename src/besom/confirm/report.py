@@ -15,7 +15,16 @@ from rich.table import Table
 
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import Confirmation, Row, Status
-from besom.confirm.words import amount, bounded, caveats, conclusion, gained, is_share, span
+from besom.confirm.words import (
+    amount,
+    bounded,
+    caveats,
+    conclusion,
+    gain_span,
+    gained,
+    is_share,
+    span,
+)
 from besom.errors import StudyError
 from besom.layout import write_atomically
 from besom.openings import Opening, said
@@ -75,11 +84,12 @@ def display(confirmation: Confirmation) -> pd.DataFrame:
     for row in confirmation.rows:
         cells = {"rank": "" if row.rank is None else str(row.rank), "trial": str(row.trial)}
         known = row.estimate
-        cells["mean"] = "" if known is None else amount(metric, known)
-        cells["95 % interval"] = "" if known is None else span(metric, known.interval)
+        cells["mean"] = "" if known is None else amount(metric, known, digits=2)
+        cells["95 % interval"] = "" if known is None else span(metric, known.interval, digits=2)
         cells["sd"] = "" if known is None else _width(metric, known.standard_deviation)
-        gain = "" if row.gain is None else gained(metric, row.gain.estimate)
-        cells["gain"] = gain.removesuffix(" points")
+        cells["gain"] = "" if row.gain is None else gained(metric, row.gain.estimate)
+        interval = None if row.gain is None else row.gain.estimate.interval
+        cells["its 95 % interval"] = "" if interval is None else gain_span(metric, interval)
         cells["seeds"] = _seeds(row)
         cells["standing"] = _standing(confirmation, row)
         rows.append(cells)
@@ -120,8 +130,10 @@ def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
 
 def print_report(confirmation: Confirmation, openings: Sequence[Opening], console: Console) -> None:
     """The table, the conclusion and its limits, on the terminal."""
-    shown = display(confirmation).drop(columns=["rank", "sd"], errors="ignore")  # 80 columns
+    shown = display(confirmation)
     if len(shown):
+        # Terminals have 80 columns; who has how many seeds is said where it matters.
+        shown = shown.drop(columns=["rank", "sd", "its 95 % interval", "seeds"])
         title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
         table = Table(title=title, title_justify="left", header_style="bold")
         for column in shown.columns:
@@ -158,7 +170,7 @@ def write_report(confirmation: Confirmation, openings: Sequence[Opening]) -> lis
 
 def opened(plan: ConfirmPlan, openings: Sequence[Opening]) -> str:
     """How often the study's test images have been opened in all; empty on validation images."""
-    if plan.on != "test":
+    if plan.on != "test" or not openings:
         return ""
     trials = len({o.trial for o in openings})
     return (
@@ -172,7 +184,12 @@ def _how(plan: ConfirmPlan) -> str:
     split = ", each with its own validation split" if plan.new_split else ""
     race = "the race gives no more seeds to who is beaten" if plan.race else "every config gets all"
     better = "higher" if plan.objective.sign > 0 else "lower"
-    return f"`{plan.objective.metric}`, {better} is better. Seeds {seeds}{split}; {race}."
+    unit = "percentage points" if is_share(plan.objective.metric) else "its unit"
+    return (
+        f"`{plan.objective.metric}`, {better} is better. Seeds {seeds}{split}; {race}. ± is one "
+        f"standard error; sd is the standard deviation between seeds; gains are over the baseline "
+        f"at the same seeds, in {unit}, positive where better."
+    )
 
 
 def _new_images(confirmation: Confirmation) -> str:
@@ -191,6 +208,8 @@ def _standing(confirmation: Confirmation, row: Row) -> str:
     words = str(row.status)
     if row.status is Status.BEATEN:
         words = f"beaten after {confirmation.beaten[row.trial]}"
+    if row.failures and row.status is not Status.FAILED:
+        words += f", {len(row.failures)} failed"
     return f"baseline, {words}" if row.baseline else words
 
 

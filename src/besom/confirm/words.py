@@ -69,34 +69,50 @@ def caveats(confirmation: Confirmation) -> list[str]:
     return found
 
 
-def amount(metric: str, estimate: Estimate) -> str:
-    """A mean ± its standard error: in percent for an accuracy, else as it is."""
+def amount(metric: str, estimate: Estimate, digits: int | None = None) -> str:
+    """A mean ± its standard error: in percent for an accuracy, else as it is.
+
+    Args:
+        metric: says which of the two.
+        estimate: the mean.
+        digits: decimals of a percentage; None: as many as show two digits of the error.
+    """
     mean, error = estimate.mean, estimate.standard_error
     if not math.isfinite(error):
         return f"{100 * mean:.2f} %" if is_share(metric) else f"{mean:.5g}"
     if is_share(metric):
-        digits = _digits(error)
+        digits = _digits(error) if digits is None else digits
         return f"{100 * mean:.{digits}f} % ± {100 * error:.{digits}f}"
     return f"{mean:.5g} ± {error:.2g}"
 
 
 def gained(metric: str, estimate: Estimate) -> str:
-    """A gain ± its standard error: in percentage points for an accuracy, else as it is."""
+    """A gain ± its standard error: in hundredths of percentage points for an accuracy."""
     mean, error = estimate.mean, estimate.standard_error
-    if not math.isfinite(error):
-        return f"{100 * mean:.2f} points" if is_share(metric) else f"{mean:.3g}"
-    return points(mean, error) if is_share(metric) else f"{mean:.3g} ± {error:.2g}"
+    if is_share(metric):
+        tail = f" ± {100 * error:.2f}" if math.isfinite(error) else ""
+        return f"{100 * mean:+.2f}{tail}"
+    return f"{mean:+.3g}" + (f" ± {error:.2g}" if math.isfinite(error) else "")
 
 
-def span(metric: str, interval: Interval) -> str:
+def span(metric: str, interval: Interval, digits: int | None = None) -> str:
     """An interval: in percent for an accuracy, else as it is; empty if nothing can be said."""
     if not math.isfinite(interval.width):
         return ""
     low, high = bounded(metric, interval)
     if is_share(metric):
-        digits = _digits(interval.width / 4)
+        digits = max(_digits(interval.width / 4), 1) if digits is None else digits
         return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}"
     return f"{low:.5g} to {high:.5g}"
+
+
+def gain_span(metric: str, interval: Interval) -> str:
+    """The interval of a gain: in percentage points for an accuracy, else as it is."""
+    if not math.isfinite(interval.width):
+        return ""
+    if is_share(metric):
+        return f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
+    return f"{interval.low:+.3g} to {interval.high:+.3g}"
 
 
 def _digits(error: float) -> int:
@@ -106,7 +122,7 @@ def _digits(error: float) -> int:
 
 def bounded(metric: str, interval: Interval) -> Interval:
     """An interval without what cannot be: a share of images is never above 1."""
-    if not is_share(metric):
+    if not is_share(metric) or not math.isfinite(interval.width):
         return interval
     return Interval(max(interval.low, 0.0), min(interval.high, 1.0))
 
@@ -124,7 +140,9 @@ def _gain(confirmation: Confirmation, first: Row) -> str:
     estimate = first.gain.estimate
     if not math.isfinite(estimate.interval.width):
         return ""
-    shown = gained(confirmation.plan.objective.metric, estimate)
+    share = is_share(confirmation.plan.objective.metric)
+    error = estimate.standard_error
+    shown = points(estimate.mean, error) if share else f"{estimate.mean:.3g} ± {error:.2g}"
     if first.p_gain <= ALPHA:
         return f", a gain of {shown} over the baseline"
     return f", which cannot be told from the baseline (a gain of {shown})"

@@ -101,6 +101,8 @@ def picture(
     with mpl.rc_context(LOOK), warnings.catch_warnings():
         # A label in a script the font lacks is drawn as boxes: no reason to alarm anyone.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        # With very long labels; the picture is then drawn without the fine adjustment.
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         total = height + header
         figure = Figure(figsize=(WIDTH, total), dpi=DPI, layout="constrained")
         canvas: Any = FigureCanvasAgg(figure)

@@ -85,15 +85,17 @@ def check_same_task(
     changed = differences(old["budget"], new["budget"]) + differences(old["place"], new["place"])
     if not changed:
         return
+    fewer = new["budget"]["n_trials"] < old["budget"]["n_trials"]
+    if fewer:
+        raise StudyError(
+            f"The study {name!r} has a budget of {old['budget']['n_trials']} trials, which cannot "
+            f"shrink to {new['budget']['n_trials']}. Continue it with "
+            f"sweep.n_trials={old['budget']['n_trials']}."
+        )
     if not extend:
         raise StudyError(
             f"The study {name!r} has another budget or executor:\n  " + "\n  ".join(changed) + "\n"
             "Add --extend to continue it with the new one."
-        )
-    if new["budget"]["n_trials"] < old["budget"]["n_trials"]:
-        raise StudyError(
-            f"--extend takes a larger budget: sweep.n_trials is {new['budget']['n_trials']}, the "
-            f"study {name!r} has {old['budget']['n_trials']}."
         )
 
 

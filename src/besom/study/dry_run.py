@@ -1,4 +1,4 @@
-"""``besom sweep NAME --dry-run``: builds the corners of a space and says what a sweep would cost."""
+"""``besom sweep NAME --dry-run``: builds a space's corners and says what a sweep would cost."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from besom.study.given import all_given
 from besom.study.plan import SweepPlan
 
 #: Builds a model, runs a few measured steps, and trains nothing to speak of.
+KERAS_TRIALS = "besom.training.trial.run_trial"
 PROBE = "besom.training.probe:probe"
 N_SAMPLED = 5
 MOST_CORNERS = 32
@@ -161,11 +162,11 @@ class _CornerTrial(optuna.trial.FixedTrial):
         super().__init__({})
         self._fixed, self._end = dict(fixed), end
 
-    def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:
+    def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:  # noqa: ARG002
         """One end of the range."""
         return low if self._end == "low" else high
 
-    def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:
+    def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:  # noqa: ARG002
         """One end of the range."""
         return low if self._end == "low" else high
 

@@ -15,7 +15,7 @@ from besom.config import (
     refuse_options,
 )
 from besom.errors import ConfigError, did_you_mean
-from besom.layout import StudyPaths
+from besom.layout import RESERVED, StudyPaths
 from besom.records import Objective
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, parse_space, split_overrides
@@ -127,6 +127,7 @@ def make_plan(
     kept = {path: entry for path, entry in sweep["space"].items() if path not in fixed}
     sweep["space"] = override_space({**kept, **swept}, of_space)
     study_name = _study_name(sweep["name"] or primary)
+    sweep["storage"] = _absolute(sweep["storage"])
     objectives = _objectives(sweep)
     _check_budget(sweep)
     _check_constraints(sweep)
@@ -166,11 +167,20 @@ def _own_spaces(composer: Composer) -> Callable[[str, str], Mapping[str, Any]]:
     return of
 
 
+def _absolute(storage: str | None) -> str | None:
+    """A SQLite file by its absolute path, so that reporting finds it from any folder."""
+    scheme = "sqlite:///"
+    if storage is None or not storage.startswith(scheme) or storage.startswith(f"{scheme}/"):
+        return storage
+    name = storage.removeprefix(scheme)
+    return storage if not name or name == ":memory:" else f"{scheme}{Path(name).absolute()}"
+
+
 def _study_name(name: str) -> str:
-    if not name or name.startswith(".") or "/" in name or name in ("train", "archive"):
+    if not name or name.startswith(".") or "/" in name or name in RESERVED:
         raise ConfigError(
             f"sweep.name is {name!r}; a study's name is a folder under results_dir: no '/', "
-            "not beginning with '.', not 'train' or 'archive'."
+            f"not beginning with '.', none of {', '.join(RESERVED)}."
         )
     return name
 
@@ -227,7 +237,4 @@ def _trial_part(config: Mapping[str, Any], objectives: Sequence[Objective]) -> T
             "mode": "max" if watched.sign > 0 else "min",
             "restore_best": watched.epoch == "best",
         }
-    for group in TRAIN_GROUPS:  # an option's own search space is not an argument of its target
-        if isinstance(part[group], Mapping) and "space" in part[group]:
-            part[group] = {k: v for k, v in part[group].items() if k != "space"}
     return part

@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.trial import FrozenTrial
 
 from besom.errors import StudyError, did_you_mean
-from besom.layout import ARCHIVE, StudyPaths, write_atomically
+from besom.layout import ARCHIVE, RESERVED, StudyPaths, write_atomically
 from besom.records import StudyRecord, read_study
 from besom.study.journal import StudyJournal
 
@@ -83,7 +83,7 @@ def study_names(results_dir: Path) -> list[str]:
     return sorted(
         path.name
         for path in results_dir.iterdir()
-        if path.name not in (ARCHIVE, "train")
+        if path.name not in RESERVED
         and ((path / "study.journal").is_file() or (path / "storage.url").is_file())
     )
 

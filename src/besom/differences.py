@@ -1,0 +1,110 @@
+"""``besom diff``: only what differs between two trials of a study, in config and in outcome."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from besom.environment import environment_then
+from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
+from besom.statistics.wording import points
+from besom.study.definition import flatten
+
+_ABSENT = object()
+
+
+def differences(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> pd.DataFrame:
+    """One row a thing that differs; columns: part, what, and the two trials' numbers.
+
+    Parts: ``config`` (by dotted path), ``outcome``, ``environment``. A value that one of them does
+    not have is None; floats are exact.
+    """
+    parts = (
+        ("config", one.config, other.config),
+        ("outcome", _outcome(study, one), _outcome(study, other)),
+        ("environment", environment_then(study, one), environment_then(study, other)),
+    )
+    rows = []
+    for part, mine, theirs in parts:
+        for what, a, b in contrast(mine, theirs):
+            rows.append({"part": part, "what": what, _column(one): a, _column(other): b})
+    return pd.DataFrame(rows, columns=["part", "what", _column(one), _column(other)], dtype=object)
+
+
+def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """The leaves that differ, as dotted path and both values; None where there is none."""
+    mine, theirs = flatten(one), flatten(other)
+    paths = dict.fromkeys([*mine, *theirs])
+    both = [(path, mine.get(path, _ABSENT), theirs.get(path, _ABSENT)) for path in paths]
+    return [
+        (path, None if a is _ABSENT else a, None if b is _ABSENT else b)
+        for path, a, b in both
+        if path and (a is _ABSENT or b is _ABSENT or not _same(a, b))
+    ]
+
+
+def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
+    """One sentence: which of the two is better on the same images; empty if that is not known.
+
+    McNemar's test, uncorrected: for two trials picked beforehand, not for the first against others.
+    """
+    known = has_predictions(one) and has_predictions(other) and same_images(one, other)
+    if (
+        one is other
+        or not known
+        or "accuracy" not in study.objective.metric
+        or one.n_validation < 2
+    ):
+        return ""
+    correct = correctness_matrix([one, other])
+    if correct[1].sum() > correct[0].sum():
+        one, other, correct = other, one, correct[::-1]
+    gain = paired_gain(correct[0], correct[1], 0.95)
+    only_one = int((correct[0] & ~correct[1]).sum())
+    only_other = int((correct[1] & ~correct[0]).sum())
+    p_value = float(mcnemar(only_one, only_other))
+    told = "they differ" if p_value <= 0.05 else "they cannot be told apart"
+    shown = points(gain.gain, gain.standard_error)
+    return (
+        f"On the same {one.n_validation} validation images trial {one.number} is {shown} ahead of "
+        f"trial {other.number}: {only_one} against {only_other} images that one alone gets right "
+        f"(McNemar p = {p_value:.2g}), so {told}."
+    )
+
+
+def shown(value: Any) -> str:
+    """A value for people."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _column(trial: TrialRecord) -> str:
+    return f"trial {trial.number}"
+
+
+def _outcome(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    found: dict[str, Any] = {"outcome": str(trial.outcome)}
+    if trial.outcome is not Outcome.COMPLETE:
+        found["reason"] = trial.reason
+    for objective, value in zip(study.objectives, trial.values or (), strict=False):
+        found[objective.metric] = value
+    found |= {"best_epoch": trial.best_epoch, "epochs": trial.epochs}
+    for metric, values in trial.history.items():
+        if values and metric not in found:
+            found[f"last {metric}"] = values[-1]
+    cost = {"seconds": trial.seconds, "cpu_seconds": trial.cpu_seconds}
+    return found | {k: v for k, v in trial.numbers.items() if k not in found} | cost
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b):
+        return True
+    return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)

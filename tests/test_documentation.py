@@ -1,0 +1,259 @@
+"""The pages say what is there (commands, options, config groups, files), and their examples run.
+
+An example whose first line is a comment with a path, such as ``# sweeps/mine.yaml``, is that file
+of the reader's own folder; the commands of the same page are given in that folder.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+import yaml
+
+import besom.cli
+from besom.cli.train import _split_config
+from besom.config import Composer, SearchPath
+from besom.export import composer_for_train, dump
+from besom.study import make_plan
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+GUIDE = (ROOT / "docs" / "guide.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+class Block(NamedTuple):
+    """A fenced example."""
+
+    language: str
+    text: str
+
+    @property
+    def path(self) -> str | None:
+        """The file that it is, if its first line names one."""
+        named = re.match(r"# (\S+\.(?:yaml|py))\s", self.text)
+        return named[1] if named else None
+
+
+def blocks(page: str) -> list[Block]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    return [Block(language, text) for language, text in fenced]
+
+
+def command_lines(page: str) -> Iterator[list[str]]:
+    """Every ``besom ...`` in the page's shell examples that is no mere pattern, as words."""
+    for block in blocks(page):
+        for line in block.text.splitlines() if block.language == "bash" else ():
+            for command in line.split("&&"):
+                words = shlex.split(command, comments=True)
+                while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+                    del words[0]  # VARIABLE=value before a command
+                if words[:1] == ["besom"] and "..." not in words:
+                    yield words[1:]
+
+
+def names(pages: list[Path]) -> list[str]:
+    return [page.name for page in pages]
+
+
+@functools.cache
+def exported() -> str:
+    """What ``besom export`` writes, of the base config."""
+    return dump(Composer(SearchPath.of(), "train").compose().config)
+
+
+# What is there is documented
+
+
+@pytest.mark.parametrize("name", besom.cli.main.commands)
+def test_every_command_and_option_is_in_the_guide(name: str) -> None:
+    assert f"`besom {name}" in GUIDE, f"docs/guide.md has no `besom {name}`"
+    options = [p for p in besom.cli.main.commands[name].params if isinstance(p, click.Option)]
+    missing = [
+        option
+        for parameter in options
+        for option in (*parameter.opts, *parameter.secondary_opts)
+        if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", GUIDE)
+    ]
+    assert not missing
+
+
+def test_commands_are_listed_in_an_order_that_knows_all_of_them() -> None:
+    context = click.Context(besom.cli.main)
+    assert sorted(besom.cli.main.list_commands(context)) == sorted(besom.cli.main.commands)
+    assert set(besom.cli.ORDER) == set(besom.cli.main.commands)
+
+
+def test_every_config_group_and_option_is_in_the_guide() -> None:
+    missing = [
+        f"{group}/{option.stem}"
+        for option in (ROOT / "conf").glob("*/**/*.yaml")
+        for group in [str(option.parent.relative_to(ROOT / "conf"))]
+        if f"`{group}`" not in GUIDE or not re.search(rf"`(?:\S+=)?{option.stem}`", GUIDE)
+    ]
+    assert not missing
+
+
+def test_every_key_of_the_node_sweep_and_of_the_executor_is_in_the_guide() -> None:
+    sweep = yaml.safe_load((ROOT / "conf/sweep.yaml").read_text())["sweep"]
+    executor = yaml.safe_load((ROOT / "conf/sweep/executor/local.yaml").read_text())
+    keys = [key for key in (*sweep, *executor) if not key.startswith("_")]
+    assert not [key for key in keys if f"`{key}`" not in GUIDE]
+
+
+def test_every_packaged_sweep_is_in_the_guide() -> None:
+    assert not [p.stem for p in (ROOT / "sweeps").glob("*.yaml") if f"`{p.stem}`" not in GUIDE]
+
+
+# What is documented is there
+
+
+def test_every_file_in_the_readme_s_tree_exists() -> None:
+    tree = next(block.text for block in blocks(README) if "README.md" in block.text)
+    parent, missing = ROOT, []
+    for line in tree.splitlines():
+        path, indented = line.split()[0], line.startswith(" ")
+        if not (place := (parent if indented else ROOT) / path).exists():
+            missing.append(str(place.relative_to(ROOT)))
+        if not indented:
+            parent = place
+    assert not missing
+
+
+def test_every_page_under_docs_is_reached_from_the_readme() -> None:
+    pages = [path for path in PAGES if path.parent.name == "docs"]
+    assert not [page.name for page in pages if f"(docs/{page.name})" not in README]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert not broken
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    shell = [line for b in blocks(README) if b.language == "bash" for line in b.text.splitlines()]
+    assert shell[0] == "python -m pip install -e . && besom sweep quickstart"
+    assert "python -m pip install -e '.[test]' && python -m pytest" in shell
+
+
+# The examples run
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of somebody who follows a page, with an exported ``best.yaml`` in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BESOM_RESULTS_DIR", raising=False)
+    (tmp_path / "best.yaml").write_text(exported())
+    (tmp_path / "sweeps").symlink_to(ROOT / "sweeps")
+    return tmp_path
+
+
+def write_files(page: str, folder: Path) -> list[Path]:
+    """Write the files of a page's examples, and return them."""
+    written = []
+    for block in blocks(page):
+        if block.path is not None:
+            target = folder / block.path
+            if target.parent.is_symlink():
+                target.parent.unlink()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(block.text)
+            written.append(target)
+    return written
+
+
+def exported_in(page: str) -> list[str]:
+    """The files that the page's own commands export."""
+    found = []
+    for words in command_lines(page):
+        if words[0] == "export" and "-o" in words:
+            found.append(words[words.index("-o") + 1])
+    return found
+
+
+WITH_COMMANDS = [page for page in PAGES if next(command_lines(page.read_text()), None)]
+WITH_YAML = [page for page in PAGES if any(b.language == "yaml" for b in blocks(page.read_text()))]
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=names(WITH_COMMANDS))
+def test_every_command_shown_is_one_that_besom_takes(page: Path, reader: Path) -> None:
+    text = page.read_text()
+    write_files(text, reader)
+    for name in exported_in(text):
+        (reader / name).write_text(exported())
+    for words in command_lines(text):
+        check_command(words)
+
+
+def check_command(words: list[str]) -> None:
+    """Parse a command as click would, and compose what it would compose."""
+    name, *rest = words
+    if name.startswith("-"):
+        return
+    assert name in besom.cli.main.commands, words
+    context = besom.cli.main.commands[name].make_context(name, list(rest))
+    given = context.params
+    overrides = given.get("overrides") or given.get("words") or ()
+    assert not [word for word in overrides if word.startswith("-")], words
+    if name == "sweep":
+        if given["name"] == "sweeps/mnist_mlp.yaml":
+            given["name"] = str(ROOT / given["name"])  # the guide's reader is in the checkout
+        make_plan(given["name"], overrides, given["config_dir"])
+    elif name == "train":
+        config, rest = _split_config(overrides)
+        composer_for_train(config, None).compose(rest)
+    elif name == "show":
+        Composer(SearchPath.of(), "train").compose(overrides)
+
+
+@pytest.mark.parametrize("page", WITH_YAML, ids=names(WITH_YAML))
+def test_every_yaml_shown_composes(page: Path, reader: Path) -> None:
+    text = page.read_text()
+    files = write_files(text, reader)
+    plans = [make_plan(str(f)) for f in files if f.parent.name == "sweeps"]
+    for i, block in enumerate(b for b in blocks(text) if b.language == "yaml" and b.path is None):
+        content = yaml.safe_load(block.text)
+        assert list(content) == ["space"], f"neither a file nor a space:\n{block.text}"
+        sweep = {"defaults": ["sweep", "_self_"], "sweep": content}
+        (reader / f"fragment{i}.yaml").write_text(yaml.safe_dump(sweep, sort_keys=False))
+        plans.append(make_plan(f"./fragment{i}.yaml"))
+    assert all(len(plan.space) for plan in plans)
+
+
+def test_every_python_shown_is_python() -> None:
+    for page in PAGES:
+        for block in blocks(page.read_text()):
+            if block.language == "python":
+                compile(block.text, str(page), "exec")
+
+
+def test_the_trial_function_shown_is_swept(reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files((ROOT / "docs/howto-own-trial-function.md").read_text(), reader)
+    monkeypatch.syspath_prepend(str(reader))
+    monkeypatch.setenv("PYTHONPATH", str(reader))
+    study = besom.sweep("linear", ["sweep.n_trials=2", "sweep.executor.workers=1"])
+    assert [trial.outcome for trial in study.trials] == ["complete", "complete"], study.trials
+    assert study.trials[0].correct is not None
