@@ -160,7 +160,7 @@ def _described(study: StudyRecord) -> dict[str, Mapping[str, Any]]:
     environments = list(study.facts.get("environments", {}).values())
     return {
         "space": sweep.get("space", {}),
-        "config": {**task, "sweep": {k: v for k, v in sweep.items() if k not in aside}},
+        "config": {**task, **{f"sweep.{k}": v for k, v in sweep.items() if k not in aside}},
         "budget": {key: sweep[key] for key in definition.BUDGET if key in sweep},
         "code": _all_seen("git", [{"git": e.get("git")} for e in environments]),
         "data": _all_seen("data", environments),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from besom.config import Composer, SearchPath, read_yaml
 from besom.config.schema import TRAIN_GROUPS
@@ -142,4 +143,21 @@ def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:float", text)
 
 
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """Text that Hydra's YAML would read as something else (1e-3, yes) is quoted."""
+    plain = dumper.represent_scalar("tag:yaml.org,2002:str", value)
+    if "\n" not in value and not isinstance(_as_read(value), str):
+        plain.style = "'"
+    return plain
+
+
+def _as_read(text: str) -> Any:
+    """What OmegaConf makes of a plain scalar."""
+    try:
+        return OmegaConf.to_container(OmegaConf.create(f"value: {text}"), resolve=False)["value"]  # type: ignore[index,call-overload]
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError):
+        return text  # PyYAML quotes what would not parse
+
+
 _Dumper.add_representer(float, _represent_float)
+_Dumper.add_representer(str, _represent_text)

@@ -154,6 +154,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
         os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):  # the user knows this file, not the temporary one
+            error.filename, error.filename2 = str(path), None
         raise

@@ -13,7 +13,7 @@ from besom.errors import ConfigError, did_you_mean
 from besom.layout import StudyPaths, write_atomically
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import Claim, claim, pareto_front, ranks
-from besom.tables import display, format_gain, format_value, shown_params
+from besom.tables import display, format_gain, format_value, markdown, short_names, shown_params
 
 #: What ``leaderboard`` can print.
 FORMATS = ("table", "csv", "md", "json")
@@ -74,6 +74,8 @@ def sort_by(frame: pd.DataFrame, column: str | None) -> pd.DataFrame:
     """
     if column is None:
         return frame
+    short = {leaf: path for path, leaf in short_names(list(frame.columns)).items()}
+    column = short.get(column, column)
     if column not in frame.columns:
         raise ConfigError(
             f"--sort {column!r}: the leaderboard has no such column."
@@ -113,11 +115,11 @@ def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None =
         out.writelines(f"- {caveat}\n" for caveat in claimed.caveats)
         out.write("\n" if claimed.caveats else "")
     out.write(f"{_ranked_by(study)}\n\n")
-    out.write((display(frame, study).to_markdown(index=False) or "") if len(frame) else "")
+    out.write(markdown(display(frame, study)) if len(frame) else "")
     rest = unranked(study)
     if len(rest):
         out.write("\n\n## Not ranked\n\n")
-        out.write(rest.to_markdown(index=False) or "")
+        out.write(markdown(rest))
     out.write("\n")
     return out.getvalue()
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from besom.records import StudyRecord
 
@@ -84,6 +85,12 @@ def print_ranking(frame: pd.DataFrame, study: StudyRecord, console: Console) -> 
     console.print(table)
 
 
+def markdown(frame: pd.DataFrame) -> str:
+    """A frame as a Markdown table; a bar in a cell does not end it."""
+    escaped = frame.map(lambda v: v.replace("|", "\\|") if isinstance(v, str) else v)
+    return str(escaped.to_markdown(index=False))
+
+
 def rich_table(frame: pd.DataFrame, title: str) -> Table:
     """A frame as a table for the terminal."""
     table = Table(title=title, title_justify="left", header_style="bold")
@@ -93,7 +100,8 @@ def rich_table(frame: pd.DataFrame, title: str) -> Table:
         justify: Literal["left", "right"] = "left" if left else "right"
         table.add_column(str(column), justify=justify, no_wrap=not wordy, overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*(cell(v) for v in row))
+        # As Text: brackets in a reason are no markup.
+        table.add_row(*(Text(cell(v)) for v in row))
     return table
 
 

@@ -37,8 +37,10 @@ def resolve(dotted: str) -> Any:
             if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
                 raise ConfigError(f"_target_ {dotted!r} needs {error.name!r}: {error}.") from error
             continue
-        except ImportError as error:
-            raise ConfigError(f"_target_ {dotted!r} cannot be imported: {error}.") from error
+        except Exception as error:  # whatever a user's module does when it is imported
+            raise ConfigError(
+                f"_target_ {dotted!r} cannot be imported: {type(error).__name__}: {error}."
+            ) from error
         rest = parts[n:]
         break
     else:

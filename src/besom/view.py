@@ -182,6 +182,7 @@ class LiveView(Watcher):
         self._standing.n_trials = n_trials
 
     def retried(self, trial: int, reason: str) -> None:
+        self._workers = {w: shown for w, shown in self._workers.items() if shown[0] != trial}
         self._console.print(f"trial {trial} runs again on a fresh worker: {reason}", markup=False)
 
     def stopping(self, reason: str) -> None:

@@ -60,6 +60,11 @@ class Commands(click.Group):
         except BrokenPipeError:  # `besom leaderboard ... | head`
             sys.stderr.close()
             ctx.exit(0)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"besom: {where}{error.strerror or error}", err=True)
+            click.echo("Make room or permission, or choose another place.", err=True)
+            ctx.exit(2)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -35,6 +35,8 @@ _EXPORTED = "_exported_"
 #: The key of a group's option that holds search space entries of its own.
 OWN_SPACE = "space"
 
+_MULTIRUN = ("hydra.sweeper", "hydra/sweeper", "hydra.launcher", "hydra/launcher")
+
 MULTIRUN_HELP = (
     "besom does not run Hydra's multirun. Use `besom sweep NAME` with the node `sweep`: "
     "sweep.space replaces hydra.sweeper.params, sweep/sampler replaces hydra.sweeper.sampler, "
@@ -176,7 +178,12 @@ class Composer:
     def _check_option(self, override: Override) -> None:
         group, value = override.key_or_group, override.value()
         options = self.groups[group]
-        if isinstance(value, str) and value not in options:
+        if not isinstance(value, str):
+            raise ConfigError(
+                f"{override.input_line}: {group} takes the name of one option: "
+                f"{', '.join(sorted(options))}."
+            )
+        if value not in options:
             raise ConfigError(
                 f"{group}={value}: there is no option {value!r} in the group {group!r}."
                 + did_you_mean(value, options)
@@ -185,7 +192,8 @@ class Composer:
     def _check_key(self, override: Override, base: Mapping[str, Any]) -> None:
         key = override.key_or_group
         if override.is_add() and not override.is_force_add():
-            if "." not in key or has_path(base, key.partition(".")[0]):
+            typed = key.startswith("sweep.") and key.count(".") == 1
+            if "." not in key or (has_path(base, key.partition(".")[0]) and not typed):
                 return
         elif override.is_force_add() or has_path(base, key):
             return
@@ -203,10 +211,14 @@ class Composer:
         raise ConfigError(f"{override.input_line}: the config has no {key!r}.{hint}")
 
     def _check_types(self, composed: Composed) -> None:
-        for group, value in composed.config.items():
-            reference = self.reference(group, value)
+        for group in self.groups:
+            path = group.replace("/", ".")
+            if not has_path(composed.config, path):
+                continue
+            node = value_at(composed.config, path)
+            reference = self.reference(group, node)
             if reference is not None:
-                check_group(group, value, reference)
+                check_group(path, node, reference)
 
     def option_of(self, group: str, node: Any) -> str | None:
         """The name of the option of ``group`` that builds the same thing as ``node``."""
@@ -236,7 +248,7 @@ def refuse_options(words: Sequence[str]) -> None:
     """
     for text in words:
         bare = text.lstrip("+~")
-        if text in ("-m", "--multirun") or bare.startswith(("hydra.sweeper", "hydra.launcher")):
+        if text in ("-m", "--multirun") or bare.startswith(_MULTIRUN):
             raise ConfigError(f"{text}: {MULTIRUN_HELP}")
         if text.startswith("-"):
             raise ConfigError(f"There is no option {text!r}. `besom COMMAND --help` lists them.")

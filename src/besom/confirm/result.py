@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from besom.confirm.contest import Contest, RunKey
@@ -55,7 +55,8 @@ class Row:
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
         p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be told.
         behind: how much better the first is; None for the first.
-        p_behind: its corrected p-value (``standings``); NaN for the first and for the beaten.
+        p_behind: its corrected p-value (``standings``; of the baseline, that of the first one's
+            gain); NaN for the first and for the beaten.
         failures: the runs without a score.
     """
 
@@ -138,6 +139,8 @@ def summarise(
     placed = standings(finalists, contest.direction, alpha=ALPHA, method=plan.method)
     first = next(iter(placed), None)
     gains = _gains(scored, plan)
+    if first is not None and plan.baseline in placed and plan.baseline != first:
+        placed[plan.baseline] = _as_the_gain_says(placed[plan.baseline], gains[first][1])
     rows = [_placed_row(plan, t, s, runs, scores[t], gains) for t, s in placed.items()]
     others = sorted(
         (t for t in scored if t not in placed),
@@ -152,6 +155,16 @@ def summarise(
             rows.append(_row(plan, trial, Status.FAILED, runs, {}, gains))
     missing = contest.n_runs - len(contest.scores)
     return Confirmation(plan, tuple(rows), runs, missing, dict(contest.beaten))
+
+
+def _as_the_gain_says(baseline: Standing, p_gain: float) -> Standing:
+    """The baseline's standing, decided by the test of the first one's gain over it.
+
+    That the first is better than the baseline is asked once, as a gain: the baseline was not
+    picked by these scores, so its test needs a milder correction than those between the others.
+    """
+    p_value = 1.0 if math.isnan(p_gain) else p_gain
+    return replace(baseline, corrected=p_value, tied=p_value > ALPHA)
 
 
 def _placed_row(

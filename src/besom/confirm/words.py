@@ -145,7 +145,9 @@ def _gain(confirmation: Confirmation, first: Row) -> str:
     shown = points(estimate.mean, error) if share else f"{estimate.mean:.3g} ± {error:.2g}"
     if first.p_gain <= ALPHA:
         return f", a gain of {shown} over the baseline"
-    return f", which cannot be told from the baseline (a gain of {shown})"
+    n_compared = sum(row.gain is not None for row in confirmation.rows)
+    among = f", one of {n_compared} compared with it," if n_compared > 1 else ""
+    return f", which{among} cannot be told from the baseline (a gain of {shown})"
 
 
 def _ties(confirmation: Confirmation) -> str:

@@ -114,6 +114,7 @@ class Coordinator:
             BesomError: the storage cannot be written, or workers cannot be prepared.
         """
         self._waiting.extend(self._asker.recover())
+        self._check_budget()
         while True:
             self._feed()
             if not self._running and (self._stop_reason or not self._more()):

@@ -88,9 +88,9 @@ def check_same_task(
     fewer = new["budget"]["n_trials"] < old["budget"]["n_trials"]
     if fewer:
         raise StudyError(
-            f"The study {name!r} has a budget of {old['budget']['n_trials']} trials, which cannot "
-            f"shrink to {new['budget']['n_trials']}. Continue it with "
-            f"sweep.n_trials={old['budget']['n_trials']}."
+            f"The study {name!r} has a budget of {old['budget']['n_trials']} trials, this command "
+            f"{new['budget']['n_trials']}; --extend takes a larger budget, never a smaller one. "
+            f"Continue it with sweep.n_trials={old['budget']['n_trials']}."
         )
     if not extend:
         raise StudyError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class StudyJournal(BaseJournalBackend):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._drop_cut_line()
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            weakref.finalize(self, os.close, self._descriptor)
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yield the records from number ``log_number_from`` on.
@@ -99,8 +101,9 @@ class StudyJournal(BaseJournalBackend):
         except ValueError as error:
             raise StudyError(
                 f"{self._path} is damaged: line {number + 1} is not a journal record ({error}). "
-                "Restore the file from a copy, delete that line if you accept the loss, or start "
-                "again with --fresh, which keeps the damaged study in the archive."
+                "Restore the file from a copy; or keep the trials before that line with "
+                f"`head -n {number} {self._path} > kept && mv kept {self._path}`; or start again "
+                "with --fresh, which keeps the damaged study in the archive."
             ) from error
         return record
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -15,13 +15,15 @@ import optuna
 
 from besom.errors import BesomError, ConfigError, StudyError, did_you_mean
 from besom.executors.base import Executor, Ready
-from besom.records import STUDY_ATTRIBUTE, Outcome, StudyRecord, read_study
+from besom.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
 from besom.study import definition, storage
+from besom.study.budget import Budget
 from besom.study.coordinator import Coordinator, Ending
 from besom.study.given import all_given, warm_start
 from besom.study.lock import CoordinatorLock
 from besom.study.objective import check_metric
 from besom.study.plan import TRIAL_NUMBERS, SweepPlan
+from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
 from besom.study.watcher import Watcher
 from besom.targets import instantiate
@@ -73,7 +75,7 @@ def run_sweep(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     watcher = watcher or Watcher()
     check_strategy(plan)
-    existed_before = plan.paths.root.exists()
+    existed_before, results_existed = plan.paths.root.exists(), plan.paths.root.parent.exists()
     try:
         if fresh and existed_before:
             with CoordinatorLock(plan.paths.lock):
@@ -83,12 +85,14 @@ def run_sweep(
             stored = _stored_study(plan)
             if stored is not None:
                 definition.check_same_task(plan.name, stored.config, plan.config, extend)
-                if _is_done(stored, plan):
+                reason = _done(stored, plan)
+                if reason is not None:
                     watcher.began(lambda: stored, plan.sweep["n_trials"], 0)
-                    return SweepOutcome(stored, Ending.DONE, "")
+                    return SweepOutcome(stored, Ending.DONE, reason)
             if executor is None:
                 executor = instantiate(plan.sweep["executor"])
-            return _run_locked(plan, watcher, executor)
+            with _Signals() as signals:
+                return _run_locked(plan, watcher, executor, signals)
     except OSError as error:
         raise StudyError(
             f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished trial is "
@@ -97,6 +101,9 @@ def run_sweep(
     finally:
         if not existed_before and not plan.paths.journal.exists() and _is_hollow(plan):
             shutil.rmtree(plan.paths.root, ignore_errors=True)
+            if not results_existed:
+                with contextlib.suppress(OSError):
+                    plan.paths.root.parent.rmdir()
 
 
 def check_strategy(plan: SweepPlan) -> None:
@@ -112,7 +119,9 @@ def check_strategy(plan: SweepPlan) -> None:
         storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
 
 
-def _run_locked(plan: SweepPlan, watcher: Watcher, executor: Executor) -> SweepOutcome:
+def _run_locked(
+    plan: SweepPlan, watcher: Watcher, executor: Executor, signals: _Signals
+) -> SweepOutcome:
     grace_s = 2.0
     try:
         plan.paths.logs.mkdir(parents=True, exist_ok=True)
@@ -126,11 +135,11 @@ def _run_locked(plan: SweepPlan, watcher: Watcher, executor: Executor) -> SweepO
         _check_names(plan, facts)
         study, environment = _open(plan, facts, watcher)
         coordinator = Coordinator(plan, study, executor, read_study(study), environment, watcher)
+        signals.coordinator = coordinator
         watcher.began(coordinator.record, plan.sweep["n_trials"], executor.n_workers)
         for note in plan.notes:
             watcher.remarked(note)
-        with _stopping_on_signals(coordinator):
-            ending = coordinator.run()
+        ending = coordinator.run()
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
     except KeyboardInterrupt:
         grace_s = 0.0
@@ -230,11 +239,16 @@ def _stored_study(plan: SweepPlan) -> StudyRecord | None:
     return read_study(study) if STUDY_ATTRIBUTE in study.user_attrs else None
 
 
-def _is_done(stored: StudyRecord, plan: SweepPlan) -> bool:
-    """Whether nothing is left to run, so that no worker need be started."""
+def _done(stored: StudyRecord, plan: SweepPlan) -> str | None:
+    """Why nothing is left to run, so that no worker need be started; None if something is."""
     finished = [t for t in stored.trials if t.outcome is not Outcome.RUNNING]
-    n_trials: int = plan.sweep["n_trials"]
-    return len(finished) == len(stored.trials) >= n_trials
+    budget = Budget(plan.sweep, plan.objectives[0], finished)
+    budget.n_extra = sum(t.origin is Origin.CONTINUED for t in stored.trials)
+    screening = isinstance(build_pruner(plan.sweep["pruner"]), ScreeningPruner)
+    if spent := budget.spent():
+        return spent
+    waits = len(finished) < len(stored.trials) or (screening and not budget.n_extra)
+    return "" if not waits and not budget.remaining_trials else None
 
 
 def _archive(plan: SweepPlan) -> None:
@@ -262,22 +276,28 @@ def _module_function(dotted: str) -> str:
     return f"{module}:{function}"
 
 
-@contextmanager
-def _stopping_on_signals(coordinator: Coordinator) -> Iterator[None]:
-    """SIGINT or SIGTERM once stops the sweep in good order; twice, at once."""
+class _Signals:
+    """SIGINT or SIGTERM once stops the sweep in good order; twice, or before it began, at once.
 
-    def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        if coordinator.stop_reason is not None:
-            raise KeyboardInterrupt
-        coordinator.interrupt(f"{signal.Signals(signum).name} received")
+    Attributes:
+        coordinator: whom to stop; None while the workers get ready.
+    """
 
-    try:
-        before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: its owner decides
-        yield
-        return
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
+    def __init__(self) -> None:
+        self.coordinator: Coordinator | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():  # else its owner decides
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                self._before[signum] = signal.signal(signum, self._stop)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for signum, handler in self._before.items():
             signal.signal(signum, handler)
+
+    def _stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self.coordinator is None or self.coordinator.stop_reason is not None:
+            raise KeyboardInterrupt
+        self.coordinator.interrupt(f"{signal.Signals(signum).name} received")

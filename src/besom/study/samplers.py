@@ -12,7 +12,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import GridSampler
+from optuna.samplers import BruteForceSampler, GridSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import ConfigError, SpaceError
@@ -37,6 +37,25 @@ class SpaceGridSampler(GridSampler):
         """Stop the study after its last grid point; the baseline has none."""
         if "grid_id" in study._storage.get_trial(trial._trial_id).system_attrs:
             super().after_trial(study, trial, state, values)
+
+
+class SpaceBruteForceSampler(BruteForceSampler):
+    """Optuna's brute force sampler, which also bears trials without parameters."""
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Stop the study after its last point; a baseline outside the space is none."""
+        if study._storage.get_trial(trial._trial_id).params:
+            super().after_trial(study, trial, state, values)
+
+    @staticmethod
+    def _populate_tree(tree: Any, trials: list[FrozenTrial], params: dict[str, Any]) -> None:
+        BruteForceSampler._populate_tree(tree, [t for t in trials if t.params], params)
 
 
 def grid_of(space: Space) -> dict[str, list[Any]]:

@@ -14,6 +14,12 @@ from besom.errors import ConfigError, did_you_mean
 
 SPACE_PREFIX = "sweep.space."
 
+#: What an entry can say, see docs/guide.md.
+FIELDS = {
+    *("type", "low", "high", "log", "step", "choices", "when"),
+    *("length", "each", "shared", "shape", "with_own_spaces"),
+}
+
 
 def override_space(spec: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Apply ``sweep.space.PATH=ENTRY``, ``sweep.space.PATH.FIELD=VALUE`` and ``~sweep.space.PATH``.
@@ -25,7 +31,7 @@ def override_space(spec: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
     for text in overrides:
         override = _parse(text)
         path = override.key_or_group.removeprefix(SPACE_PREFIX)
-        entry = max((k for k in space if f"{path}.".startswith(f"{k}.")), key=len, default=None)
+        entry = max((k for k in space if _reaches(path, k, space[k])), key=len, default=None)
         if override.is_delete():
             if entry != path:
                 raise ConfigError(f"{text}: the space has no {path!r}.{did_you_mean(path, space)}")
@@ -35,6 +41,14 @@ def override_space(spec: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
         else:
             _set(space, [entry, *path[len(entry) + 1 :].split(".")], _plain(override), text)
     return space
+
+
+def _reaches(path: str, entry: str, body: Any) -> bool:
+    """Whether a path names an entry, or a field in it; ``optimizer.momentum`` is no field."""
+    if path == entry:
+        return True
+    field = path.removeprefix(f"{entry}.").partition(".")[0]
+    return path.startswith(f"{entry}.") and isinstance(body, Mapping) and field in FIELDS
 
 
 def _set(node: dict[str, Any], parts: Sequence[str], value: Any, text: str) -> None:

@@ -13,15 +13,15 @@ from optuna.trial import FrozenTrial
 
 from besom.errors import StudyError, did_you_mean
 from besom.layout import ARCHIVE, RESERVED, StudyPaths, write_atomically
-from besom.records import StudyRecord, read_study
+from besom.records import GIVEN, StudyRecord, read_study
 from besom.study.journal import StudyJournal
 
 
 class SweepStudy(optuna.Study):
     """An Optuna study that besom's own loop drives.
 
-    Samplers do not see finished trials without parameters: the base config may lie outside the
-    space, and samplers that look for parameters common to all trials would then find none.
+    Samplers do not see given or finished trials without parameters: the base config may lie outside
+    the space, and samplers that look for parameters common to all trials would then find none.
 
     Attributes:
         exhausted: a sampler that walks a finite space has said that it has seen all of it.
@@ -35,7 +35,9 @@ class SweepStudy(optuna.Study):
 
     def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
         trials = super()._get_trials(*args, **kwargs)
-        return [trial for trial in trials if trial.params or not trial.state.is_finished()]
+        return [
+            t for t in trials if t.params or not (t.state.is_finished() or GIVEN in t.user_attrs)
+        ]
 
 
 def open_storage(paths: StudyPaths, url: str | None, writable: bool) -> BaseStorage:

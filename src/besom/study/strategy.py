@@ -42,7 +42,7 @@ def build_sampler(node: Mapping[str, Any], space: Space, n_existing: int) -> Any
     target = str(arguments.get(TARGET)).rpartition(".")[2]
     if target in ("GridSampler", "SpaceGridSampler") and arguments.get("search_space") is None:
         arguments["search_space"] = samplers.grid_of(space)
-    elif target == "BruteForceSampler":
+    elif target in ("BruteForceSampler", "SpaceBruteForceSampler"):
         samplers.check_finite(space)
     elif target == "CmaEsSampler":
         samplers.check_numeric(space)

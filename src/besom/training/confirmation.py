@@ -22,9 +22,8 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
     """Train one model after ``config`` and measure it on the test images.
 
     The history is that of ``besom.training.trial.run_trial``, bit for bit. ``numbers`` has, beside
-    ``n_params`` and ``seconds_per_epoch``, ``test_loss`` and ``test_<metric>`` for each metric, by
-    the weights that count, and ``n_test``, the number of test images; none of these if ``report``
-    stopped the run.
+    that one's, ``test_loss`` and ``test_<metric>`` for each metric, by the weights that count, and
+    ``n_test``, the number of test images; none of these if ``report`` stopped the run.
 
     Raises:
         NoTestImages: the dataset has no test part; nothing was trained then.
@@ -47,7 +46,7 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
     try:
         fitted = fit(config, data, on_epoch=watched)
         numbers = {
-            "n_params": fitted.model.count_params(),
+            **trial.model_numbers(fitted.model),
             "seconds_per_epoch": fitted.seconds_per_epoch,
         }
         if not stopped:

@@ -25,7 +25,7 @@ from besom.training.orders import epoch_order
 def fit(job: Job) -> EpochsRun:
     """Run the job's epochs, with its callbacks; the metrics of each go to ``job.watch``."""
     model, data, settings = job.model, job.data, job.settings
-    brief = graph_optimizers.is_brief(model.count_params(), len(data.x_train), settings.epochs)
+    brief = graph_optimizers.is_brief(model.count_params(), len(data.x_train))
     images = Images(data.x_train, data.y_train, data.scale)
     training = CompiledTraining(model, images, settings.batch_size, brief)
     judges = {
@@ -111,8 +111,9 @@ class CompiledTraining:
         self.n_steps = -(-images.n // batch_size)
         model.optimizer.build(model.trainable_variables)
         epoch = tf.function(self._epoch, autograph=False)
-        with fused_update(model.optimizer) as self.kernel, cheap_dropout(model):
+        with fused_update(model.optimizer) as kernels, cheap_dropout(model):
             self._run = epoch.get_concrete_function(tf.TensorSpec([images.n], tf.int32))
+        self.kernel = next(iter(kernels), None)
 
     def epoch(self, order: np.ndarray[Any, Any]) -> dict[str, Any]:
         """Train on each image once, in this order; return the training metrics.

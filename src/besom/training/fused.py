@@ -21,15 +21,19 @@ _HOOK = "_backend_update_step"
 
 
 @contextmanager
-def fused_update(optimizer: Any) -> Iterator[str | None]:
-    """While open, ``optimizer.apply`` traces the fused kernel; yields its name, None if none fits.
+def fused_update(optimizer: Any) -> Iterator[set[str]]:
+    """While open, ``optimizer.apply`` traces the fused kernel, where one fits.
 
     The optimizer must be built. A gradient that is not a dense float32 tensor (an embedding's)
     sends the whole update back to Keras.
+
+    Yields:
+        A set that will hold the name of the kernel once it is in a graph.
     """
+    traced: set[str] = set()
     chosen = _choose(optimizer) if hasattr(optimizer, _HOOK) else None
     if chosen is None:
-        yield None
+        yield traced
         return
     name, update = chosen
     keras_update = getattr(optimizer, _HOOK)
@@ -37,13 +41,14 @@ def fused_update(optimizer: Any) -> Iterator[str | None]:
     def update_step(gradients: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
         if all(_is_plain(g, v) for g, v in zip(gradients, variables, strict=True)):
             update(gradients, variables, rate)
+            traced.add(name)
         else:
             keras_update(gradients, variables, rate)
 
     # Past Keras's attribute tracking: this is no part of the optimizer's state.
     object.__setattr__(optimizer, _HOOK, update_step)
     try:
-        yield name
+        yield traced
     finally:
         object.__delattr__(optimizer, _HOOK)
 

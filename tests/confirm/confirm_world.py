@@ -1,0 +1,101 @@
+"""A study of cheap trials that was never swept, and what really ran of its confirmation."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from besom.confirm import Confirmation, ConfirmPlan
+from besom.confirm.journal import RunRecord
+from besom.confirm.result import make_contest, score_of, summarise
+from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+
+QUALITIES = (0.60, 0.90, 0.89, 0.70)
+
+
+def make_study(
+    qualities: Sequence[float] = QUALITIES,
+    *,
+    noise: float = 0.005,
+    objective: Objective | None = None,
+    trial_function: str = "confirm_trials.noisy",
+    workers: int = 1,
+    **trainer: Any,
+) -> StudyRecord:
+    """A study as records; ``trainer`` is what its trial function reads there."""
+    objective = objective or Objective("val_accuracy", "maximize")
+    base = {
+        "data": {"split_seed": 0},
+        "optimizer": {},
+        "trainer": {"epochs": 2, "precision": "bfloat16", **trainer},
+        "seed": 0,
+    }
+    trials = tuple(
+        TrialRecord(
+            number=number,
+            outcome=Outcome.COMPLETE,
+            values=(quality if objective.metric != "val_loss" else 1 - quality,),
+            params={"model.quality": quality},
+            config={**base, "model": {"quality": quality, "noise": noise}},
+            history={"val_accuracy": [quality], "val_loss": [1 - quality]},
+            environment={"id": "then"},
+            baseline=number == 0,
+        )
+        for number, quality in enumerate(qualities)
+    )
+    sweep = {
+        "trial_function": trial_function,
+        "trial_timeout_s": None,
+        "max_failures": 5,
+        "executor": {
+            "_target_": "besom.executors.local.LocalExecutor",
+            "workers": workers,
+            "gpus": "none",
+        },
+    }
+    facts = {"environments": {"then": {"data": {"fingerprint": "cheap"}}}}
+    config = {**base, "model": {"quality": qualities[0], "noise": noise}, "sweep": sweep}
+    return StudyRecord("study", (objective,), trials, config, facts)
+
+
+def changed(study: StudyRecord, trial: int, **fields: Any) -> StudyRecord:
+    """The study with other fields in one of its trials."""
+    trials = tuple(replace(t, **fields) if t.number == trial else t for t in study.trials)
+    return replace(study, trials=trials)
+
+
+def runs_in(trace: Path, what: str = "start") -> list[tuple[float, int]]:
+    """What really ran: quality and seed of each run."""
+    lines = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
+    return [(line["quality"], line["seed"]) for line in lines if line["what"] == what]
+
+
+def confirmed(plan: ConfirmPlan, scores: Mapping[int, Sequence[float | None]]) -> Confirmation:
+    """A confirmation with these scores, seed by seed; None is a run that diverged."""
+    contest, runs = make_contest(plan), {}
+    for trial, values in scores.items():
+        for seed, value in zip(plan.seeds, values, strict=False):
+            runs[trial, seed] = RunRecord(
+                key=plan.key_of(trial, seed),
+                trial=trial,
+                seed=seed,
+                on=plan.on,
+                outcome=Outcome.COMPLETE if value is not None else Outcome.DIVERGED,
+                reason="" if value is not None else "loss is nan at epoch 2",
+                numbers={} if value is None else {plan.objective.metric: value, "n_test": 1000.0},
+            )
+    ended = sorted(runs, key=lambda key: (plan.seeds.index(key[1]), key[0]))
+    contest.fill({key: score_of(plan, runs[key]) for key in ended})
+    return summarise(plan, contest, runs)
+
+
+def wait_for(happened: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+    """Wait until it happened; a test that waits too long has failed."""
+    until = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < until, f"waited too long for {what}"
+        time.sleep(0.02)

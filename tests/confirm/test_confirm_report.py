@@ -1,0 +1,239 @@
+"""What a confirmation says: who is first, who is tied, what the gain is, and what limits it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from confirm_world import confirmed, make_study
+from rich.console import Console
+
+from besom.confirm import Confirmation, ConfirmPlan, Status
+from besom.confirm.plot import summarise as summarise_picture
+from besom.confirm.plot import write_confirmation
+from besom.confirm.report import failures, frame, opened, print_report, to_markdown
+from besom.confirm.words import caveats, conclusion
+from besom.openings import Opening
+from besom.records import Objective, StudyRecord
+
+PlanOf = Callable[..., ConfirmPlan]
+
+RUN_TRIAL = "besom.training.trial.run_trial"
+CLEAR = {
+    1: [0.981, 0.983, 0.982, 0.985, 0.979],
+    2: [0.980, 0.984, 0.981, 0.983, 0.980],
+    3: [0.961, 0.964, 0.9615, 0.966, 0.959],
+    0: [0.941, 0.943, 0.944, 0.945, 0.938],
+}
+
+
+@pytest.fixture
+def on_test(plan_of: PlanOf) -> ConfirmPlan:
+    """A plan on the test images, four configs on five seeds."""
+    return plan_of(make_study(trial_function=RUN_TRIAL), on="test")
+
+
+def test_the_first_its_ties_and_its_gain_are_one_sentence(on_test: ConfirmPlan) -> None:
+    said = conclusion(confirmed(on_test, CLEAR))
+    assert said == (
+        "study: trial 1 is first with a mean test_accuracy of 98.20 % ± 0.10 (95 % interval 97.92 "
+        "to 98.48) over 5 seeds, a gain of 3.980 ± 0.049 points over the baseline; 1 of 3 others "
+        "is tied with it (trial 2)."
+    )
+
+
+def test_statuses_and_gains_are_paired_over_the_seeds(on_test: ConfirmPlan) -> None:
+    result = confirmed(on_test, CLEAR)
+    assert {row.trial: row.status for row in result.rows} == {
+        1: Status.FIRST,
+        2: Status.TIED,
+        3: Status.BEATEN,
+        0: Status.BEHIND,
+    }
+    gain = result.rows[0].gain
+    assert gain is not None
+    assert gain.estimate.method == "paired-t"
+    assert gain.estimate.mean == pytest.approx(0.0398)
+    assert result.rows[0].estimate is not None
+    assert result.rows[0].images is not None
+    assert result.rows[0].images.interval.width > result.rows[0].estimate.interval.width
+
+
+def test_a_minimised_objective_turns_gains_and_order_round(plan_of: PlanOf) -> None:
+    study = make_study(
+        trial_function=RUN_TRIAL,
+        objective=Objective("val_loss", "minimize"),
+    )
+    result = confirmed(
+        plan_of(study, on="test", top=1),
+        {1: [0.10, 0.12, 0.11, 0.10, 0.13], 0: [0.30, 0.31, 0.33, 0.30, 0.32]},
+    )
+    assert [row.trial for row in result.rows] == [1, 0]
+    assert result.rows[0].gain is not None
+    assert result.rows[0].gain.estimate.mean == pytest.approx(0.2)
+    assert "mean test_loss of 0.112 ± 0.0058" in conclusion(result)
+    assert result.rows[0].images is None
+
+
+def test_a_baseline_that_is_not_beaten_is_said_to_be_first(on_test: ConfirmPlan) -> None:
+    said = conclusion(confirmed(on_test, {**CLEAR, 0: [0.99, 0.991, 0.992, 0.99, 0.989]}))
+    assert "the baseline (trial 0) is first" in said
+    assert "nothing that was tuned has been shown to beat it" in said
+
+
+def test_a_gain_that_may_be_luck_is_no_gain(plan_of: PlanOf) -> None:
+    study = make_study(trial_function=RUN_TRIAL)
+    plan = plan_of(study, on="test", top=1)
+    said = conclusion(confirmed(plan, {1: [0.98, 0.95, 0.97], 0: [0.96, 0.97, 0.95]}))
+    assert "cannot be told from the baseline" in said
+    assert said.endswith("the other, trial 0, is tied with it.")
+
+
+def test_the_baseline_is_tied_exactly_where_no_gain_is_shown(plan_of: PlanOf) -> None:
+    """Among sixteen, the pairwise tests are too strict to see what the gain's own test sees."""
+    study = make_study([0.6, *(0.9 - i / 1000 for i in range(15))], trial_function=RUN_TRIAL)
+    plan = plan_of(study, on="test", top=15)
+    noise = [0.001, -0.002, 0.0, 0.002, -0.001]
+    others = {t: [0.970 + n * (1 + t % 3) for n in noise] for t in range(2, 16)}
+    leader, baseline = [0.978 + n for n in noise], [0.960 + n * 2 for n in noise[::-1]]
+    result = confirmed(plan, {1: leader, **others, 0: baseline})
+    first = result.rows[0]
+    assert first.p_gain <= 0.05
+    assert "over the baseline" in conclusion(result)
+    row = next(row for row in result.rows if row.baseline)
+    assert (row.status, row.p_behind) == (Status.BEHIND, first.p_gain)
+    assert 0 not in result.tied
+
+
+def test_runs_that_failed_are_named_and_in_no_mean(on_test: ConfirmPlan) -> None:
+    result = confirmed(on_test, {**CLEAR, 2: [0.98, None, 0.981, None, 0.982]})
+    row = next(row for row in result.rows if row.trial == 2)
+    assert row.estimate is not None
+    assert row.estimate.n == 3
+    assert row.estimate.mean == pytest.approx(0.981)
+    assert any(
+        "2 runs failed and are in no mean: trial 2 seed 2 (diverged)" in c for c in caveats(result)
+    )
+    assert list(failures(result)["seed"]) == [2, 4]
+    assert "## Runs that failed" in to_markdown(result, [])
+
+
+def test_a_config_that_always_failed_is_listed_without_a_rank(on_test: ConfirmPlan) -> None:
+    result = confirmed(on_test, {**CLEAR, 3: [None] * 5})
+    assert result.rows[-1].status is Status.FAILED
+    assert result.rows[-1].rank is None
+    assert math.isnan(frame(result).iloc[-1]["mean"])
+
+
+def test_where_all_fails_nothing_is_claimed(on_test: ConfirmPlan) -> None:
+    result = confirmed(on_test, {trial: [None, None, None] for trial in CLEAR})
+    assert result.first is None
+    assert conclusion(result) == (
+        "study: nothing may be claimed, for none of the 12 runs succeeded."
+    )
+    assert write_confirmation(result, on_test.paths.root / "x.png").stat().st_size > 1000
+
+
+def test_a_failed_baseline_leaves_no_gain_and_says_so(on_test: ConfirmPlan) -> None:
+    result = confirmed(on_test, {**CLEAR, 0: [None] * 5})
+    assert all(row.gain is None for row in result.rows)
+    assert any("No run of the baseline succeeded" in c for c in caveats(result))
+
+
+def test_an_interrupted_confirmation_speaks_of_what_is_missing(on_test: ConfirmPlan) -> None:
+    result = confirmed(on_test, {1: [0.98], 2: [0.97], 3: [0.96], 0: [0.90]})
+    assert result.n_missing == 16
+    said = conclusion(result)
+    assert "so far (16 runs are missing), trial 1 is first" in said
+    assert "98.00 % over a single seed" in said
+    assert math.isnan(frame(result).iloc[0]["low"])
+    write_confirmation(result, on_test.paths.root / "x.png")
+
+
+def test_who_was_beaten_early_is_never_ranked_above_the_finalists(on_test: ConfirmPlan) -> None:
+    """Seeds 4 and 5 are hard for everyone, so early means are the higher ones."""
+    hard = {
+        1: [0.980, 0.981, 0.982, 0.90, 0.90],
+        2: [0.980, 0.9815, 0.981, 0.90, 0.90],
+        3: [0.960, 0.9611, 0.962],
+        0: [0.980, 0.981, 0.9815, 0.90, 0.90],
+    }
+    result = confirmed(on_test, hard)
+    beaten = result.rows[-1]
+    assert (beaten.trial, beaten.status, beaten.rank) == (3, Status.BEATEN, None)
+    assert beaten.behind is not None
+    assert beaten.behind.estimate.mean == pytest.approx(0.02, abs=1e-3)
+
+
+def test_intervals_of_an_accuracy_stay_possible(on_test: ConfirmPlan) -> None:
+    result = confirmed(on_test, {1: [0.99, 1.0], 2: [0.99, 1.0], 3: [0.9, 1.0], 0: [0.9, 1.0]})
+    assert frame(result)["high"].max() == 1.0
+
+
+def test_the_csv_has_every_seeds_score_and_reads_back(on_test: ConfirmPlan) -> None:
+    text = frame(confirmed(on_test, {**CLEAR, 2: [0.98, None, 0.981, 0.98, 0.982]})).to_csv()
+    rows = {row["trial"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert [float(rows["1"][f"seed_{s}"]) for s in range(1, 6)] == CLEAR[1]
+    assert rows["2"]["seed_2"] == ""
+    assert rows["0"]["gain"] == ""
+    assert (rows["3"]["rank"], rows["3"]["n_seeds"]) == ("", "5")
+    assert float(rows["1"]["gain_low"]) < 0.0398 < float(rows["1"]["gain_high"])
+
+
+def test_the_test_images_openings_are_counted(on_test: ConfirmPlan, study: StudyRecord) -> None:
+    openings = [Opening("2026-01-02T10:00:00+00:00", "study", t, 1, "confirm") for t in (0, 1, 1)]
+    said = opened(on_test, openings)
+    assert "opened 3 times, first on 2026-01-02, for 2 configs" in said
+    assert opened(replace(on_test, on="validation"), openings) == ""
+
+
+def test_what_the_sweep_ran_with_is_held_against_what_ran_now(on_test: ConfirmPlan) -> None:
+    facts = {"environments": {"then": {"versions": {"keras": "3.12.0"}}}}
+    plan = replace(on_test, study=replace(on_test.study, facts=facts))
+    result = confirmed(plan, CLEAR)
+    runs = {
+        key: replace(run, environment={"versions": {"keras": "3.13.0"}})
+        for key, run in result.runs.items()
+    }
+    said = caveats(replace(result, runs=runs))
+    assert 'The sweep ran with something else: versions.keras: "3.12.0" -> "3.13.0".' in said
+
+
+def test_on_validation_images_the_choice_is_a_caveat(study: StudyRecord, plan_of: PlanOf) -> None:
+    plan = plan_of(study)
+    scores = {t: [v - 0.01 for v in values] for t, values in CLEAR.items()}
+    plan = replace(plan, objective=Objective("val_accuracy", "maximize"))
+    assert any("chosen on validation images" in c for c in caveats(confirmed(plan, scores)))
+
+
+def test_too_few_seeds_for_the_bootstrap_are_said(on_test: ConfirmPlan) -> None:
+    said = caveats(confirmed(replace(on_test, method="bootstrap"), CLEAR))
+    assert any("fewer than six seeds" in c for c in said)
+
+
+def test_the_table_fits_a_terminal_of_80_columns(on_test: ConfirmPlan) -> None:
+    console = Console(width=80, file=io.StringIO(), force_terminal=False)
+    print_report(confirmed(on_test, CLEAR), [], console)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    table = [line for line in lines if line.startswith(("│", "┃", "┏"))]
+    assert len(table) == 2 + len(CLEAR)
+    assert "baseline, behind" in console.file.getvalue()
+
+
+def test_a_baseline_far_off_does_not_press_the_others_into_a_line(
+    on_test: ConfirmPlan, tmp_path: Path
+) -> None:
+    far = {**CLEAR, 0: [0.41, 0.39, 0.43, 0.40, 0.42]}
+    result: Confirmation = confirmed(on_test, far)
+    picture = summarise_picture(result)
+    assert picture.percent
+    assert picture.window.low > 90
+    assert picture.baseline == pytest.approx(41)
+    path = write_confirmation(result, tmp_path / "confirm.png")
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,138 @@
+"""Trial functions for whole sweeps without TensorFlow: they read a besom config and train nothing.
+
+``sweep.trial_function=sweep_trials.quadratic``. What they read beside the packaged options stands
+in ``trainer``: ``seconds`` (per epoch), ``fault``, ``fault_above``, ``once``, ``trace``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from besom.errors import DataError, TrialDiverged
+from besom.seam import Report, TrialConfig, TrialResult
+
+
+def prepare(config: TrialConfig) -> dict[str, Any]:
+    """The facts that a sweep checks its objective and its data by."""
+    if message := config["trainer"].get("unprepared"):
+        raise DataError(message)
+    fingerprint = config["data"].get("fingerprint", "cheap-data")
+    metrics = ["loss", "val_accuracy", "val_loss"]
+    return {"metrics": metrics, "numbers": ["n_params"], "data": {"fingerprint": fingerprint}}
+
+
+def quadratic(config: TrialConfig, report: Report) -> TrialResult:
+    """Best at dropout 0.3 and a learning rate of 0.01; approached over the epochs.
+
+    ``trainer.fault`` names what breaks (see ``FAULTS``), in trials whose dropout is above
+    ``fault_above``; if ``once`` names a file, only where that file is not there yet.
+    """
+    trainer = config["trainer"]
+    _trace(config, "start")
+    final = value_of(config)
+    history: dict[str, list[float]] = {"loss": [], "val_loss": [], "val_accuracy": []}
+    for epoch in range(1, int(trainer["epochs"]) + 1):
+        time.sleep(float(trainer.get("seconds", 0.0)))
+        accuracy = final - 2.0**-epoch
+        if epoch == 2 and _breaks(config):
+            accuracy = FAULTS[trainer["fault"]](config)
+        metrics = {"loss": 1 - accuracy, "val_loss": 1 - accuracy, "val_accuracy": accuracy}
+        for name, value in metrics.items():
+            history[name].append(value)
+        if report(epoch, metrics):
+            break
+    _trace(config, "end")
+    return TrialResult(history=history, numbers={"n_params": float(_units(config))})
+
+
+def value_of(config: TrialConfig) -> float:
+    """What the trial is worth, from its config alone."""
+    dropout, rate = config["model"]["dropout"], config["optimizer"]["learning_rate"]
+    noise = (config["seed"] * 7919 % 1000) / 1e5
+    return 1.0 - (dropout - 0.3) ** 2 - 0.05 * (math.log10(rate) + 2) ** 2 - noise
+
+
+def _units(config: TrialConfig) -> int:
+    return sum(config["model"].get("hidden_units", [1]))
+
+
+def _trace(config: TrialConfig, what: str) -> None:
+    """Append what happened to the file ``trainer.trace``: what was really run, run by run."""
+    if path := config["trainer"].get("trace"):
+        at = {key: config[group][key] for group, key in _WATCHED}
+        line = json.dumps({"what": what, "pid": os.getpid(), "time": time.time(), **at})
+        with Path(path).open("a") as file:
+            file.write(line + "\n")
+
+
+_WATCHED = (("model", "dropout"), ("optimizer", "learning_rate"))
+
+
+def _breaks(config: TrialConfig) -> bool:
+    trainer = config["trainer"]
+    if trainer.get("fault") is None or config["model"]["dropout"] <= trainer["fault_above"]:
+        return False
+    if trainer.get("once") is None:
+        return True
+    try:
+        os.close(os.open(trainer["once"], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _exit(config: TrialConfig) -> float:
+    os._exit(7)
+
+
+def _segfault(config: TrialConfig) -> float:
+    ctypes.string_at(0)
+    return 0.0
+
+
+def _kill(config: TrialConfig) -> float:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0.0
+
+
+def _hang(config: TrialConfig) -> float:
+    """In C, holding the interpreter: nothing in this process can end it."""
+    return float(pow(7, 10**9) % 10)
+
+
+def _allocate(config: TrialConfig) -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + 128 * 1024**2
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    hoard = []
+    while True:
+        hoard.append(bytearray(16 * 1024**2))
+
+
+def _raise(config: TrialConfig) -> float:
+    raise ValueError("the layer [red] is missing")
+
+
+def _diverge(config: TrialConfig) -> float:
+    raise TrialDiverged(2, "val_loss", math.nan)
+
+
+FAULTS = {
+    "exit": _exit,
+    "segfault": _segfault,
+    "kill": _kill,
+    "hang": _hang,
+    "allocate": _allocate,
+    "raise": _raise,
+    "diverge": _diverge,
+    "report_nan": lambda config: math.nan,
+    "report_inf": lambda config: math.inf,
+}

@@ -1,0 +1,94 @@
+"""What tests of whole sweeps share: run one, see what really ran, check that all is whole."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import sweep_trials
+
+from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.study import SweepOutcome, load_record, make_plan, run_sweep
+from besom.study.watcher import Watcher
+
+RESULTS = Path("results")
+
+
+def sweep(*overrides: str, **flags: Any) -> SweepOutcome:
+    """Run or continue the sweep ``cheap`` in this process; its workers are real processes."""
+    watcher: Watcher = flags.pop("watcher", Watcher())
+    return run_sweep(make_plan("cheap", overrides), watcher=watcher, **flags)
+
+
+def stored(name: str = "cheap") -> StudyRecord:
+    """The study as a reporting command reads it."""
+    return load_record(RESULTS, name)
+
+
+def by_outcome(study: StudyRecord, outcome: Outcome) -> list[TrialRecord]:
+    return [trial for trial in study.trials if trial.outcome is outcome]
+
+
+def assert_whole(n_trials: int, name: str = "cheap") -> StudyRecord:
+    """Exactly ``n_trials`` finished trials, none twice, none lost, and every value is honest."""
+    study = stored(name)
+    assert [t.number for t in study.trials] == list(range(n_trials))
+    assert Outcome.RUNNING not in {t.outcome for t in study.trials}
+    assert study.trials[0].baseline
+    configs = [json.dumps(t.config, sort_keys=True) for t in study.trials]
+    assert len(set(configs)) == n_trials, "a trial was run twice"
+    for trial in study.trials:
+        if trial.outcome is Outcome.COMPLETE:
+            assert trial.value == pytest.approx(expected_value(trial))
+        else:
+            assert trial.values is None
+            assert trial.reason
+        for values in trial.history.values():
+            assert all(math.isfinite(value) for value in values)
+    return study
+
+
+def expected_value(trial: TrialRecord) -> float:
+    """What the trial's stored config is worth, computed here, without any worker."""
+    epochs = int(trial.config["trainer"]["epochs"])
+    return sweep_trials.value_of(trial.config) - 2.0**-epochs
+
+
+def runs(trace: Path, what: str = "start") -> list[dict[str, Any]]:
+    """What trial functions wrote down themselves: each run that began, or ended."""
+    if not trace.exists():
+        return []
+    lines = [json.loads(line) for line in trace.read_text().splitlines()]
+    return [line for line in lines if line["what"] == what]
+
+
+def point(run: dict[str, Any]) -> tuple[float, float]:
+    """Where in the space a run was."""
+    return run["dropout"], run["learning_rate"]
+
+
+def points(study: StudyRecord) -> list[tuple[float, float]]:
+    """Where in the space the trials were."""
+    return [
+        (t.config["model"]["dropout"], t.config["optimizer"]["learning_rate"]) for t in study.trials
+    ]
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    """The worker processes of a coordinator."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    return [child for child in children if _is_worker(child)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "besom.executors.worker" in process.cmdline()
+    except psutil.Error:
+        return False

@@ -1,0 +1,257 @@
+"""The journal file: what a crash, a full disk or a careless hand may do to it, and what not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from besom.errors import StudyError
+from besom.layout import StudyPaths
+from besom.records import StudyRecord
+from besom.study.journal import StudyJournal
+from besom.study.storage import load_record, open_storage, study_names
+from records_factory import VAL_ACCURACY, make_study
+from reporting_world import store
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "results" / "s" / "study.journal"
+
+
+def write_study(path: Path, n_trials: int = 3) -> optuna.Study:
+    storage = JournalStorage(StudyJournal(path, writable=True))
+    study = optuna.create_study(study_name="s", storage=storage, load_if_exists=True)
+    for _ in range(n_trials):
+        trial = study.ask()
+        study.tell(trial, trial.suggest_float("x", 0, 1))
+    return study
+
+
+def read_trials(path: Path) -> list[optuna.trial.FrozenTrial]:
+    storage = JournalStorage(StudyJournal(path))
+    return optuna.load_study(study_name="s", storage=storage).trials
+
+
+def test_what_was_told_is_read_back(path: Path) -> None:
+    study = write_study(path)
+    assert [(t.value, t.params, t.state) for t in read_trials(path)] == [
+        (t.value, t.params, t.state) for t in study.trials
+    ]
+
+
+def test_optunas_own_backend_reads_our_file(path: Path) -> None:
+    study = write_study(path)
+    theirs = optuna.load_study(
+        study_name="s", storage=JournalStorage(JournalFileBackend(str(path)))
+    )
+    assert [t.value for t in theirs.trials] == [t.value for t in study.trials]
+
+
+def test_we_continue_a_file_that_optunas_own_backend_wrote(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    study = optuna.create_study(study_name="s", storage=storage)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    write_study(path, 1)
+    assert len(read_trials(path)) == 3
+
+
+@pytest.mark.parametrize("cut", [1, 2, 20])
+def test_a_cut_last_line_is_dropped_and_the_study_continues(path: Path, cut: int) -> None:
+    write_study(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    write_study(path, 2)
+    assert path.read_bytes().startswith(whole[: whole[:-cut].rfind(b"\n") + 1])
+    trials = read_trials(path)
+    assert [t.number for t in trials] == list(range(len(trials)))
+    assert sum(t.state is TrialState.COMPLETE for t in trials) == 4
+
+
+def test_a_cut_line_longer_than_any_block_is_dropped(path: Path) -> None:
+    write_study(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"op_code": 8, "text": "' + b"x" * 300_000)
+    StudyJournal(path, writable=True)
+    assert path.read_bytes() == whole
+
+
+def test_a_file_that_is_one_cut_line_begins_anew(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"op_code": 0, "wor')
+    write_study(path, 1)
+    assert len(read_trials(path)) == 1
+
+
+def test_readers_pass_over_a_cut_line_and_change_nothing(path: Path) -> None:
+    write_study(path)
+    torn = path.read_bytes() + b'{"op_code": 6, "val'
+    path.write_bytes(torn)
+    path.chmod(0o444)
+    assert len(read_trials(path)) == 3
+    assert path.read_bytes() == torn
+
+
+def test_a_reader_sees_what_a_live_writer_has_written_so_far(path: Path) -> None:
+    study = write_study(path, 1)
+    reader = optuna.load_study(study_name="s", storage=JournalStorage(StudyJournal(path)))
+    assert len(reader.trials) == 1
+    study.tell(study.ask(), 0.5)
+    assert len(reader.trials) == 2
+
+
+@pytest.mark.parametrize(
+    "damage", [b"garbage", b"{}", b"[1]", b'{"op_code": 4, ', b"\xff\xfe", b""]
+)
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_damaged_line_is_refused_by_its_number(path: Path, damage: bytes, writable: bool) -> None:
+    write_study(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[3] = damage + b"\n"
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(StudyError) as caught:
+        open_storage(StudyPaths(path.parent), None, writable=writable)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "line 4 is not a journal record" in message
+    for remedy in ("copy", "--fresh"):
+        assert remedy in message
+
+
+def test_the_remedy_for_a_damaged_line_keeps_every_trial_before_it(path: Path) -> None:
+    """Trials are numbered by their lines: without a line, all after it are other trials'."""
+    study = write_study(path, 4)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:-2], b"garbage\n", *lines[-1:]]))
+    with pytest.raises(StudyError) as caught:
+        open_storage(StudyPaths(path.parent), None, writable=True)
+    n_good = len(lines) - 2
+    assert f"head -n {n_good}" in str(caught.value)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:n_good]))
+    again = read_trials(path)
+    assert [t.value for t in again[:3]] == [t.value for t in study.trials[:3]]
+
+
+def test_a_journal_of_zeros_is_refused(path: Path) -> None:
+    """What some file systems leave behind a power cut."""
+    write_study(path)
+    path.write_bytes(path.read_bytes() + bytes(100) + b"\n")
+    with pytest.raises(StudyError, match="not a journal record"):
+        open_storage(StudyPaths(path.parent), None, writable=True)
+
+
+def test_a_journal_that_cannot_be_opened_says_why(path: Path) -> None:
+    path.mkdir(parents=True)
+    for writable in (True, False):
+        with pytest.raises(StudyError, match="directory"):
+            open_storage(StudyPaths(path.parent), None, writable=writable)
+
+
+def test_records_are_written_whole_or_not_at_all(path: Path, monkeypatch: Any) -> None:
+    journal = StudyJournal(path, writable=True)
+    journal.append_logs([{"op_code": 0, "n": 1}])
+    before = path.read_bytes()
+    real, calls = os.write, []
+
+    def half(descriptor: int, data: bytes) -> int:
+        if calls:
+            raise OSError(28, "No space left on device")
+        calls.append(1)
+        return real(descriptor, data[: len(data) // 2])
+
+    monkeypatch.setattr(os, "write", half)
+    with pytest.raises(StudyError, match="cannot be written: No space left on device"):
+        journal.append_logs([{"op_code": 0, "n": 2}, {"op_code": 0, "n": 3}])
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    journal.append_logs([{"op_code": 0, "n": 4}])
+    assert [record["n"] for record in journal.read_logs(0)] == [1, 4]
+
+
+def test_a_disk_that_is_full_costs_no_finished_trial(path: Path) -> None:
+    """RLIMIT_FSIZE makes the kernel refuse the write itself, as it does on a full disk."""
+    code = f"""
+import resource, signal, sys
+from pathlib import Path
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
+from test_journal import write_study
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+from besom.errors import StudyError
+try:
+    write_study(Path({str(path)!r}), 1000)
+except StudyError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "File too large. No finished trial is lost." in done.stdout
+    data = path.read_bytes()
+    assert len(data) <= 6000
+    assert data.endswith(b"\n")
+    for line in data.splitlines():
+        json.loads(line)
+    finished = [t for t in read_trials(path) if t.state is TrialState.COMPLETE]
+    assert len(finished) > 3
+    write_study(path, 2)
+    again = [t for t in read_trials(path) if t.state is TrialState.COMPLETE]
+    assert len(again) == len(finished) + 2
+
+
+def test_a_journal_lets_go_of_its_file(path: Path) -> None:
+    """A program that sweeps again and again must not run out of file descriptors."""
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(5):
+        write_study(path, 0)
+    assert len(list(descriptors.iterdir())) <= before + 1
+
+
+def test_five_thousand_trials_are_read_back(tmp_path: Path) -> None:
+    some = make_study(100, n_epochs=3).trials
+    trials = tuple(dataclasses.replace(some[i % 100], number=i) for i in range(5000))
+    study = StudyRecord("large", (VAL_ACCURACY,), trials)
+    store(tmp_path, study)
+    record = load_record(tmp_path, study.name)
+    assert len(record.trials) == 5000
+    assert [t.outcome for t in record.trials] == [t.outcome for t in study.trials]
+    assert record.trials[17].history == study.trials[17].history
+
+
+# Names
+
+
+def test_an_unknown_study_is_refused_with_near_names(tmp_path: Path) -> None:
+    store(tmp_path, make_study(2, name="mnist_mlp"))
+    with pytest.raises(StudyError, match=r"no study 'mnist_mpl'.*Did you mean 'mnist_mlp'"):
+        load_record(tmp_path, "mnist_mpl")
+    with pytest.raises(StudyError, match="which has none"):
+        load_record(tmp_path / "nowhere", "mnist_mlp")
+
+
+def test_what_is_no_study_is_not_listed(tmp_path: Path) -> None:
+    store(tmp_path, make_study(2, name="one"))
+    (tmp_path / "train" / "x").mkdir(parents=True)
+    (tmp_path / "archive" / "one-1").mkdir(parents=True)
+    (tmp_path / "archive" / "study.journal").touch()
+    (tmp_path / "notes.txt").touch()
+    assert study_names(tmp_path) == ["one"]
+
+
+def test_a_study_that_besom_did_not_make_is_refused(path: Path) -> None:
+    write_study(path)
+    with pytest.raises(StudyError, match="was not made by besom"):
+        load_record(path.parents[1], "s")

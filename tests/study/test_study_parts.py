@@ -1,0 +1,229 @@
+"""The small parts a sweep is made of: budget, definition, overrides of the space, paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from besom.errors import ConfigError
+from besom.layout import StudyPaths, TrainPaths, default_results_dir, write_atomically
+from besom.records import Objective, Outcome, TrialRecord
+from besom.study import definition
+from besom.study.budget import Budget
+from besom.study.objective import best_epoch, check_metric, last_value, objective_values
+from besom.study.space_overrides import override_space
+from besom.study.strategy import mix_seed
+
+ACCURACY = Objective("val_accuracy", "maximize")
+LOSS = Objective("val_loss", "minimize", "last")
+LIMITS: dict[str, Any] = {
+    "n_trials": 10,
+    "timeout_s": None,
+    "target": None,
+    "patience": None,
+    "max_failures": 2,
+}
+
+
+def complete(value: float) -> TrialRecord:
+    return TrialRecord(0, Outcome.COMPLETE, values=(value,))
+
+
+# Budget
+
+
+def test_pruned_and_failed_trials_count_towards_n_trials() -> None:
+    budget = Budget(LIMITS, ACCURACY)
+    for outcome in (Outcome.PRUNED, Outcome.ERROR, Outcome.DIVERGED, Outcome.TIMEOUT):
+        budget.count(TrialRecord(0, outcome))
+    assert budget.remaining_trials == 6
+
+
+def test_trials_of_earlier_runs_count_towards_n_trials() -> None:
+    assert Budget(LIMITS, ACCURACY, [complete(0.5)] * 12).remaining_trials == 0
+
+
+def test_time_counts_from_the_start_of_this_run() -> None:
+    now = [100.0]
+    budget = Budget({**LIMITS, "timeout_s": 5}, ACCURACY, [complete(0.5)], clock=lambda: now[0])
+    assert budget.spent() is None
+    now[0] = 105.0
+    assert budget.spent() == "the time of 5 s is spent"
+
+
+@pytest.mark.parametrize(
+    ("objective", "target", "values"), [(ACCURACY, 0.9, (0.8, 0.9)), (LOSS, 0.1, (0.2, 0.1))]
+)
+def test_a_target_is_reached_from_its_own_side(
+    objective: Objective, target: float, values: tuple[float, float]
+) -> None:
+    budget = Budget({**LIMITS, "target": target}, objective)
+    budget.count(complete(values[0]))
+    assert budget.spent() is None
+    budget.count(complete(values[1]))
+    assert "target" in (budget.spent() or "")
+
+
+def test_patience_counts_complete_trials_only_and_a_tie_is_no_gain() -> None:
+    budget = Budget({**LIMITS, "patience": 2}, ACCURACY)
+    for value in (0.5, 0.4, 0.6, 0.6):
+        budget.count(complete(value))
+        budget.count(TrialRecord(0, Outcome.PRUNED))
+        assert budget.spent() is None
+    budget.count(complete(0.1))
+    assert "last 2 completed trials" in (budget.spent() or "")
+
+
+def test_failures_break_a_sweep_only_while_nothing_has_succeeded() -> None:
+    budget = Budget(LIMITS, ACCURACY)
+    budget.count(TrialRecord(0, Outcome.ERROR))
+    assert not budget.broken
+    budget.count(TrialRecord(1, Outcome.DIVERGED))
+    assert budget.broken
+    budget.count(complete(0.5))
+    assert not budget.broken
+    resumed = Budget(LIMITS, ACCURACY, [TrialRecord(0, Outcome.ERROR)] * 2)
+    assert not resumed.broken
+
+
+# What a study is
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
+    assert definition.fingerprint({"a": 1, "b": 2}) == definition.fingerprint({"b": 2, "a": 1})
+    assert definition.fingerprint({"a": 1}) != definition.fingerprint({"a": 1.5})
+
+
+def test_differences_name_every_leaf_with_both_values() -> None:
+    old = {"a": {"b": 1, "gone": None}, "l": [1], "same": "x", "empty": {}}
+    new = {"a": {"b": 2}, "l": [1, 2], "same": "x", "empty": {"new": True}}
+    assert set(definition.differences(old, new)) == {
+        "a.b: 1 -> 2",
+        "a.gone: null -> (absent)",
+        "l: [1] -> [1, 2]",
+        "empty: {} -> (absent)",
+        "empty.new: (absent) -> true",
+    }
+
+
+def test_the_git_revision_is_none_outside_a_repository(tmp_path: Path) -> None:
+    assert definition.git_revision(tmp_path) is None
+
+
+def test_mixed_seeds_differ_wherever_a_part_does() -> None:
+    seeds = {mix_seed(seed, n) for seed in range(20) for n in range(20)}
+    assert len(seeds) == 400
+    assert mix_seed(-1, 3) == mix_seed(-1, 3)
+
+
+# Objectives
+
+
+def test_of_equal_epochs_the_first_counts() -> None:
+    history = {"val_accuracy": [0.5, 0.7, 0.7], "val_loss": [3.0, 1.0, 2.0]}
+    assert best_epoch(ACCURACY, history) == 2
+    assert best_epoch(LOSS, history) == 3
+    assert best_epoch(ACCURACY, {}) is None
+    assert last_value(ACCURACY, history) == 0.7
+    assert objective_values([ACCURACY, LOSS], history, {}) == [0.7, 2.0]
+    assert objective_values([Objective("n_params", "minimize")], {}, {"n_params": 3}) == [3.0]
+
+
+def test_a_metric_that_no_trial_reports_is_refused_with_near_names() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'val_loss'"):
+        check_metric(Objective("val_los", "minimize"), ["val_loss", "loss"], ["n_params"])
+    check_metric(Objective("n_params", "minimize"), ["val_loss"], ["n_params"])
+
+
+# Overrides of the space
+
+SPACE = {
+    "model.dropout": {"type": "float", "low": 0.0, "high": 0.5},
+    "model.hidden_units": {"length": {"low": 1, "high": 4}, "each": {"low": 8, "high": 16}},
+    "optimizer": ["adam", "sgd"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "entry"),
+    [
+        ("model.dropout.high=0.3", "model.dropout", {"type": "float", "low": 0.0, "high": 0.3}),
+        ("model.dropout.step=0.1", "model.dropout", {**SPACE["model.dropout"], "step": 0.1}),  # type: ignore[dict-item]
+        ("model.dropout=[0.1,0.2]", "model.dropout", [0.1, 0.2]),
+        ("model.dropout=null", "model.dropout", None),
+        ("model.activation=[relu,'tanh']", "model.activation", ["relu", "tanh"]),
+        ("model.activation=choice(relu,tanh)", "model.activation", "choice(relu,tanh)"),
+        ("optimizer.learning_rate={low: 0.1, high: 1.0}", "optimizer.learning_rate",
+         {"low": 0.1, "high": 1.0}),
+        ("optimizer.momentum={low: 0.1, high: 0.9, when: {optimizer: sgd}}", "optimizer.momentum",
+         {"low": 0.1, "high": 0.9, "when": {"optimizer": "sgd"}}),
+    ],
+)  # fmt: skip
+def test_an_entry_of_the_space_is_added_replaced_or_changed(
+    text: str, path: str, entry: Any
+) -> None:
+    assert override_space(SPACE, [f"sweep.space.{text}"])[path] == entry
+
+
+def test_a_field_deep_in_an_entry_can_be_changed() -> None:
+    space = override_space(SPACE, ["sweep.space.model.hidden_units.length.high=2"])
+    assert space["model.hidden_units"]["length"] == {"low": 1, "high": 2}
+    assert SPACE["model.hidden_units"]["length"] == {"low": 1, "high": 4}  # type: ignore[index]
+
+
+def test_an_entry_can_be_deleted_and_only_if_it_is_there() -> None:
+    assert "optimizer" not in override_space(SPACE, ["~sweep.space.optimizer"])
+    with pytest.raises(ConfigError, match=r"no 'model.drop'. Did you mean 'model.dropout'"):
+        override_space(SPACE, ["~sweep.space.model.drop"])
+
+
+@pytest.mark.parametrize("text", ["model.dropout", "model.dropout={low", "=3"])
+def test_a_space_override_that_cannot_be_read_is_refused_as_given(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override_space(SPACE, [f"sweep.space.{text}"])
+    assert text in str(caught.value)
+
+
+# Paths
+
+
+def test_a_run_never_takes_the_folder_of_another(tmp_path: Path) -> None:
+    names = []
+    for _ in range(3):
+        paths = TrainPaths.fresh(tmp_path, "run")
+        paths.root.mkdir(parents=True)
+        names.append(paths.root.name)
+    assert names == ["run", "run-2", "run-3"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    target = tmp_path / "deep" / "file"
+    write_atomically(target, "old")
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(target, "new")
+    assert target.read_text() == "old"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_a_written_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "ours", b"\x00")
+    (tmp_path / "theirs").write_text("")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "theirs").stat().st_mode
+
+
+def test_an_empty_variable_means_the_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BESOM_RESULTS_DIR", "")
+    assert default_results_dir() == Path("results")
+    monkeypatch.setenv("BESOM_RESULTS_DIR", "/elsewhere")
+    assert StudyPaths.of(default_results_dir(), "s").journal == Path("/elsewhere/s/study.journal")

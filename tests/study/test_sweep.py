@@ -1,0 +1,492 @@
+"""A sweep that runs to its end: what is tried, what is stored, when it stops."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+import sweep_trials
+from sweeping import (
+    RESULTS,
+    assert_whole,
+    by_outcome,
+    expected_value,
+    points,
+    runs,
+    stored,
+    sweep,
+)
+
+from besom.errors import BesomError, ConfigError, SpaceError, StudyError
+from besom.leaderboard import ranking
+from besom.records import Outcome
+from besom.study import load_record, make_plan, run_sweep
+from besom.study.run import Ending
+from conftest import Project
+
+pytestmark = pytest.mark.usefixtures("project", "no_orphans")
+
+
+# The baseline
+
+
+def test_trial_0_is_the_base_config_as_composed(project: Project) -> None:
+    sweep("model.hidden_units=[7]", "sweep.n_trials=3")
+    study = assert_whole(3)
+    first = study.trials[0]
+    assert study.baseline == first
+    assert first.config["model"] == make_plan("quickstart").base["model"] | {
+        "hidden_units": [7],
+        "dropout": 0.2,
+    }
+    assert first.params == {"model.dropout": 0.2, "optimizer.learning_rate": 0.001}
+
+
+def test_the_baseline_runs_also_where_it_lies_outside_the_space(project: Project) -> None:
+    outside = "sweep.space.model.dropout={low: 0.4, high: 0.5}"
+    for sampler in ("random", "tpe"):
+        name = f"sweep.name={sampler}"
+        sweep(outside, f"sweep/sampler={sampler}", name, "sweep.n_trials=14")
+        study = assert_whole(14, sampler)
+        assert study.trials[0].config["model"]["dropout"] == 0.2
+        assert study.trials[0].params["model.dropout"] == 0.2
+        assert all(0.4 <= t.config["model"]["dropout"] <= 0.5 for t in study.trials[1:])
+
+
+def test_the_sampler_learns_from_a_baseline_inside_the_space(project: Project) -> None:
+    sweep("sweep.n_trials=2")
+    assert stored().trials[0].raw_params == {"model.dropout": 0.2, "optimizer.learning_rate": 0.001}
+
+
+def test_a_space_may_be_empty(project: Project) -> None:
+    project.write(
+        "sweeps/bare.yaml",
+        "defaults: [cheap, _self_]\n".replace("cheap", "sweep")
+        + "trainer: {epochs: 2}\nsweep:\n  n_trials: 1\n"
+        + "  trial_function: sweep_trials.quadratic\n  executor: {workers: 1, gpus: none}\n",
+    )
+    done = run_sweep(make_plan("bare"))
+    assert (done.exit_code, len(done.study.complete)) == (0, 1)
+
+
+# What is stored
+
+
+def test_everything_a_report_needs_is_stored_with_the_trial(project: Project) -> None:
+    sweep("sweep.n_trials=2")
+    trial = stored().trials[1]
+    assert set(trial.params) == {"model.dropout", "optimizer.learning_rate"}
+    assert trial.config["optimizer"]["learning_rate"] == trial.params["optimizer.learning_rate"]
+    assert {"data", "model", "optimizer", "trainer", "seed"} <= set(trial.config)
+    assert trial.seed == trial.config["seed"] == 0
+    assert [len(values) for values in trial.history.values()] == [3, 3, 3]
+    assert trial.best_epoch == 3
+    assert trial.numbers["n_params"] == 768
+    assert trial.seconds > 0
+    assert trial.started is not None
+    assert trial.finished is not None
+    assert trial.finished >= trial.started
+    assert trial.worker == 0
+
+
+def test_everything_a_report_needs_is_stored_with_the_study(project: Project) -> None:
+    sweep("sweep.n_trials=1", "seed=4")
+    facts = stored().facts
+    assert facts["config"]["seed"] == 4
+    assert facts["objectives"] == [
+        {"metric": "val_accuracy", "direction": "maximize", "epoch": "best"}
+    ]
+    assert facts["choices"]["optimizer"] == "adam"
+    assert len(facts["task_hash"]) >= 16
+    (environment,) = facts["environments"].values()
+    assert environment["data"]["fingerprint"] == "cheap-data"
+    assert {"python", "besom", "keras", "optuna", "hydra-core"} <= set(environment["versions"])
+    assert "git" in environment
+
+
+def test_the_study_has_its_own_folder_and_nothing_else(project: Project) -> None:
+    sweep("sweep.n_trials=1")
+    assert [path.name for path in RESULTS.iterdir()] == ["cheap"]
+    assert {"study.journal", "logs", "coordinator.lock"} >= {
+        path.name for path in (RESULTS / "cheap").iterdir()
+    }
+    assert "worker 0" in (RESULTS / "cheap" / "logs" / "worker-0.log").read_text()
+
+
+def test_the_study_is_named_after_its_sweep_unless_it_is_told_otherwise(project: Project) -> None:
+    sweep("sweep.n_trials=1", "sweep.name=other")
+    assert [path.name for path in RESULTS.iterdir()] == ["other"]
+
+
+def test_results_land_where_the_variable_says(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BESOM_RESULTS_DIR", str(project.root / "elsewhere"))
+    sweep("sweep.n_trials=1")
+    assert (project.root / "elsewhere/cheap/study.journal").exists()
+    assert not RESULTS.exists()
+
+
+# Reproducibility
+
+
+def facts_of(name: str) -> list[tuple[object, ...]]:
+    return [(t.params, t.values, t.history, t.seed) for t in load_record(RESULTS, name).trials]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_one_worker_and_a_fixed_seed_give_the_same_trials_and_values(
+    project: Project, sampler: str
+) -> None:
+    for name in ("a", "b"):
+        sweep(f"sweep.name={name}", f"sweep/sampler={sampler}", "sweep.n_trials=15", "seed=3")
+    assert facts_of("a") == facts_of("b")
+    sweep("sweep.name=c", f"sweep/sampler={sampler}", "sweep.n_trials=15", "seed=4")
+    assert facts_of("a") != facts_of("c")
+
+
+def test_with_several_workers_every_value_follows_from_the_stored_config(project: Project) -> None:
+    sweep("sweep.executor.workers=2", "sweep.n_trials=8", "sweep.vary_seed=true")
+    study = assert_whole(8)
+    assert len(study.complete) == 8
+    for trial in study.complete:
+        again = sweep_trials.quadratic(trial.config, lambda epoch, metrics: False)
+        assert again.history == trial.history
+        assert trial.value == expected_value(trial)
+
+
+def test_each_trial_has_a_seed_of_its_own_where_that_is_asked_for(project: Project) -> None:
+    sweep("sweep.n_trials=5", "sweep.vary_seed=true", "seed=2")
+    study = assert_whole(5)
+    assert study.trials[0].seed == 2
+    assert len({trial.seed for trial in study.trials}) == 5
+    assert all(trial.seed == trial.config["seed"] for trial in study.trials)
+
+
+def test_trials_share_the_seed_where_nothing_is_said(project: Project) -> None:
+    sweep("sweep.n_trials=3", "seed=2")
+    assert {trial.seed for trial in assert_whole(3).trials} == {2}
+
+
+# Objectives
+
+
+def test_the_epoch_that_counts_is_the_best_or_the_last(project: Project) -> None:
+    project.write(
+        "peaked.py",
+        "from besom.seam import TrialResult\n"
+        "def peak(config, report):\n"
+        "    values = [0.5, 0.75, 0.25]\n"
+        "    for epoch, value in enumerate(values, 1):\n"
+        "        report(epoch, {'val_accuracy': value})\n"
+        "    return TrialResult(history={'val_accuracy': values})\n",
+    )
+    for epoch, value, at in (("best", 0.75, 2), ("last", 0.25, 3)):
+        words = (f"sweep.objective.epoch={epoch}", f"sweep.name={epoch}", "sweep.n_trials=1")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(project.root))
+            done = sweep("sweep.trial_function=peaked.peak", *words)
+        assert (done.study.trials[0].value, done.study.trials[0].best_epoch) == (value, at)
+
+
+def test_a_loss_is_minimised(project: Project) -> None:
+    sweep("sweep.objective={metric: val_loss, direction: minimize}", "sweep.n_trials=6")
+    frame = ranking(stored())
+    assert list(frame["val_loss"]) == sorted(frame["val_loss"])
+    assert (frame[frame["trial"] == 0]["gain"] == 0).all()
+    assert frame["gain"].iloc[0] >= 0
+
+
+def test_a_number_of_the_trial_can_be_the_objective(project: Project) -> None:
+    space = "sweep.space.model.hidden_units=[[4],[8,8]]"
+    sweep("sweep.objective={metric: n_params, direction: minimize}", space, "sweep.n_trials=4")
+    study = stored()
+    assert [t.value for t in study.complete] == [
+        float(sum(t.config["model"]["hidden_units"])) for t in study.complete
+    ]
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_written(project: Project) -> None:
+    with pytest.raises(ConfigError, match=r"'val_acc'.*Did you mean 'val_accuracy'"):
+        sweep("sweep.objective.metric=val_acc")
+    assert not RESULTS.exists()
+
+
+def test_a_metric_that_turns_out_missing_is_an_error_not_a_traceback(project: Project) -> None:
+    """A trial function of the user's own need not say beforehand what it reports."""
+    project.write(
+        "silent.py",
+        "from besom.seam import TrialResult\n"
+        "def f(config, report):\n    return TrialResult(history={'accuracy': [0.5]})\n",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(project.root))
+        with pytest.raises(BesomError, match=r"val_accuracy.*accuracy"):
+            sweep("sweep.trial_function=silent.f", "sweep.n_trials=2")
+
+
+# Budgets
+
+
+def test_a_sweep_stops_when_its_time_is_spent(project: Project) -> None:
+    done = sweep("sweep.timeout_s=0.8", "trainer.seconds=0.1", "sweep.n_trials=500")
+    assert (done.ending, done.exit_code) == (Ending.BUDGET, 0)
+    assert "0.8 s" in done.reason
+    assert 1 <= len(done.study.complete) < 20
+
+
+def test_a_sweep_stops_when_its_target_is_reached(project: Project) -> None:
+    done = sweep("sweep.target=0.8", "sweep.n_trials=500")
+    values = [trial.value or 0.0 for trial in done.study.complete]
+    assert (done.ending, done.exit_code) == (Ending.BUDGET, 0)
+    assert "target" in done.reason
+    assert values[-1] >= 0.8
+    assert all(value < 0.8 for value in values[:-1])
+
+
+def test_a_target_of_what_is_minimised_is_an_upper_bound(project: Project) -> None:
+    objective = "sweep.objective={metric: val_loss, direction: minimize}"
+    done = sweep(objective, "sweep.target=0.2", "sweep.n_trials=500")
+    assert done.ending is Ending.BUDGET
+    assert done.study.complete[-1].values is not None
+    assert done.study.complete[-1].values[0] <= 0.2
+
+
+def test_a_sweep_stops_when_nothing_better_is_found_for_long(project: Project) -> None:
+    done = sweep("sweep.patience=4", "sweep.n_trials=500")
+    values = [trial.value or 0.0 for trial in done.study.complete]
+    assert done.ending is Ending.BUDGET
+    assert max(values) == values[-5]
+    assert len(values) < 500
+
+
+def test_a_sweep_that_has_reached_its_target_trains_nothing_more(project: Project) -> None:
+    trace = project.root / "trace"
+    words = ("sweep.target=0.8", "sweep.n_trials=500", f"trainer.trace={trace}")
+    first = sweep(*words)
+    before = len(runs(trace))
+    second = sweep(*words)
+    assert len(runs(trace)) == before
+    assert second.exit_code == 0
+    assert second.study.trials == first.study.trials
+
+
+# Samplers, pruners, spaces
+
+SAMPLERS = ["random", "tpe", "qmc", "nsga2", "cmaes"]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_runs_by_its_option(project: Project, sampler: str) -> None:
+    sweep(f"sweep/sampler={sampler}", "sweep.n_trials=14", "sweep.executor.workers=2")
+    assert len(assert_whole(14).complete) == 14
+
+
+def test_a_grid_is_walked_once(project: Project) -> None:
+    space = (
+        "sweep.space.model.dropout=[0.1,0.3]",
+        "sweep.space.optimizer.learning_rate=[0.01,0.1]",
+    )
+    for sampler in ("grid", "brute_force"):
+        name = f"sweep.name={sampler}"
+        sweep(f"sweep/sampler={sampler}", name, "sweep.n_trials=50", *space)
+        study = stored(sampler)
+        assert len(set(points(study)[1:])) == 4
+        assert len(by_outcome(study, Outcome.COMPLETE)) == 5
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        *("none", "median", "percentile", "successive_halving", "hyperband"),
+        *("threshold", "patient", "wilcoxon"),
+    ],
+)
+def test_every_pruner_runs_by_its_option(project: Project, pruner: str) -> None:
+    sweep(f"sweep/pruner={pruner}", "sweep.n_trials=16", "trainer.epochs=6")
+    study = assert_whole(16)
+    pruned = by_outcome(study, Outcome.PRUNED)
+    assert len(study.complete) + len(pruned) == 16
+    for trial in pruned:
+        n = len(trial.history["val_accuracy"])
+        assert 1 <= n < 6
+        assert f"epoch {n}" in trial.reason
+        assert trial.values is None
+    if pruner in ("median", "percentile", "successive_halving", "hyperband"):
+        assert pruned
+
+
+def test_a_sampler_can_be_tuned_by_its_keys(project: Project) -> None:
+    plan = make_plan("cheap", ["sweep/sampler=tpe", "sweep.sampler.n_startup_trials=3"])
+    assert plan.sweep["sampler"]["n_startup_trials"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["sweep/sampler=tpe", "sweep.sampler.n_startup_trials=abc"], "n_startup_trials is 'abc'"),
+        (["sweep/pruner=median", "sweep.pruner.n_warmup_steps=1.5"], "n_warmup_steps is 1.5"),
+        (["sweep.executor.threads_per_worker=two"], "threads_per_worker is 'two'"),
+        (["+sweep.sampler.nonsense=3"], "no argument 'nonsense'"),
+        (["sweep/pruner=none", "sweep.pruner._target_=builtins.dict"], "built a dict"),
+        (["sweep/pruner=percentile", "sweep.pruner.percentile=200"], "200"),
+    ],
+)
+def test_a_sampler_pruner_or_executor_of_wrong_arguments_is_refused(
+    project: Project, words: list[str], says: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sweep(*words, "sweep.n_trials=1")
+    assert says in str(caught.value)
+    assert not RESULTS.exists()
+
+
+def test_groups_and_conditions_are_sampled_and_composed(project: Project) -> None:
+    sweep(
+        *("optimizer=choice(adam,sgd)", "sweep.n_trials=12", "seed=1"),
+        "sweep.space.optimizer.momentum={low: 0.5, high: 0.9, when: {optimizer: sgd}}",
+        "sweep.space.model.hidden_units={length: {low: 1, high: 3}, each: {low: 4, high: 8}}",
+    )
+    study = assert_whole(12)
+    seen = {trial.params["optimizer"] for trial in study.trials}
+    assert seen == {"adam", "sgd"}
+    for trial in study.trials:
+        is_sgd = trial.params["optimizer"] == "sgd"
+        assert trial.config["optimizer"]["_target_"].endswith("SGD" if is_sgd else "Adam")
+        assert ("momentum" in trial.config["optimizer"]) == is_sgd
+        if is_sgd:
+            assert 0.5 <= trial.config["optimizer"]["momentum"] <= 0.9
+        assert trial.config["model"]["hidden_units"] == trial.params["model.hidden_units"]
+
+
+def test_hydras_sweep_grammar_joins_the_space(project: Project) -> None:
+    plan = make_plan(
+        "cheap",
+        ["model.dropout=choice(0.1,0.3)", "'trainer.batch_size=range(16,64,16)'".strip("'")],
+    )
+    assert set(plan.space.paths) == {
+        "model.dropout",
+        "optimizer.learning_rate",
+        "trainer.batch_size",
+    }
+
+
+def test_a_config_is_not_trained_twice(project: Project) -> None:
+    trace = project.root / "trace"
+    choices = ("sweep.space.model.dropout=[0.1,0.3]", "~sweep.space.optimizer.learning_rate")
+    sweep(*choices, "sweep.n_trials=8", f"trainer.trace={trace}")
+    study = stored()
+    assert len(study.trials) == 8
+    assert len(runs(trace)) == 3
+    assert len(by_outcome(study, Outcome.DUPLICATE)) == 5
+    assert len(ranking(study)) == 3
+
+
+# Storages
+
+
+def test_any_storage_url_will_do(project: Project) -> None:
+    url = f"sweep.storage=sqlite:///{project.root}/study.db"
+    done = sweep(url, "sweep.n_trials=3")
+    assert done.exit_code == 0
+    first = assert_whole(3)
+    assert not (RESULTS / "cheap/study.journal").exists()
+    sweep(url, "sweep.n_trials=5", extend=True)
+    again = assert_whole(5)
+    assert again.trials[:3] == first.trials
+    assert project.besom("leaderboard", "cheap").exit_code == 0
+    assert "cheap" in project.besom("list").output
+
+
+def test_fresh_archives_a_study_in_a_database_too(project: Project) -> None:
+    import optuna
+
+    url = f"sqlite:///{project.root}/study.db"
+    sweep(f"sweep.storage={url}", "sweep.n_trials=2")
+    sweep(f"sweep.storage={url}", "sweep.n_trials=1", "trainer.epochs=2", fresh=True)
+    assert_whole(1)
+    names = optuna.get_all_study_names(url)
+    assert len(names) == 2
+    assert "cheap" in names
+
+
+def test_a_storage_that_cannot_be_opened_is_refused(project: Project) -> None:
+    for url in ("nosuch://x", f"sqlite:///{project.root}/no/such/folder/x.db"):
+        with pytest.raises(StudyError) as caught:
+            sweep(f"sweep.storage={url}", "sweep.n_trials=1")
+        assert url in str(caught.value)
+        assert not RESULTS.exists()
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused(project: Project) -> None:
+    project.write("results", "a file, where the folder should be")
+    with pytest.raises(StudyError) as caught:
+        sweep("sweep.n_trials=1")
+    assert "results" in str(caught.value)
+    assert "results_dir" in str(caught.value)
+
+
+def test_a_folder_without_permission_is_refused(project: Project) -> None:
+    """Root may write everywhere, so the sweep is given by somebody who may not."""
+    import multiprocessing
+
+    project.root.chmod(0o755)
+    for parent in project.root.parents:
+        if parent.stat().st_mode & 0o5 != 0o5:
+            pytest.skip(f"{parent} is closed to other users")
+    queue = multiprocessing.get_context("fork").Queue()
+    process = multiprocessing.get_context("fork").Process(target=_refused_as_nobody, args=(queue,))
+    process.start()
+    message = queue.get(timeout=30)
+    process.join()
+    assert "Permission denied" in message
+
+
+def _refused_as_nobody(queue: object) -> None:
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    else:
+        Path.cwd().chmod(0o555)
+    try:
+        sweep("sweep.n_trials=1")
+        text = "it was not refused"
+    except StudyError as error:
+        text = str(error)
+    except BaseException as error:
+        text = repr(error)
+    queue.put(text)  # type: ignore[attr-defined]
+
+
+# Spaces that cannot be sampled
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("model.drop=[1,2]", "not in the config. Did you mean 'model.dropout'"),
+        ("model.dropout={low: 0.5, high: 0.1}", "low (0.5) is greater than high (0.1)"),
+        ("optimizer.learning_rate={low: 0.0, high: 1.0, log: true}", "starts above 0"),
+        ("model.activation=[]", "no choices"),
+        ("model.dropout={low: 0.0, high: 1.0, step: 0.3}", "the step does not fit"),
+        ("model.dropout={low: 0.0, hihg: 1.0}", "'high'"),
+        ("optimizer=[adam,sgdd]", "Did you mean 'sgd'"),
+        ("model.hidden_units={low: 1, high: 3}", "list"),
+    ],
+)
+def test_a_space_that_cannot_be_sampled_is_refused(project: Project, entry: str, says: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        make_plan("cheap", [f"sweep.space.{entry}"])
+    assert says in str(caught.value)
+    assert entry.partition("=")[0] in str(caught.value)
+
+
+def test_the_cost_of_the_loop_leaves_no_trace_of_trials_in_memory_only(project: Project) -> None:
+    """What the outcome says is what the journal says."""
+    done = sweep("sweep.n_trials=4")
+    assert done.study.trials == stored().trials
+    assert all(math.isfinite(trial.value or math.nan) for trial in done.study.complete)
+    assert json.loads(json.dumps(done.study.facts)) == stored().facts

@@ -1,0 +1,351 @@
+"""The command line as a whole: what it prints where, its exit codes, its documentation."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from sweeping import assert_whole
+
+from besom.config import SearchPath
+from besom.layout import StudyPaths, packaged_config_dirs
+from conftest import Project
+from records_factory import make_study
+from reporting_world import store
+
+HOME = Path(__file__).parents[1]
+
+
+# Sweeping
+
+
+@pytest.fixture(scope="module")
+def swept(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A whole ``besom sweep cheap`` in a process of its own, once for several tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        root = tmp_path_factory.mktemp("swept")
+        make = Project(root)
+        patch.chdir(root)
+        patch.delenv("BESOM_RESULTS_DIR", raising=False)
+        paths = [str(HOME / "tests" / "study"), os.environ.get("PYTHONPATH", "")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        from conftest import CHEAP_SWEEP
+
+        make.write("sweeps/cheap.yaml", CHEAP_SWEEP)
+        done = make.run("sweep", "cheap", "sweep.n_trials=4", "sweep.executor.workers=2")
+    return root, done
+
+
+Swept = tuple[Path, subprocess.CompletedProcess[str]]
+
+
+def test_a_sweep_in_a_pipe_prints_one_plain_line_a_trial(swept: Swept) -> None:
+    _, done = swept
+    assert done.returncode == 0
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0] == "cheap: 4 trials, 2 workers"
+    assert [line.split()[0] for line in lines[1:5]] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    assert "\x1b" not in done.stdout
+    assert any("over the baseline" in line for line in lines[5:])
+    assert lines[-1] == "Written: results/cheap/"
+
+
+def test_a_sweep_leaves_everything_that_was_promised(swept: Swept) -> None:
+    root, _ = swept
+    study = root / "results" / "cheap"
+    promised = ["best.yaml", "leaderboard.csv", "leaderboard.md", "logs", "plots", "study.journal"]
+    for name in promised:
+        assert (study / name).exists(), name
+    plots = {path.stem for path in (study / "plots").glob("*.png")}
+    for plot in ("optimization_history", "learning_curves", "importance", "slice", "parallel"):
+        assert any(plot in name for name in plots), plot
+    assert not list(study.rglob(".*")), "a temporary file was left"
+
+
+def test_what_was_made_from_the_study_can_be_made_again_from_it(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _ = swept
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("BESOM_RESULTS_DIR", raising=False)
+    study = root / "results" / "cheap"
+    project = Project(root)
+    assert project.besom("export", "cheap").stdout == (study / "best.yaml").read_text()
+    csv_now = project.besom("leaderboard", "cheap", "--format", "csv").stdout
+    assert csv_now == (study / "leaderboard.csv").read_text()
+    md_now = project.besom("leaderboard", "cheap", "--format", "md").stdout
+    assert md_now == (study / "leaderboard.md").read_text()
+    before = sorted(path.name for path in (study / "plots").iterdir())
+    done = project.besom("plot", "cheap")
+    assert done.exit_code == 0
+    assert sorted(Path(line).name for line in done.stdout.split()) == before
+
+
+def test_quiet_prints_nothing(project: Project, no_orphans: str) -> None:
+    done = project.besom("sweep", "cheap", "sweep.n_trials=2", "--quiet")
+    assert (done.exit_code, done.output) == (0, "")
+    assert_whole(2)
+
+
+def test_a_sweep_without_a_success_exits_with_1_and_says_where_the_reasons_are(
+    project: Project, no_orphans: str
+) -> None:
+    words = ("trainer.fault=raise", "sweep.n_trials=9", "sweep.max_failures=2")
+    done = project.besom("sweep", "cheap", *words)
+    assert done.exit_code == 1
+    assert "first 2 trials all failed" in done.stdout
+    assert "no trial of cheap has succeeded" in done.stderr
+    assert "leaderboard.md" in done.stderr
+    text = (project.root / "results/cheap/leaderboard.md").read_text()
+    assert text.count("ValueError: the layer [red] is missing") == 2
+    assert not (project.root / "results/cheap/best.yaml").exists()
+    assert project.besom("leaderboard", "cheap").exit_code == 0
+    assert project.besom("list").exit_code == 0
+    assert project.besom("export", "cheap").exit_code == 2
+
+
+def test_workers_chatter_goes_to_their_logs_and_never_to_the_screen(
+    project: Project, no_orphans: str
+) -> None:
+    project.write(
+        "chatty.py",
+        "import os, sys\nfrom sweep_trials import prepare, quadratic\n"
+        "def f(config, report):\n"
+        "    print('on stdout'); print('on stderr', file=sys.stderr); os.write(2, b'from C\\n')\n"
+        "    return quadratic(config, report)\n",
+    )
+    done = project.run("sweep", "cheap", "sweep.trial_function=chatty.f", "sweep.n_trials=1")
+    assert done.returncode == 0, done.stderr
+    log = (project.root / "results/cheap/logs/worker-0.log").read_text()
+    for words in ("on stdout", "on stderr", "from C"):
+        assert words not in done.stdout + done.stderr
+        assert words in log
+
+
+def test_a_users_module_is_found_in_the_current_folder(project: Project, no_orphans: str) -> None:
+    project.write("mine.py", "from sweep_trials import prepare, quadratic as f\n")
+    done = project.besom("sweep", "cheap", "sweep.trial_function=mine.f", "sweep.n_trials=1")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_full_disk_is_said_and_the_same_command_goes_on_from_there(
+    project: Project, no_orphans: str
+) -> None:
+    """RLIMIT_FSIZE makes the kernel refuse the write itself, as it does on a full disk."""
+    words = ("sweep", "cheap", "sweep.n_trials=14")
+
+    def small_disk() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    process = project.spawn(*words, preexec_fn=small_disk)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2, (out, err)
+    assert "Traceback" not in err
+    assert err.startswith("besom: ")
+    assert "File too large" in err
+    assert "No finished trial is lost" in err
+    n_told = out.count("] trial ")
+    assert 0 < n_told < 14
+    again = project.besom(*words)
+    assert again.exit_code == 0, again.output
+    assert f"{n_told} already done" in again.output
+    assert len(assert_whole(14).complete) == 14
+
+
+def test_a_disk_that_fills_up_when_the_outputs_are_written_is_said(
+    project: Project, no_orphans: str
+) -> None:
+    """All trials are stored; only pictures do not fit any more."""
+
+    def small_disk() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    process = project.spawn("sweep", "cheap", "sweep.n_trials=1", preexec_fn=small_disk)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert "Traceback" not in err
+    assert "plots" in err
+    assert_whole(1)
+
+
+# Reporting
+
+
+@pytest.fixture
+def studies(project: Project) -> Project:
+    """A results folder with the studies ``one`` and ``two``."""
+    store(project.root / "results", make_study(30, name="one"))
+    store(project.root / "results", make_study(8, name="two", failed=1.0, pruned=0.0))
+    return project
+
+
+def test_the_leaderboard_is_printed_in_every_format(studies: Project) -> None:
+    table = studies.besom("leaderboard", "one").output
+    assert "Leaderboard of one" in table
+    assert "Not ranked" in table
+    rows = json.loads(studies.besom("leaderboard", "one", "--format", "json").output)
+    n_complete = len(make_study(30).complete)
+    assert len(rows) == n_complete
+    text = studies.besom("leaderboard", "one", "--format", "csv").output
+    assert len(list(csv.DictReader(io.StringIO(text)))) == n_complete
+    assert studies.besom("leaderboard", "one", "--format", "md").output.startswith("# one\n")
+
+
+def test_top_and_sort_choose_the_rows(studies: Project) -> None:
+    def trials(*words: str) -> list[int]:
+        done = studies.besom("leaderboard", "one", "--format", "json", *words)
+        return [row["trial"] for row in json.loads(done.output)]
+
+    assert trials("--top", "3") == trials()[:3]
+    assert trials("--sort", "trial") == sorted(trials())
+    assert trials("--sort", "trial", "--top", "2") == sorted(trials())[:2]
+    assert trials("--top", "10000") == trials()
+
+
+def test_the_list_has_a_line_a_study(studies: Project) -> None:
+    out = studies.besom("list").output
+    assert "one" in out
+    assert "two" in out
+    assert "val_accuracy" in out
+
+
+def test_an_empty_results_folder_is_no_error(project: Project) -> None:
+    done = project.besom("list")
+    assert done.exit_code == 0
+    assert "besom sweep quickstart" in done.output
+    assert not (project.root / "results").exists()
+
+
+def test_the_results_folder_is_an_option_or_a_variable(
+    studies: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (studies.root / "results").rename(studies.root / "moved")
+    assert studies.besom("leaderboard", "one").exit_code == 2
+    assert studies.besom("leaderboard", "one", "--results-dir", "moved").exit_code == 0
+    monkeypatch.setenv("BESOM_RESULTS_DIR", "moved")
+    assert studies.besom("leaderboard", "one").exit_code == 0
+    assert "one" in studies.besom("list").output
+
+
+def test_reporting_changes_nothing_in_a_study(studies: Project) -> None:
+    journal = StudyPaths.of(studies.root / "results", "one").journal
+    torn = journal.read_bytes() + b'{"op_code": 6, "val'
+    journal.write_bytes(torn)
+    for words in (("leaderboard", "one"), ("list",), ("export", "one")):
+        assert studies.besom(*words).exit_code == 0
+    assert journal.read_bytes() == torn
+    assert [path.name for path in journal.parent.iterdir()] == ["study.journal"]
+
+
+def test_a_trial_can_be_exported_by_its_number(studies: Project) -> None:
+    done = studies.besom("export", "one", "--trial", "3", "-o", "deep/three.yaml")
+    assert done.exit_code == 0
+    assert "deep/three.yaml" in done.output
+    assert "# Trial 3 of the besom study 'one'" in (studies.root / "deep/three.yaml").read_text()
+
+
+def test_a_reader_that_stops_reading_is_no_error(studies: Project) -> None:
+    command = (
+        f"{sys.executable} -c 'from besom.cli import main; main()' leaderboard one --format md"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -n 1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "# one\n"
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+# Help and documentation
+
+
+def commands() -> dict[str, click.Command]:
+    from besom.cli import main
+
+    assert isinstance(main, click.Group)
+    return dict(main.commands)
+
+
+def test_help_lists_every_command_with_its_purpose(project: Project) -> None:
+    for words in ((), ("--help",), ("-h",)):
+        done = project.besom(*words)
+        for name in commands():
+            assert f"  {name}" in done.output
+    assert done.exit_code == 0
+    assert "besom sweep quickstart" in done.output
+
+
+def test_every_command_and_option_explains_itself(project: Project) -> None:
+    for name, command in commands().items():
+        done = project.besom(name, "--help")
+        assert done.exit_code == 0
+        assert command.help
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.name != "help":
+                assert parameter.help or isinstance(parameter.type, click.Choice), parameter.name
+
+
+def test_the_version_is_printed(project: Project) -> None:
+    import importlib.metadata
+
+    done = project.besom("--version")
+    assert importlib.metadata.version("besom") in done.output
+
+
+def documentation() -> str:
+    pages = [HOME / "README.md", *sorted((HOME / "docs").rglob("*.md"))]
+    return "\n".join(page.read_text() for page in pages if page.exists())
+
+
+def test_every_command_is_documented() -> None:
+    text = documentation()
+    missing = [name for name in commands() if f"besom {name}" not in text]
+    assert not missing
+
+
+def test_every_option_of_every_command_is_documented() -> None:
+    text = documentation()
+    missing = [
+        f"{name} {flag}"
+        for name, command in commands().items()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for flag in parameter.opts
+        if flag.startswith("--") and flag not in text
+    ]
+    assert not missing
+
+
+def test_every_config_group_and_option_is_documented() -> None:
+    text = documentation()
+    search = SearchPath(packaged_config_dirs())
+    missing = [group for group in search.groups() if group not in text]
+    missing += [
+        f"{group}={option}"
+        for group in search.groups()
+        for option in search.options(group)
+        if option not in text
+    ]
+    assert not missing
+
+
+def test_every_packaged_sweep_is_documented() -> None:
+    text = documentation()
+    assert not [name for name in SearchPath(packaged_config_dirs()).sweeps() if name not in text]

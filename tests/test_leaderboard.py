@@ -1,0 +1,323 @@
+"""The ranking: what may stand in it, in which order, and how it is written."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from besom.errors import ConfigError
+from besom.layout import StudyPaths
+from besom.leaderboard import (
+    claim_of,
+    headline,
+    outcome_counts,
+    ranking,
+    sort_by,
+    to_csv,
+    to_json,
+    to_markdown,
+    unranked,
+    write_leaderboard,
+)
+from besom.outputs import INTERVAL_S, SHARE, LeaderboardWriter
+from besom.overview import print_study
+from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
+
+
+def study_of(*values: float | None, **more: TrialRecord) -> StudyRecord:
+    """Trials of these values, trial 0 the baseline; None stands for one that failed."""
+    trials = [
+        dataclasses.replace(
+            make_trial(i, BASE_PARAMS, baseline=i == 0),
+            **(
+                {"values": (value,)}
+                if value is not None
+                else {"values": None, "outcome": Outcome.ERROR, "reason": "ValueError: [x] | y"}
+            ),
+        )
+        for i, value in enumerate(values)
+    ]
+    return StudyRecord("s", (VAL_ACCURACY,), tuple(trials))
+
+
+def printed(study: StudyRecord, width: int = 200) -> str:
+    """Both tables as a terminal of this width shows them."""
+    out = io.StringIO()
+    claimed = claim_of(study)
+    frame = ranking(study, claimed)
+    print_study(study, frame, claimed, Console(file=out, width=width), None)
+    return out.getvalue()
+
+
+# Ranking
+
+
+def test_the_best_comes_first_and_equal_values_share_a_rank() -> None:
+    frame = ranking(study_of(0.5, 0.9, 0.7, 0.9, 0.1))
+    assert list(frame["trial"]) == [1, 3, 2, 0, 4]
+    assert list(frame["rank"]) == [1, 1, 3, 4, 5]
+
+
+def test_what_is_minimised_is_ranked_the_other_way_round() -> None:
+    study = make_study(30, objectives=[VAL_LOSS])
+    frame = ranking(study)
+    assert frame["val_loss"].is_monotonic_increasing
+    assert frame["gain"].is_monotonic_decreasing
+
+
+def test_the_gain_is_over_the_baseline_and_positive_where_it_is_better() -> None:
+    frame = ranking(study_of(0.5, 0.75, 0.25)).set_index("trial")
+    assert frame["gain"].to_dict() == pytest.approx({1: 0.25, 0: 0.0, 2: -0.25})
+    assert frame["note"].to_dict() == {0: "baseline", 1: "", 2: ""}
+
+
+def test_without_a_complete_baseline_no_gain_is_claimed() -> None:
+    frame = ranking(study_of(None, 0.75))
+    assert "gain" not in frame.columns
+    assert "baseline" not in headline(study_of(None, 0.75))
+
+
+@pytest.mark.parametrize(
+    "outcome", [outcome for outcome in Outcome if outcome is not Outcome.COMPLETE]
+)
+def test_only_complete_trials_are_ever_ranked(outcome: Outcome) -> None:
+    """Also not where they carry a value, as a duplicate does."""
+    odd = dataclasses.replace(
+        make_trial(1, BASE_PARAMS), outcome=outcome, values=(0.999,), reason="because"
+    )
+    study = StudyRecord("s", (VAL_ACCURACY,), (study_of(0.5).trials[0], odd))
+    assert list(ranking(study)["trial"]) == [0]
+    rest = unranked(study)[["trial", "outcome", "reason"]]
+    assert rest.to_numpy().tolist() == [[1, str(outcome), "because"]]
+
+
+def test_a_large_study_splits_into_the_two_tables_without_loss() -> None:
+    study = make_study(200)
+    both = [*ranking(study)["trial"], *unranked(study)["trial"]]
+    assert sorted(both) == list(range(200))
+    assert sum(outcome_counts(study).values()) == 200
+
+
+def test_columns_come_in_the_promised_order() -> None:
+    columns = list(ranking(make_study(40)).columns)
+    fixed = ["rank", "trial", "val_accuracy", "gain", "best_epoch", "epochs"]
+    assert columns[: len(fixed) + 2] == [*fixed, "parameters", "seconds"]
+    assert set(BASE_PARAMS) | {"optimizer.momentum"} <= set(columns)
+
+
+def test_a_study_of_nothing_can_be_shown() -> None:
+    study = StudyRecord("empty", (VAL_ACCURACY,), ())
+    assert ranking(study).empty
+    assert unranked(study).empty
+    assert "no trial has completed" in headline(study)
+    assert "empty" in to_markdown(study, ranking(study))
+    assert to_csv(ranking(study))
+    assert json.loads(to_json(ranking(study))) == []
+    assert "empty" in printed(study)
+
+
+def test_a_study_of_failures_only_says_so() -> None:
+    study = study_of(None, None)
+    text = to_markdown(study, ranking(study))
+    assert "no trial has completed (2 error)" in text
+    assert "Not ranked" in text
+
+
+def test_the_headline_says_who_leads_and_by_how_much() -> None:
+    assert headline(study_of(0.5, 0.75, None)) == (
+        "s: trial 1 leads with val_accuracy 0.7500, +0.2500 over the baseline (2 complete, 1 error)."
+    )
+
+
+# Sorting
+
+
+def test_rows_are_sorted_by_any_column() -> None:
+    study = make_study(40)
+    frame = ranking(study)
+    for column in frame.columns:
+        assert sorted(sort_by(frame, column)["trial"]) == sorted(frame["trial"])
+    assert sort_by(frame, "seconds")["seconds"].is_monotonic_increasing
+    assert sort_by(frame, None).equals(frame)
+
+
+def test_a_column_can_be_named_as_the_table_shows_it() -> None:
+    frame = ranking(make_study(40))
+    by_short = sort_by(frame, "dropout")
+    assert by_short["model.dropout"].is_monotonic_increasing
+
+
+def test_an_unknown_column_is_refused_with_near_names() -> None:
+    with pytest.raises(ConfigError, match=r"'secnds'.*Did you mean 'seconds'"):
+        sort_by(ranking(make_study(5)), "secnds")
+
+
+# Writing
+
+
+def test_the_csv_can_be_read_back_by_any_reader() -> None:
+    frame = ranking(make_study(40))
+    rows = list(csv.DictReader(io.StringIO(to_csv(frame))))
+    assert len(rows) == len(frame)
+    for row, (_, expected) in zip(rows, frame.iterrows(), strict=True):
+        assert int(row["trial"]) == expected["trial"]
+        assert float(row["val_accuracy"]) == expected["val_accuracy"]
+        assert json.loads(row["model.hidden_units"]) == expected["model.hidden_units"]
+
+
+def test_the_json_is_plain_and_its_gaps_are_null() -> None:
+    frame = ranking(make_study(60))
+    rows = json.loads(to_json(frame))
+    assert "NaN" not in to_json(frame)
+    assert {type(row["trial"]) for row in rows} == {int}
+    assert {type(row["best_epoch"]) for row in rows} == {int}
+    assert {type(row["parameters"]) for row in rows} == {int}
+    assert {type(row["val_accuracy"]) for row in rows} == {float}
+    assert isinstance(rows[0]["model.hidden_units"], list)
+    momenta = [row["optimizer.momentum"] for row in rows]
+    assert None in momenta
+    assert all(value is None or isinstance(value, float) for value in momenta)
+
+
+def test_numpy_values_do_not_hurt(tmp_path: Path) -> None:
+    trial = dataclasses.replace(
+        make_trial(0, BASE_PARAMS, baseline=True), params={"a": np.float64(0.5), "b": np.int64(3)}
+    )
+    frame = ranking(StudyRecord("s", (VAL_ACCURACY,), (trial,)))
+    assert json.loads(to_json(frame))[0]["b"] == 3
+
+
+def test_the_markdown_is_a_table_with_one_line_a_trial() -> None:
+    study = make_study(30, failed=0.3)
+    text = to_markdown(study, ranking(study))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 30 + 4
+    assert "## Not ranked" in text
+    assert "nan" not in text.lower().replace("val_loss is nan", "")
+
+
+def test_a_reason_with_a_bar_does_not_break_the_markdown_table() -> None:
+    study = study_of(0.5, None)
+    row = next(line for line in to_markdown(study, ranking(study)).splitlines() if "[x]" in line)
+    head = next(
+        line for line in to_markdown(study, ranking(study)).splitlines() if "| outcome" in line
+    )
+    assert row.replace("\\|", "").count("|") == head.count("|")
+
+
+def test_a_reason_in_brackets_is_not_taken_for_a_style() -> None:
+    study = study_of(0.5, None)
+    reason = "ValueError: the layer [red] is [/missing]"
+    broken = dataclasses.replace(study.trials[1], reason=reason)
+    study = dataclasses.replace(study, trials=(study.trials[0], broken))
+    assert reason in printed(study)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_terminal_table_fits_its_width_and_shows_every_trial(width: int) -> None:
+    study = make_study(12, failed=0.0, pruned=0.0)
+    lines = printed(study, width).splitlines()
+    assert max(len(line) for line in lines) <= width
+    for trial in study.complete:
+        assert any(f" {trial.number} " in line for line in lines)
+
+
+def test_two_hyperparameters_of_one_short_name_keep_their_paths_apart() -> None:
+    trial = dataclasses.replace(
+        make_trial(0, BASE_PARAMS, baseline=True),
+        params={"model.rate": 0.1, "optimizer.rate": 0.2, "model.depth": 3},
+    )
+    study = StudyRecord("s", (VAL_ACCURACY,), (trial,))
+    text = to_markdown(study, ranking(study))
+    assert "model.rate" in text
+    assert "optimizer.rate" in text
+    assert "model.depth" not in text
+
+
+def test_a_hyperparameter_named_like_a_column_of_ours_hides_nothing() -> None:
+    """A config path always has a dot or is a group; ``trial`` and ``rank`` stay ours."""
+    trial = dataclasses.replace(
+        make_trial(0, BASE_PARAMS, baseline=True), params={"trainer.epochs": 4, "model.rank": 2}
+    )
+    study = StudyRecord("s", (VAL_ACCURACY,), (trial,))
+    frame = ranking(study)
+    assert frame["trainer.epochs"].tolist() == [4]
+    assert frame["rank"].tolist() == [1]
+    shown = to_markdown(study, frame)
+    assert "trainer.epochs" in shown
+    assert "model.rank" in shown
+
+
+def test_booleans_lists_and_absent_values_are_shown_for_people() -> None:
+    trials = (
+        dataclasses.replace(
+            make_trial(0, BASE_PARAMS, baseline=True),
+            params={"a.flag": True, "a.units": [8, 16], "a.none": None, "a.map": {"x": 1}},
+        ),
+        dataclasses.replace(make_trial(1, BASE_PARAMS), params={"a.flag": False}),
+    )
+    study = StudyRecord("s", (VAL_ACCURACY,), trials)
+    text = to_markdown(study, ranking(study))
+    assert "8-16" in text
+    assert "true" in text
+    assert "false" in text
+    assert "None" not in text
+
+
+def test_both_files_are_written(tmp_path: Path) -> None:
+    study = make_study(20)
+    paths = StudyPaths.of(tmp_path, "s")
+    write_leaderboard(study, paths)
+    assert paths.leaderboard_csv.read_text() == to_csv(ranking(study))
+    assert paths.leaderboard_md.read_text() == to_markdown(study, ranking(study))
+    assert sorted(p.name for p in paths.root.iterdir()) == ["leaderboard.csv", "leaderboard.md"]
+
+
+def test_the_files_are_rewritten_as_trials_finish_but_not_all_the_time(tmp_path: Path) -> None:
+    now = [0.0]
+    study = make_study(3)
+    paths = StudyPaths.of(tmp_path, "s")
+    writer = LeaderboardWriter(paths, clock=lambda: now[0])
+    writer.began(lambda: study, 3, 1)
+    writer.idle()
+    assert not paths.root.exists()
+    writer.finished(study.trials[0])
+    writer.idle()
+    assert paths.leaderboard_csv.exists()
+    paths.leaderboard_csv.unlink()
+    writer.finished(study.trials[1])
+    writer.idle()
+    assert not paths.leaderboard_csv.exists()
+    now[0] += INTERVAL_S
+    writer.idle()
+    assert paths.leaderboard_csv.exists()
+    paths.leaderboard_csv.unlink()
+    now[0] += SHARE
+    writer.idle()
+    assert not paths.leaderboard_csv.exists(), "nothing new to write"
+
+
+def test_five_thousand_trials_are_ranked() -> None:
+    some = make_study(100, n_epochs=2).trials
+    trials = (dataclasses.replace(some[i % 100], number=i, baseline=i == 0) for i in range(5000))
+    study = StudyRecord("large", (VAL_ACCURACY,), tuple(trials))
+    frame = ranking(study)
+    assert len(frame) == len(study.complete)
+    assert to_markdown(study, frame)
+    assert math.isfinite(frame["val_accuracy"].sum())
+
+
+def test_a_number_as_the_objective_is_a_column_once() -> None:
+    study = make_study(20, objectives=[Objective("n_params", "minimize")])
+    frame = ranking(study)
+    assert list(frame.columns).count("n_params") == 1
+    assert frame["n_params"].is_monotonic_increasing

@@ -1,0 +1,81 @@
+"""The models that come with besom: what they are made of, and what they refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from besom.errors import ConfigError
+from besom.training.models import cnn, mlp
+
+pytestmark = pytest.mark.tensorflow
+
+
+def kinds(model: Any) -> list[str]:
+    return [type(layer).__name__ for layer in model.layers]
+
+
+def test_the_default_is_the_tutorials_network() -> None:
+    model = mlp((28, 28), 10)
+    assert kinds(model) == ["Flatten", "Dense", "Dropout", "Dense", "Dropout", "Dense"]
+    assert [layer.units for layer in model.layers if hasattr(layer, "units")] == [512, 256, 10]
+    assert model.count_params() == 535_818
+    assert model.output_shape == (None, 10)
+    assert model.layers[-1].activation.__name__ == "softmax"
+    assert not model.compiled
+
+
+def test_no_hidden_units_is_softmax_regression() -> None:
+    model = mlp((8, 8), 3, hidden_units=[])
+    assert kinds(model) == ["Flatten", "Dense"]
+    assert model.count_params() == 64 * 3 + 3
+
+
+def test_no_dropout_is_no_dropout_layer() -> None:
+    assert "Dropout" not in kinds(mlp((4,), 2, dropout=0.0))
+    assert "Dropout" not in kinds(cnn((8, 8), 2, dropout=0))
+
+
+@pytest.mark.parametrize("input_shape", [(28, 28), (28, 28, 1), (9, 7, 3)])
+def test_a_convolutional_network_takes_images_with_and_without_channels(
+    input_shape: tuple[int, ...],
+) -> None:
+    model = cnn(input_shape, 10, filters=[4, 8], dense_units=5)
+    assert model.input_shape == (None, *input_shape)
+    assert model.output_shape == (None, 10)
+    assert kinds(model).count("Conv2D") == 2
+
+
+@pytest.mark.parametrize(
+    ("build", "params", "message"),
+    [
+        (mlp, {"dropout": 1.5}, r"model\.dropout is 1\.5, expected .* from 0"),
+        (mlp, {"dropout": 1}, r"model\.dropout is 1, "),
+        (mlp, {"dropout": -0.1}, r"model\.dropout is -0\.1"),
+        (mlp, {"dropout": "some"}, r"model\.dropout is 'some'"),
+        (mlp, {"hidden_units": [64, 0]}, r"model\.hidden_units holds 0, expected whole numbers"),
+        (mlp, {"hidden_units": [64.5]}, r"model\.hidden_units holds 64\.5"),
+        (mlp, {"hidden_units": 64}, r"model\.hidden_units is 64, expected a list"),
+        (mlp, {"activation": "relo"}, r"'relo', which Keras does not know\. Did you mean 'relu'"),
+        (mlp, {"activation": 3}, r"model\.activation is 3, expected a name"),
+        (cnn, {"filters": [-1]}, r"model\.filters holds -1"),
+        (cnn, {"kernel_size": 0}, r"model\.kernel_size holds 0"),
+        (cnn, {"dense_units": 0}, r"model\.dense_units holds 0"),
+        (cnn, {"filters": [1, 1, 1, 1]}, r"4 entries, each halving .* only 8×8 pixels"),
+        (cnn, {"input_shape": (64,)}, r"model=cnn needs images .* \(64,\)\. Use model=mlp"),
+    ],
+)
+def test_nonsense_is_refused_with_what_was_given_and_expected(
+    build: Any, params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(**{"input_shape": (8, 8), "num_classes": 10, **params})
+
+
+def test_signatures_can_be_read_without_tensorflow() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, besom.training.models; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

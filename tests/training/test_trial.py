@@ -1,0 +1,145 @@
+"""A worker's side of the seam: what ``prepare`` finds out and what ``run_trial`` gives back."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from besom.errors import ConfigError
+from besom.seam import TrialResult
+from besom.training.trial import prepare, run_trial
+
+pytestmark = pytest.mark.tensorflow
+
+CONFIG: dict[str, Any] = {
+    "data": {"_target_": "besom.training.data.digits", "validation_split": 0.1},
+    "model": {
+        "_target_": "besom.training.models.mlp",
+        "hidden_units": [16],
+        "activation": "relu",
+        "dropout": 0.2,
+    },
+    "optimizer": {"_target_": "keras.optimizers.Adam", "learning_rate": 0.01},
+    "trainer": {"epochs": 2, "batch_size": 64},
+    "seed": 7,
+}
+
+
+def trial(**trainer: Any) -> TrialResult:
+    return run_trial({**CONFIG, "trainer": CONFIG["trainer"] | trainer}, lambda *_: False)
+
+
+def test_prepare_tells_what_every_trial_will_have() -> None:
+    facts = prepare(CONFIG)
+    result = trial()
+    assert set(facts["metrics"]) == set(result.history)
+    assert set(facts["numbers"]) == set(result.numbers)
+    assert facts["n_params"] == result.numbers["n_params"] == 64 * 16 + 16 + 16 * 10 + 10
+    assert facts["data"] | {"n_train": 0, "n_validation": 0, "fingerprint": ""} == {
+        "name": "digits",
+        "fingerprint": "",
+        "n_train": 0,
+        "n_validation": 0,
+        "input_shape": [8, 8],
+        "num_classes": 10,
+    }
+    assert set(facts["versions"]) == {"tensorflow", "keras", "numpy", "python"}
+    assert set(facts["device"]) == {"cpu", "gpus", "threads"}
+    json.dumps(facts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trainer": {"monitor": "val_acuracy", "patience": 2}}, "Did you mean 'val_accuracy'"),
+        ({"trainer": {"loss": "categorical_crossentropy"}}, "do not fit the data"),
+        ({"model": {"_target_": "besom.training.models.mlp", "units": 3}}, "no argument 'units'"),
+        (
+            {
+                "data": CONFIG["data"] | {"validation_split": 0},
+                "trainer": {"restore_best": True},
+            },
+            "no validation images",
+        ),
+    ],
+)
+def test_prepare_refuses_what_no_trial_could_run(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prepare({**CONFIG, **changes})
+
+
+def test_a_result_holds_what_a_leaderboard_needs() -> None:
+    reported: list[int] = []
+
+    def report(epoch: int, metrics: object) -> bool:
+        reported.append(epoch)
+        return False
+
+    result = run_trial(CONFIG, report)
+    assert reported == [1, 2]
+    assert result.best_epoch == 2
+    assert not result.stopped_early
+    assert result.numbers["model_bytes"] == 4 * result.numbers["n_params"]
+    assert result.numbers["seconds_per_epoch"] > 0
+    assert result.environment["engine"] == "compiled"
+    assert result.environment["kernel"] == "ResourceApplyAdam"
+    assert result.correct is not None
+    bits = np.unpackbits(np.frombuffer(result.correct, np.uint8), count=result.n_validation)
+    assert bits.mean() == pytest.approx(result.history["val_accuracy"][-1])
+    json.dumps(result.environment)
+
+
+def test_a_stopped_trial_returns_its_history_so_far() -> None:
+    result = run_trial(CONFIG, lambda epoch, _: epoch == 1)
+    assert all(len(values) == 1 for values in result.history.values())
+    assert result.best_epoch == 1
+
+
+def test_a_fresh_process_gives_the_same_history_bit_for_bit() -> None:
+    code = (
+        "import json, sys; from besom.training.trial import run_trial;"
+        "print(json.dumps(run_trial(json.loads(sys.argv[1]), lambda *_: False).history))"
+    )
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(CONFIG)],
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == trial().history
+
+
+def test_nonsense_in_the_thread_variable_is_refused() -> None:
+    from besom.training.runtime import threads_wanted
+
+    with pytest.MonkeyPatch.context() as patch:
+        for text in ("0", "two", "-1"):
+            patch.setenv("BESOM_THREADS", text)
+            with pytest.raises(ConfigError, match=f"BESOM_THREADS is '{text}'"):
+                threads_wanted()
+        patch.setenv("BESOM_THREADS", "3")
+        assert threads_wanted() == 3
+        patch.setenv("BESOM_THREADS", "")
+        assert threads_wanted() is None
+
+
+def test_many_trials_do_not_fill_the_memory() -> None:
+    import psutil
+
+    process = psutil.Process()
+    sizes = []
+    for _ in range(3):
+        for _ in range(4):
+            assert math.isfinite(trial(epochs=1).numbers["seconds_per_epoch"])
+        sizes.append(process.memory_info().rss)
+    assert sizes[-1] - sizes[0] < 64 * 2**20
