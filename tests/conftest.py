@@ -1,85 +1,20 @@
-"""What several test modules share: a project folder of a user, and a check for orphan processes."""
+"""Fixtures that several test modules share; what they give is in ``user_project``."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from click.testing import CliRunner, Result
 
-TESTS = Path(__file__).parent
-for folder in (TESTS, TESTS / "study"):  # workers import trial functions by way of this
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+from user_project import CHEAP_SWEEP, TESTS, Project, marked, wait_for
 
-#: A sweep that needs no TensorFlow: its trial function is tests/study/sweep_trials.py.
-CHEAP_SWEEP = """
-defaults:
-  - sweep
-  - override sweep/pruner: none
-  - override sweep/sampler: random
-  - _self_
-trainer:
-  epochs: 3
-  seconds: 0.0
-  fault: null
-  fault_above: 0.0
-  once: null
-  trace: null
-  unprepared: null
-sweep:
-  n_trials: 5
-  trial_function: sweep_trials.quadratic
-  executor: {workers: 1, gpus: none}
-  space:
-    model.dropout: {type: float, low: 0.0, high: 0.5}
-    optimizer.learning_rate: {type: float, low: 1.0e-4, high: 1.0e-1, log: true}
-"""
-
-
-@dataclass
-class Project:
-    """A user's folder, the current one."""
-
-    root: Path
-
-    def write(self, path: str, text: str) -> Path:
-        """Write a file of the user's."""
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-        return target
-
-    def besom(self, *words: str) -> Result:
-        """Give a command in this process."""
-        from besom.cli import main
-
-        return CliRunner().invoke(main, list(words))
-
-    def spawn(self, *words: str, **options: object) -> subprocess.Popen[str]:
-        """Give a command in a process of its own."""
-        command = [sys.executable, "-c", "from besom.cli import main; main()", *words]
-        return subprocess.Popen(
-            command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-        )  # type: ignore[call-overload,no-any-return]
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Give a command in a process of its own, and wait for it."""
-        process = self.spawn(*words)
-        out, err = process.communicate(timeout=110)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-    def results(self) -> list[str]:
-        """Every file under ``results``."""
-        return sorted(str(p.relative_to(self.root)) for p in (self.root / "results").rglob("*"))
+STUDY = str(TESTS / "study")
+if STUDY not in sys.path:  # workers import trial functions by way of this
+    sys.path.insert(0, STUDY)
 
 
 @pytest.fixture
@@ -102,24 +37,3 @@ def no_orphans(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("BESOM_TEST_RUN", mark)
     yield mark
     wait_for(lambda: not marked(mark), "no process of the test to be left")
-
-
-def marked(mark: str) -> list[psutil.Process]:
-    """Every living process that inherited the mark, however far from its parents."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            inherits = process.environ().get("BESOM_TEST_RUN") == mark
-            if inherits and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def wait_for(happened: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
-    """Wait until it happened; a test that waits too long has failed."""
-    until = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < until, f"waited too long for {what}"
-        time.sleep(0.02)

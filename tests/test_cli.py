@@ -18,9 +18,9 @@ from sweeping import assert_whole
 
 from besom.config import SearchPath
 from besom.layout import StudyPaths, packaged_config_dirs
-from conftest import Project
 from records_factory import make_study
 from reporting_world import store
+from user_project import Project
 
 HOME = Path(__file__).parents[1]
 
@@ -40,7 +40,7 @@ def swept(
         patch.delenv("BESOM_RESULTS_DIR", raising=False)
         paths = [str(HOME / "tests" / "study"), os.environ.get("PYTHONPATH", "")]
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-        from conftest import CHEAP_SWEEP
+        from user_project import CHEAP_SWEEP
 
         make.write("sweeps/cheap.yaml", CHEAP_SWEEP)
         done = make.run("sweep", "cheap", "sweep.n_trials=4", "sweep.executor.workers=2")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from besom.layout import StudyPaths
-from conftest import Project
 from records_factory import make_study
 from reporting_world import store
+from user_project import Project
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 

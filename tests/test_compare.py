@@ -17,7 +17,7 @@ from besom.errors import StudyError
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from user_project import Project
 from records_factory import VAL_LOSS, make_study
 from reporting_world import store
 

@@ -11,7 +11,7 @@ from besom.config import TRAIN_GROUPS, Composed, Composer, SearchPath, find_swee
 from besom.errors import ConfigError
 from besom.layout import packaged_config_dirs
 from besom.study import make_plan
-from conftest import Project
+from user_project import Project
 
 CONF, SWEEPS = packaged_config_dirs()
 OPTIONS = sorted(
@@ -213,7 +213,7 @@ def test_a_plus_adds_a_key_that_the_option_does_not_list(project: Project) -> No
 
 
 def test_a_plus_does_not_add_to_the_typed_node_sweep(project: Project) -> None:
-    with pytest.raises(ConfigError, match="no 'ntrials'. Did you mean 'n_trials'"):
+    with pytest.raises(ConfigError, match=r"no 'ntrials'. Did you mean 'n_trials'"):
         make_plan("cheap", ["+sweep.ntrials=3"])
 
 

@@ -15,8 +15,8 @@ from besom.export import best_trial, composer_for_train, dump, find_trial, to_ya
 from besom.layout import StudyPaths
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.study import make_plan
-from conftest import Project
 from records_factory import VAL_ACCURACY, make_study
+from user_project import Project
 
 
 def exported(project: Project, *overrides: str, sweep: str = "quickstart") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from besom.config import read_yaml
 from besom.records import Outcome
 from besom.study import load_record
 from besom.training.data import load_test
-from conftest import Project
+from user_project import Project
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(240)]
 

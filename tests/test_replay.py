@@ -17,7 +17,7 @@ from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.replay import Replay, first_difference, replay, report
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from user_project import Project
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 

@@ -124,10 +124,15 @@ def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None =
     return out.getvalue()
 
 
-def headline(study: StudyRecord) -> str:
-    """One line: who leads, by how much over the baseline, and what became of the others."""
+def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
+    """One line: who leads, by how much over the baseline, and what became of the others.
+
+    Args:
+        study: the study.
+        ranked: its ``ranking``, in order, where it has been made already.
+    """
     tail = ", ".join(f"{n} {outcome}" for outcome, n in outcome_counts(study).items())
-    frame = ranking(study)
+    frame = ranking(study) if ranked is None else ranked
     if frame.empty:
         return f"{study.name}: no trial has completed ({tail or 'none has ended'})."
     if len(study.objectives) > 1:

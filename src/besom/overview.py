@@ -15,6 +15,8 @@ from besom.statistics import Claim
 from besom.study.storage import load_record, study_names
 from besom.tables import format_gain, format_value, print_ranking, rich_table
 
+#: A terminal shows no more rows than this.
+MOST_ROWS = 100
 #: On a terminal narrower than this, the trials that are not ranked are shown without their params.
 WIDE = 120
 
@@ -32,12 +34,18 @@ def print_study(
     for caveat in claimed.caveats:
         console.print(f"  {caveat}", markup=False, highlight=False)
     if len(frame):
-        print_ranking(frame, study, console)
+        print_ranking(frame.head(MOST_ROWS), study, console)
+    if len(frame) > MOST_ROWS:
+        console.print(
+            f"{len(frame) - MOST_ROWS} more rows are in the leaderboard's files, and in "
+            "--format csv, md and json.",
+            highlight=False,
+        )
     rest = unranked(study)
     if len(rest):
         if console.width < WIDE:
             rest = rest.drop(columns=["hyperparameters", "seconds"])
-        shown = rest if top is None else rest.head(top)
+        shown = rest.head(MOST_ROWS if top is None else min(top, MOST_ROWS))
         left = f", {len(rest) - len(shown)} more" if len(shown) < len(rest) else ""
         console.print(rich_table(shown, title=f"Not ranked{left}"))
 

@@ -12,7 +12,7 @@ from confirm_world import runs_in, wait_for
 from besom.study import make_plan, run_sweep
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from user_project import Project
 
 SWEEP = """
 defaults:

@@ -11,7 +11,7 @@ from besom.openings import read_openings
 from besom.study import make_plan, run_sweep
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from user_project import Project
 
 SWEEP = """
 defaults:

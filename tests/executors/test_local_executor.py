@@ -264,7 +264,7 @@ def test_an_executor_uses_up_no_file_descriptors(drive):
         ("def runs(config, report): ...", ConfigError, "no 'run'. Did you mean 'runs'"),
         ("run = 3", ConfigError, "is a int, expected a function"),
         ("import no_such_module_at_all", ConfigError, "needs 'no_such_module_at_all'"),
-        ("1 / 0", BesomError, "cannot prepare: ZeroDivisionError: division by zero"),
+        ("1 / 0", BesomError, "cannot be imported: ZeroDivisionError: division by zero"),
         (
             "def prepare(config): return {'x': object()}\ndef run(config, report): ...",
             BesomError,

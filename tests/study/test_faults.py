@@ -11,7 +11,7 @@ from besom.leaderboard import ranking, unranked
 from besom.records import Outcome
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
-from conftest import Project
+from user_project import Project
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 

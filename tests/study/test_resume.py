@@ -18,7 +18,7 @@ from sweeping import assert_whole, point, points, runs, stored, sweep, workers_o
 from besom.errors import StudyError
 from besom.records import Outcome
 from besom.study.run import Ending
-from conftest import Project, wait_for
+from user_project import Project, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 

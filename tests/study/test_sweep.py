@@ -25,7 +25,7 @@ from besom.leaderboard import ranking
 from besom.records import Outcome
 from besom.study import load_record, make_plan, run_sweep
 from besom.study.run import Ending
-from conftest import Project
+from user_project import Project
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 

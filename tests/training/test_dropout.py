@@ -27,7 +27,7 @@ def dropped(
         return np.asarray(layer(tf.ones(shape, dtype), training=True))
 
 
-@pytest.mark.parametrize("rate", [0.001, 0.2, 0.5, 0.93])
+@pytest.mark.parametrize("rate", [0.001, 0.2, 0.25, 0.5, 0.93])
 def test_the_share_dropped_is_the_rate_and_the_mean_stays(rate: float) -> None:
     y = dropped(rate)
     sigma = np.sqrt(rate * (1 - rate) / N)

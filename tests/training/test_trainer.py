@@ -13,6 +13,7 @@ import pytest
 from training_world import BATCH, N_TRAIN, config, onward, tiny_data, tiny_test, told
 
 from besom.errors import ConfigError, TrialDiverged
+from besom.training import precision
 from besom.training.trainer import evaluate, fit
 
 pytestmark = pytest.mark.tensorflow
@@ -199,6 +200,27 @@ def test_in_bfloat16_weights_state_loss_and_output_stay_float32() -> None:
     assert fitted.history["loss"] != run().history["loss"]
     assert fitted.history["loss"] == pytest.approx(run().history["loss"], rel=0.05)
     assert keras.config.dtype_policy().name == "float32"
+    assert fitted.precision == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("flags", "batch_size", "chosen"),
+    [
+        ({"avx512_bf16"}, 128, "bfloat16"),
+        ({"amx_bf16", "avx2"}, 64, "bfloat16"),
+        ({"avx512_bf16"}, 32, "float32"),
+        ({"avx2"}, 128, "float32"),
+        (set(), 128, "float32"),
+    ],
+)
+def test_auto_takes_bfloat16_only_where_it_is_faster(
+    flags: set[str], batch_size: int, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(precision.tf.config, "list_physical_devices", lambda _kind: [])
+    assert precision.resolve("auto", batch_size) == chosen
+    assert precision.resolve("float32", batch_size) == "float32"
+    assert precision.resolve("bfloat16", batch_size) == "bfloat16"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from besom.statistics import distributions
 from besom.statistics.proportions import Interval, normal_quantile
 from besom.statistics.ranking import sign_of
 
@@ -73,7 +73,7 @@ def rank_agreement(
     pairs = w[:, None] * w
     norm = math.sqrt(float((pairs * np.abs(signs_x)).sum() * (pairs * np.abs(signs_y)).sum()))
     tau = min(max(float((pairs * signs_x * signs_y).sum()) / norm, -1.0), 1.0)
-    rho = _weighted_correlation(stats.rankdata(x), stats.rankdata(y), w)
+    rho = _weighted_correlation(distributions.average_ranks(x), distributions.average_ranks(y), w)
     n_effective = float(w.sum() ** 2 / (w**2).sum())
     if n_effective < 10.0:
         return RankAgreement(x.size, tau, rho, unknown)
@@ -169,12 +169,12 @@ def pruning_cost(
     gains = np.sort(np.maximum(sign * (scores - best_kept), 0.0))
     n, n_winners = scores.size, int((gains > 0.0).sum())
     below = (np.arange(n + 1) / n) ** n_pruned
-    interval = stats.binomtest(n_winners, n).proportion_ci(confidence, method="exact")
+    low, high = distributions.clopper_pearson(n_winners, n, confidence)
     return PruningCost(
         n_audited=n,
         n_pruned=n_pruned,
         n_winners=n_winners,
         winner_share=n_winners / n,
-        winner_interval=Interval(float(interval.low), float(interval.high)),
+        winner_interval=Interval(low, high),
         expected_regret=float((gains * np.diff(below)).sum()),
     )

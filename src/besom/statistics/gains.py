@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from scipy import stats
-
+from besom.statistics import distributions
 from besom.statistics.proportions import Interval
 from besom.statistics.ranking import sign_of
 from besom.statistics.seeds import Estimate, Floats, finite, mean_interval
@@ -80,8 +79,8 @@ def _paired(differences: Sequence[float], confidence: float) -> Gain:
     if estimate.standard_deviation <= 1e-9 * largest:
         p_value = 2.0 / 2.0**estimate.n if largest > 0.0 else 1.0
     else:
-        p_value = 2.0 * float(
-            stats.t.sf(abs(estimate.mean) / estimate.standard_error, estimate.n - 1)
+        p_value = 2.0 * distributions.student_above(
+            abs(estimate.mean) / estimate.standard_error, estimate.n - 1
         )
     return Gain(estimate, p_value)
 
@@ -100,7 +99,7 @@ def _welch(mine: Floats, theirs: Floats, confidence: float) -> Gain:
             Estimate(mean, math.nan, error, Interval(mean, mean), min(n, m), "welch"), p_value
         )
     freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
-    t = float(stats.t.ppf(0.5 + confidence / 2.0, freedom))
+    t = distributions.student_quantile_at(0.5 + confidence / 2.0, freedom)
     interval = Interval(mean - t * error, mean + t * error)
-    p_value = 2.0 * float(stats.t.sf(abs(mean) / error, freedom))
+    p_value = 2.0 * distributions.student_above(abs(mean) / error, freedom)
     return Gain(Estimate(mean, math.nan, error, interval, min(n, m), "welch"), p_value)

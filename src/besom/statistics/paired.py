@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from besom.statistics import distributions
 from besom.statistics.predictions import Correctness
 from besom.statistics.proportions import Interval, normal_quantile
 
@@ -37,9 +37,7 @@ def mcnemar(only_first: ArrayLike, only_second: ArrayLike) -> Floats:
     """
     b, c = np.asarray(only_first), np.asarray(only_second)
     fewer, discordant = np.minimum(b, c), b + c
-    tail = stats.binom.cdf(fewer, discordant, 0.5)
-    here = stats.binom.pmf(fewer, discordant, 0.5)
-    return np.clip(np.asarray(2.0 * tail - here, dtype=np.float64), 0.0, 1.0)
+    return np.clip(2.0 * distributions.fair_binomial_mid_p(fewer, discordant), 0.0, 1.0)
 
 
 def holm(p_values: ArrayLike, *, chosen_reference: bool = False) -> Floats:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from scipy import stats
+from besom.statistics import distributions
 
 
 class Interval(NamedTuple):
@@ -32,7 +32,7 @@ def normal_quantile(confidence: float) -> float:
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, such as 0.95")
-    return float(stats.norm.ppf(0.5 + confidence / 2.0))
+    return distributions.normal_quantile_at(0.5 + confidence / 2.0)
 
 
 def proportion_standard_error(share: float, n: float) -> float:

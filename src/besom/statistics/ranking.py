@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+
+from besom.statistics import distributions
 
 
 def sign_of(direction: str) -> int:
@@ -35,7 +36,7 @@ def ranks(values: ArrayLike, direction: str) -> list[int]:
         raise ValueError("only finite values can be ranked; leave failed trials out")
     if numbers.size == 0:
         return []
-    return [int(rank) for rank in stats.rankdata(-sign_of(direction) * numbers, method="min")]
+    return [int(rank) for rank in distributions.lowest_ranks(-sign_of(direction) * numbers)]
 
 
 def pareto_front(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.bool_]:

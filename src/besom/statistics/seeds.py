@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from besom.statistics import distributions
 from besom.statistics.proportions import Interval, normal_quantile, proportion_standard_error
 
 Floats = NDArray[np.float64]
@@ -78,11 +78,11 @@ def mean_interval(
         return Estimate(mean, math.nan, math.nan, Interval(-math.inf, math.inf), 1, "student-t")
     deviation = float(scores.std(ddof=1))
     error = deviation / math.sqrt(n)
-    t = float(stats.t.ppf(0.5 + confidence / 2.0, n - 1))
+    t = distributions.student_quantile_at(0.5 + confidence / 2.0, n - 1)
     interval = Interval(mean - t * error, mean + t * error)
     if method == "bootstrap" and n >= FEWEST_FOR_BOOTSTRAP:
         draws = np.random.default_rng(seed).choice(scores, size=(_N_RESAMPLES, n)).mean(axis=1)
-        tail = float(stats.norm.cdf(-t * math.sqrt(n / (n - 1))))
+        tail = distributions.normal_below(-t * math.sqrt(n / (n - 1)))
         low, high = np.quantile(draws, [tail, 1.0 - tail])
         return Estimate(mean, deviation, error, Interval(float(low), float(high)), n, method)
     return Estimate(mean, deviation, error, interval, n, "student-t")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from besom.errors import ConfigError, did_you_mean
 from besom.targets import instantiate
+from besom.training.precision import policy, resolve
 from besom.training.settings import TrainerSettings
 
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -33,7 +32,7 @@ def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any)
     Raises:
         ConfigError: a node is missing or wrong, or the model does not fit the data.
     """
-    with _precision(settings.precision):
+    with policy(resolve(settings.precision, settings.batch_size)):
         model = instantiate(
             _node(config, "model"),
             input_shape=tuple(data.x_train.shape[1:]),
@@ -70,17 +69,6 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
                 f"{type(callback).__name__}, expected a keras.callbacks.Callback."
             )
     return callbacks
-
-
-@contextmanager
-def _precision(precision: str) -> Iterator[None]:
-    """Build under Keras's policy: weights float32; for bfloat16 the products in bfloat16."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(_POLICIES.get(precision, "float32"))
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from besom.errors import ConfigError, did_you_mean
-from besom.training import engine, keras_engine
+from besom.training import engine, keras_engine, precision
 from besom.training.build import build_callbacks, build_model, seed_everything
 from besom.training.choice import choose_engine, obstacle
 from besom.training.job import EVALUATION_BATCH_SIZE, Job, Judged
@@ -43,6 +43,7 @@ class Fitted:
         epoch_seconds: wall-clock seconds of each epoch, its validation included.
         engine: ``compiled`` or ``keras``; ``engine_reason`` says why.
         kernel: the fused optimizer kernel, None where Keras's own update ran.
+        precision: ``float32`` or ``bfloat16``: what ``auto`` came to.
     """
 
     model: Any
@@ -54,6 +55,7 @@ class Fitted:
     engine: str = ""
     engine_reason: str = ""
     kernel: str | None = None
+    precision: str = "float32"
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -111,6 +113,7 @@ def fit(
         engine=chosen,
         engine_reason=reason,
         kernel=run.kernel,
+        precision=precision.resolve(settings.precision, settings.batch_size),
     )
 
 

@@ -111,6 +111,7 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
                 "engine": fitted.engine,
                 "engine_reason": fitted.engine_reason,
                 "kernel": fitted.kernel,
+                "precision": fitted.precision,
             },
         )
     except OutOfBounds as out:
