@@ -139,7 +139,10 @@ def _run_locked(
         watcher.began(coordinator.record, plan.sweep["n_trials"], executor.n_workers)
         for note in plan.notes:
             watcher.remarked(note)
-        ending = coordinator.run()
+        try:
+            ending = coordinator.run()
+        finally:
+            storage.flush(study._storage)
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
     except KeyboardInterrupt:
         grace_s = 0.0

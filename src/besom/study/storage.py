@@ -67,6 +67,17 @@ def open_storage(paths: StudyPaths, url: str | None, writable: bool) -> BaseStor
         ) from error
 
 
+def flush(storage: BaseStorage) -> None:
+    """Wait until a journal is on the disk; other storages see to that themselves.
+
+    Raises:
+        StudyError: the disk does not take it.
+    """
+    backend = getattr(storage, "_backend", None)
+    if isinstance(backend, StudyJournal):
+        backend.flush()
+
+
 def stored_url(paths: StudyPaths) -> str | None:
     """The storage URL the study was made with; None means its journal."""
     return paths.storage_url.read_text().strip() if paths.storage_url.exists() else None
