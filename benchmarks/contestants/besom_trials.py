@@ -1,0 +1,60 @@
+"""Sweeps trials that train nothing with besom's own plan, study, journal and workers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from besom.outputs import LeaderboardWriter
+from besom.records import TrialRecord
+from besom.study import make_plan, run_sweep
+from besom.study.watcher import Watcher, Watchers
+
+
+class Stamps(Watcher):
+    """When each trial was finished and stored."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def finished(self, trial: TrialRecord) -> None:  # noqa: ARG002
+        """A trial is stored."""
+        self.times.append(time.time())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trial", required=True, help="a function of idle_trials.py")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--n-trials", type=int, required=True)
+    parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--sampler", required=True)
+    parser.add_argument("--limit-s", type=float, help="ask for no more trials after this time")
+    options = parser.parse_args()
+    overrides = [
+        "sweep.name=idle",
+        f"sweep.trial_function=idle_trials.{options.trial}",
+        f"sweep.n_trials={options.n_trials}",
+        f"sweep.executor.workers={options.workers}",
+        f"sweep/sampler={options.sampler}",
+        "sweep/pruner=none",
+    ]
+    if options.limit_s is not None:
+        overrides.append(f"sweep.timeout_s={options.limit_s}")
+    plan = make_plan("mnist_mlp", overrides, results_dir=options.folder)
+    stamps = Stamps()
+    outcome = run_sweep(plan, watcher=Watchers(LeaderboardWriter(plan.paths), stamps))
+    trials = outcome.study.complete
+    told = {
+        "n": len(trials),
+        "finished": stamps.times,
+        "began": [t.numbers["began"] for t in trials if "began" in t.numbers],
+        "ended": [t.numbers["ended"] for t in trials if "ended" in t.numbers],
+    }
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
