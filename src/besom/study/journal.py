@@ -104,6 +104,7 @@ class StudyJournal(BaseJournalBackend):
         self._path = path
         self._writable = writable
         self._offsets = [0]  # where each record begins; the last is where the next will
+        self._own: list[bytes] = []  # the last records, as just written here: read back from memory
         if writable:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._drop_cut_line()
@@ -117,7 +118,10 @@ class StudyJournal(BaseJournalBackend):
         Raises:
             StudyError: a record is damaged.
         """
-        if log_number_from >= len(self._offsets):
+        first = len(self._offsets) - 1 - len(self._own)
+        fresh, self._own = self._own, []
+        if log_number_from >= first:
+            yield from map(json.loads, fresh[log_number_from - first :])
             log_number_from = len(self._offsets) - 1
         if os.stat(self._path).st_size <= self._offsets[log_number_from]:  # noqa: PTH116 (hot)
             return
@@ -138,7 +142,8 @@ class StudyJournal(BaseJournalBackend):
             StudyError: the disk is full or the file cannot be written; the journal is as before.
         """
         assert self._writable, "a reader never writes"
-        data = b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs)
+        lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
+        data = b"".join(lines)
         size = os.fstat(self._descriptor).st_size
         try:
             written = 0
@@ -152,6 +157,10 @@ class StudyJournal(BaseJournalBackend):
                 f"{self._path} cannot be written: {error.strerror}. No finished trial is lost. "
                 "Make room or permission, then give the same command again to continue."
             ) from error
+        if size == self._offsets[-1]:  # nobody else has written: what is read next is this
+            for line in lines:
+                self._offsets.append(self._offsets[-1] + len(line))
+                self._own.append(line)
 
     def flush(self) -> None:
         """Wait until all that was appended is on the disk.

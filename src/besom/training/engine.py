@@ -21,6 +21,11 @@ from besom.training.fused import fused_update
 from besom.training.job import EpochsRun, Job, classified_right
 from besom.training.orders import epoch_order
 
+#: A call of the training function should take about this long: what Ctrl-C waits for at most.
+CALL_SECONDS = 1.0
+#: The steps of the first call, whose speed tells how many the next one may take.
+FIRST_CALL_STEPS = 100
+
 
 def fit(job: Job) -> EpochsRun:
     """Run the job's epochs, with its callbacks; the metrics of each go to ``job.watch``."""
@@ -92,7 +97,10 @@ class Images:
 
 
 class CompiledTraining:
-    """Trains a compiled Keras model, one call an epoch.
+    """Trains a compiled Keras model, one call an epoch; a long epoch is a few calls of a second.
+
+    TensorFlow cannot be interrupted within a call, and Ctrl-C must not wait for minutes. Where an
+    epoch is cut does not change what it computes.
 
     Args:
         model: a built and compiled ``keras.Model`` with Keras's own train step.
@@ -108,11 +116,15 @@ class CompiledTraining:
     def __init__(self, model: Any, images: Images, batch_size: int, brief: bool = False) -> None:
         self._model, self._images, self._batch_size = model, images, batch_size
         self._brief = brief
+        self._steps_a_call = FIRST_CALL_STEPS
         self.n_steps = -(-images.n // batch_size)
         model.optimizer.build(model.trainable_variables)
-        epoch = tf.function(self._epoch, autograph=False)
+        steps = tf.function(self._steps, autograph=False)
+        position = tf.TensorSpec([], tf.int32)
         with fused_update(model.optimizer) as kernels, cheap_dropout(model):
-            self._run = epoch.get_concrete_function(tf.TensorSpec([images.n], tf.int32))
+            self._run = steps.get_concrete_function(
+                tf.TensorSpec([images.n], tf.int32), position, position
+            )
         self.kernel = next(iter(kernels), None)
 
     def epoch(self, order: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -121,19 +133,26 @@ class CompiledTraining:
         Args:
             order: a permutation of the images' indices, int32, shape (n,).
         """
-        with graph_optimizers.left_out(self._brief):
-            results = self._run(tf.constant(order, tf.int32))
+        indices, n, stop = tf.constant(order, tf.int32), self._images.n, 0
+        results: dict[str, Any] = {}
+        while stop < n:
+            start, stop = stop, min(stop + self._steps_a_call * self._batch_size, n)
+            began = time.perf_counter()
+            with graph_optimizers.left_out(self._brief):
+                results = self._run(indices, tf.constant(start), tf.constant(stop))
+            seconds_a_step = (time.perf_counter() - began) * self._batch_size / (stop - start)
+            self._steps_a_call = max(int(CALL_SECONDS / seconds_a_step), 1)
         return {name: value.numpy() for name, value in results.items()}
 
-    def _epoch(self, order: Any) -> dict[str, Any]:
+    def _steps(self, order: Any, start: Any, stop: Any) -> dict[str, Any]:
         model, images, size = self._model, self._images, self._batch_size
 
         def step(start: Any) -> tuple[Any]:
-            model.train_step(images.gather(order[start : start + size]))
+            model.train_step(images.gather(order[start : tf.minimum(start + size, stop)]))
             return (start + size,)
 
-        tf.while_loop(lambda start: start < images.n, step, [0], parallel_iterations=1)
-        return _results_and_reset(model)
+        tf.while_loop(lambda start: start < stop, step, [start], parallel_iterations=1)
+        return _results_then_reset(model, at_end=tf.equal(stop, images.n))
 
 
 class CompiledEvaluation:
@@ -167,7 +186,7 @@ class CompiledEvaluation:
         images, size = self._images, self._batch_size
         if images.n <= size:  # no loop: a smaller graph, which a short trial feels
             correct = self._judge(0, images.n)
-            return _results_and_reset(self._model), correct
+            return _results_then_reset(self._model), correct
         n_batches = -(-images.n // size)
         collected = tf.TensorArray(tf.bool, n_batches, infer_shape=False, element_shape=[None])
         classifies = True
@@ -183,7 +202,7 @@ class CompiledEvaluation:
         _, collected = tf.while_loop(
             lambda start, _: start < images.n, step, [0, collected], parallel_iterations=1
         )
-        return _results_and_reset(self._model), collected.concat() if classifies else None
+        return _results_then_reset(self._model), collected.concat() if classifies else None
 
     def _judge(self, start: Any, stop: Any) -> Any | None:
         """``model.test_step`` on a slice, which would not hand out what the model said."""
@@ -195,9 +214,13 @@ class CompiledEvaluation:
         return classified_right(predictions, y, tf.experimental.numpy)
 
 
-def _results_and_reset(model: Any) -> dict[str, Any]:
-    """The metrics of the batches just run; then reset (a metric may be built with the first)."""
+def _results_then_reset(model: Any, at_end: Any = True) -> dict[str, Any]:
+    """The metrics of the batches since the last reset, which is done after, not before: Keras's
+    compiled metrics cannot be reset before they have seen their first batch."""
     results = {name: tf.identity(value) for name, value in model.get_metrics_result().items()}
     with tf.control_dependencies(list(results.values())):
-        model.reset_metrics()
+        if at_end is True:
+            model.reset_metrics()
+        else:
+            tf.cond(at_end, model.reset_metrics, lambda: None)
     return results
