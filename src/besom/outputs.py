@@ -14,8 +14,8 @@ from besom.study.watcher import Watcher
 
 #: The leaderboard is rewritten at most this often, and never takes more than 1/SHARE of the time:
 #: its cost grows with the study.
-INTERVAL_S = 1.0
-SHARE = 25
+INTERVAL_S = 2.0
+SHARE = 100
 
 
 class LeaderboardWriter(Watcher):

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from training_world import (
     BATCH,
     N_TRAIN,
@@ -22,6 +23,7 @@ from training_world import (
     tiny_test,
 )
 
+from besom.training import engine, graph_optimizers
 from besom.training.build import build_model, seed_everything
 from besom.training.engine import CompiledEvaluation, CompiledTraining, Images
 from besom.training.orders import epoch_order
@@ -187,3 +189,43 @@ def test_images_are_scaled_in_the_graph_and_stay_bytes_in_memory() -> None:
     np.testing.assert_allclose(x, np.full((2, 2), 0.2), rtol=1e-6)
     assert list(y.numpy()) == [2, 0]
     assert images._x.dtype == "uint8"
+
+
+def trained(brief: bool = False) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Three epochs of a network with dropout."""
+    data = tiny_data()
+    seed_everything(2)
+    model = {"_target_": "besom.training.models.mlp", "hidden_units": [16], "dropout": 0.3}
+    built = build_model(config(model=model), TrainerSettings(), data)
+    training = CompiledTraining(
+        built, Images(data.x_train, data.y_train, data.scale), BATCH, brief=brief
+    )
+    history = [training.epoch(epoch_order(0, epoch, N_TRAIN)) for epoch in (1, 2, 3)]
+    return history, built.get_weights()
+
+
+def test_where_an_epoch_is_cut_into_calls_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, weights = trained()
+    monkeypatch.setattr(engine, "FIRST_CALL_STEPS", 3)
+    monkeypatch.setattr(engine, "CALL_SECONDS", 1e-9)  # then one step a call
+    cut, weights_of_cut = trained()
+    assert cut == whole
+    for a, b in zip(weights, weights_of_cut, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_without_tensorflows_graph_optimizers_the_numbers_stay_and_the_setting_goes_back() -> None:
+    before = tf.config.optimizer.get_experimental_options()
+    plain, _ = trained()
+    brief, _ = trained(brief=True)
+    for a, b in zip(plain, brief, strict=True):
+        assert b == pytest.approx(a, rel=1e-5)
+    assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer") in (
+        None,
+        before.get("disable_meta_optimizer", False),
+    )
+
+
+def test_short_epochs_alone_leave_the_graph_optimizers_out() -> None:
+    assert graph_optimizers.is_brief(n_params=170_000, n_images=1_300)
+    assert not graph_optimizers.is_brief(n_params=535_818, n_images=60_000)
