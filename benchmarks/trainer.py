@@ -87,7 +87,7 @@ def run_child(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(case: Case, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the seconds of each repetition, by way, and of the first epoch with all it prepares."""
+    """Return the seconds of each repetition, by way, and of the first epoch with its start."""
     import numpy as np
 
     from besom.training import runtime
@@ -239,9 +239,9 @@ def print_table(results: dict[str, dict[str, Any]], options: argparse.Namespace)
             f"{median[way]:.3f} ({min(values):.3f}-{max(values):.3f})".rjust(22)
             for way, values in seconds.items()
         )
+        ratios = (median["besom"] / median["floor"], median["keras"] / median["besom"])
         print(
-            f"{name:<10}{result['images']:>7}{cells}"
-            f"{median['besom'] / median['floor']:>12.2f}x{median['keras'] / median['besom']:>12.2f}x"
+            f"{name:<10}{result['images']:>7}{cells}{ratios[0]:>12.2f}x{ratios[1]:>12.2f}x"
             f"{start['besom']:>12.2f}{start['keras']:>11.2f}"
         )
 

@@ -215,6 +215,7 @@ class Diary(keras.callbacks.Callback):
         told.append(("epoch begins", epoch))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        assert all(type(value) is float for value in logs.values())
         told.append(("epoch ends", epoch, sorted(logs)))
         rate = self.model.optimizer.learning_rate
         rate.assign(rate / 2)

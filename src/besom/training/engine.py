@@ -142,7 +142,7 @@ class CompiledTraining:
                 results = self._run(indices, tf.constant(start), tf.constant(stop))
             seconds_a_step = (time.perf_counter() - began) * self._batch_size / (stop - start)
             self._steps_a_call = max(int(CALL_SECONDS / seconds_a_step), 1)
-        return {name: value.numpy() for name, value in results.items()}
+        return _plain(results)
 
     def _steps(self, order: Any, start: Any, stop: Any) -> dict[str, Any]:
         model, images, size = self._model, self._images, self._batch_size
@@ -180,7 +180,7 @@ class CompiledEvaluation:
         with graph_optimizers.left_out(self._brief):
             results, correct = self._run()
         self.correct = None if correct is None else correct.numpy()
-        return {name: value.numpy() for name, value in results.items()}
+        return _plain(results)
 
     def _pass(self) -> tuple[dict[str, Any], Any]:
         images, size = self._images, self._batch_size
@@ -224,3 +224,9 @@ def _results_then_reset(model: Any, at_end: Any = True) -> dict[str, Any]:
         else:
             tf.cond(at_end, model.reset_metrics, lambda: None)
     return results
+
+
+def _plain(results: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as ``model.fit`` hands them to callbacks: Python's; a metric may also be an array."""
+    arrays = {name: np.asarray(value) for name, value in results.items()}
+    return {name: array if array.ndim else array.item() for name, array in arrays.items()}
