@@ -82,8 +82,13 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
     else:
         head.append(f"# It did not complete: {trial.outcome} ({trial.reason}).")
     head.append("# Retrain it: besom train THIS_FILE [trainer.epochs=40 ...]")
-    source = {"study": study.name, "trial": trial.number}
-    return "\n".join(head) + "\n" + dump({**trial.config, "name": study.name, "source": source})
+    config = {**trial.config, "name": study.name}
+    trainer = config.get("trainer")
+    if isinstance(trainer, dict) and trainer.get("precision", "float32") != "float32":
+        head.append(f"# The sweep trained in {trainer['precision']}; a final model is float32.")
+        config["trainer"] = {**trainer, "precision": "float32"}
+    config["source"] = {"study": study.name, "trial": trial.number}
+    return "\n".join(head) + "\n" + dump(config)
 
 
 def dump(config: dict[str, Any]) -> str:

@@ -288,6 +288,7 @@ class _Signals:
 
     def __init__(self) -> None:
         self.coordinator: Coordinator | None = None
+        self._received = 0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> _Signals:
@@ -301,6 +302,7 @@ class _Signals:
             signal.signal(signum, handler)
 
     def _stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self.coordinator is None or self.coordinator.stop_reason is not None:
+        self._received += 1
+        if self.coordinator is None or self._received > 1:
             raise KeyboardInterrupt
         self.coordinator.interrupt(f"{signal.Signals(signum).name} received")
