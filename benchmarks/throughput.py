@@ -12,6 +12,7 @@ contestants take turns. Runs are appended to --results, so that many short calls
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import sys
 import tempfile
@@ -20,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import lists
-import processes
 import report
 import workload
+from comparison import Comparison
 
 #: How many times faster than either of the others besom should be, by batch size, in float32 ...
 TARGETS = {32: 4.0, 128: 3.0}
@@ -36,9 +37,15 @@ _OTHERS = {
 }
 
 
+COMPARISON = Comparison(
+    name="throughput",
+    description=__doc__.partition("\n")[0],
+    decisive=("images", "configs", "epochs", "workers"),
+)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    workload.add_data_options(parser)
+    parser = COMPARISON.parser()
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS)
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=list(TARGETS))
     parser.add_argument("--repeats", type=int, default=1, help="of each, in turn")
@@ -48,55 +55,35 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3, help="of each config")
     parser.add_argument("--workers", type=int, default=2, help="besom's")
     parser.add_argument("--quick", action="store_true", help="4 configs, 1 epoch, 6,000 images")
-    parser.add_argument("--tuners-python", default=sys.executable, help="has KerasTuner")
-    parser.add_argument("--results", type=Path, default=Path("results/benchmarks/throughput.jsonl"))
-    parser.add_argument("--summary-only", action="store_true", help="only show what was kept")
     options = parser.parse_args()
     if options.quick:
         options.configs, options.epochs, options.images = 4, 1, 6000
-    settings = settings_of(options)
-    skipped: dict[str, str] = {}
-    if not options.summary_only:
-        workload.check_data_options(parser, options)
-        workload.check_same_space()
-        skipped = run_all(options, settings)
-    records = report.kept(options.results, settings)
-    if not records:
-        raise SystemExit(f"{options.results} has no run with these settings: {settings}")
-    conclude(records, settings, skipped)
+    COMPARISON.carry_out(parser, options, functools.partial(run_all, options), conclude)
 
 
-def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What must be equal for two runs to be compared."""
-    facts = report.machine()
-    names = ("images", "configs", "epochs", "workers")
-    return {**{n: getattr(options, n) for n in names}, "cpu": facts["cpu"], "cores": facts["cores"]}
+def run_all(
+    options: argparse.Namespace, work: workload.Workload, keep: Callable[..., None]
+) -> None:
+    """Run every tool at every batch size, tools in turn."""
+    ready = COMPARISON.available(
+        {
+            tool: (python_of(tool, options.tuners_python), _OTHERS.get(tool, ("", ()))[1])
+            for tool in options.tools
+        }
+    )
+    configs = lists.draw(options.configs)
+    for _ in range(options.repeats):
+        for batch_size in options.batch_sizes:
+            for tool, versions in ready.items():
+                job = (work, configs, options.epochs, batch_size, options.workers)
+                measured = run_one(tool, options.tuners_python, *job)
+                keep(contestant=tool, batch_size=batch_size, **measured, versions=versions)
+                print(f"{tool}, batch {batch_size}: {told(measured)}", flush=True)
 
 
-def run_all(options: argparse.Namespace, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Run every tool at every batch size, tools in turn; return who was skipped and why."""
-    ready, skipped = {}, {}
-    for tool in options.tools:
-        python = options.tuners_python if tool == "kerastuner" else sys.executable
-        versions = processes.versions(python, _OTHERS.get(tool, ("", ()))[1])
-        if why := processes.lacking(versions):
-            skipped[tool] = why
-            print(f"skipped: {tool}: {why} for {python}")
-        else:
-            ready[tool] = versions
-    with tempfile.TemporaryDirectory(prefix="besom-benchmark-") as folder:
-        work = workload.prepare(Path(folder), options.data, options.images)
-        configs = lists.draw(options.configs)
-        for _ in range(options.repeats):
-            for batch_size in options.batch_sizes:
-                for tool, versions in ready.items():
-                    job = (work, configs, options.epochs, batch_size, options.workers)
-                    measured = run_one(tool, options.tuners_python, *job)
-                    record = {"settings": settings, "contestant": tool, "batch_size": batch_size}
-                    record |= {**measured, "machine": report.machine(), "versions": versions}
-                    report.keep(options.results, record)
-                    print(f"{tool}, batch {batch_size}: {told(measured)}", flush=True)
-    return skipped
+def python_of(tool: str, tuners_python: str) -> str:
+    """The interpreter that has a tool."""
+    return tuners_python if tool == "kerastuner" else sys.executable
 
 
 def run_one(tool: str, tuners_python: str, *job: Any) -> dict[str, Any]:
@@ -108,8 +95,8 @@ def run_one(tool: str, tuners_python: str, *job: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="besom-benchmark-") as folder:
         asked = lists.Job(*job, folder=Path(folder))
         if tool in _OTHERS:
-            python = tuners_python if tool == "kerastuner" else sys.executable
-            done = lists.run_script(python, _OTHERS[tool][0], asked)
+            script = _OTHERS[tool][0]
+            done = lists.run_script(python_of(tool, tuners_python), script, asked)
         else:
             done = lists.run_besom(asked, "bfloat16" if tool == "besom-bfloat16" else "float32")
     expected = len(asked.configs) * asked.epochs
@@ -138,10 +125,8 @@ def told(measured: Mapping[str, Any]) -> str:
     )
 
 
-def conclude(
-    records: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], skipped: Mapping[str, str]
-) -> None:
-    """Print a table for each batch size, and the line of JSON of every run with these settings."""
+def conclude(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Print a table for each batch size, and return what is in them."""
     results = {}
     for batch_size in sorted({record["batch_size"] for record in records}):
         of_size = [record for record in records if record["batch_size"] == batch_size]
@@ -163,15 +148,7 @@ def conclude(
         report.print_table("Throughput, median (low to high)", head, rows)
         for name, ratio in result["ratios"].items():
             print(f"  {name}: {'-' if ratio is None else f'{ratio:.2f}'}")
-    report.finish(
-        "throughput",
-        {
-            "settings": settings,
-            "batch_sizes": results,
-            "skipped": skipped,
-            "revisions": sorted({str(record["machine"]["revision"]) for record in records}),
-        },
-    )
+    return {"batch_sizes": results}
 
 
 def summarise(records: Sequence[Mapping[str, Any]], target: float | None) -> dict[str, Any]:

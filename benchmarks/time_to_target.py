@@ -12,16 +12,15 @@ trial so far. Runs are appended to --results, so that many short calls make one 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import processes
 import report
 import searches
 import workload
+from comparison import Comparison
 
 TARGETS = (0.980, 0.982, 0.984)
 HORIZONS_S = (120, 240, 600)
@@ -30,9 +29,15 @@ HORIZONS_S = (120, 240, 600)
 SHARE, DECISIVE, DECISIVE_S = 0.25, 0.982, 240
 
 
+COMPARISON = Comparison(
+    name="time_to_target",
+    description=__doc__.partition("\n")[0],
+    decisive=("images", "epochs"),
+)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    workload.add_data_options(parser)
+    parser = COMPARISON.parser()
     parser.add_argument("--tools", nargs="+", choices=searches.TOOLS, default=searches.TOOLS)
     parser.add_argument(
         "--besom",
@@ -45,68 +50,26 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--budget-s", type=float, default=240.0, help="of each run")
     parser.add_argument("--epochs", type=int, default=10, help="the most that a trial may take")
-    parser.add_argument("--tuners-python", default=sys.executable, help="has KerasTuner and Ray")
     parser.add_argument("--hydra-python", default=sys.executable, help="has the Optuna sweeper")
-    parser.add_argument(
-        "--results", type=Path, default=Path("results/benchmarks/time_to_target.jsonl")
-    )
-    parser.add_argument("--summary-only", action="store_true", help="only show what was kept")
     options = parser.parse_args()
-    settings = settings_of(options)
-    skipped: dict[str, str] = {}
-    if not options.summary_only:
-        workload.check_data_options(parser, options)
-        workload.check_same_space()
-        skipped = run_all(options, settings)
-    records = report.kept(options.results, settings)
-    if not records:
-        raise SystemExit(f"{options.results} has no run with these settings: {settings}")
-    conclude(records, settings, skipped)
+    COMPARISON.carry_out(parser, options, functools.partial(run_all, options), conclude)
 
 
-def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What must be equal for two runs to be compared."""
-    facts = report.machine()
-    return {
-        "images": options.images,
-        "epochs": options.epochs,
-        "cpu": facts["cpu"],
-        "cores": facts["cores"],
-    }
-
-
-def run_all(options: argparse.Namespace, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Run every contestant with every seed, contestants in turn; return who was skipped and why."""
-    ready, skipped = {}, {}
+def run_all(
+    options: argparse.Namespace, work: workload.Workload, keep: Callable[..., None]
+) -> None:
+    """Run every contestant with every seed, contestants in turn."""
     chosen = (options.tools, options.besom, options.tuners_python, options.hydra_python)
-    for contestant in searches.contestants(*chosen):
-        versions = processes.versions(contestant.python, contestant.packages)
-        if why := processes.lacking(versions):
-            skipped[contestant.name] = why
-            print(f"skipped: {contestant.name}: {why} for {contestant.python}")
-        else:
-            ready[contestant] = versions
-    with tempfile.TemporaryDirectory(prefix="besom-benchmark-") as folder:
-        work = workload.prepare(Path(folder), options.data, options.images)
-        for seed in options.seeds:
-            for contestant, versions in ready.items():
-                measured = searches.run(contestant, work, seed, options.epochs, options.budget_s)
-                if measured is None:
-                    continue
-                report.keep(
-                    options.results,
-                    {
-                        "settings": settings,
-                        "contestant": contestant.name,
-                        "seed": seed,
-                        "budget_s": options.budget_s,
-                        **measured,
-                        "machine": report.machine(),
-                        "versions": versions,
-                    },
-                )
-                print(f"{contestant.name}, seed {seed}: {told(measured)}", flush=True)
-    return skipped
+    contestants = {contestant.name: contestant for contestant in searches.contestants(*chosen)}
+    ready = COMPARISON.available({n: (c.python, c.packages) for n, c in contestants.items()})
+    for seed in options.seeds:
+        for name, versions in ready.items():
+            measured = searches.run(contestants[name], work, seed, options.epochs, options.budget_s)
+            if measured is None:
+                continue
+            facts = {"contestant": name, "seed": seed, "budget_s": options.budget_s}
+            keep(**facts, **measured, versions=versions)
+            print(f"{name}, seed {seed}: {told(measured)}", flush=True)
 
 
 def told(measured: Mapping[str, Any]) -> str:
@@ -136,10 +99,8 @@ def best_after(record: Mapping[str, Any], seconds: float) -> float | None:
     return max((value for s, value in record["improvements"] if s <= seconds), default=0.0)
 
 
-def conclude(
-    records: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], skipped: Mapping[str, str]
-) -> None:
-    """Print the table and the line of JSON of every run with these settings."""
+def conclude(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Print the table, and return what is in it and which targets were met."""
     names = dict.fromkeys(str(record["contestant"]) for record in records)
     results = {name: summarise([r for r in records if r["contestant"] == name]) for name in names}
     head = [
@@ -160,16 +121,7 @@ def conclude(
         for name, result in results.items()
     ]
     report.print_table("Time to target", head, rows)
-    report.finish(
-        "time_to_target",
-        {
-            "settings": settings,
-            "contestants": results,
-            "targets": targets_met(results),
-            "skipped": skipped,
-            "revisions": sorted({str(record["machine"]["revision"]) for record in records}),
-        },
-    )
+    return {"contestants": results, "targets": targets_met(results)}
 
 
 def summarise(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -57,17 +58,37 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60000, help="at most so many images")
     parser.add_argument("--optimizer", default="Adam", help="a class of keras.optimizers")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--cases", default=",".join(CASES), help="comma-separated")
+    parser.add_argument(
+        "--cases",
+        type=cases,
+        default=list(CASES),
+        metavar="CASE,CASE,...",
+        help=f"of {', '.join(CASES)}; all by default",
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if not options.data:
+    if not options.data or not Path(options.data).is_file():
         parser.error("give MNIST's .npz file as --data, or as the environment variable BESOM_MNIST")
     if options.child:
         print(json.dumps(measure(CASES[options.child], options)))
         return
-    results = {name: run_child(name, options) for name in options.cases.split(",")}
+    results = {name: run_child(name, options) for name in options.cases}
     print_table(results, options)
     print(json.dumps({"threads": options.threads, "repeats": options.repeats, "cases": results}))
+
+
+def cases(text: str) -> list[str]:
+    """Read ``--cases``.
+
+    Raises:
+        ArgumentTypeError: one is not known; lists those that are.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in CASES]
+    if unknown or not names:
+        named = f"there is no case {', '.join(map(repr, unknown))}" if unknown else "no case given"
+        raise argparse.ArgumentTypeError(f"{named}; the cases are {', '.join(CASES)}")
+    return names
 
 
 def run_child(name: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,22 +29,6 @@ class Workload:
 
     overrides: list[str]
     arrays: Path
-
-
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--data`` and ``--images``."""
-    parser.add_argument(
-        "--data", type=Path, default=os.environ.get("BESOM_MNIST"), help="MNIST as .npz"
-    )
-    parser.add_argument(
-        "--images", type=int, default=60_000, help="images used, a twelfth of them for validation"
-    )
-
-
-def check_data_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse to go on without the data."""
-    if options.data is None or not Path(options.data).is_file():
-        parser.error("give MNIST's .npz file as --data, or as the environment variable BESOM_MNIST")
 
 
 def prepare(folder: Path, data: Path, images: int) -> Workload:

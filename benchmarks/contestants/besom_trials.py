@@ -7,21 +7,27 @@ import json
 import time
 from pathlib import Path
 
+from sampling_clock import SamplingClock
+
 from besom.outputs import LeaderboardWriter
 from besom.records import TrialRecord
 from besom.study import make_plan, run_sweep
 from besom.study.watcher import Watcher, Watchers
+from besom.targets import resolve
 
 
 class Stamps(Watcher):
-    """When each trial was finished and stored."""
+    """When each trial was finished and stored, and how long the sampler had taken by then."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SamplingClock) -> None:
         self.times: list[float] = []
+        self.sampling: list[float] = []
+        self._clock = clock
 
     def finished(self, trial: TrialRecord) -> None:  # noqa: ARG002
         """A trial is stored."""
         self.times.append(time.time())
+        self.sampling.append(self._clock.seconds)
 
 
 def main() -> None:
@@ -44,12 +50,13 @@ def main() -> None:
     if options.limit_s is not None:
         overrides.append(f"sweep.timeout_s={options.limit_s}")
     plan = make_plan("mnist_mlp", overrides, results_dir=options.folder)
-    stamps = Stamps()
+    stamps = Stamps(SamplingClock(resolve(plan.sweep["sampler"]["_target_"])))
     outcome = run_sweep(plan, watcher=Watchers(LeaderboardWriter(plan.paths), stamps))
     trials = outcome.study.complete
     told = {
         "n": len(trials),
         "finished": stamps.times,
+        "sampling": stamps.sampling,
         "began": [t.numbers["began"] for t in trials if "began" in t.numbers],
         "ended": [t.numbers["ended"] for t in trials if "ended" in t.numbers],
     }

@@ -16,6 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial
 from protocol import ACTIVATIONS, DROPOUT, LAYERS, LEARNING_RATE, UNITS
+from sampling_clock import SamplingClock
 
 from besom.study import make_plan
 from besom.study.strategy import build_sampler
@@ -45,13 +46,16 @@ def main() -> None:
         direction="maximize",
         sampler=build_sampler(plan.sweep["sampler"], plan.space, 0),
     )
+    clock = SamplingClock(type(study.sampler))
     finished: list[float] = []
+    sampling: list[float] = []
 
     def stamp(_: optuna.Study, trial: FrozenTrial) -> None:  # noqa: ARG001
         finished.append(time.time())
+        sampling.append(clock.seconds)
 
     study.optimize(objective, n_trials=options.n_trials, timeout=options.limit_s, callbacks=[stamp])
-    print(json.dumps({"n": len(finished), "finished": finished}))
+    print(json.dumps({"n": len(finished), "finished": finished, "sampling": sampling}))
 
 
 if __name__ == "__main__":

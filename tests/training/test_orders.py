@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from besom.errors import ConfigError
 from besom.seam import TrialResult
 
 pytestmark = pytest.mark.tensorflow
@@ -102,17 +103,77 @@ def test_a_model_that_is_no_better_is_not_written(tmp_path):
     assert path.exists()
 
 
+def test_a_mode_left_open_keeps_the_model_that_training_would(tmp_path):
+    """``auto`` minimizes a loss: a model no lower than the best so far is not written."""
+    path = tmp_path / "trial.keras"
+    order = {"save_model": {"path": str(path), "better_than": 0.0}}
+    run(order, monitor="val_loss", mode="auto")
+    assert not path.exists()
+    order["save_model"]["better_than"] = 100.0
+    run(order, monitor="val_loss", mode="auto")
+    assert path.exists()
+    path.unlink()
+    run(order, monitor="val_accuracy", mode="auto")
+    assert not path.exists()
+
+
 def test_a_stopped_trial_leaves_no_model(tmp_path):
     path = tmp_path / "trial.keras"
     run({"save_model": {"path": str(path), "better_than": None}}, stop_after=1)
     assert not path.exists()
 
 
-def test_a_probe_builds_and_measures_without_training_to_speak_of():
+def probed(trainer: dict | None = None, **changes) -> TrialResult:
     from besom.training.probe import probe
 
-    numbers = probe(CONFIG, lambda epoch, metrics: False).numbers
+    config = {**CONFIG, **changes, "trainer": {**CONFIG["trainer"], **(trainer or {})}}
+    return probe(config, lambda epoch, metrics: False)
+
+
+def test_a_probe_builds_and_measures_without_training_to_speak_of():
+    numbers = probed().numbers
     assert numbers["n_params"] == 64 * 16 + 16 + 16 * 10 + 10
+    assert numbers["model_bytes"] == 4 * numbers["n_params"]
     assert numbers["steps_per_epoch"] == math.ceil(1150 / 64)
     assert numbers["seconds_per_step"] > 0
     assert numbers["memory_bytes"] > 1e8
+
+
+def test_a_probe_measures_the_engine_that_would_train():
+    """Keras's own step takes several times as long here, and would overstate a whole sweep."""
+    compiled, keras = probed(), probed({"engine": "keras"})
+    assert compiled.environment["engine"] == "compiled"
+    assert keras.environment["engine"] == "keras"
+    assert compiled.numbers["seconds_per_step"] < keras.numbers["seconds_per_step"]
+
+
+def test_a_probe_sees_what_only_model_fit_can_train():
+    own_step = {"_target_": "training_world.with_own_step"}
+    result = probed(model=own_step)
+    assert result.environment["engine"] == "keras"
+    assert "train_step" in result.environment["engine_reason"]
+    with pytest.raises(ConfigError, match=r"trainer\.engine=compiled cannot run this"):
+        probed({"engine": "compiled"}, model=own_step)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2000])
+def test_a_probe_takes_any_batch_size(batch_size):
+    numbers = probed({"batch_size": batch_size}).numbers
+    assert numbers["seconds_per_step"] > 0
+    assert numbers["steps_per_epoch"] == math.ceil(1150 / batch_size)
+
+
+def test_a_disk_that_takes_no_model_and_no_state_costs_no_trial(tmp_path, caplog):
+    (tmp_path / "full").write_text("a file where a folder should be")
+    model, state = tmp_path / "full" / "trial-0.keras", tmp_path / "full" / "state"
+    result = run(
+        {
+            "save_model": {"path": str(model), "better_than": None},
+            "checkpoint": {"save": str(state), "load": None},
+        }
+    )
+    assert result.epochs == 4
+    assert [record.getMessage().split(" not kept")[0] for record in caplog.records] == [
+        "The trial's state is",
+        "The trial's model is",
+    ]

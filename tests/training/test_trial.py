@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 
 from besom.errors import ConfigError
 from besom.seam import TrialResult
+from besom.training.confirmation import run_confirmation
+from besom.training.dataset import NoTestImages
 from besom.training.trial import prepare, run_trial
 
 pytestmark = pytest.mark.tensorflow
@@ -100,6 +103,35 @@ def test_a_stopped_trial_returns_its_history_so_far() -> None:
     result = run_trial(CONFIG, lambda epoch, _: epoch == 1)
     assert all(len(values) == 1 for values in result.history.values())
     assert result.best_epoch == 1
+
+
+def test_a_confirmation_is_the_trial_and_what_the_test_images_say() -> None:
+    config = {**CONFIG, "trainer": CONFIG["trainer"] | {"restore_best": True}}
+    trained = run_trial(config, lambda *_: False)
+    confirmed = run_confirmation(config, lambda *_: False)
+    assert confirmed.history == trained.history
+    assert (confirmed.best_epoch, confirmed.correct) == (trained.best_epoch, trained.correct)
+    assert confirmed.environment == trained.environment
+    added = set(confirmed.numbers) - set(trained.numbers)
+    assert added == {"test_loss", "test_accuracy", "n_test"}
+    assert confirmed.numbers["n_test"] == 360
+    json.dumps(confirmed.numbers)
+
+
+def test_a_confirmation_that_was_stopped_opens_no_test_image_to_its_model() -> None:
+    stopped = run_confirmation(CONFIG, lambda epoch, _: epoch == 1)
+    assert stopped.epochs == 1
+    assert not [name for name in stopped.numbers if "test" in name]
+
+
+def test_without_test_images_a_confirmation_trains_nothing(tmp_path: Path) -> None:
+    x, y = np.zeros((40, 4, 4), np.uint8), np.arange(40) % 4
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y)
+    node = {"_target_": "besom.training.data.npz", "path": str(tmp_path / "mine.npz")}
+    reported: list[int] = []
+    with pytest.raises(NoTestImages):
+        run_confirmation({**CONFIG, "data": node}, lambda epoch, _: bool(reported.append(epoch)))
+    assert reported == []
 
 
 def test_a_fresh_process_gives_the_same_history_bit_for_bit() -> None:

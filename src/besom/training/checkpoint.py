@@ -6,7 +6,9 @@ watch knows: a run that is interrupted and continued gives the same numbers as o
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -15,28 +17,34 @@ import numpy as np
 
 from besom.training.watch import Watch
 
+log = logging.getLogger("besom")
+
 
 def save(path: Path, model: Any, watch: Watch) -> None:
     """Write the state after the last epoch, in one atomic step.
+
+    A full disk costs the state, not the trial: whoever continues it then begins at the beginning.
 
     Args:
         path: the file; its folder is made.
         model: the compiled model, its optimizer built.
         watch: the run's watch.
-
-    Raises:
-        OSError: the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {f"model{i}": np.asarray(v) for i, v in enumerate(model.variables)}
     arrays |= {f"optimizer{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
     arrays |= {f"best{i}": w for i, w in enumerate(watch.best_weights or ())}
     state = {"history": watch.history, "best_epoch": watch.best_epoch, "best": watch.best}
     arrays["state"] = np.array(json.dumps(state))
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    os.replace(partial, path)  # noqa: PTH105
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(partial, path)  # noqa: PTH105
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        log.warning("The trial's state is not kept in %s: %s", path, error)
 
 
 def restore(path: Path, model: Any, watch: Watch) -> int:

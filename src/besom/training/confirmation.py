@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from besom.seam import Report, TrialConfig, TrialResult
-from besom.training import runtime, trial
+from besom.training import runtime, trial, warm
 
 #: Workers prepare as for any trial: that opens no test image.
 prepare = trial.prepare
@@ -21,9 +21,9 @@ prepare = trial.prepare
 def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
     """Train one model after ``config`` and measure it on the test images.
 
-    The history is that of ``besom.training.trial.run_trial``, bit for bit. ``numbers`` has, beside
-    that one's, ``test_loss`` and ``test_<metric>`` for each metric, by the weights that count, and
-    ``n_test``, the number of test images; none of these if ``report`` stopped the run.
+    The result is that of ``besom.training.trial.run_trial``, its history bit for bit. ``numbers``
+    has, beside that one's, ``test_loss`` and ``test_<metric>`` for each metric, by the weights that
+    count, and ``n_test``, the number of test images; none of these if ``report`` stopped the run.
 
     Raises:
         NoTestImages: the dataset has no test part; nothing was trained then.
@@ -31,47 +31,16 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
         ConfigError, DataError: the config cannot be trained, or the data cannot be loaded.
     """
     runtime.start()
-    from besom.training.trainer import evaluate, fit
+    from besom.training.trainer import evaluate
 
-    data = trial._data(config)
     test = _test(json.dumps(config["data"], sort_keys=True))
-    stopped = False
+    size = config.get("trainer", {}).get("evaluation_batch_size")
 
-    def watched(epoch: int, metrics: Mapping[str, float]) -> bool:
-        nonlocal stopped
-        stopped = report(epoch, metrics)
-        return stopped
+    def measure(fitted: Any) -> Mapping[str, float]:
+        measured = evaluate(fitted.model, test.x, test.y, test.scale, size)
+        return {"n_test": len(test.y), **{f"test_{name}": v for name, v in measured.items()}}
 
-    fitted: Any = None
-    try:
-        fitted = fit(config, data, on_epoch=watched)
-        numbers = {
-            **trial.model_numbers(fitted.model),
-            "seconds_per_epoch": fitted.seconds_per_epoch,
-        }
-        if not stopped:
-            size = config.get("trainer", {}).get("evaluation_batch_size")
-            measured = evaluate(fitted.model, test.x, test.y, test.scale, size)
-            numbers |= {"n_test": len(test.y)}
-            numbers |= {f"test_{name}": value for name, value in measured.items()}
-        return TrialResult(
-            history=fitted.history,
-            numbers=numbers,
-            best_epoch=fitted.best_epoch,
-            stopped_early=fitted.stopped_early,
-            n_validation=len(data.x_validation),
-            environment={
-                "data": trial._data_facts(data),
-                "versions": runtime.versions(),
-                "device": runtime.device(),
-                "engine": fitted.engine,
-                "engine_reason": fitted.engine_reason,
-                "kernel": fitted.kernel,
-            },
-        )
-    finally:
-        fitted = None
-        trial._forget()
+    return trial.train(config, report, measure)
 
 
 @functools.lru_cache(maxsize=1)
@@ -80,4 +49,4 @@ def _test(node: str) -> Any:
     from besom.training.data import load_test
 
     config = {"data": json.loads(node)}
-    return load_test(config["data"], trial._data(config))
+    return load_test(config["data"], warm.training_data(config))

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from besom.seam import Report, TrialConfig, TrialResult
-from besom.training import runtime, trial
+from besom.training import runtime, trial, warm
+from besom.training.settings import TrainerSettings
 
-#: Steps measured after one that warms up; the median counts.
-N_STEPS = 3
+#: What is timed is a call of about so many images, in at most so many steps: a call of fewer would
+#: measure the call itself, one of more would take a convolutional network seconds.
+N_IMAGES, MOST_STEPS = 512, 16
+
+#: Calls after one that warms up, whose median counts: until so many seconds or calls are over.
+ENOUGH_SECONDS, MOST_CALLS = 0.2, 9
 
 #: Workers prepare as for any trial.
 prepare = trial.prepare
 
 
 def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
-    """Build the model of ``config`` and measure what a step takes.
+    """Build the model of ``config`` and measure what a step takes on the engine it would have.
 
     Returns:
         A result whose ``numbers`` are n_params, model_bytes (float32 weights), seconds_per_step
@@ -28,39 +34,69 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
         process).
 
     Raises:
-        ConfigError: the model cannot be built, or does not fit the data.
+        ConfigError: the model cannot be built, does not fit the data, or not the engine asked for.
         DataError: the data cannot be loaded.
     """
     runtime.start()
-    from besom.training.build import build_model, seed_everything
-    from besom.training.settings import TrainerSettings
+    from besom.training.build import build_callbacks, build_model, seed_everything
+    from besom.training.choice import choose_engine
 
-    data = trial._data(config)
+    data = warm.training_data(config)
     settings = TrainerSettings.from_config(config.get("trainer", {}))
     seed_everything(config.get("seed", 0))
     model: Any = None
     try:
         model = build_model(config, settings, data)
-        size = min(settings.batch_size, len(data.x_train))
-        x = np.asarray(data.x_train[:size], np.float32) * np.float32(data.scale)
-        y = data.y_train[:size]
-        seconds = []
-        for _ in range(N_STEPS + 1):
-            began = time.perf_counter()
-            model.train_on_batch(x, y)
-            seconds.append(time.perf_counter() - began)
+        chosen, reason = choose_engine(settings.engine, model, build_callbacks(settings))
+        ready = _compiled_steps if chosen == "compiled" else _keras_steps
         return TrialResult(
             numbers={
-                "n_params": model.count_params(),
-                "model_bytes": sum(4 * int(np.prod(w.shape)) for w in model.weights),
-                "seconds_per_step": statistics.median(seconds[1:]),
+                **trial.model_numbers(model),
+                "seconds_per_step": _seconds(*ready(model, settings, data)),
                 "steps_per_epoch": -(-len(data.x_train) // settings.batch_size),
                 "memory_bytes": _resident_bytes(),
-            }
+            },
+            environment={"engine": chosen, "engine_reason": reason},
         )
     finally:
         model = None
-        trial._forget()
+        warm.free_models()
+
+
+def _seconds(n_steps: int, call: Callable[[], object]) -> float:
+    """The seconds of one of the ``n_steps`` steps that a call takes."""
+    call()
+    seconds: list[float] = []
+    while sum(seconds) < ENOUGH_SECONDS and len(seconds) < MOST_CALLS:
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds) / n_steps
+
+
+def _compiled_steps(
+    model: Any, settings: TrainerSettings, data: Any
+) -> tuple[int, Callable[[], object]]:
+    """An epoch of the compiled engine over the first images, as prepared as one over them all."""
+    from besom.training import engine, graph_optimizers
+
+    wanted = min(max(N_IMAGES // settings.batch_size, 1), MOST_STEPS)
+    n = min(wanted * settings.batch_size, len(data.x_train))
+    images = engine.Images(data.x_train[:n], data.y_train[:n], data.scale)
+    brief = graph_optimizers.is_brief(model.count_params(), len(data.x_train))
+    training = engine.CompiledTraining(model, images, settings.batch_size, brief)
+    order = np.arange(n, dtype=np.int32)
+    return training.n_steps, lambda: training.epoch(order)
+
+
+def _keras_steps(
+    model: Any, settings: TrainerSettings, data: Any
+) -> tuple[int, Callable[[], object]]:
+    """One of Keras's own steps, which take as long in ``model.fit``."""
+    n = min(settings.batch_size, len(data.x_train))
+    x = np.asarray(data.x_train[:n], np.float32) * np.float32(data.scale)
+    y = data.y_train[:n]
+    return 1, lambda: model.train_on_batch(x, y)
 
 
 def _resident_bytes() -> float:

@@ -5,20 +5,21 @@ TensorFlow is imported inside the functions: the process's threads are set first
 
 from __future__ import annotations
 
-import functools
-import gc
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from besom.seam import Report, TrialConfig, TrialResult
-from besom.training import runtime
+from besom.training import runtime, warm
 from besom.training.requests import Orders, OutOfBounds
+from besom.training.settings import TrainerSettings
 
 #: What a trial is known by once, beside its history (``TrialResult.numbers``).
 NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes")
+
+#: Measures a ``besom.training.trainer.Fitted`` once more; what it returns joins ``numbers``.
+Measure = Callable[[Any], Mapping[str, float]]
 
 
 def prepare(config: TrialConfig) -> dict[str, Any]:
@@ -33,12 +34,11 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
         ConfigError: the config cannot be trained.
         DataError: the data cannot be loaded.
     """
-    runtime.start()
+    runtime.start_worker()
     from besom.training.build import build_callbacks, build_model, seed_everything
-    from besom.training.settings import TrainerSettings
     from besom.training.trainer import check_monitor, metric_names
 
-    data = _data(config)
+    data = warm.training_data(config)
     settings = TrainerSettings.from_config(config.get("trainer", {}))
     seed_everything(config.get("seed", 0))
     try:
@@ -48,16 +48,14 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
         check_monitor(settings, names)
         n_params = model.count_params()
     finally:
-        _forget()
-    # What is alive now stays: each trial's collection would look through all of TensorFlow (0.2 s).
-    gc.freeze()
+        model = None
+        warm.free_models()
+    warm.settle()
     return {
-        "data": _data_facts(data),
         "metrics": names,
         "numbers": list(NUMBERS),
         "n_params": n_params,
-        "versions": runtime.versions(),
-        "device": runtime.device(),
+        **warm.environment(data),
     }
 
 
@@ -71,10 +69,24 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
         ConfigError: the config cannot be trained.
         DataError: the data cannot be loaded.
     """
+    return train(config, report)
+
+
+def train(config: TrialConfig, report: Report, measure: Measure | None = None) -> TrialResult:
+    """Train one model, follow the config's orders, and tell everything about it.
+
+    Args:
+        config: see ``besom.seam``.
+        report: called after each epoch.
+        measure: called once with what was trained, at the very end; not if ``report`` ended it.
+
+    Raises:
+        TrialDiverged, ConfigError, DataError: as ``run_trial``; and what ``measure`` raises.
+    """
     runtime.start()
     from besom.training.trainer import fit
 
-    data = _data(config)
+    data = warm.training_data(config)
     orders = Orders.from_config(config)
     stopped = False
 
@@ -83,6 +95,7 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
         stopped = report(epoch, metrics)
         return stopped
 
+    fitted: Any = None
     try:
         fitted = fit(
             config,
@@ -92,33 +105,38 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
             resume_from=orders.resume_from,
             save_to=orders.save_to,
         )
+        measured: Mapping[str, float] = {}
         if not stopped:
-            orders.keep_model(fitted, config["trainer"])
-        return TrialResult(
-            history=fitted.history,
-            numbers={
-                **model_numbers(fitted.model),
-                "seconds_per_epoch": fitted.seconds_per_epoch,
-            },
-            best_epoch=fitted.best_epoch,
-            stopped_early=fitted.stopped_early,
-            n_validation=len(data.x_validation),
-            correct=None if fitted.correct is None else np.packbits(fitted.correct).tobytes(),
-            environment={
-                "data": _data_facts(data),
-                "versions": runtime.versions(),
-                "device": runtime.device(),
-                "engine": fitted.engine,
-                "engine_reason": fitted.engine_reason,
-                "kernel": fitted.kernel,
-                "precision": fitted.precision,
-            },
-        )
+            orders.keep_model(fitted, TrainerSettings.from_config(config.get("trainer", {})))
+            measured = measure(fitted) if measure is not None else {}
+        return _told(fitted, data, measured)
     except OutOfBounds as out:
         return TrialResult(numbers=out.numbers)
     finally:
-        fitted = None  # type: ignore[assignment]
-        _forget()
+        fitted = None
+        warm.free_models()
+
+
+def _told(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialResult:
+    return TrialResult(
+        history=fitted.history,
+        numbers={
+            **model_numbers(fitted.model),
+            "seconds_per_epoch": fitted.seconds_per_epoch,
+            **measured,
+        },
+        best_epoch=fitted.best_epoch,
+        stopped_early=fitted.stopped_early,
+        n_validation=len(data.x_validation),
+        correct=None if fitted.correct is None else np.packbits(fitted.correct).tobytes(),
+        environment={
+            **warm.environment(data),
+            "engine": fitted.engine,
+            "engine_reason": fitted.engine_reason,
+            "kernel": fitted.kernel,
+            "precision": fitted.precision,
+        },
+    )
 
 
 def model_numbers(model: Any) -> dict[str, float]:
@@ -127,34 +145,3 @@ def model_numbers(model: Any) -> dict[str, float]:
         "n_params": model.count_params(),
         "model_bytes": sum(4 * int(np.prod(w.shape)) for w in model.weights),
     }
-
-
-def _data(config: TrialConfig) -> Any:
-    """The config's data, loaded once in this process."""
-    return _load(json.dumps(config["data"], sort_keys=True))
-
-
-@functools.lru_cache(maxsize=1)
-def _load(node: str) -> Any:
-    from besom.training.data import load_training
-
-    return load_training(json.loads(node))
-
-
-def _data_facts(data: Any) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "fingerprint": data.fingerprint,
-        "n_train": len(data.x_train),
-        "n_validation": len(data.x_validation),
-        "input_shape": list(data.x_train.shape[1:]),
-        "num_classes": data.num_classes,
-    }
-
-
-def _forget() -> None:
-    """Free what a trial leaves behind: a worker runs hundreds of them."""
-    import keras
-
-    keras.backend.clear_session(free_memory=False)
-    gc.collect()
