@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from besom.config import TRAIN_GROUPS, Composed, Composer, SearchPath, find_sweep, parse_overrides
+from besom.config import (
+    TRAIN_GROUPS,
+    Composed,
+    Composer,
+    SearchPath,
+    find_sweep,
+    parse_overrides,
+    read_yaml,
+)
 from besom.errors import ConfigError
 from besom.layout import packaged_config_dirs
 from besom.study import make_plan
@@ -93,6 +101,13 @@ def test_a_users_conf_folder_adds_options_and_comes_first(project: Project) -> N
     assert compose("optimizer=mine").config["optimizer"]["learning_rate"] == 0.5
     assert compose("optimizer=adam").config["optimizer"]["_target_"] == "mine.Adam"
     assert compose("optimizer=sgd").config["optimizer"]["_target_"] == "keras.optimizers.SGD"
+
+
+def test_auto_stands_where_a_value_of_another_type_may(project: Project) -> None:
+    del project
+    told = ["sweep.executor.gpus=[0,2]", "sweep.executor.max_worker_memory=2000000000"]
+    executor = make_plan("quickstart", told).sweep["executor"]
+    assert (executor["gpus"], executor["max_worker_memory"]) == ([0, 2], 2_000_000_000)
 
 
 def test_a_users_own_train_yaml_wins_over_the_packaged_one(project: Project) -> None:
@@ -215,6 +230,41 @@ def test_a_plus_adds_a_key_that_the_option_does_not_list(project: Project) -> No
 def test_a_plus_does_not_add_to_the_typed_node_sweep(project: Project) -> None:
     with pytest.raises(ConfigError, match=r"no 'ntrials'. Did you mean 'n_trials'"):
         make_plan("cheap", ["+sweep.ntrials=3"])
+
+
+@pytest.mark.parametrize("override", ["+foo=1", "++foo=1", "+foo.bar=1", "++foo.bar=1"])
+def test_a_plus_at_the_top_is_refused_for_nothing_would_read_it(
+    project: Project, override: str
+) -> None:
+    for message in (refusal(override), refusal(override, primary="cheap")):
+        assert message.startswith(f"{override}: the config has no 'foo")
+        assert "Known: data, model" in message
+        assert "as in '+model.KEY=VALUE'" in message
+
+
+def test_a_plus_at_the_top_that_belongs_into_a_group_is_told_where(project: Project) -> None:
+    assert "Did you mean 'optimizer.learning_rate'?" in refusal("+learning_rate=0.1")
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["+sweep.foo=1", "++sweep.foo=1", "+sweep.foo.bar=1", "+sweep.objective.foo=1"],
+)
+def test_a_plus_in_what_besom_itself_reads_is_refused(project: Project, override: str) -> None:
+    with pytest.raises(ConfigError, match="Nothing would read") as caught:
+        make_plan("cheap", [override])
+    assert str(caught.value).startswith(override)
+
+
+def test_a_plus_reaches_functions_below_the_sweep_and_named_limits(project: Project) -> None:
+    plan = make_plan("cheap", ["+sweep.executor.mine=1", "+sweep.constraints.n_params.max=3"])
+    sweep = plan.sweep
+    assert sweep["executor"]["mine"] == 1
+    assert sweep["constraints"] == {"n_params": {"max": 3}}
+
+
+def test_a_missing_key_of_the_sweep_is_not_said_to_be_addable(project: Project) -> None:
+    assert "+sweep" not in refusal("sweep.ntrials=3", primary="cheap")
 
 
 @pytest.mark.parametrize(
@@ -356,6 +406,20 @@ def test_a_group_takes_the_name_of_one_option(project: Project, override: str) -
 
 def test_overrides_are_parsed_in_the_order_given() -> None:
     assert [o.key_or_group for o in parse_overrides(["b=1", "a=2"])] == ["b", "a"]
+
+
+def test_a_file_that_is_changed_is_read_again(project: Project) -> None:
+    for rate in (0.5, 0.25):
+        text = f"_target_: mine.Optimizer\nlearning_rate: {rate}\n"
+        project.write("conf/optimizer/mine.yaml", text)
+        assert read_yaml(project.root / "conf/optimizer/mine.yaml")["learning_rate"] == rate
+    assert compose("optimizer=mine").config["optimizer"]["learning_rate"] == 0.25
+
+
+def test_what_was_read_is_the_callers_own(project: Project) -> None:
+    path = project.write("conf/model/mine.yaml", "_target_: mine.model\nunits: [1, 2]\n")
+    read_yaml(path)["units"].append(3)
+    assert read_yaml(path)["units"] == [1, 2]
 
 
 def test_composing_leaves_no_state_for_the_next_one(project: Project) -> None:

@@ -65,7 +65,7 @@ def message_of(spec: dict[str, Any], **choices: str) -> str:
         ("model.dropout", {"chioces": [0.1]}, "Did you mean 'choices'?"),
         ("model.dropout", {"min": 0.1, "max": 0.2}, 'unknown key "min". An entry is a list of'),
         ("model.dropout", {}, "the entry is empty. An entry is a list of choices"),
-        ("model.dropout", {"choices": [0.1], "low": 0.1}, 'unknown key "low"'),
+        ("model.dropout", {"choices": [0.1], "low": 0.1}, '"low" belongs to a range'),
         ("model.dropout", {"choices": 0.1}, "choices is 0.1: write a list"),
         ("model.dropout", 0.2, "0.2 is a single value, nothing to sample: set it in the config"),
         ("model.batch_norm", True, "true is a single value"),
@@ -238,3 +238,39 @@ def test_own_spaces_that_cannot_be_read_are_refused() -> None:
         parse_space(
             {"optimizer": {"choices": ["adam"], "with_own_spaces": True}}, BASE, GROUPS, CHOICES
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "model.droput.high",
+            0.8,
+            "no entry 'model.droput' to set high in. Did you mean 'model.dr",
+        ),
+        ("model.dropout.hihg", 0.8, "has no \"hihg\". Did you mean 'high'?"),
+        ("model.activation.choices", 3, 'is ["relu", "tanh"], in which no choices can be set'),
+    ],
+)
+def test_a_slip_in_the_name_of_an_entrys_field_names_the_near_one(
+    name: str, value: Any, message: str
+) -> None:
+    spec = {"model.dropout": {"low": 0.0, "high": 0.5}, "model.activation": ["relu", "tanh"]}
+    assert message in message_of({**spec, name: value})
+
+
+def test_a_type_beside_choices_is_told_what_to_write() -> None:
+    said = message_of({"model.activation": {"type": "categorical", "choices": ["relu", "tanh"]}})
+    assert '"type" belongs to a range' in said
+    assert "write {choices: [...]}" in said
+
+
+@pytest.mark.parametrize("name", ["sweep/sampler", "sweep.sampler", "sweep.n_trials"])
+def test_the_search_itself_cannot_be_searched(name: str) -> None:
+    said = message_of({name: ["tpe", "random"]})
+    assert "cannot be searched itself" in said
+    assert "besom compare" in said
+
+
+def test_a_path_that_is_near_nothing_is_not_answered_with_a_page_of_paths() -> None:
+    assert message_of({"xyzzy.q": [1]}).endswith("Known: data, model, optimizer, seed, trainer.")

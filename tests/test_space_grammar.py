@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from besom.errors import ConfigError, SpaceError
-from besom.space import Entry, from_hydra_params, split_overrides
+from besom.space import Entry, split_overrides
 from space_world import space_of
 
 
@@ -185,25 +185,16 @@ def test_a_swept_key_cannot_be_added_or_deleted(prefix: str) -> None:
         split_overrides([f"{prefix}model.x=1,2"])
 
 
-def test_a_pasted_hydra_sweeper_block_is_a_space() -> None:
+def test_the_entries_of_a_pasted_hydra_sweeper_block_are_a_space() -> None:
     block = {
         "model": "mlp,cnn",
         "model.dropout": "interval(0.0, 0.5)",
         "trainer.batch_size": "choice(16, 32)",
         "optimizer.learning_rate": "tag(log, interval(1e-4, 1e-1))",
     }
-    assert from_hydra_params(block) == block
-    assert [entry.kind for entry in space_of(from_hydra_params(block)).entries] == [
-        *("group", "float", "choice", "float")
+    assert [entry.kind for entry in space_of(block).entries] == [
+        "group",
+        "float",
+        "choice",
+        "float",
     ]
-
-
-@pytest.mark.parametrize("value", [3, "relu", None, True, 0.5])
-def test_a_single_value_in_a_pasted_block_is_refused_with_its_override(value: Any) -> None:
-    with pytest.raises(ConfigError, match=r"'model\.x' is the single value .* override 'model\.x="):
-        from_hydra_params({"model.x": value})
-
-
-def test_a_slip_in_a_pasted_block_quotes_it() -> None:
-    with pytest.raises(ConfigError, match=r"'model\.x=interval\(0 1\)' is not Hydra's"):
-        from_hydra_params({"model.x": "interval(0 1)"})

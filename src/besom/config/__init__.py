@@ -1,9 +1,10 @@
 """Hydra configs: where they are found, how they are composed, checked and written back."""
 
-from besom.config.compose import Composed, Composer, parse_overrides, refuse_options
+from besom.config.compose import Composed, Composer
+from besom.config.overrides import parse_overrides, refuse_options
 from besom.config.schema import TRAIN_GROUPS
 from besom.config.search_path import SearchPath, find_sweep, read_yaml
-from besom.config.types import dotted_paths, has_path, value_at
+from besom.config.types import dotted_paths, has_path, leaves, value_at
 
 __all__ = [
     "TRAIN_GROUPS",
@@ -13,6 +14,7 @@ __all__ = [
     "dotted_paths",
     "find_sweep",
     "has_path",
+    "leaves",
     "parse_overrides",
     "read_yaml",
     "refuse_options",

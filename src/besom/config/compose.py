@@ -1,13 +1,14 @@
 """Composes primary configs with Hydra, and turns Hydra's errors into ours.
 
-Hydra's compose uses global state, so it happens here only, in one process, under one lock.
+What an override may say is ``besom.config.overrides``'s affair; here it is applied. Hydra's compose
+uses global state, so it happens here only, in one process, under one lock.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,17 +16,17 @@ from typing import Any, ClassVar
 from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from besom.config import schema
+from besom.config import schema, sweep_node
+from besom.config.overrides import check_key, check_option, parse_overrides
 from besom.config.search_path import SearchPath, read_yaml
-from besom.config.types import check_group, dotted_paths, has_path, value_at
+from besom.config.types import check_group, has_path, leaves, value_at
 from besom.errors import ConfigError, did_you_mean
 from besom.targets import TARGET
 
@@ -34,15 +35,6 @@ _EXPORTED = "_exported_"
 
 #: The key of a group's option that holds search space entries of its own.
 OWN_SPACE = "space"
-
-_MULTIRUN = ("hydra.sweeper", "hydra/sweeper", "hydra.launcher", "hydra/launcher")
-
-MULTIRUN_HELP = (
-    "besom does not run Hydra's multirun. Use `besom sweep NAME` with the node `sweep`: "
-    "sweep.space replaces hydra.sweeper.params, sweep/sampler replaces hydra.sweeper.sampler, "
-    "sweep.n_trials replaces n_trials, and sweep.executor.workers replaces n_jobs and "
-    "hydra.launcher."
-)
 
 
 class _OtherDirectories(SearchPathPlugin):
@@ -103,17 +95,21 @@ class Composer:
         parsed = parse_overrides(overrides)
         choosing = [o for o in parsed if self._is_group(o)]
         for override in choosing:
-            self._check_option(override)
-        base = self._compose([_text(o) for o in choosing], complete=False)
-        for override in parsed:
-            if not self._is_group(override):
-                self._check_key(override, base.config)
-        composed = self._compose(list(overrides))
+            check_option(override, self.groups[override.key_or_group])
+        if len(choosing) < len(parsed):  # composing is slow: what the keys are set in, if any are
+            base = self._compose(choosing, complete=False)
+            for override in parsed:
+                if not self._is_group(override):
+                    check_key(override, base.config, self.groups)
+        composed = self._compose(parsed)
         self._check_types(composed)
         return composed
 
-    def _compose(self, overrides: list[str], complete: bool = True) -> Composed:
+    def _compose(self, overrides: Sequence[Override], complete: bool = True) -> Composed:
         """Compose; ``complete`` refuses values that are mandatory and missing."""
+        if (path := self.search.find(self.primary)) is not None:
+            sweep_node.refuse_multirun(path)
+        given = [_text(o) for o in overrides if not sweep_node.empties(o)]
         with _LOCK:
             schema.register()
             primary, defaults = self.primary, list[str]()
@@ -123,19 +119,24 @@ class Composer:
             Plugins.instance().register(_OtherDirectories)
             try:
                 with initialize_config_dir(str(first), job_name="besom", version_base="1.3"):
-                    node = compose(primary, [*defaults, *overrides], return_hydra_config=True)
+                    node = compose(primary, [*defaults, *given], return_hydra_config=True)
                     choices = dict(node.hydra.runtime.choices)
+                    pasted = sweep_node.pasted_params(node)
                     with open_dict(node):
                         del node["hydra"]
                     if self.exported is not None:
                         _restore_scalars(node, self.exported, overrides)
+                    sweep_node.empty(node, overrides)
                     plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=complete)
             except (HydraException, OmegaConfBaseException, ValueError) as error:
                 raise ConfigError(_explain(error)) from error
         assert isinstance(plain, dict)
         own = {k: v for k, v in choices.items() if not k.startswith("hydra") and v is not None}
         config = {str(k): v for k, v in plain.items()}
-        self._keep_own_keys(config, own, {o.key_or_group for o in parse_overrides(overrides)})
+        self._keep_own_keys(config, own, {o.key_or_group for o in overrides})
+        if isinstance(sweep := config.get("sweep"), dict):
+            sweep["space"] = {**pasted, **sweep["space"]}
+            sweep_node.settle_directions(sweep, overrides)
         return Composed(config, own)
 
     def _keep_own_keys(
@@ -175,59 +176,35 @@ class Composer:
     def _is_group(self, override: Override) -> bool:
         return override.key_or_group in self.groups
 
-    def _check_option(self, override: Override) -> None:
-        group, value = override.key_or_group, override.value()
-        options = self.groups[group]
-        if not isinstance(value, str):
-            raise ConfigError(
-                f"{override.input_line}: {group} takes the name of one option: "
-                f"{', '.join(sorted(options))}."
-            )
-        if value not in options:
-            raise ConfigError(
-                f"{group}={value}: there is no option {value!r} in the group {group!r}."
-                + did_you_mean(value, options)
-            )
-
-    def _check_key(self, override: Override, base: Mapping[str, Any]) -> None:
-        key = override.key_or_group
-        if override.is_add() and not override.is_force_add():
-            typed = key.startswith("sweep.") and key.count(".") == 1
-            if "." not in key or (has_path(base, key.partition(".")[0]) and not typed):
-                return
-        elif override.is_force_add() or has_path(base, key):
-            return
-        parent, _, leaf = key.rpartition(".")
-        if parent and has_path(base, parent) and isinstance(value_at(base, parent), Mapping):
-            siblings = [name for name in value_at(base, parent) if name != TARGET]
-            raise ConfigError(
-                f"{override.input_line}: {parent} has no {leaf!r}.{did_you_mean(leaf, siblings)} "
-                f"A key that the option takes but does not list is added with '+{key}=...'."
-            )
-        known = {*self.groups, *(p for p in dotted_paths(base) if not p.endswith(TARGET))}
-        hint = did_you_mean(key, known)
-        if hint.startswith(" Known"):
-            hint = did_you_mean(key, base)
-        raise ConfigError(f"{override.input_line}: the config has no {key!r}.{hint}")
-
     def _check_types(self, composed: Composed) -> None:
         for group in self.groups:
             path = group.replace("/", ".")
             if not has_path(composed.config, path):
                 continue
             node = value_at(composed.config, path)
-            reference = self.reference(group, node)
+            reference = self._reference(group, node, composed.choices.get(group))
             if reference is not None:
                 check_group(path, node, reference)
 
+    def _reference(self, group: str, node: Any, chosen: str | None) -> dict[str, Any] | None:
+        """The chosen option, unless ``node`` builds something else than that does."""
+        if chosen in self.groups[group] and isinstance(node, Mapping):
+            option = self._option(group, chosen)
+            if option.get(TARGET) == node.get(TARGET):
+                return option
+        return self.reference(group, node)
+
     def option_of(self, group: str, node: Any) -> str | None:
-        """The name of the option of ``group`` that builds the same thing as ``node``."""
+        """The option of ``group`` that builds the same thing as ``node``, by its name.
+
+        For configs whose choices are not known. Of several options with one ``_target_`` it is the
+        one whose values are nearest: a guess, where one was made from another by overrides.
+        """
         if group not in self.groups or not isinstance(node, Mapping):
             return None
-        for name in self.groups[group]:
-            if self._option(group, name).get(TARGET) == node.get(TARGET):
-                return name
-        return None
+        options = {name: self._option(group, name) for name in self.groups[group]}
+        builds = [name for name, o in options.items() if o.get(TARGET) == node.get(TARGET)]
+        return min(builds, key=lambda name: _distance(node, options[name]), default=None)
 
     def reference(self, group: str, node: Any) -> dict[str, Any] | None:
         """The option of ``group`` that builds the same thing as ``node``, as plain YAML."""
@@ -240,56 +217,24 @@ class Composer:
         return self._read[group, name]
 
 
-def refuse_options(words: Sequence[str]) -> None:
-    """Refuse what stands where overrides stand but is an option, or belongs to Hydra's multirun.
-
-    Raises:
-        ConfigError: says what replaces it.
-    """
-    for text in words:
-        bare = text.lstrip("+~")
-        if text in ("-m", "--multirun") or bare.startswith(_MULTIRUN):
-            raise ConfigError(f"{text}: {MULTIRUN_HELP}")
-        if text.startswith("-"):
-            raise ConfigError(f"There is no option {text!r}. `besom COMMAND --help` lists them.")
-
-
-def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Parse Hydra overrides.
-
-    Raises:
-        ConfigError: a syntax error (quoted), a sweep where one value is meant, or multirun's words.
-    """
-    parser = OverridesParser.create()
-    parsed = []
-    refuse_options(overrides)
-    for text in overrides:
-        try:
-            override = parser.parse_override(text)
-        except HydraException as error:
-            raise ConfigError(
-                f"{text!r} is not an override: expected KEY=VALUE in Hydra's grammar, such as "
-                f"optimizer.learning_rate=0.01 ({' '.join(str(error).split())})."
-            ) from error
-        if override.is_sweep_override():
-            raise ConfigError(
-                f"{text} names several values, but one run takes one. "
-                "`besom sweep NAME` takes it into the search space."
-            )
-        parsed.append(override)
-    return parsed
-
-
 def _text(override: Override) -> str:
     assert override.input_line is not None
     return override.input_line
 
 
+def _distance(node: Mapping[str, Any], option: Mapping[str, Any]) -> int:
+    """In how many values two nodes differ; an option's own search space is none."""
+    mine = dict(leaves(node))
+    theirs = dict(leaves({key: value for key, value in option.items() if key != OWN_SPACE}))
+    missing = object()
+    return sum(mine.get(p, missing) != theirs.get(p, missing) for p in mine.keys() | theirs.keys())
+
+
 def _restore_scalars(
-    node: DictConfig, exported: Mapping[str, Any], overrides: Sequence[str]
+    node: DictConfig, exported: Mapping[str, Any], overrides: Sequence[Override]
 ) -> None:
     """Take the exported values outside the groups, unless an override set them."""
-    overridden = {override.key_or_group for override in parse_overrides(overrides)}
+    overridden = {override.key_or_group for override in overrides}
     for key, value in exported.items():
         if key in schema.TRAIN_GROUPS or key in overridden:
             continue
@@ -304,11 +249,21 @@ def _restore_scalars(
 def _explain(error: BaseException) -> str:
     """One line out of Hydra's and OmegaConf's nested, multi-line messages."""
     innermost = error
-    while innermost.__cause__ is not None:
-        innermost = innermost.__cause__
+    while inner := innermost.__cause__ or _during(innermost):
+        innermost = inner
     lines = [line.strip() for line in str(innermost).splitlines() if line.strip()]
     first = lines[0] if lines else type(innermost).__name__
     key = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key")), "")
     if isinstance(innermost, MissingMandatoryValue):
         return f"{key} has no value, and no default. Set it with {key}=VALUE."
+    if isinstance(innermost, ConfigKeyError) and is_dataclass(innermost.object_type):
+        known = [f.name for f in fields(innermost.object_type)]
+        where = schema.NAMES.get(innermost.object_type, innermost.object_type.__name__)
+        return f"{where} has no {innermost.key!r}.{did_you_mean(str(innermost.key), known)}"
     return f"The config cannot be composed: {first}" + (f" (at {key})" if key else "")
+
+
+def _during(error: BaseException) -> BaseException | None:
+    """What OmegaConf said before Hydra put an error of its own in its place."""
+    before = error.__context__ if isinstance(error, HydraException) else None
+    return before if isinstance(before, OmegaConfBaseException) else None

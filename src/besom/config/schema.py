@@ -35,7 +35,7 @@ class ObjectiveSchema:
     """What is optimised; see ``besom.records.Objective``."""
 
     metric: str = "val_accuracy"
-    direction: str = "maximize"
+    direction: str | None = None
     epoch: str = "best"
 
 
@@ -72,6 +72,15 @@ class SweepSchema(TrainSchema):
     """One sweep: a training run to start from, and how to search around it."""
 
     sweep: SweepNode = field(default_factory=SweepNode)
+
+
+#: What a user calls the parts of a config, for messages.
+NAMES = {
+    TrainSchema: "the config",
+    SweepSchema: "the config",
+    SweepNode: "the node sweep",
+    ObjectiveSchema: "an objective of the node sweep",
+}
 
 
 def register() -> None:

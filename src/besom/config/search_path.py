@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: not readable, not YAML, or not a mapping.
     """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    return copy.deepcopy(_parsed(path, status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(path: Path, *_version: int) -> dict[str, Any]:
+    """What is in this version of a file: one command reads every option of every group, often."""
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except OSError as error:

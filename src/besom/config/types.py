@@ -46,6 +46,8 @@ def fits(value: Any, reference: Any) -> bool:
     """Whether a scalar ``value`` may stand where the option has ``reference``."""
     if reference is None or (isinstance(reference, str) and "${" in reference):
         return True
+    if reference == "auto":  # stands for a value of any type: whoever takes it says which
+        return True
     if isinstance(reference, bool):
         return isinstance(value, bool)
     if isinstance(value, Mapping):  # a schedule in place of a number, an object in place of a name
@@ -72,6 +74,15 @@ def dotted_paths(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         yield path
         if isinstance(value, Mapping):
             yield from dotted_paths(value, f"{path}.")
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted path that holds a value, with it; lists and empty mappings are values."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def has_path(node: Mapping[str, Any], path: str) -> bool:

@@ -19,18 +19,17 @@ from besom import errors
 from besom.errors import BesomError, ConfigError
 from besom.executors import interrupts
 from besom.executors.base import Epoch, Event, Executor, Failed, Finished, Ready, Started
+from besom.executors.crew import Crew
 from besom.executors.process import Launch, WorkerProcess
 from besom.executors.resources import OutOfMemoryKills
 from besom.executors.shares import Shares
 from besom.executors.slot import Job, Slot
 from besom.executors.switchboard import Switchboard
-from besom.executors.wire import Answer, FromWorker, Prepared, Quit, Run, Unprepared, make_setup
+from besom.executors.wire import Answer, FromWorker, Prepared, Quit, Unprepared, make_setup
 from besom.seam import TrialConfig
 
 log = logging.getLogger("besom.executors")
 
-#: How long a worker that was told to quit may take to shut down.
-_QUIT_PATIENCE_S = 5.0
 #: How long a worker whose connection broke may take to end.
 _DEATH_PATIENCE_S = 1.0
 
@@ -77,10 +76,7 @@ class LocalExecutor(Executor):
             gpus,
         )
         self._most: int | None = None  # workers that are of use, where that is known
-        self._slots: list[Slot] = []
-        self._by_trial: dict[int, Slot] = {}
-        self._held: list[Job] = []  # submitted to workers that turned out to be dead
-        self._leaving: dict[WorkerProcess, float] = {}  # told to quit, and when to kill them
+        self._crew = Crew()
         self._events: list[Event] = []
         self._fatal: BesomError | None = None
         self._lines: Switchboard | None = None
@@ -94,9 +90,7 @@ class LocalExecutor(Executor):
     @property
     def idle(self) -> int:
         """How many more trials can be submitted now (workers that wait, warm)."""
-        if self._fatal is not None:
-            return 0
-        return max(0, sum(slot.idle for slot in self._slots) - len(self._held))
+        return 0 if self._fatal is not None else self._crew.idle
 
     def start(
         self,
@@ -120,8 +114,8 @@ class LocalExecutor(Executor):
                 environment = self._shares.environment(worker, os.environ)
                 launch = Launch(worker, setup, environment, folder, log_file)
                 with interrupts.held():
-                    self._slots.append(Slot(launch, WorkerProcess(launch)))
-                self._lines.connect(self._slots[-1].process)
+                    self._crew.slots.append(Slot(launch, WorkerProcess(launch)))
+                self._lines.connect(self._crew.slots[-1].process)
         except BaseException:
             self.close(grace_s=0.0)
             raise
@@ -132,8 +126,9 @@ class LocalExecutor(Executor):
         Raises:
             RuntimeError: no worker is idle, or the trial is running already.
         """
-        if self.idle < 1 or trial in self._by_trial:
-            why = "it is running" if trial in self._by_trial else "no worker is idle"
+        runs = self._crew.running(trial) is not None
+        if self.idle < 1 or runs:
+            why = "it is running" if runs else "no worker is idle"
             raise RuntimeError(f"trial {trial} cannot be submitted: {why}")
         self._hand_out(Job(trial, config, timeout_s))
 
@@ -158,14 +153,14 @@ class LocalExecutor(Executor):
 
     def answer(self, trial: int, stop: bool) -> None:
         """Answer the trial's last ``Epoch``; without effect if its worker has died meanwhile."""
-        slot = self._by_trial.get(trial)
+        slot = self._crew.running(trial)
         if slot is not None and slot.asked:
             slot.asked = False
             slot.process.send(Answer(stop))
 
     def close(self, grace_s: float = 2.0) -> None:
         """End every worker, asking first and killing after ``grace_s`` seconds. Idempotent."""
-        processes = [*(slot.process for slot in self._slots), *self._leaving]
+        processes = self._crew.processes
         until = time.monotonic() + grace_s
         try:
             if grace_s > 0:
@@ -182,8 +177,8 @@ class LocalExecutor(Executor):
             process.kill()  # all of them first: reaping may take its time
         for process in processes:
             process.end()
-        for state in (self._slots, self._by_trial, self._leaving, self._held, self._events):
-            state.clear()
+        self._crew.clear()
+        self._events.clear()
         if self._lines is not None:
             self._lines.close()
             self._lines = None
@@ -200,7 +195,7 @@ class LocalExecutor(Executor):
         except (EOFError, OSError):
             self._bury(process)
         else:
-            self._heed(self._slots[process.worker], message)
+            self._heed(self._crew.slots[process.worker], message)
 
     def _heed(self, slot: Slot, message: FromWorker) -> None:
         match message:
@@ -222,24 +217,16 @@ class LocalExecutor(Executor):
             self._fatal = error
             return
         self._events.append(Ready(slot.launch.worker, prepared.facts))
-        if self._held:
-            self._hand_out(self._held.pop(0))
+        if job := self._crew.next_held():
+            self._hand_out(job)
 
     def _hand_out(self, job: Job) -> None:
-        for slot in self._slots:
-            if not slot.idle:
-                continue
-            # A send fails if the worker is dead, which the selector is about to say.
-            if slot.process.send(Run(job.trial, job.config)):
-                slot.take(job)
-                self._by_trial[job.trial] = slot
-                self._events.append(Started(job.trial, slot.launch.worker))
-                return
-        self._held.append(job)
+        slot = self._crew.hand_out(job)
+        if slot is not None:
+            self._events.append(Started(job.trial, slot.launch.worker))
 
     def _free(self, slot: Slot, ended: Finished | Failed) -> None:
         """A trial is over and its process goes on, unless it is time to replace it."""
-        del self._by_trial[ended.trial]
         slot.job = None
         reason = ended.reason if isinstance(ended, Failed) else ""
         if why := slot.outgrown(ended.usage, reason, self._shares.limits):
@@ -250,31 +237,25 @@ class LocalExecutor(Executor):
     def _enforce_limits(self) -> None:
         """Kill the processes whose time is up."""
         now = time.monotonic()
-        for slot in self._slots:
+        for slot in self._crew.slots:
             # What waits to be heard came in time: the coordinator was busy elsewhere.
             if slot.deadline <= now and not slot.process.connection.poll():
                 self._events.append(slot.overran())
                 slot.process.kill()
                 self._replace(slot)
-        for process, until in self._leaving.items():
-            if until <= now:
-                process.kill()
-                self._leaving[process] = math.inf
+        self._crew.kill_overdue()
 
     def _wait_s(self, until: float) -> float:
         """How long to wait for what happens, as seconds or infinity."""
-        times = [until, *(slot.deadline for slot in self._slots), *self._leaving.values()]
-        return max(0.0, min(times) - time.monotonic())
+        return max(0.0, min(until, self._crew.deadline) - time.monotonic())
 
     def _replace(self, slot: Slot) -> None:
         """Spawn a fresh process at once; the old one may still take a moment to end."""
         self._running().mute(slot.process)
-        self._leaving[slot.process] = time.monotonic() + _QUIT_PATIENCE_S
+        self._crew.expect_end(slot.process)
         self._respawn(slot)
 
     def _respawn(self, slot: Slot) -> None:
-        if slot.job is not None:
-            del self._by_trial[slot.job.trial]
         try:
             with interrupts.held():
                 slot.respawn()
@@ -287,14 +268,14 @@ class LocalExecutor(Executor):
         """A process has ended, or at least its connection has."""
         if process.over:  # both were seen at once
             return
-        slot = self._slots[process.worker]
+        slot = self._crew.slots[process.worker]
         lost = not process.has_ended(within_s=_DEATH_PATIENCE_S)
         process.kill()
         with contextlib.suppress(EOFError, OSError):
             while slot.process is process and process.connection.poll():  # its last words
                 self._heed(slot, process.receive())
         self._running().disconnect(process)
-        self._leaving.pop(process, None)
+        self._crew.gone(process)
         status = process.end()
         if slot.process is not process:  # replaced before
             return

@@ -22,8 +22,9 @@ Read in this order: ``parse`` (the way in), ``space`` (what one gets), ``entries
 from __future__ import annotations
 
 from besom.space.conditions import Condition
+from besom.space.drafts import flatten
 from besom.space.entries import Entry, ListEntry, ScalarEntry
-from besom.space.grammar import from_hydra_params, split_overrides
+from besom.space.grammar import split_overrides
 from besom.space.grid import Grid
 from besom.space.parse import parse_space
 from besom.space.paths import apply
@@ -38,7 +39,7 @@ __all__ = [
     "ScalarEntry",
     "Space",
     "apply",
-    "from_hydra_params",
+    "flatten",
     "parse_space",
     "split_overrides",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -23,6 +23,7 @@ from optuna.distributions import (
 from optuna.trial import BaseTrial
 
 from besom.space.kinds import Refused, same, show
+from besom.targets import node_text
 
 #: What Optuna can store as the value of a parameter.
 Stored = None | bool | int | float | str
@@ -166,6 +167,12 @@ class FloatRange:
         return f"{show(self.low)} .. {show(self.high)}{step}{', log' if self.log else ''}"
 
 
+def _choice_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return node_text(value)
+    return value if isinstance(value, str) else show(value)
+
+
 class Choice:
     """A few values of any plain kind, in no order.
 
@@ -228,7 +235,7 @@ class Choice:
         return iter(self.labels)
 
     def __str__(self) -> str:
-        return ", ".join(v if isinstance(v, str) else show(v) for v in self.values)
+        return ", ".join(map(_choice_text, self.values))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Choice) and same(list(self.values), list(other.values))

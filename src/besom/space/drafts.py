@@ -6,8 +6,8 @@ options bring along, and that no two entries fill the same place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from omegaconf import OmegaConf
@@ -46,27 +46,80 @@ def refused(name: str, why: object) -> SpaceError:
     return SpaceError(f"sweep.space: '{name}': {why}")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """``sweep.space`` as read.
+
+    Attributes:
+        drafts: the entries to sample.
+        spec: the same as plain data, flat, without what is fixed.
+        notes: a line for each path that the space would sample and that is fixed.
+    """
+
+    drafts: list[Draft] = field(default_factory=list)
+    spec: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
 def read_drafts(
-    spec: Mapping[str, Any], composer: Composer, own_spaces: OwnSpaces | None
-) -> list[Draft]:
+    spec: Mapping[str, Any],
+    composer: Composer,
+    own_spaces: OwnSpaces | None,
+    fixed: Collection[str] = (),
+) -> Reading:
     """Read every entry, in the order written; an option's own entries follow their group.
 
     Raises:
         SpaceError: an entry is malformed, or two entries fill the same place.
     """
-    given = dict(_flat(_plain(spec), composer.base))
+    given = flatten(spec, composer.base)
     explicit = {_path_of(name, composer) for name in given}
-    drafts: list[Draft] = []
+    fixed = {_path_of(path, composer) for path in fixed}
+    reading, taken = Reading(), dict[str, str]()
     for name, value in given.items():
         if value is None:
+            reading.spec[name] = None
             continue
-        draft = _draft(name, value, composer)
-        drafts.append(draft)
-        if isinstance(draft.body, ChoiceBody) and draft.body.with_own_spaces:
-            own = _own_drafts(draft, composer, own_spaces)
-            drafts += [one for one in own if one.path not in explicit]
-    _check_places(drafts)
-    return drafts
+        draft = _draft(name, value, given, composer)
+        if draft.path in fixed:
+            taken[draft.path] = "is fixed by the command line, and not searched"
+            draft = _at_its_choice(draft, composer)
+        else:
+            reading.drafts.append(draft)
+            reading.spec[name] = value
+        if not (isinstance(draft.body, ChoiceBody) and draft.body.with_own_spaces):
+            continue
+        all_own = _own_drafts(draft, composer, own_spaces, required=draft.path not in fixed)
+        own = [one for one in all_own if one.path not in explicit]
+        left = [one for one in own if one.path not in fixed]
+        reading.drafts.extend(left)
+        if draft.path in fixed and left:
+            reading.spec[name] = {**value, "choices": draft.body.values}
+            taken[draft.path] = "is fixed by the command line; its option's own space is searched"
+        for one in own:
+            if one.path in fixed:
+                reading.spec[one.path] = None
+                taken[one.path] = "is fixed by the command line, and not searched"
+    reading.notes.extend(f"{path} {how}" for path, how in taken.items())
+    _check_places(reading.drafts)
+    return reading
+
+
+def _at_its_choice(draft: Draft, composer: Composer) -> Draft:
+    """A group that is fixed: of its options, only the base's brings its own entries along."""
+    chosen = composer.choices.get(draft.group) if draft.group else None
+    if not isinstance(draft.body, ChoiceBody) or chosen is None:
+        return draft
+    return replace(draft, body=replace(draft.body, values=[chosen]))
+
+
+def flatten(spec: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``sweep.space`` as one plain entry a path, whether it was nested or not.
+
+    Args:
+        config: the config it is laid over: only what is a mapping there can be nesting.
+    """
+    return dict(_flat(_plain(spec), config))
 
 
 def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,11 +158,17 @@ def _path_of(name: str, composer: Composer) -> str:
     return _group_of(path, composer) or path
 
 
-def _draft(name: str, value: Any, composer: Composer) -> Draft:
+def _draft(name: str, value: Any, given: Mapping[str, Any], composer: Composer) -> Draft:
     path = _path_of(name, composer)
     group = path if path in composer.groups else None
     options = None if group is None else composer.groups[group]
+    whole = value
     try:
+        if path.replace("/", ".").partition(".")[0] == "sweep":
+            raise Refused(
+                "the node sweep is what searches, and cannot be searched itself: write one value, "
+                "or make two sweeps (sweep.name=NAME) and compare them with `besom compare`"
+            )
         when: Any = {}
         if isinstance(value, Mapping):
             when = {} if value.get("when") is None else value["when"]
@@ -127,8 +186,21 @@ def _draft(name: str, value: Any, composer: Composer) -> Draft:
                 + did_you_mean(path, composer.groups)
             )
     except Refused as why:
-        raise refused(name, why) from None
+        raise refused(name, _slip(name, whole, given) or why) from None
     return Draft(path if group else name, path, group, body, tuple(when.items()))
+
+
+def _slip(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
+    """What a single value was most likely meant for: a field of another entry."""
+    entry, _, key = name.rpartition(".")
+    if isinstance(value, list | Mapping):
+        return None
+    if entry not in given:
+        hint = did_you_mean(entry, given.keys() - {name})
+        return f"there is no entry '{entry}' to set {key} in.{hint}" if key in ENTRY_KEYS else None
+    if not isinstance(given[entry], Mapping):
+        return f"the entry '{entry}' is {show(given[entry])}, in which no {key} can be set"
+    return f"the entry '{entry}' has no {show(key)}.{did_you_mean(key, ENTRY_KEYS)}"
 
 
 def _check_options(body: Body, group: str, composer: Composer) -> None:
@@ -142,10 +214,13 @@ def _check_options(body: Body, group: str, composer: Composer) -> None:
             raise Refused(f"{show(name)}{quoted} is no option of the group '{group}'.{hint}")
 
 
-def _own_drafts(draft: Draft, composer: Composer, own_spaces: OwnSpaces | None) -> Iterator[Draft]:
+def _own_drafts(
+    draft: Draft, composer: Composer, own_spaces: OwnSpaces | None, required: bool
+) -> Iterator[Draft]:
     """The entries that the options of a group bring along, each tied to the choice of its option.
 
     They are named ``path@option``, so that two options may bring different ranges for one path.
+    ``required`` refuses a group none of whose options brings any.
     """
     assert draft.group is not None
     assert isinstance(draft.body, ChoiceBody)
@@ -155,21 +230,21 @@ def _own_drafts(draft: Draft, composer: Composer, own_spaces: OwnSpaces | None) 
     for option in draft.body.values:
         config = composer.config({draft.group: option})
         there = lookup(config, node)
-        own = _plain(own_spaces(draft.group, option) or {})
-        own = dict(_flat(own, there if isinstance(there, Mapping) else {}))
+        inside = there if isinstance(there, Mapping) else {}
+        own = flatten(own_spaces(draft.group, option) or {}, inside)
         absolute = {f"{node}.{key.partition('@')[0]}" for key in own}
         for key, value in own.items():
             found = True
             if value is None:
                 continue
-            one = _draft(f"{node}.{key}@{option}", value, composer)
+            one = _draft(f"{node}.{key}@{option}", value, {}, composer)
             when = [(draft.group, option)]
             for path, test in one.when:
-                inside = f"{node}.{path}"
-                relative = inside in absolute or lookup(config, inside) is not MISSING
-                when.append((inside if relative else path, test))
-            yield Draft(one.name, one.path, one.group, one.body, tuple(when))
-    if not found:
+                full = f"{node}.{path}"
+                relative = full in absolute or lookup(config, full) is not MISSING
+                when.append((full if relative else path, test))
+            yield replace(one, when=tuple(when))
+    if required and not found:
         raise refused(
             draft.name,
             f"with_own_spaces: none of {', '.join(draft.body.values)} has a `space:` of its own "

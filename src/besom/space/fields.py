@@ -94,7 +94,10 @@ def _not_there(
                     f"{group}={' or '.join(having)}: choose or sample that, with a `when` for it"
                 )
     known = {known for _, config in absent for known in every_path(config)}
-    return Refused(f"this path is not in the config.{did_you_mean(path, known)}")
+    hint = did_you_mean(path, known)
+    if hint.startswith(" Known"):  # hundreds: say where to look instead
+        hint = did_you_mean("", {path.partition(".")[0] for path in known})
+    return Refused(f"this path is not in the config.{hint}")
 
 
 def _has(path: str, group: str, option: str, chosen: Mapping[str, str], composer: Composer) -> bool:

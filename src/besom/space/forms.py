@@ -51,14 +51,7 @@ def read_body(value: Any, options: Collection[str] | None) -> Body:
     if any(key in value for key in LIST_KEYS):
         return _list_body(value)
     if any(key in value for key in CHOICE_KEYS):
-        no_other_keys(value, CHOICE_KEYS)
-        choices = value.get("choices")
-        body = grammar_body(choices, options) if isinstance(choices, str) else choices
-        if isinstance(body, list):
-            body = ChoiceBody(body)
-        if not isinstance(body, ChoiceBody):
-            raise Refused(f"choices is {show(choices)}: write a list")
-        return ChoiceBody(body.values, flag(value, "with_own_spaces"))
+        return _choice_body(value, options)
     if any(key in value for key in RANGE_KEYS):
         return range_body(value)
     unknown = next(iter(value), None)
@@ -66,6 +59,24 @@ def read_body(value: Any, options: Collection[str] | None) -> Body:
         raise Refused(f"the entry is empty. {FORMS}")
     hint = did_you_mean(str(unknown), ENTRY_KEYS)
     raise Refused(f"unknown key {show(unknown)}.{hint if 'Did' in hint else ''} {FORMS}")
+
+
+def _choice_body(given: Mapping[str, Any], options: Collection[str] | None) -> ChoiceBody:
+    if ranged := [key for key in given if key in RANGE_KEYS]:
+        raise Refused(
+            f"{show(ranged[0])} belongs to a range, and this has choices, which need no more: "
+            "write {choices: [...]}, or the list alone"
+        )
+    no_other_keys(given, CHOICE_KEYS)
+    own, choices = flag(given, "with_own_spaces"), given.get("choices")
+    if own and options is not None and "choices" not in given:
+        choices = sorted(options)
+    body = grammar_body(choices, options) if isinstance(choices, str) else choices
+    if isinstance(body, list):
+        body = ChoiceBody(body)
+    if not isinstance(body, ChoiceBody):
+        raise Refused(f"choices is {show(choices)}: write a list")
+    return ChoiceBody(body.values, own)
 
 
 def _list_body(given: Mapping[str, Any]) -> ListBody:

@@ -7,7 +7,7 @@ sampler. ``tag(log, ...)`` samples in log space; any other tag is refused rather
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -58,24 +58,6 @@ def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]
         sweeps.pop(key, None)
         sweeps[key] = override.get_value_string()
     return plain, sweeps
-
-
-def from_hydra_params(params: Mapping[str, Any]) -> dict[str, str]:
-    """Return the entries of a space for a pasted ``hydra.sweeper.params`` block.
-
-    Raises:
-        ConfigError: a value is no Hydra syntax, or a single value, which is no sweep.
-    """
-    entries: dict[str, str] = {}
-    for key, text in params.items():
-        value = text if isinstance(text, str) else show(text)
-        if not _parse(f"{key}={value}").is_sweep_override():
-            raise ConfigError(
-                f"hydra.sweeper.params: '{key}' is the single value {value}, nothing to sweep. "
-                f"Set it in the config, or as the override '{key}={value}'."
-            )
-        entries[str(key)] = value
-    return entries
 
 
 def grammar_body(text: str, options: Collection[str] | None) -> RangeBody | ChoiceBody:

@@ -36,6 +36,7 @@ def parse_space(
     *,
     compose: Compose | None = None,
     own_spaces: OwnSpaces | None = None,
+    fixed: Collection[str] = (),
 ) -> Space:
     """Read a search space and check it against the config it will be applied to.
 
@@ -50,6 +51,9 @@ def parse_space(
         own_spaces: gives a group option's own ``space:`` entries for ``with_own_spaces: true``;
             keys are relative to the group's node, paths in their ``when`` too where they name
             something there. An entry of ``spec`` for the same path replaces them.
+        fixed: paths and groups that the command line sets in ``base``: every entry for one of
+            them, also under a label or of an option's own space, is taken out, with a note. A
+            fixed group keeps the own space of the option chosen.
 
     Raises:
         SpaceError: an entry is malformed, does not fit the config, or can never apply. (One tied
@@ -63,12 +67,14 @@ def parse_space(
         >>> sample = space.suggest(optuna.create_study().ask())  # doctest: +SKIP
     """
     composer = Composer(base, groups, choices, compose)
-    drafts, conditions, left_out = _applicable(read_drafts(spec, composer, own_spaces), composer)
+    reading = read_drafts(spec, composer, own_spaces, fixed)
+    drafts, conditions, left_out = _applicable(reading.drafts, composer)
     needs = {d.name: list(needs_of(d, conditions[d.name], drafts)) for d in drafts}
     order = sampling_order(needs)
     entries, notes = _build(drafts, order, conditions, composer)
     written = [entries[draft.name] for draft in drafts if draft.name in entries]
-    return Space(written, list(entries.values()), composer, left_out + notes)
+    notes = [*reading.notes, *left_out, *notes]
+    return Space(written, list(entries.values()), composer, notes, reading.spec)
 
 
 def _applicable(

@@ -54,15 +54,6 @@ def every_path(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from every_path(value, f"{prefix}{key}.")
 
 
-def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every dotted path that holds a value (a list is one value, so is an empty mapping)."""
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def within(path: str, outer: str) -> bool:
     """Whether ``path`` is ``outer`` itself or lies inside it."""
     return path == outer or path.startswith(f"{outer}.")

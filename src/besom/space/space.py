@@ -9,12 +9,13 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
+from besom.config import leaves
 from besom.errors import SpaceError, did_you_mean
 from besom.space.composer import Composer, Drawn
 from besom.space.entries import Entry, ListEntry
 from besom.space.grid import Grid
 from besom.space.kinds import Refused, same, show
-from besom.space.paths import MISSING, apply, leaves, lookup, within
+from besom.space.paths import MISSING, apply, lookup, within
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Space:
 
     Attributes:
         entries: every entry, in the order written.
-        notes: why an entry was left out, one line each: it is tied to an option of a sampled group
-            that is not among the choices.
+        notes: why an entry was left out, one line each: the command line fixes it, or it is tied to
+            an option of a sampled group that is not among the choices.
+        spec: the entries as written, plain and flat, without what the command line fixes.
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class Space:
         order: Sequence[Entry],
         composer: Composer,
         notes: Sequence[str] = (),
+        spec: Mapping[str, Any] | None = None,
     ) -> None:
         self.entries = tuple(entries)
         self.notes = tuple(notes)
+        self.spec = dict(spec or {})
         self._order = tuple(order)
         self._composer = composer
         self._names = {name for entry in entries for name in entry.distributions()}

@@ -1,0 +1,118 @@
+"""What a sweep may leave out, paste or empty, settled before anything reads the node ``sweep``.
+
+Besom reads one form of it: entries under ``sweep.space``, a direction for each objective, mappings
+that hold what is meant and nothing inherited. The other forms are turned into that one here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from besom.config.overrides import MULTIRUN_HELP
+from besom.config.search_path import read_yaml
+from besom.errors import ConfigError
+
+#: Mappings whose keys the user names: ``{}`` empties them, where Hydra would merge nothing in.
+_OPEN = ("sweep.space", "sweep.constraints")
+
+#: Metrics that end in one of these words are losses or errors.
+_LOSSES = {
+    *("loss", "error", "errors", "mse", "mae", "mape", "msle", "rmse", "crossentropy", "nll"),
+    *("divergence", "kld", "perplexity", "regret", "poisson", "hinge", "huber", "cosh", "logcosh"),
+}
+#: Numbers with one of these words in their name are costs.
+_COSTS = {"params", "bytes", "seconds", "latency", "memory", "false"}
+
+
+def refuse_multirun(path: Path) -> None:
+    """Refuse a primary config that chooses or sets up Hydra's sweeper or launcher.
+
+    Its ``hydra.sweeper.params`` alone is welcome: see :func:`pasted_params`.
+
+    Raises:
+        ConfigError: names what to delete, and what replaces it.
+    """
+    content = read_yaml(path)
+    defaults = content.get("defaults")
+    for line in defaults if isinstance(defaults, list) else ():
+        for key, option in line.items() if isinstance(line, Mapping) else ():
+            if str(key).endswith(("hydra/sweeper", "hydra/launcher")):
+                raise _refusal(path, f"{key}: {option}")
+    hydra = content.get("hydra")
+    for part in ("sweeper", "launcher"):
+        node = hydra.get(part) if isinstance(hydra, Mapping) else None
+        for key in node if isinstance(node, Mapping) else ():
+            if (part, key) != ("sweeper", "params"):
+                raise _refusal(path, f"hydra.{part}.{key}")
+
+
+def _refusal(path: Path, what: str) -> ConfigError:
+    return ConfigError(
+        f"{path} has '{what}': delete it (hydra.sweeper.params may stay). {MULTIRUN_HELP}"
+    )
+
+
+def pasted_params(node: DictConfig) -> dict[str, Any]:
+    """The entries of ``hydra.sweeper.params``, which ``sweep.space`` takes as they are."""
+    params = OmegaConf.select(node, "hydra.sweeper.params")
+    plain = {} if params is None else OmegaConf.to_container(params, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def empties(override: Override) -> bool:
+    """Whether an override leaves nothing of a mapping: ``sweep.space={}``, ``~sweep.space``."""
+    return override.key_or_group in _OPEN and (override.is_delete() or override.value() == {})
+
+
+def empty(node: DictConfig, overrides: Sequence[Override]) -> None:
+    """Take out of a composed config what an override has emptied, but for what later ones add."""
+    for path in _OPEN:
+        touching = [o for o in overrides if f"{o.key_or_group}.".startswith(f"{path}.")]
+        last = max((i for i, o in enumerate(touching) if empties(o)), default=None)
+        if last is None:
+            continue
+        added = OmegaConf.create({})
+        for override in touching[last + 1 :]:
+            if not override.is_delete():
+                OmegaConf.update(added, override.key_or_group, override.value(), force_add=True)
+        OmegaConf.update(node, path, OmegaConf.select(added, path) or {}, merge=False)
+
+
+def settle_directions(sweep: Mapping[str, Any], overrides: Sequence[Override] = ()) -> None:
+    """Fill in the directions that objectives leave out: losses and costs are minimized.
+
+    Raises:
+        ConfigError: the command line names another metric, and the direction in the file, meant
+            for the file's, is not what that metric asks for.
+    """
+    objective = sweep["objective"]
+    named = {path for override in overrides for path in _named(override)}
+    changed = "sweep.objective.metric" in named and "sweep.objective.direction" not in named
+    usual = usual_direction(objective["metric"])
+    if changed and objective["direction"] not in (None, usual):
+        raise ConfigError(
+            f"sweep.objective.metric={objective['metric']}: the sweep says direction: "
+            f"{objective['direction']}, for the metric it had before. Say what you mean: "
+            f"sweep.objective.direction={usual} (or {objective['direction']})."
+        )
+    for node in (objective, *sweep["objectives"]):
+        if node["direction"] is None:
+            node["direction"] = usual_direction(node["metric"])
+
+
+def _named(override: Override) -> list[str]:
+    """The paths an override sets: its key, or for a mapping each key in that."""
+    key, value = override.key_or_group, override.value()
+    return [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]
+
+
+def usual_direction(metric: str) -> str:
+    """``minimize`` for what is called a loss, an error or a cost, else ``maximize``."""
+    words = metric.lower().split("_")
+    return "minimize" if words[-1] in _LOSSES or _COSTS.intersection(words) else "maximize"
