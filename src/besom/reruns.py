@@ -7,11 +7,9 @@ what is run and what becomes of it (``Runs``). Knows nothing of Optuna: no trial
 from __future__ import annotations
 
 import copy
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from besom.config import SearchPath, parse_overrides, read_yaml
@@ -19,6 +17,8 @@ from besom.errors import ConfigError, did_you_mean
 from besom.executors.base import Epoch, Executor, Failed, FailureKind, Finished, Ready, Started
 from besom.records import StudyRecord, TrialRecord
 from besom.seam import TrialConfig
+from besom.study.signals import StopSignals
+from besom.study.workers import started
 from besom.targets import instantiate
 
 #: How often a run is given to a fresh worker after its worker died.
@@ -83,7 +83,7 @@ class Driver:
         Returns:
             Why it was stopped; None if everything ran.
         """
-        with self._stopping_on_signals():
+        with StopSignals(self.stop):
             while True:
                 self._feed()
                 if not self._running:
@@ -134,24 +134,6 @@ class Driver:
         else:
             self._runs.ended(event)
 
-    @contextmanager
-    def _stopping_on_signals(self) -> Iterator[None]:
-        def stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-            if self.stop_reason is not None:
-                raise KeyboardInterrupt
-            self.stop(f"{signal.Signals(signum).name} received")
-
-        try:
-            before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not the main thread: its owner decides
-            yield
-            return
-        try:
-            yield
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
-
 
 @contextmanager
 def started_executor(
@@ -173,19 +155,8 @@ def started_executor(
         BesomError: the workers cannot be spawned or prepared.
     """
     executor: Executor = instantiate(node)
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-        executor.start(module_function(trial_function), config, str(logs), n_runs)
-        yield executor, _first_ready(executor)
-    finally:
-        executor.close()
-
-
-def _first_ready(executor: Executor) -> dict[str, Any]:
-    while True:
-        for event in executor.events(timeout_s=1.0):
-            if isinstance(event, Ready):
-                return event.facts
+    with started(executor, trial_function, config, logs, n_runs) as facts:
+        yield executor, facts
 
 
 def stored_config(trial: TrialRecord) -> TrialConfig:
@@ -200,12 +171,6 @@ def same_data(study: StudyRecord, trial: TrialRecord) -> bool:
     base = study.config.get("data")
     known = {k: v for k, v in base.items() if k != "space"} if isinstance(base, Mapping) else base
     return bool(trial.config.get("data") == known)
-
-
-def module_function(dotted: str) -> str:
-    """``package.module.function`` as ``package.module:function``."""
-    module, _, function = dotted.replace(":", ".").rpartition(".")
-    return f"{module}:{function}"
 
 
 def executor_config(

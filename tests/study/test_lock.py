@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from besom.errors import StudyError
-from besom.study.lock import CoordinatorLock
+from besom.study.lock import Command, CoordinatorLock
 
 HOLDER = """
 import sys, time
 from pathlib import Path
 from besom.study.lock import CoordinatorLock
-with CoordinatorLock(Path(sys.argv[1])):
+with CoordinatorLock(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -32,10 +32,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "study" / "coordinator.lock"
 
 
-def hold_elsewhere(path: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True
-    )
+def hold_elsewhere(path: Path, command: Command = "sweep") -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", HOLDER, str(path), command]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
@@ -43,7 +42,7 @@ def hold_elsewhere(path: Path) -> subprocess.Popen[str]:
 
 def test_a_second_coordinator_is_told_host_process_and_since_when(path: Path) -> None:
     with hold_elsewhere(path) as process:
-        with pytest.raises(StudyError) as caught, CoordinatorLock(path):
+        with pytest.raises(StudyError) as caught, CoordinatorLock(path, "sweep"):
             pass
         process.kill()
     message = str(caught.value)
@@ -53,28 +52,54 @@ def test_a_second_coordinator_is_told_host_process_and_since_when(path: Path) ->
     assert str(path.parent) in message
 
 
+@pytest.mark.parametrize(
+    ("holder", "doing"), [("sweep", "being swept by"), ("confirm", "being confirmed by")]
+)
+@pytest.mark.parametrize(("asker", "advised"), [("sweep", True), ("confirm", False)])
+def test_who_is_refused_is_told_which_command_has_the_study(
+    path: Path, holder: Command, doing: str, asker: Command, advised: bool
+) -> None:
+    with hold_elsewhere(path, holder) as process:
+        with pytest.raises(StudyError, match=doing) as caught, CoordinatorLock(path, asker):
+            pass
+        process.kill()
+    assert ("sweep.name=NAME" in str(caught.value)) is advised  # a study is confirmed as it is
+
+
+def test_the_lock_of_an_earlier_besom_is_one_too(path: Path) -> None:
+    """It did not say which command it was."""
+    with hold_elsewhere(path) as process:
+        path.write_text(json.dumps({"host": "here", "pid": 7, "since": 1.0}))
+        with (
+            pytest.raises(StudyError, match="in use by process 7 on here since "),
+            CoordinatorLock(path, "sweep"),
+        ):
+            pass
+        process.kill()
+
+
 def test_a_killed_coordinator_holds_nothing_whatever_it_left_in_the_file(path: Path) -> None:
     with hold_elsewhere(path) as process:
         process.send_signal(signal.SIGKILL)
     assert json.loads(path.read_text())["pid"] == process.pid
-    with CoordinatorLock(path):
+    with CoordinatorLock(path, "sweep"):
         assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_a_lock_is_free_again_after_its_block(path: Path) -> None:
     for _ in range(2):
-        with pytest.raises(RuntimeError), CoordinatorLock(path):
+        with pytest.raises(RuntimeError), CoordinatorLock(path, "sweep"):
             raise RuntimeError
-    with CoordinatorLock(path):
+    with CoordinatorLock(path, "sweep"):
         pass
     assert path.read_text() == ""
 
 
 def test_the_same_process_cannot_hold_it_twice(path: Path) -> None:
     with (
-        CoordinatorLock(path),
+        CoordinatorLock(path, "sweep"),
         pytest.raises(StudyError, match=f"process {os.getpid()} "),
-        CoordinatorLock(path),
+        CoordinatorLock(path, "sweep"),
     ):
         pass
 
@@ -83,6 +108,6 @@ def test_the_same_process_cannot_hold_it_twice(path: Path) -> None:
 def test_a_lock_file_that_says_nothing_is_still_a_lock(path: Path, text: str) -> None:
     with hold_elsewhere(path) as process:
         path.write_text(text)
-        with pytest.raises(StudyError, match="another process"), CoordinatorLock(path):
+        with pytest.raises(StudyError, match="another process"), CoordinatorLock(path, "sweep"):
             pass
         process.kill()

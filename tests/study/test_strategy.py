@@ -46,17 +46,15 @@ def test_every_sampler_fills_the_budget(sweep, sampler):
 @pytest.mark.parametrize("sampler", ["grid", "brute_force"])
 def test_a_walk_through_a_finite_space_ends_with_its_last_point(sweep, sampler):
     study = sweep(f"sweep/sampler={sampler}", *FINITE, "sweep.n_trials=100")
-    assert len({tuple(t.params.values()) for t in study.trials}) == 6
-    # The baseline is a point of its own to the grid, which knows only what it proposed.
-    assert len(study.trials) == {"grid": 7, "brute_force": 6}[sampler]
+    assert len({tuple(t.params.values()) for t in study.trials}) == len(study.trials) == 6
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["sweep/sampler=grid"], "infinitely many points"),
-        (["sweep/sampler=brute_force"], "infinitely many points"),
-        (["sweep/sampler=grid", "model.hidden_units=choice([8],[9])"], "infinitely many points"),
+        (["sweep/sampler=grid"], "infinitely many values"),
+        (["sweep/sampler=brute_force"], "infinitely many values"),
+        (["sweep/sampler=grid", "model.hidden_units=choice([8],[9])"], "infinitely many values"),
         (["sweep/sampler=cmaes", "model.activation=choice(relu,tanh)"], "model.activation is a"),
     ],
 )
@@ -114,6 +112,9 @@ def test_several_objectives_are_ranked_by_front_and_nobody_is_crowned(sweep, pro
         )
         assert not beaten.any()
     assert best_trial(study).number in set(front["trial"])
+    exported = project.besom("export", "cheap")
+    assert f"Trial {best_trial(study).number} of cheap is the knee" in exported.stderr
+    assert "knee" not in exported.stdout
     assert "pareto.png" in project.besom("plot", "cheap").output
     shown = project.besom("leaderboard", "cheap").output
     assert "Pareto front" in shown
@@ -222,6 +223,88 @@ def test_a_plain_override_of_something_sampled_fixes_it(sweep):
     study = sweep("model.dropout=0.25")
     assert {t.config["model"]["dropout"] for t in study.trials} == {0.25}
     assert all("model.dropout" not in t.params for t in study.trials)
+
+
+def test_a_plain_override_gives_the_base_of_what_the_same_command_searches(sweep):
+    study = sweep("model.dropout=0.25", "sweep.space.model.dropout=[0.1,0.25]")
+    assert study.trials[0].config["model"]["dropout"] == 0.25
+    assert {t.params["model.dropout"] for t in study.trials} == {0.1, 0.25}
+
+
+def test_a_plain_override_fixes_entries_under_a_label_and_in_an_options_own_space(sweep, project):
+    for name in ("mine", "yours"):
+        project.write(
+            f"conf/optimizer/{name}.yaml",
+            "_target_: keras.optimizers.SGD\nlearning_rate: 0.01\nmomentum: 0.0\n"
+            "space:\n  momentum: {type: float, low: 0.1, high: 0.9}\n",
+        )
+    study = sweep(
+        "optimizer=mine",
+        "sweep.space.optimizer={choices: [mine, yours], with_own_spaces: true}",
+        "~sweep.space.optimizer.learning_rate",
+        "sweep.space.optimizer.learning_rate@mine={low: 0.001, high: 0.1, when: {optimizer: mine}}",
+        "optimizer.learning_rate=0.05",
+        "optimizer.momentum=0.5",
+    )
+    assert all(t.params.keys() <= {"model.dropout", "optimizer"} for t in study.trials)
+    assert {t.config["optimizer"]["learning_rate"] for t in study.trials} == {0.05}
+    assert {t.config["optimizer"]["momentum"] for t in study.trials} == {0.5}
+
+
+def test_a_sampled_seed_is_the_one_that_trains(sweep, project):
+    study = sweep("sweep.space.seed={low: 10, high: 99}", "sweep.n_trials=6")
+    assert all(t.seed == t.config["seed"] == t.params["seed"] for t in study.trials)
+    assert len({t.seed for t in study.trials}) > 1
+    told = project.besom("sweep", "cheap", "sweep.space.seed={low: 1, high: 9}",
+                         "sweep.vary_seed=true", "sweep.name=other").output  # fmt: skip
+    assert "only one of them can" in told
+    given = sweep("sweep.enqueue=[{seed: 77}]", "sweep.n_trials=2", name="given")
+    assert given.trials[1].seed == given.trials[1].config["seed"] == 77
+
+
+SEVERAL = (
+    "sweep.objectives=[{metric: val_accuracy, direction: maximize},"
+    "{metric: val_loss, direction: minimize}]"
+)
+
+
+def test_a_sampler_for_one_objective_is_refused_for_several(project):
+    told = refusal(project, SEVERAL, "sweep/sampler=cmaes")
+    assert "takes one objective" in told
+    assert "nsga2" in told
+
+
+def test_what_a_sampler_refuses_while_it_runs_is_one_message(project, no_orphans):
+    project.write(
+        "picky.py",
+        "import optuna\n"
+        "class Picky(optuna.samplers.RandomSampler):\n"
+        "    def sample_independent(self, study, trial, name, distribution):\n"
+        "        raise ValueError(f'{name} is not to my taste.')\n",
+    )
+    project.write("conf/sweep/sampler/picky.yaml", "_target_: picky.Picky\n")
+    done = project.besom("sweep", "cheap", "sweep/sampler=picky")
+    assert done.exit_code == 2
+    assert (
+        "picky.Picky cannot propose a trial: model.dropout is not to my taste. Take" in done.output
+    )
+    assert "Traceback" not in done.output
+
+
+def test_a_config_that_the_sampler_cannot_learn_from_is_run_with_a_remark(project, no_orphans):
+    told = project.besom(
+        "sweep", "cheap", "sweep.enqueue=[{model.dropout: 0.1},{model.dropout: 0.9}]"
+    )
+    assert "sweep.enqueue[1] lies outside the space (model.dropout: 0.9 is not in" in told.output
+    assert "sweep.enqueue[0]" not in told.output
+
+
+@pytest.mark.parametrize(("sampler", "remarked"), [("nsga2", True), ("tpe", False)])
+def test_a_sampler_that_is_blind_to_constraints_is_remarked(project, no_orphans, sampler, remarked):
+    done = project.besom(
+        "sweep", "cheap", f"sweep/sampler={sampler}", "sweep.constraints={n_params: {max: 10000}}"
+    )
+    assert ("learns from complete trials only" in done.output) is remarked
 
 
 def test_hydra_grammar_on_the_command_line_adds_to_the_space(sweep):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -61,6 +62,12 @@ class Budget:
         return max(0, int(self._sweep["n_trials"]) + self.n_extra - self.n_finished)
 
     @property
+    def remaining_s(self) -> float:
+        """Wall-clock seconds that are left."""
+        limit = self._sweep["timeout_s"]
+        return math.inf if limit is None else float(limit) - (self._clock() - self._began)
+
+    @property
     def broken(self) -> bool:
         """Whether every trial so far failed, often enough that the config must be wrong."""
         return not self._any_succeeded and self.n_failed_first >= int(self._sweep["max_failures"])
@@ -68,7 +75,7 @@ class Budget:
     def spent(self) -> str | None:
         """Why the sweep should end before n_trials, or None."""
         sweep = self._sweep
-        if sweep["timeout_s"] is not None and self._clock() - self._began >= sweep["timeout_s"]:
+        if self.remaining_s <= 0:
             return f"the time of {sweep['timeout_s']:g} s is spent"
         if self._best is None:
             return None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import random
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
-
-import optuna
 
 from besom.executors.base import (
     Epoch,
@@ -25,8 +22,10 @@ from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.seam import TrialResult
 from besom.study.asking import Asker
 from besom.study.budget import Budget
+from besom.study.duplicates import Duplicates
 from besom.study.flight import InFlight
-from besom.study.objective import last_value, objective_values
+from besom.study.judge import Judge
+from besom.study.objective import objective_values
 from besom.study.orders import Orders
 from besom.study.plan import SweepPlan
 from besom.study.storage import SweepStudy
@@ -76,14 +75,14 @@ class Coordinator:
         self._budget = Budget(plan.sweep, plan.objectives[0], finished)
         self._asker = Asker(plan, study, finished)
         self._orders = Orders(plan, study.pruner, finished)
+        self._judge = Judge(plan, study)
+        self._duplicates = Duplicates(plan.sweep["reuse_duplicates"], finished)
         self._budget.n_extra = self._asker.n_continued
         self._waiting: deque[InFlight] = deque()
         self._running: dict[int, InFlight] = {}
         self._stop_reason: str | None = None
         self._ending = Ending.DONE
-        self._prunes = len(plan.objectives) == 1 and not isinstance(
-            study.pruner, optuna.pruners.NopPruner
-        )
+        self._screening_cut = False  # the rest of the time is for training the best to their end
         self._handlers: dict[type, Callable[[Any], None]] = {
             Ready: lambda _: None,
             Started: self._on_started,
@@ -118,6 +117,7 @@ class Coordinator:
         while True:
             self._feed()
             if not self._running and (self._stop_reason or not self._more()):
+                self._say_what_is_missing()
                 return self._ending
             for event in self._executor.events(timeout_s=TICK_S):
                 self._handlers[type(event)](event)
@@ -126,11 +126,7 @@ class Coordinator:
 
     def _more(self) -> bool:
         """Whether there is a trial to start now."""
-        if self._waiting:
-            return True
-        if self._asker.exhausted and self._budget.n_finished:
-            return False
-        if self._budget.remaining_trials > len(self._running):
+        if self._waiting or self._may_ask():
             return True
         if not self._running and (n := self._asker.continue_best()):
             self._budget.n_extra += n
@@ -138,18 +134,26 @@ class Coordinator:
             return True
         return False
 
+    def _may_ask(self) -> bool:
+        n_workers, n_held = self._executor.n_workers, self._duplicates.n_held
+        if n_held >= n_workers or self._budget.remaining_trials <= len(self._running) + n_held:
+            return False  # (a sampler that proposes the same again and again waits for its ending)
+        if not self._screening_cut:
+            self._screening_cut = self._asker.time_is_up(self._budget.remaining_s, n_workers)
+        return self._asker.given_wait if self._screening_cut else not self._asker.exhausted
+
     def _feed(self) -> None:
         """Give every idle worker a trial, as soon as it is idle: there are no batches."""
         while self._stop_reason is None and self._executor.idle and self._more():
             flight = self._waiting.popleft() if self._waiting else self._asker.ask()
-            original = self._asker.duplicate_of(flight)
+            original = self._duplicates.original_of(flight)
             if original is not None:
                 self._finish(tell_duplicate(self._study, flight, original))
                 self._check_budget()
-                continue
-            self._running[flight.number] = flight
-            config = {**flight.config, **self._orders.of(flight)}
-            self._executor.submit(flight.number, config, self._plan.sweep["trial_timeout_s"])
+            elif not self._duplicates.hold(flight):
+                self._running[flight.number] = flight
+                config = {**flight.config, **self._orders.of(flight)}
+                self._executor.submit(flight.number, config, self._plan.sweep["trial_timeout_s"])
 
     def _on_started(self, event: Started) -> None:
         self._watcher.started(event.trial, event.worker)
@@ -159,41 +163,14 @@ class Coordinator:
         if event.epoch > 1 and not flight.history and flight.continues is not None:
             flight.history = {k: list(v) for k, v in self._trials[flight.continues].history.items()}
         flight.hear(event.epoch, {name: float(value) for name, value in event.metrics.items()})
-        self._executor.answer(event.trial, stop=self._judge(flight, event.epoch))
+        stops = self._judge.stops(flight, event.epoch)
+        flight.interrupted = not stops and self._stop_reason is not None
+        self._executor.answer(event.trial, stop=stops or flight.interrupted)
         self._watcher.epoch(event.trial, event.worker, event.epoch, event.metrics)
-
-    def _judge(self, flight: InFlight, epoch: int) -> bool:
-        """Whether the trial stops after this epoch."""
-        objective = self._plan.objectives[0]
-        value = last_value(objective, flight.history)
-        if value is not None and not math.isfinite(value):
-            flight.stopped = Outcome.DIVERGED
-            flight.reason = f"{objective.metric} is {value} at epoch {epoch}"
-            return True
-        if value is not None and self._prunes and self._pruner_stops(flight, epoch, value):
-            flight.stopped = Outcome.PRUNED
-            flight.reason = f"stopped at epoch {epoch} with {objective.metric} {value:.4g}"
-            return True
-        flight.interrupted = self._stop_reason is not None
-        return flight.interrupted
-
-    def _pruner_stops(self, flight: InFlight, epoch: int, value: float) -> bool:
-        trial = flight.trial
-        # Not trial.report: it ignores an epoch that an earlier, lost attempt has reported.
-        trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
-        frozen = trial.storage.get_trial(trial._trial_id)
-        if flight.audited_at is not None or not self._study.pruner.prune(self._study, frozen):
-            return False
-        share = self._plan.sweep["audit"]
-        if share and random.Random(f"{self._plan.config['seed']}:{flight.number}").random() < share:
-            flight.audited_at = epoch
-            return False
-        return True
 
     def _on_finished(self, event: Finished) -> None:
         flight, result = self._running.pop(event.trial), event.result
-        n_epochs = flight.config["trainer"].get("epochs", 0)
-        if flight.interrupted and result.epochs < n_epochs and not result.stopped_early:
+        if flight.interrupted and result.epochs < flight.n_epochs and not result.stopped_early:
             return  # stays running in the storage: a resume runs it again
         numbers = {
             **result.numbers,
@@ -264,6 +241,7 @@ class Coordinator:
         self._trials[record.number] = record
         self._budget.count(record)
         self._asker.note(record)
+        self._waiting.extendleft(reversed(self._duplicates.note(record)))
         self._orders.settle(record)
         self._watcher.finished(record)
 
@@ -272,6 +250,17 @@ class Coordinator:
             self._stop(f"the first {self._budget.n_finished} trials all failed", Ending.BROKEN)
         if self._stop_reason is None and (spent := self._budget.spent()):
             self._stop(spent, Ending.BUDGET)
+
+    def _say_what_is_missing(self) -> None:
+        """Of a screening that time has cut short."""
+        limit, n_missing = self._plan.sweep["timeout_s"], self._asker.n_missing
+        if self._stop_reason is None and self._screening_cut:
+            self._stop(f"the time of {limit:g} s is spent on fewer than n_trials", Ending.BUDGET)
+        if self._stop_reason and self._budget.remaining_s <= 0 and n_missing:
+            self._stop_reason += (
+                f"; {n_missing} screened trials are yet to be trained to their end: give the same "
+                "command again to go on"
+            )
 
     def _stop(self, reason: str, ending: Ending) -> None:
         if self._stop_reason is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from besom.config import TRAIN_GROUPS
 from besom.errors import StudyError
+from besom.study.defaults import as_of_now
 
 #: Raised when the stored form changes in a way that older studies cannot be read with.
 FORMAT = 1
@@ -72,10 +73,12 @@ def check_same_task(
 ) -> None:
     """Refuse to continue a study with another task, or another budget without ``extend``.
 
+    A key that came after the study was made, and has its default now, is no change.
+
     Raises:
         StudyError: lists every value that changed and what to do.
     """
-    old, new = split(stored), split(config)
+    old, new = split(as_of_now(stored, config)), split(config)
     if changed := differences(old["task"], new["task"]):
         raise StudyError(
             f"The study {name!r} was made with another config:\n  " + "\n  ".join(changed) + "\n"

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
 
 from besom.errors import SpaceError
 from besom.executors.base import Epoch, Executor, Failed, Finished, Ready
 from besom.records import Origin
 from besom.seam import TrialConfig, TrialResult
-from besom.space import Sample
+from besom.study.checks import check_names
+from besom.study.constraints import broken
+from besom.study.corners import corners
 from besom.study.given import all_given
 from besom.study.plan import SweepPlan
+from besom.study.screening import ScreeningPruner
+from besom.study.strategy import build_pruner
 
 #: Builds a model, runs a few measured steps, and trains nothing to speak of.
 KERAS_TRIALS = "besom.training.trial.run_trial"
 PROBE = "besom.training.probe:probe"
 N_SAMPLED = 5
-MOST_CORNERS = 32
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Probed:
     """One config that was built.
 
     Attributes:
-        name: ``base``, ``smallest``, ``largest``, ``sampled 1`` and so on.
+        name: ``base``, ``enqueued``, ``corner 1``, ``sampled 1`` and so on; with ``(infeasible)``
+            where it is outside the constraints, and would not be trained.
         params: what the space would have sampled.
         numbers: n_params, model_bytes, seconds_per_step, steps_per_epoch, memory_bytes.
     """
@@ -55,11 +57,13 @@ class DryRun:
         built: every config that was built: the base, the corners, the sampled ones.
         n_workers: how many would run at once.
         facts: what the workers said of data and device.
+        pruner: the sweep's; screening is counted as such.
     """
 
     built: list[Probed]
     n_workers: int
     facts: dict[str, Any]
+    pruner: optuna.pruners.BasePruner
 
     @property
     def smallest(self) -> Probed:
@@ -72,12 +76,22 @@ class DryRun:
         return max(self.built, key=lambda p: p.numbers["n_params"])
 
     def expected_seconds(self, n_trials: int) -> float:
-        """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps."""
+        """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps.
+
+        Of a screening: the first epochs of all, and the rest of those that are kept.
+        """
         sampled = [p for p in self.built if p.name.startswith("sampled")] or self.built
-        trial: float = statistics.mean(
-            p.seconds_per_epoch * float(p.config["trainer"]["epochs"]) for p in sampled
-        )
-        return trial * n_trials / self.n_workers
+        seconds = statistics.mean(self._seconds(p, n_trials) for p in sampled)
+        return float(seconds) / self.n_workers
+
+    def _seconds(self, probed: Probed, n_trials: int) -> float:
+        """Of one worker, were all trials like this one."""
+        epochs = float(probed.config["trainer"]["epochs"])
+        n_epochs = n_trials * epochs
+        if isinstance(self.pruner, ScreeningPruner):
+            kept = min(self.pruner.keep, n_trials)
+            n_epochs = n_trials * self.pruner.epochs + kept * (epochs - self.pruner.epochs)
+        return n_epochs * probed.seconds_per_epoch
 
 
 def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
@@ -85,6 +99,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
 
     Raises:
         SpaceError: some of them cannot be built; lists each with its reason.
+        ConfigError: no trial would report an objective or a constraint.
         BesomError: the workers cannot be prepared (the data is missing, say).
     """
     wanted = _wanted(plan)
@@ -101,6 +116,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
             for event in executor.events(timeout_s=1.0):
                 if isinstance(event, Ready):
                     facts = event.facts
+                    check_names(plan, facts)
                 elif isinstance(event, Epoch):
                     executor.answer(event.trial, stop=True)
                 elif isinstance(event, Finished):
@@ -116,10 +132,14 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
             f"{len(failed)} of {len(wanted)} configs cannot be built:\n  " + "\n  ".join(lines)
         )
     built = [
-        Probed(name, params, config, dict(results[i].numbers))
+        Probed(name + _verdict(plan, results[i]), params, config, dict(results[i].numbers))
         for i, (name, params, config) in enumerate(wanted)
     ]
-    return DryRun(built, n_workers, facts)
+    return DryRun(built, n_workers, facts, build_pruner(plan.sweep["pruner"]))
+
+
+def _verdict(plan: SweepPlan, result: TrialResult) -> str:
+    return " (infeasible)" if broken(plan.sweep["constraints"], result.numbers) else ""
 
 
 def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
@@ -129,7 +149,7 @@ def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
         for given in all_given(plan)
     ]
     wanted = [(name, params, {**config, "seed": seed}) for name, params, config in wanted]
-    named = [(f"corner {i + 1}", sample) for i, sample in enumerate(_corners(plan))]
+    named = [(f"corner {i + 1}", sample) for i, sample in enumerate(corners(plan.space))]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     named += [
@@ -137,42 +157,6 @@ def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
         for i in range(N_SAMPLED if len(plan.space) else 0)
     ]
     return wanted + [(name, s.params, plan.trial_config(s, seed)) for name, s in named]
-
-
-def _corners(plan: SweepPlan) -> list[Sample]:
-    """All numbers at their low end, and all at their high end, for every combination of groups."""
-    groups = {
-        name: d.choices
-        for name, d in plan.space.distributions().items()
-        if isinstance(d, CategoricalDistribution) and name in plan.composer.groups
-    }
-    combinations = list(itertools.product(*groups.values()))[: MOST_CORNERS // 2]
-    samples = []
-    for values in combinations if len(plan.space) else []:
-        for end in ("low", "high"):
-            fixed = dict(zip(groups, values, strict=True))
-            samples.append(plan.space.suggest(_CornerTrial(fixed, end)))
-    return samples
-
-
-class _CornerTrial(optuna.trial.FixedTrial):
-    """A trial whose every number is at one end of its range; first choices, unless fixed."""
-
-    def __init__(self, fixed: Mapping[str, Any], end: str) -> None:
-        super().__init__({})
-        self._fixed, self._end = dict(fixed), end
-
-    def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:  # noqa: ARG002
-        """One end of the range."""
-        return low if self._end == "low" else high
-
-    def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:  # noqa: ARG002
-        """One end of the range."""
-        return low if self._end == "low" else high
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """The fixed choice; else the first, or the last at the high end."""
-        return self._fixed.get(name, choices[0 if self._end == "low" else -1])
 
 
 def _shown(params: Mapping[str, Any]) -> str:

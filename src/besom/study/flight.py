@@ -46,6 +46,11 @@ class InFlight:
         """The trial's number."""
         return self.trial.number
 
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs it is to run; 0 where its config does not say."""
+        return int(self.config["trainer"].get("epochs") or 0)
+
     def hear(self, epoch: int, metrics: dict[str, float]) -> None:
         """Take an epoch's metrics; epoch 1 begins the history anew."""
         for name, value in metrics.items():

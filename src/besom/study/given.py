@@ -1,18 +1,17 @@
-"""Trials whose config is given: the base config, enqueued configs, knowledge from another study."""
+"""Trials whose config is given: the base config, and enqueued configs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState, create_trial
 
 from besom.config import TRAIN_GROUPS, has_path, read_yaml, value_at
 from besom.errors import ConfigError
-from besom.records import GIVEN, Origin, StudyRecord
+from besom.records import GIVEN, Origin
 from besom.seam import TrialConfig
 from besom.space import apply
 from besom.study.plan import SweepPlan
@@ -97,73 +96,6 @@ def _given(
         if path in choices or has_path(config, path)
     }
     return Given(origin, config, dict(choices), shown)
-
-
-@dataclass
-class WarmStart:
-    """What was taken from another study.
-
-    Attributes:
-        study: its name.
-        n_taken: trials whose values the sampler now knows.
-        refused: why the others were not taken, one line a trial.
-        remarks: where the other study's runs differ from what this sweep would run.
-    """
-
-    study: str
-    n_taken: int = 0
-    refused: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        text = f"warm start: {self.n_taken} trials of {self.study!r} are known to the sampler"
-        if self.refused:
-            text += f", {len(self.refused)} do not fit ({self.refused[0]})"
-        if self.remarks:
-            text += f"; they ran with other settings: {'; '.join(self.remarks)}"
-        return text
-
-
-def warm_start(plan: SweepPlan, study: optuna.Study, other: StudyRecord) -> WarmStart:
-    """Add the complete trials of another study as knowledge, marked, never ranked as run here.
-
-    Raises:
-        ConfigError: the other study has other objectives, so that its values mean nothing here.
-    """
-    ours = [(o.metric, o.direction) for o in plan.objectives]
-    theirs = [(o.metric, o.direction) for o in other.objectives]
-    if ours != theirs:
-        raise ConfigError(
-            f"sweep.warm_start: {other.name!r} optimises {theirs}, this sweep {ours}; its values "
-            "say nothing here. Name a study with the same objective."
-        )
-    report = WarmStart(other.name)
-    distributions = plan.space.distributions()
-    remarks: dict[str, None] = {}
-    for trial in other.complete:
-        choices = {
-            group: plan.composer.option_of(group, trial.config[group]) or ""
-            for group in TRAIN_GROUPS
-        }
-        stored = plan.space.encode(trial.config, choices)
-        if not stored:
-            reasons = plan.space.outside(trial.config, choices) or ["it has no parameters"]
-            report.refused.append(f"trial {trial.number}: {reasons[0]}")
-            continue
-        remarks |= dict.fromkeys(plan.space.differences(trial.config, choices)[:3])
-        given = {"origin": str(Origin.WARM_START), "params": trial.params, "study": other.name}
-        study.add_trial(
-            create_trial(
-                state=TrialState.COMPLETE,
-                values=list(trial.values or ()),
-                params=stored,
-                distributions={name: distributions[name] for name in stored},
-                user_attrs={GIVEN: given},
-            )
-        )
-        report.n_taken += 1
-    report.remarks = list(remarks)[:3]
-    return report
 
 
 def all_given(plan: SweepPlan) -> list[Given]:

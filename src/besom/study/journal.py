@@ -20,6 +20,7 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalOperation
 
 from besom.errors import StudyError
+from besom.study.lines import all_or_nothing, drop_cut_line, write_all
 
 #: Records that must survive a power cut: what a study is, and that a trial has ended.
 _DURABLE = {
@@ -107,7 +108,7 @@ class StudyJournal(BaseJournalBackend):
         self._own: list[bytes] = []  # the last records, as just written here: read back from memory
         if writable:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._drop_cut_line()
+            drop_cut_line(path)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             self._syncer = _Syncer(self._descriptor)
             weakref.finalize(self, self._syncer.close)
@@ -143,16 +144,12 @@ class StudyJournal(BaseJournalBackend):
         """
         assert self._writable, "a reader never writes"
         lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
-        data = b"".join(lines)
-        size = os.fstat(self._descriptor).st_size
         try:
-            written = 0
-            while written < len(data):
-                written += os.write(self._descriptor, data[written:])
-            if any(log["op_code"] in _DURABLE for log in logs):
-                self._syncer.request()
+            with all_or_nothing(self._descriptor) as size:
+                write_all(self._descriptor, b"".join(lines))
+                if any(log["op_code"] in _DURABLE for log in logs):
+                    self._syncer.request()
         except OSError as error:
-            os.ftruncate(self._descriptor, size)
             raise StudyError(
                 f"{self._path} cannot be written: {error.strerror}. No finished trial is lost. "
                 "Make room or permission, then give the same command again to continue."
@@ -186,18 +183,3 @@ class StudyJournal(BaseJournalBackend):
                 "with --fresh, which keeps the damaged study in the archive."
             ) from error
         return record
-
-    def _drop_cut_line(self) -> None:
-        """A write that never ended tells nothing: the record counts only with its newline."""
-        if not self._path.exists() or not (size := self._path.stat().st_size):
-            return
-        with self._path.open("rb+") as file:
-            end, block = size, b""
-            while b"\n" not in block and end > 0:
-                start = max(0, end - 65536)
-                file.seek(start)
-                block = file.read(end - start)
-                end = start if b"\n" not in block else end
-            keep = start + block.rfind(b"\n") + 1
-            if keep < size:
-                file.truncate(keep)

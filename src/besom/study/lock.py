@@ -8,26 +8,35 @@ import os
 import socket
 import time
 from pathlib import Path
-from types import TracebackType
+from typing import Literal
 
 from besom.errors import StudyError
 
+Command = Literal["sweep", "confirm"]
+
+_DOING = {"sweep": "being swept", "confirm": "being confirmed"}
+_INSTEAD = {
+    "sweep": "Wait for it, stop it, or sweep under another name with sweep.name=NAME.",
+    "confirm": "Wait for it, or stop it.",
+}
+
 
 class CoordinatorLock:
-    """Held while a sweep runs; a context manager.
+    """Held while a command runs a study's trials; a context manager.
 
     The lock is the kernel's (``flock``), so a coordinator that was killed holds nothing, whatever
     it left in the file. The file's text only says who has it.
 
     Args:
         path: the lock file.
+        command: which command wants it: ``sweep`` or ``confirm``.
 
     Raises:
-        StudyError: another coordinator is sweeping this study; names host, pid and since when.
+        StudyError: another coordinator has this study; names its command, host, pid and since when.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, command: Command) -> None:
+        self._path, self._command = path, command
         self._descriptor: int | None = None
 
     def __enter__(self) -> CoordinatorLock:
@@ -38,33 +47,34 @@ class CoordinatorLock:
         except BlockingIOError:
             holder = os.pread(descriptor, 4096, 0)
             os.close(descriptor)
-            raise StudyError(self._held_by(holder)) from None
+            raise StudyError(
+                f"The study in {self._path.parent} is {_said_of(holder)}. {_INSTEAD[self._command]}"
+            ) from None
         os.ftruncate(descriptor, 0)
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+        owner = {
+            "command": self._command,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "since": time.time(),
+        }
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
         self._descriptor = descriptor
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._descriptor is not None:
             # Emptied, not unlinked: two others could otherwise lock two files of this name.
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _held_by(self, holder: bytes) -> str:
-        try:
-            owner = json.loads(holder)
-            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
-            who = f"process {owner['pid']} on {owner['host']} since {since}"
-        except (ValueError, KeyError, TypeError):
-            who = "another process"
-        return (
-            f"The study in {self._path.parent} is being swept by {who}. "
-            "Wait for it, stop it, or sweep under another name with sweep.name=NAME."
-        )
+
+def _said_of(holder: bytes) -> str:
+    """What the lock file says of its holder; an older besom's did not say its command."""
+    try:
+        owner = json.loads(holder)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
+        doing = _DOING.get(owner.get("command"), "in use")
+        return f"{doing} by process {owner['pid']} on {owner['host']} since {since}"
+    except (ValueError, KeyError, TypeError):
+        return "in use by another process"

@@ -65,11 +65,15 @@ class Orders:
             _delete(self._plan, trial.continues)
 
     def _rank(self, trial: TrialRecord) -> None:
-        sign = self._objective.sign
+        sign, paths = self._objective.sign, self._plan.paths
         if trial.outcome is Outcome.COMPLETE and trial.value is not None:
             if self._keeps_models:
                 self._best.append(trial)
-                self._best.sort(key=lambda t: (-sign * (t.value or 0.0), t.number))
+                # A worker saves only what is better, so of equal ones not every file is there.
+                has_none = {t.number: not paths.model(t.number).exists() for t in self._best}
+                self._best.sort(
+                    key=lambda t: (-sign * (t.value or 0.0), has_none[t.number], t.number)
+                )
                 for out in self._best[self._keeps_models :]:
                     self._plan.paths.model(out.number).unlink(missing_ok=True)
                 del self._best[self._keeps_models :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from besom.config import (
     TRAIN_GROUPS,
@@ -18,11 +18,14 @@ from besom.errors import ConfigError, did_you_mean
 from besom.layout import RESERVED, StudyPaths
 from besom.records import Objective
 from besom.seam import TrialConfig
-from besom.space import Sample, Space, apply, parse_space, split_overrides
+from besom.space import Sample, Space, apply, flatten, parse_space, split_overrides
 from besom.study.space_overrides import SPACE_PREFIX, override_space
 
 #: Numbers a trial has once, as opposed to metrics it has after each epoch.
 TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")
+
+#: The path that a space may sample, and that every trial's config has.
+SEED = "seed"
 
 DIRECTIONS = ("maximize", "minimize")
 EPOCHS = ("best", "last")
@@ -83,9 +86,10 @@ class SweepPlan:
         return self._composed[key]
 
     def trial_config(self, sample: Sample, seed: int) -> TrialConfig:
-        """The resolved config of one trial."""
+        """The resolved config of one trial; its ``seed`` is the sampled one, where it is."""
         config: TrialConfig = apply(self.trial_base(sample.groups), sample.values)
-        config["seed"] = seed
+        if SEED not in sample.values:
+            config["seed"] = seed
         return config
 
 
@@ -110,24 +114,12 @@ def make_plan(
     """
     search, primary = find_sweep(name, config_dir)
     composer = Composer(search, primary)
-    refuse_options(overrides)
-    of_space = [text for text in overrides if text.lstrip("+~").startswith(SPACE_PREFIX)]
-    plain, swept = split_overrides(
-        # Constraints are named by the user: in Hydra's terms, every one of them is added.
-        [
-            f"++{t}" if t.startswith("sweep.constraints") else t
-            for t in overrides
-            if t not in of_space
-        ]
-    )
-    composed = composer.compose(plain)
-    config = composed.config
-    sweep = config["sweep"]
-    fixed = [key for key in (text.partition("=")[0] for text in plain) if key in sweep["space"]]
-    kept = {path: entry for path, entry in sweep["space"].items() if path not in fixed}
-    sweep["space"] = override_space({**kept, **swept}, of_space)
-    study_name = _study_name(sweep["name"] or primary)
+    asked = _sort_out(overrides)
+    composed = composer.compose(asked.plain)
+    config, sweep = composed.config, composed.config["sweep"]
+    asked.put_into(sweep)
     sweep["storage"] = _absolute(sweep["storage"])
+    study_name = _study_name(sweep["name"] or primary)
     objectives = _objectives(sweep)
     _check_budget(sweep)
     _check_constraints(sweep)
@@ -139,19 +131,64 @@ def make_plan(
         space=_NO_SPACE,
         paths=StudyPaths.of(Path(results_dir or config["results_dir"]), study_name),
         composer=composer,
-        overrides=plain,
-        notes=[f"{path} is fixed by the command line, and not searched" for path in fixed],
+        overrides=asked.plain,
     )
-    plan.space = parse_space(
-        sweep["space"],
-        base=plan.base,
-        groups={g: list(composer.groups.get(g, {})) for g in TRAIN_GROUPS},
-        choices=composed.choices,
-        compose=plan.trial_base,
-        own_spaces=_own_spaces(composer),
-    )
+    plan.space = _space_of(plan, asked.fixed)
+    if plan.space.spec != flatten(sweep["space"], plan.base):  # else it stays as written
+        sweep["space"] = plan.space.spec
     plan.notes += plan.space.notes
+    _check_seed(plan)
     return plan
+
+
+class _Asked(NamedTuple):
+    """The command line's overrides by what they change.
+
+    Attributes:
+        plain: the config: what Hydra takes.
+        swept: the space, in Hydra's sweep grammar: path to entry.
+        of_space: the space, by the dotted path of something in an entry.
+    """
+
+    plain: list[str]
+    swept: dict[str, str]
+    of_space: list[str]
+
+    @property
+    def fixed(self) -> list[str]:
+        """What a plain override sets: it is not searched, unless the same command says so."""
+        searched = {text.partition("=")[0].removeprefix(SPACE_PREFIX) for text in self.of_space}
+        named = [text.partition("=")[0].lstrip("+") for text in self.plain]
+        return [path for path in named if path not in searched]
+
+    def put_into(self, sweep: dict[str, Any]) -> None:
+        """Change the node's space."""
+        sweep["space"] = override_space({**sweep["space"], **self.swept}, self.of_space)
+
+
+def _sort_out(overrides: Sequence[str]) -> _Asked:
+    refuse_options(overrides)
+    of_space = [text for text in overrides if text.lstrip("+~").startswith(SPACE_PREFIX)]
+    # Constraints are named by the user: in Hydra's terms, every one of them is added.
+    others = [
+        f"++{text}" if text.startswith("sweep.constraints") else text
+        for text in overrides
+        if text not in of_space
+    ]
+    plain, swept = split_overrides(others)
+    return _Asked(plain, swept, of_space)
+
+
+def _space_of(plan: SweepPlan, fixed: Sequence[str]) -> Space:
+    return parse_space(
+        plan.sweep["space"],
+        base=plan.base,
+        groups={group: list(plan.composer.groups.get(group, {})) for group in TRAIN_GROUPS},
+        choices=plan.choices,
+        compose=plan.trial_base,
+        own_spaces=_own_spaces(plan.composer),
+        fixed=fixed,
+    )
 
 
 _NO_SPACE = parse_space({}, base={}, groups={}, choices={})
@@ -215,6 +252,14 @@ def _check_constraints(sweep: Mapping[str, Any]) -> None:
         for key, value in bounds.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ConfigError(f"{path}.{key} is {value!r}, expected a number.")
+
+
+def _check_seed(plan: SweepPlan) -> None:
+    if plan.sweep["vary_seed"] and SEED in plan.space.paths:
+        raise ConfigError(
+            "sweep.space samples 'seed', and sweep.vary_seed gives each trial a seed of its own: "
+            "only one of them can. Set sweep.vary_seed=false, or take 'seed' out of the space."
+        )
 
 
 def _check_budget(sweep: Mapping[str, Any]) -> None:

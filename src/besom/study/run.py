@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
-import threading
 import time
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 import optuna
 
-from besom.errors import BesomError, ConfigError, StudyError, did_you_mean
-from besom.executors.base import Executor, Ready
+from besom.errors import StudyError
+from besom.executors.base import Executor
 from besom.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
 from besom.study import definition, storage
 from besom.study.budget import Budget
+from besom.study.checks import check_names, check_same_data, check_strategy, remarks
 from besom.study.coordinator import Coordinator, Ending
-from besom.study.given import all_given, warm_start
+from besom.study.given import all_given
 from besom.study.lock import CoordinatorLock
-from besom.study.objective import check_metric
-from besom.study.plan import TRIAL_NUMBERS, SweepPlan
+from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
+from besom.study.signals import StopSignals
 from besom.study.strategy import build_pruner, build_sampler
+from besom.study.warm_start import warm_start
 from besom.study.watcher import Watcher
+from besom.study.workers import started
 from besom.targets import instantiate
 
 
@@ -78,10 +78,10 @@ def run_sweep(
     existed_before, results_existed = plan.paths.root.exists(), plan.paths.root.parent.exists()
     try:
         if fresh and existed_before:
-            with CoordinatorLock(plan.paths.lock):
+            with CoordinatorLock(plan.paths.lock, "sweep"):
                 _archive(plan)
             existed_before = False
-        with CoordinatorLock(plan.paths.lock):
+        with CoordinatorLock(plan.paths.lock, "sweep"):
             stored = _stored_study(plan)
             if stored is not None:
                 definition.check_same_task(plan.name, stored.config, plan.config, extend)
@@ -91,7 +91,7 @@ def run_sweep(
                     return SweepOutcome(stored, Ending.DONE, reason)
             if executor is None:
                 executor = instantiate(plan.sweep["executor"])
-            with _Signals() as signals:
+            with StopSignals() as signals:
                 return _run_locked(plan, watcher, executor, signals)
     except OSError as error:
         raise StudyError(
@@ -106,71 +106,23 @@ def run_sweep(
                     plan.paths.root.parent.rmdir()
 
 
-def check_strategy(plan: SweepPlan) -> None:
-    """Refuse a sampler, a pruner or given configs that cannot be used, before anything is written.
-
-    Raises:
-        BesomError: says which and why.
-    """
-    build_sampler(plan.sweep["sampler"], plan.space, 0)
-    build_pruner(plan.sweep["pruner"])
-    all_given(plan)
-    if plan.sweep["warm_start"] is not None:
-        storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
-
-
 def _run_locked(
-    plan: SweepPlan, watcher: Watcher, executor: Executor, signals: _Signals
+    plan: SweepPlan, watcher: Watcher, executor: Executor, signals: StopSignals
 ) -> SweepOutcome:
-    grace_s = 2.0
-    try:
-        plan.paths.logs.mkdir(parents=True, exist_ok=True)
-        executor.start(
-            _module_function(plan.sweep["trial_function"]),
-            plan.as_composed,
-            str(plan.paths.logs),
-            n_trials=plan.sweep["n_trials"],
-        )
-        facts = _first_ready(executor)
-        _check_names(plan, facts)
+    function, n_trials = plan.sweep["trial_function"], plan.sweep["n_trials"]
+    with started(executor, function, plan.as_composed, plan.paths.logs, n_trials) as facts:
+        check_names(plan, facts)
         study, environment = _open(plan, facts, watcher)
         coordinator = Coordinator(plan, study, executor, read_study(study), environment, watcher)
-        signals.coordinator = coordinator
-        watcher.began(coordinator.record, plan.sweep["n_trials"], executor.n_workers)
-        for note in plan.notes:
+        signals.stop = coordinator.interrupt
+        watcher.began(coordinator.record, n_trials, executor.n_workers)
+        for note in [*plan.notes, *remarks(plan)]:
             watcher.remarked(note)
         try:
             ending = coordinator.run()
         finally:
             storage.flush(study._storage)
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
-    except KeyboardInterrupt:
-        grace_s = 0.0
-        raise
-    finally:
-        executor.close(grace_s)
-
-
-def _check_names(plan: SweepPlan, facts: dict[str, Any]) -> None:
-    """Refuse objectives and constraints that no trial will report, as far as workers know."""
-    numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
-    for name in plan.sweep["constraints"]:
-        if name not in numbers:
-            raise ConfigError(
-                f"sweep.constraints.{name}: no trial has a number {name!r}."
-                + did_you_mean(name, numbers)
-            )
-    for objective in plan.objectives:
-        if "metrics" in facts:
-            check_metric(objective, facts["metrics"], numbers)
-
-
-def _first_ready(executor: Executor) -> dict[str, Any]:
-    """Wait until one worker has prepared; the others get ready while it works."""
-    while True:
-        for event in executor.events(timeout_s=1.0):
-            if isinstance(event, Ready):
-                return event.facts
 
 
 def _open(
@@ -181,32 +133,38 @@ def _open(
     opened = storage.open_storage(plan.paths, url, writable=True)
     study = storage.open_study(opened, plan.name, [o.direction for o in plan.objectives])
     storage.remember_url(plan.paths, url)
-    environment = {**definition.software(), **facts}
-    environment["versions"] = {**definition.software()["versions"], **facts.get("versions", {})}
+    software = definition.software()
+    environment = {**software, **facts}
+    environment["versions"] = {**software["versions"], **facts.get("versions", {})}
     identity = definition.fingerprint(environment)
-    stored = study.user_attrs.get(STUDY_ATTRIBUTE)
-    if stored is None:
-        stored = {
-            "format": definition.FORMAT,
-            "created": time.time(),
-            "objectives": [vars(o) for o in plan.objectives],
-            "choices": plan.choices,
-            "task_hash": definition.fingerprint(definition.split(plan.config)["task"]),
-            "environments": {},
-        }
-    _check_same_data(plan.name, stored, environment)
+    stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _facts(plan)
+    check_same_data(plan.name, stored, environment)
     stored = {
         **stored,
         "config": plan.config,
         "environments": {**stored["environments"], identity: environment},
     }
-    study.set_user_attr(STUDY_ATTRIBUTE, stored)
     n_existing = opened.get_n_trials(study._study_id)
     if not n_existing:
         _seed(plan, study, watcher)
-    study.sampler = build_sampler(plan.sweep["sampler"], plan.space, n_existing)
+    study.set_user_attr(STUDY_ATTRIBUTE, stored)  # last: what has it has begun
+    study.sampler = build_sampler(
+        plan.sweep["sampler"], plan.space, n_existing, len(plan.objectives)
+    )
     study.pruner = build_pruner(plan.sweep["pruner"])
     return study, identity
+
+
+def _facts(plan: SweepPlan) -> dict[str, Any]:
+    """What a new study is."""
+    return {
+        "format": definition.FORMAT,
+        "created": time.time(),
+        "objectives": [vars(o) for o in plan.objectives],
+        "choices": plan.choices,
+        "task_hash": definition.fingerprint(definition.split(plan.config)["task"]),
+        "environments": {},
+    }
 
 
 def _seed(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
@@ -216,18 +174,6 @@ def _seed(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
     if plan.sweep["warm_start"] is not None:
         other = storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
         watcher.remarked(str(warm_start(plan, study, other)))
-
-
-def _check_same_data(name: str, stored: dict[str, Any], environment: dict[str, Any]) -> None:
-    new = environment.get("data", {}).get("fingerprint")
-    for known in stored["environments"].values():
-        old = known.get("data", {}).get("fingerprint")
-        if old != new:
-            raise StudyError(
-                f"The study {name!r} was made with other data: its fingerprint was {old}, now it "
-                f"is {new}. Values would not be comparable. Restore the data, sweep under another "
-                "name with sweep.name=NAME, or start over with --fresh."
-            )
 
 
 def _stored_study(plan: SweepPlan) -> StudyRecord | None:
@@ -247,10 +193,12 @@ def _done(stored: StudyRecord, plan: SweepPlan) -> str | None:
     finished = [t for t in stored.trials if t.outcome is not Outcome.RUNNING]
     budget = Budget(plan.sweep, plan.objectives[0], finished)
     budget.n_extra = sum(t.origin is Origin.CONTINUED for t in stored.trials)
-    screening = isinstance(build_pruner(plan.sweep["pruner"]), ScreeningPruner)
+    pruner = build_pruner(plan.sweep["pruner"])
     if spent := budget.spent():
         return spent
-    waits = len(finished) < len(stored.trials) or (screening and not budget.n_extra)
+    waits = len(finished) < len(stored.trials) or (
+        isinstance(pruner, ScreeningPruner) and pruner.missing(finished, plan.objectives[0])
+    )
     return "" if not waits and not budget.remaining_trials else None
 
 
@@ -266,43 +214,3 @@ def _is_hollow(plan: SweepPlan) -> bool:
     root = plan.paths.root
     mine = {plan.paths.lock.name, plan.paths.logs.name}
     return root.is_dir() and {path.name for path in root.iterdir()} <= mine
-
-
-def _module_function(dotted: str) -> str:
-    """``package.module.function`` as ``package.module:function``."""
-    module, _, function = dotted.replace(":", ".").rpartition(".")
-    if not module:
-        raise BesomError(
-            f"sweep.trial_function is {dotted!r}, expected a dotted name such as "
-            "'besom.training.trial.run_trial'."
-        )
-    return f"{module}:{function}"
-
-
-class _Signals:
-    """SIGINT or SIGTERM once stops the sweep in good order; twice, or before it began, at once.
-
-    Attributes:
-        coordinator: whom to stop; None while the workers get ready.
-    """
-
-    def __init__(self) -> None:
-        self.coordinator: Coordinator | None = None
-        self._received = 0
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        if threading.current_thread() is threading.main_thread():  # else its owner decides
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                self._before[signum] = signal.signal(signum, self._stop)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for signum, handler in self._before.items():
-            signal.signal(signum, handler)
-
-    def _stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self._received += 1
-        if self.coordinator is None or self._received > 1:
-            raise KeyboardInterrupt
-        self.coordinator.interrupt(f"{signal.Signals(signum).name} received")

@@ -1,86 +1,121 @@
-"""What samplers need to know of a space before they can take it, and the grid they cannot build."""
+"""What samplers need to know of a space before they can take it, and the grid of besom's own."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import json
+import random
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.samplers import BruteForceSampler, GridSampler
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import ConfigError, SpaceError
+from besom.records import GIVEN, Origin
 from besom.space import Space
 
 if TYPE_CHECKING:
     import optuna
 
-_GRID_HELP = "Give it choices or a step, or take another sampler: sweep/sampler=tpe."
+#: More points than this are not listed: nobody trains so many, and they would fill the memory.
+MOST_POINTS = 200_000
 
 
-class SpaceGridSampler(GridSampler):
-    """Optuna's grid sampler, which also bears trials that are on no grid point."""
+class SpaceGridSampler(BaseSampler):
+    """Walks a finite space: every point once, what conditions exclude left out.
 
-    def after_trial(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        """Stop the study after its last grid point; the baseline has none."""
-        if "grid_id" in study._storage.get_trial(trial._trial_id).system_attrs:
-            super().after_trial(study, trial, state, values)
+    What has been visited is read from the params of the study's trials, the baseline's included:
+    nothing is visited twice, nor left out, however often the sweep is interrupted. (Optuna's own
+    grid sampler stores positions in a shuffled list, and takes no conditions.)
 
-
-class SpaceBruteForceSampler(BruteForceSampler):
-    """Optuna's brute force sampler, which also bears trials without parameters."""
-
-    def after_trial(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        """Stop the study after its last point; a baseline outside the space is none."""
-        if study._storage.get_trial(trial._trial_id).params:
-            super().after_trial(study, trial, state, values)
-
-    @staticmethod
-    def _populate_tree(tree: Any, trials: list[FrozenTrial], params: dict[str, Any]) -> None:
-        BruteForceSampler._populate_tree(tree, [t for t in trials if t.params], params)
-
-
-def grid_of(space: Space) -> dict[str, list[Any]]:
-    """The grid sampler's search space: every parameter with all its values.
+    Args:
+        search_space: the space.
+        seed: shuffles the points.
 
     Raises:
-        SpaceError: a parameter has infinitely many values, or does not occur in every trial.
+        SpaceError: there are infinitely many points, or too many to list.
     """
-    if space.is_conditional:
-        raise SpaceError(
-            "sweep/sampler=grid needs every parameter in every trial, but this space has "
-            "conditions or lists of sampled length. Use sweep/sampler=brute_force, which walks "
-            "those too."
+
+    def __init__(self, search_space: Space, seed: int | None = None) -> None:
+        if not isinstance(search_space, Space):
+            raise ConfigError(
+                f"sweep.sampler.search_space is {search_space!r}; a grid is always that of "
+                "sweep.space: leave it null, and write what is to be walked there."
+            )
+        grid = search_space.grid()
+        if (size := grid.size) > MOST_POINTS:
+            raise SpaceError(
+                f"sweep.space has {size:,} points, more than the {MOST_POINTS:,} that can be "
+                "walked. Give larger steps or fewer choices, or use another sampler (tpe, random)."
+            )
+        points = list(grid)
+        random.Random(seed).shuffle(points)
+        self._points = {_key(point): point for point in points}
+        self._distributions = search_space.distributions()
+
+    def exhausted(self, study: optuna.Study) -> bool:
+        """Whether every point has been visited, or is being."""
+        return self._points.keys() <= self._visited(study)
+
+    def infer_relative_search_space(
+        self,
+        study: optuna.Study,  # noqa: ARG002
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Every parameter: a point is drawn as a whole."""
+        return self._distributions
+
+    def sample_relative(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """The next point; if a trial was cut off while it was being asked, one that continues it.
+
+        After the last point, one that has been visited.
+        """
+        visited = self._visited(study, but=trial)
+        fitting = {k: p for k, p in self._points.items() if trial.params.items() <= p.items()}
+        return next((p for k, p in fitting.items() if k not in visited), None) or next(
+            iter(fitting.values()), {}
         )
-    return {name: _values(name, d) for name, d in space.distributions().items()}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,  # noqa: ARG002
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,  # noqa: ARG002
+    ) -> Any:
+        """Never: every point is whole.
+
+        Raises:
+            ValueError: the trial has params that no point has.
+        """
+        raise ValueError(f"no point of the grid has {param_name} beside {trial.params}")
+
+    def _visited(self, study: optuna.Study, but: FrozenTrial | None = None) -> set[str]:
+        """The points of all trials run here; what another study knows has not been run here."""
+        states = (*_FINISHED, TrialState.RUNNING)
+        return {
+            _key(t.params)
+            for t in study._storage.get_all_trials(study._study_id, deepcopy=False, states=states)
+            if (but is None or t.number != but.number)
+            and t.user_attrs.get(GIVEN, {}).get("origin") != Origin.WARM_START
+        }
 
 
-def check_finite(space: Space) -> None:
-    """Refuse a space with infinitely many points, for samplers that walk all of them.
+#: Optuna's name for the same: the grid takes conditions too.
+SpaceBruteForceSampler = SpaceGridSampler
 
-    Raises:
-        SpaceError: names the parameters.
-    """
-    for name, distribution in space.distributions().items():
-        _values(name, distribution)
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def _key(point: Mapping[str, Any]) -> str:
+    return json.dumps(point, sort_keys=True)
 
 
 def check_numeric(space: Space) -> None:
@@ -107,6 +142,19 @@ def check_numeric(space: Space) -> None:
         )
 
 
+def check_single(n_objectives: int) -> None:
+    """Refuse several objectives, for samplers that know one only.
+
+    Raises:
+        ConfigError: says which take several.
+    """
+    if n_objectives > 1:
+        raise ConfigError(
+            f"sweep/sampler=cmaes takes one objective, but sweep.objectives has {n_objectives}. "
+            "Use sweep/sampler=nsga2, nsga3, tpe or gp."
+        )
+
+
 def check_torch() -> None:
     """Refuse the Gaussian process where PyTorch is missing.
 
@@ -115,20 +163,3 @@ def check_torch() -> None:
     """
     if importlib.util.find_spec("torch") is None:
         raise ConfigError("sweep/sampler=gp needs PyTorch: python -m pip install 'besom[gp]'.")
-
-
-def _values(name: str, distribution: BaseDistribution) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return list(range(distribution.low, distribution.high + 1, distribution.step))
-    assert isinstance(distribution, FloatDistribution)
-    if distribution.step is None:
-        if distribution.single():
-            return [distribution.low]
-        raise SpaceError(
-            f"{name} is any number from {distribution.low:g} to {distribution.high:g}: there are "
-            f"infinitely many points to walk. {_GRID_HELP}"
-        )
-    n = round((distribution.high - distribution.low) / distribution.step)
-    return [distribution.low + i * distribution.step for i in range(n + 1)]

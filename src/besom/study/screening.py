@@ -12,7 +12,8 @@ has one ending and the sampler learns from all of the screened ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from optuna.pruners import BasePruner
@@ -50,9 +51,46 @@ class ScreeningPruner(BasePruner):
         return trial.last_step is not None and trial.last_step >= self.epochs
 
     def kept(self, trials: Sequence[TrialRecord], objective: Objective) -> list[TrialRecord]:
-        """The screened trials to continue, best first; of equals, the earlier."""
+        """The screened trials to train to their end, best first; of equals, the earlier."""
         screened = [
             t for t in trials if t.outcome is Outcome.PRUNED and t.history.get(objective.metric)
         ]
         screened.sort(key=lambda t: (-objective.sign * t.history[objective.metric][-1], t.number))
         return screened[: self.keep]
+
+    def missing(
+        self,
+        trials: Sequence[TrialRecord],
+        objective: Objective,
+        continued: Collection[int | None] | None = None,
+    ) -> list[TrialRecord]:
+        """The kept trials that are not continued yet.
+
+        Args:
+            trials: those that have finished.
+            objective: screened trials are compared by it.
+            continued: the numbers of those that are continued; None: as the finished trials say.
+        """
+        if continued is None:
+            continued = {t.continues for t in trials}
+        return [t for t in self.kept(trials, objective) if t.number not in continued]
+
+
+def seconds_to_finish(
+    waiting: Sequence[TrialRecord], finished: Sequence[TrialRecord], n_workers: int
+) -> float:
+    """Wall-clock seconds to expect for training screened trials to their end.
+
+    Each is counted as if it began anew, and with an epoch more for its start.
+
+    Args:
+        waiting: the screened trials.
+        finished: all trials, by whose epochs the time is measured.
+        n_workers: how many run at once.
+    """
+    measured = [t for t in finished if t.epochs and t.seconds and t.continues is None]
+    if not measured or not waiting:
+        return 0.0
+    seconds = sum(t.seconds for t in measured) / sum(t.epochs for t in measured)
+    longest = max(int(t.config["trainer"].get("epochs") or 0) for t in waiting)
+    return math.ceil(len(waiting) / n_workers) * (longest + 1) * seconds

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from besom.errors import StudyError, did_you_mean
 from besom.layout import ARCHIVE, RESERVED, StudyPaths, write_atomically
-from besom.records import GIVEN, StudyRecord, read_study
+from besom.records import GIVEN, STUDY_ATTRIBUTE, StudyRecord, read_study
 from besom.study.journal import StudyJournal
 
 
@@ -131,8 +131,22 @@ def load_record(results_dir: Path, name: str) -> StudyRecord:
 def open_study(
     storage: BaseStorage, name: str, directions: Sequence[Literal["minimize", "maximize"]]
 ) -> SweepStudy:
-    """Create or load the study."""
-    if _find(storage, name) is None:
+    """Create or load the study; one whose making was cut off is made anew.
+
+    Raises:
+        StudyError: the storage has a study of this name that is not besom's.
+    """
+    study_id = _find(storage, name)
+    if study_id is not None and STUDY_ATTRIBUTE not in storage.get_study_user_attrs(study_id):
+        trials = storage.get_all_trials(study_id, deepcopy=False)
+        if not all(GIVEN in trial.user_attrs for trial in trials):
+            raise StudyError(
+                f"The storage has a study {name!r} that besom did not make. Sweep under another "
+                "name with sweep.name=NAME, or into another sweep.storage."
+            )
+        optuna.delete_study(study_name=name, storage=storage)
+        study_id = None
+    if study_id is None:
         optuna.create_study(study_name=name, storage=storage, directions=directions)
     return SweepStudy(study_name=name, storage=storage)
 

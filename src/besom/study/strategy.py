@@ -21,30 +21,41 @@ def mix_seed(seed: int, *parts: int) -> int:
     return int(np.random.SeedSequence([seed & 0xFFFFFFFF, *parts]).generate_state(1)[0])
 
 
-def build_sampler(node: Mapping[str, Any], space: Space, n_existing: int) -> Any:
+#: Samplers that go on from what the study holds: another seed would begin another sequence.
+_SEQUENCES = ("SpaceGridSampler", "SpaceBruteForceSampler", "GridSampler", "QMCSampler")
+
+
+def build_sampler(
+    node: Mapping[str, Any], space: Space, n_existing: int, n_objectives: int = 1
+) -> Any:
     """The sampler of ``sweep.sampler``.
 
     Args:
-        node: its config; a ``seed`` is mixed with ``n_existing``; a ``group`` of null is chosen
-            by whether parameters of the space can be absent.
+        node: its config; a ``seed`` is mixed with ``n_existing``, lest a resume draws the same
+            again; a ``group`` of null is chosen by whether parameters of the space can be absent.
         space: what it will sample.
         n_existing: how many trials the study has already.
+        n_objectives: how many objectives it has.
 
     Raises:
-        ConfigError: the node builds no sampler.
+        ConfigError: the node builds no sampler, or one that cannot take several objectives.
         SpaceError: the sampler cannot take this space.
     """
     arguments = dict(node)
+    target = str(arguments.get(TARGET)).rpartition(".")[2]
     if arguments.get("seed") is not None and n_existing:
-        arguments["seed"] = mix_seed(int(arguments["seed"]), n_existing)
+        mixed = mix_seed(int(arguments["seed"]), n_existing)
+        if target not in _SEQUENCES:
+            arguments["seed"] = mixed
+        elif target == "QMCSampler":  # what is outside its sequence must not be drawn again
+            arguments.setdefault("independent_sampler", optuna.samplers.RandomSampler(mixed))
     if "group" in arguments and arguments["group"] is None:
         arguments["group"] = space.is_conditional and bool(arguments.get("multivariate"))
-    target = str(arguments.get(TARGET)).rpartition(".")[2]
-    if target in ("GridSampler", "SpaceGridSampler") and arguments.get("search_space") is None:
-        arguments["search_space"] = samplers.grid_of(space)
-    elif target in ("BruteForceSampler", "SpaceBruteForceSampler"):
-        samplers.check_finite(space)
+    if target in ("SpaceGridSampler", "SpaceBruteForceSampler"):
+        if arguments.get("search_space") is None:
+            arguments["search_space"] = space
     elif target == "CmaEsSampler":
+        samplers.check_single(n_objectives)
         samplers.check_numeric(space)
     elif target == "GPSampler":
         samplers.check_torch()

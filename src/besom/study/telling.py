@@ -12,6 +12,7 @@ from optuna.trial import Trial, TrialState
 from besom.executors.base import Usage
 from besom.records import ATTRIBUTE, Objective, Outcome, TrialRecord, from_frozen, to_attribute
 from besom.seam import TrialResult
+from besom.study.constraints import Limits, broken, excesses
 from besom.study.flight import InFlight
 from besom.study.objective import best_epoch
 
@@ -97,29 +98,11 @@ def tell_duplicate(study: optuna.Study, flight: InFlight, original: TrialRecord)
     return _store(study, flight.trial, record, state, values)
 
 
-def set_constraints(
-    trial: Trial, constraints: Mapping[str, Mapping[str, float]], numbers: Mapping[str, float]
-) -> list[str]:
-    """Tell Optuna how far each constraint is exceeded, and say which are.
-
-    A number that is not known counts as kept: a trial that broke before it was measured says
-    nothing about it.
-    """
-    broken = []
-    for name, bounds in constraints.items():
-        if name not in numbers:
-            trial.set_constraint(name, 0.0)
-            continue
-        value = float(numbers[name])
-        excess = max(
-            value - float(bounds["max"]) if "max" in bounds else float("-inf"),
-            float(bounds["min"]) - value if "min" in bounds else float("-inf"),
-        )
+def set_constraints(trial: Trial, limits: Limits, numbers: Mapping[str, float]) -> list[str]:
+    """Tell Optuna how far each constraint is exceeded, and say which are."""
+    for name, excess in excesses(limits, numbers).items():
         trial.set_constraint(name, excess)
-        if excess > 0:
-            limits = ", ".join(f"{key} {bounds[key]:g}" for key in ("min", "max") if key in bounds)
-            broken.append(f"{name} is {value:g} ({limits})")
-    return broken
+    return broken(limits, numbers)
 
 
 def _store(

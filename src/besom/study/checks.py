@@ -1,0 +1,136 @@
+"""What a sweep is refused for, before anything of it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from besom.errors import ConfigError, StudyError, did_you_mean
+from besom.study import storage
+from besom.study.given import all_given, enqueued
+from besom.study.objective import check_metric
+from besom.study.plan import TRIAL_NUMBERS, SweepPlan
+from besom.study.screening import ScreeningPruner
+from besom.study.strategy import build_pruner, build_sampler
+from besom.study.warm_start import check_objectives
+from besom.targets import TARGET
+
+#: Samplers that learn from complete trials only: one outside the constraints is never complete.
+_BLIND_TO_CONSTRAINTS = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler")
+
+#: What ``besom confirm`` trains with.
+_OPENS_THE_TEST_SET = "besom.training.confirmation."
+
+
+def check_strategy(plan: SweepPlan) -> None:
+    """Refuse a sampler, a pruner, given configs or a warm start that cannot be used.
+
+    Raises:
+        BesomError: says which and why.
+    """
+    _check_sealed(plan.sweep["trial_function"])
+    build_sampler(plan.sweep["sampler"], plan.space, 0, len(plan.objectives))
+    pruner = build_pruner(plan.sweep["pruner"])
+    if isinstance(pruner, ScreeningPruner):
+        _check_screening(plan, pruner)
+    all_given(plan)
+    if plan.sweep["warm_start"] is not None:
+        other = storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
+        check_objectives(plan, other)
+
+
+def _check_sealed(trial_function: str) -> None:
+    if trial_function.replace(":", ".").startswith(_OPENS_THE_TEST_SET):
+        raise ConfigError(
+            f"sweep.trial_function is {trial_function!r}, which opens the test images, and no "
+            "sweep may: leave it out, and run besom confirm NAME when the sweep has ended."
+        )
+
+
+def _check_screening(plan: SweepPlan, pruner: ScreeningPruner) -> None:
+    metrics = [objective.metric for objective in plan.objectives]
+    if len(metrics) > 1:
+        raise ConfigError(
+            f"sweep/pruner=screening compares trials by one objective, but sweep.objectives has "
+            f"{len(metrics)}. Use sweep/pruner=none."
+        )
+    if metrics[0] in TRIAL_NUMBERS:
+        _refuse_screening_by(metrics[0])
+    epochs = plan.base["trainer"].get("epochs")
+    sampled = [entry.low for entry in plan.space.entries if entry.path == "trainer.epochs"]
+    least = min((n for n in [epochs, *sampled] if n is not None), default=None)
+    if least is not None and least <= pruner.epochs:
+        raise ConfigError(
+            f"sweep/pruner=screening stops trials after {pruner.epochs} epochs (sweep.pruner."
+            f"epochs), but trainer.epochs is {least:g}: there is nothing left to save. Raise "
+            "trainer.epochs, or use sweep/pruner=none."
+        )
+
+
+def _refuse_screening_by(number: str) -> None:
+    raise ConfigError(
+        f"sweep/pruner=screening compares trials by a metric after some epochs, but {number!r} is "
+        "a number that a trial has once. Use sweep/pruner=none, or another objective."
+    )
+
+
+def remarks(plan: SweepPlan) -> list[str]:
+    """What can be swept so, but not as well as the user may think; one line each."""
+    lines = []
+    for i, given in enumerate(enqueued(plan)):
+        if reasons := plan.space.outside(given.config, given.choices):
+            lines.append(
+                f"sweep.enqueue[{i}] lies outside the space ({reasons[0]}): it is run and ranked, "
+                "but the sampler cannot learn from it"
+            )
+    sampler = str(plan.sweep["sampler"].get(TARGET)).rpartition(".")[2]
+    if plan.sweep["constraints"] and sampler in _BLIND_TO_CONSTRAINTS:
+        lines.append(
+            f"{sampler} learns from complete trials only, so not from those outside "
+            "sweep.constraints: it may propose many more of them; sweep/sampler=tpe learns from all"
+        )
+    return lines
+
+
+def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
+    """Refuse objectives and constraints that no trial will report, as far as workers know.
+
+    Raises:
+        ConfigError: names the objective or constraint, and what trials report.
+    """
+    numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
+    for name in plan.sweep["constraints"]:
+        if name not in numbers:
+            raise ConfigError(
+                f"sweep.constraints.{name}: no trial has a number {name!r}."
+                + did_you_mean(name, numbers)
+            )
+    for objective in plan.objectives:
+        if "metrics" in facts:
+            check_metric(objective, facts["metrics"], numbers)
+    screens = isinstance(build_pruner(plan.sweep["pruner"]), ScreeningPruner)
+    first = plan.objectives[0].metric
+    if screens and first in numbers and first not in facts.get("metrics", ()):
+        _refuse_screening_by(first)
+
+
+def check_same_data(name: str, stored: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+    """Refuse to continue a study on other data than it was made with.
+
+    Args:
+        name: the study's.
+        stored: its facts.
+        environment: what the workers said of the data now.
+
+    Raises:
+        StudyError: gives both fingerprints.
+    """
+    new = environment.get("data", {}).get("fingerprint")
+    for known in stored["environments"].values():
+        old = known.get("data", {}).get("fingerprint")
+        if old != new:
+            raise StudyError(
+                f"The study {name!r} was made with other data: its fingerprint was {old}, now it "
+                f"is {new}. Values would not be comparable. Restore the data, sweep under another "
+                "name with sweep.name=NAME, or start over with --fresh."
+            )

@@ -1,0 +1,66 @@
+"""Configs that have run, and those that run now: what is the same is not trained twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from besom.records import Origin, Outcome, TrialRecord
+from besom.study.definition import fingerprint
+from besom.study.flight import InFlight
+
+#: Endings that would be the same again, so that a duplicate need not be trained.
+_REUSABLE = (Outcome.COMPLETE, Outcome.PRUNED, Outcome.DIVERGED)
+
+
+class Duplicates:
+    """Finds the trial that has run a config already, and holds back those that wait for it.
+
+    Args:
+        reuse: False: nothing counts as a duplicate.
+        finished: the trials that finished in earlier runs.
+    """
+
+    def __init__(self, reuse: bool, finished: Iterable[TrialRecord] = ()) -> None:
+        self._reuse = reuse
+        self._ended: dict[str, TrialRecord] = {}
+        self._flying: dict[str, int] = {}
+        self._held: dict[int, list[InFlight]] = {}
+        for trial in finished:
+            self.note(trial)
+
+    @property
+    def n_held(self) -> int:
+        """How many trials wait for a running one with the same config."""
+        return sum(len(held) for held in self._held.values())
+
+    def original_of(self, flight: InFlight) -> TrialRecord | None:
+        """The trial that has run this config already, where its ending may be reused."""
+        return self._ended.get(fingerprint(flight.config)) if self._may_wait(flight) else None
+
+    def hold(self, flight: InFlight) -> bool:
+        """Keep a trial back while another with its config runs; else note that this one does.
+
+        Returns:
+            True: it is held, until :meth:`note` gives it back.
+        """
+        if not self._may_wait(flight):
+            return False
+        first = self._flying.setdefault(fingerprint(flight.config), flight.number)
+        if first == flight.number:
+            return False
+        self._held.setdefault(first, []).append(flight)
+        return True
+
+    def note(self, trial: TrialRecord) -> list[InFlight]:
+        """Remember a finished trial.
+
+        Returns:
+            Those that waited for it: to reuse its ending or, if that says nothing, to run.
+        """
+        if trial.config and trial.outcome in _REUSABLE:
+            self._ended.setdefault(fingerprint(trial.config), trial)
+        self._flying = {key: n for key, n in self._flying.items() if n != trial.number}
+        return self._held.pop(trial.number, [])
+
+    def _may_wait(self, flight: InFlight) -> bool:
+        return self._reuse and flight.origin is not Origin.CONTINUED

@@ -1,0 +1,59 @@
+"""Whether a running trial stops after an epoch: it has diverged, or the pruner says so."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import optuna
+
+from besom.records import Outcome
+from besom.study.flight import InFlight
+from besom.study.objective import last_value
+from besom.study.plan import SweepPlan
+
+
+class Judge:
+    """Judges a trial after each of its epochs.
+
+    Args:
+        plan: the sweep.
+        study: with its pruner; asked only where there is one objective.
+    """
+
+    def __init__(self, plan: SweepPlan, study: optuna.Study) -> None:
+        self._plan, self._study = plan, study
+        self._prunes = len(plan.objectives) == 1 and not isinstance(
+            study.pruner, optuna.pruners.NopPruner
+        )
+
+    def stops(self, flight: InFlight, epoch: int) -> bool:
+        """Whether the trial stops after this epoch; writes down in it how and why."""
+        objective = self._plan.objectives[0]
+        value = last_value(objective, flight.history)
+        if value is None:
+            return False
+        if not math.isfinite(value):
+            flight.stopped = Outcome.DIVERGED
+            flight.reason = f"{objective.metric} is {value} at epoch {epoch}"
+            return True
+        if self._prunes and self._pruner_stops(flight, epoch, value):
+            flight.stopped = Outcome.PRUNED
+            flight.reason = f"stopped at epoch {epoch} with {objective.metric} {value:.4g}"
+            return True
+        return False
+
+    def _pruner_stops(self, flight: InFlight, epoch: int, value: float) -> bool:
+        trial = flight.trial
+        # Not trial.report: it ignores an epoch that an earlier, lost attempt has reported.
+        trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+        if flight.audited_at is not None or epoch == flight.n_epochs:
+            return False  # after the last epoch nothing is spared: the trial is complete
+        frozen = trial.storage.get_trial(trial._trial_id)
+        if not self._study.pruner.prune(self._study, frozen):
+            return False
+        share = self._plan.sweep["audit"]
+        if share and random.Random(f"{self._plan.config['seed']}:{flight.number}").random() < share:
+            flight.audited_at = epoch
+            return False
+        return True

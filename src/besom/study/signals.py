@@ -1,0 +1,41 @@
+"""SIGINT and SIGTERM while trials run: once in good order, twice at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+
+class StopSignals:
+    """A context manager within which a signal stops the work instead of the process.
+
+    The first one calls ``stop``; a second one, or one while there is nothing to stop, raises
+    KeyboardInterrupt. Outside the main thread nothing is caught: its owner decides.
+
+    Attributes:
+        stop: called with the reason, such as ``SIGINT received``; None as long as nothing runs.
+    """
+
+    def __init__(self, stop: Callable[[str], None] | None = None) -> None:
+        self.stop = stop
+        self._received = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                self._before[signum] = signal.signal(signum, self._receive)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._received += 1
+        if self.stop is None or self._received > 1:
+            raise KeyboardInterrupt
+        self.stop(f"{signal.Signals(signum).name} received")

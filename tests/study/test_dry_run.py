@@ -1,0 +1,101 @@
+"""What a user is promised of a dry run: it builds what a sweep may meet, and counts its time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+import pytest
+
+from besom.errors import ConfigError
+from besom.executors.base import Finished, Ready, Usage
+from besom.seam import TrialConfig, TrialResult
+from besom.space import parse_space
+from besom.study import make_plan
+from besom.study.corners import MOST_CORNERS, corners
+from besom.study.dry_run import DryRun, Probed, dry_run
+from besom.study.screening import ScreeningPruner
+
+
+def corner_params(spec: dict[str, Any], base: dict[str, Any]) -> list[dict[str, Any]]:
+    return [s.params for s in corners(parse_space(spec, base=base, groups={}, choices={}))]
+
+
+def test_every_value_of_a_choice_is_in_some_corner():
+    spec = {"a": ["p", "q", "r", "s", "t"], "n": {"type": "int", "low": 1, "high": 9}}
+    built = corner_params(spec, {"a": "p", "n": 1})
+    assert {c["a"] for c in built} == set("pqrst")
+    assert {c["n"] for c in built} == {1, 9}
+
+
+def test_what_a_condition_reads_is_built_with_both_ends_of_what_depends_on_it():
+    spec = {
+        "kind": ["none", "small", "large"],
+        "size": {"low": 1, "high": 5, "when": {"kind": ["small", "large"]}},
+    }
+    built = corner_params(spec, {"kind": "none", "size": 1})
+    assert sorted((c["kind"], c.get("size", 0)) for c in built) == [
+        ("large", 1), ("large", 5), ("none", 0), ("small", 1), ("small", 5),
+    ]  # fmt: skip
+
+
+def test_there_are_never_more_corners_than_can_be_built_while_one_waits():
+    spec = {name: list(range(40)) for name in "ab"}
+    assert len(corner_params(spec, {"a": 0, "b": 0})) == MOST_CORNERS
+    assert corner_params({}, {}) == []
+
+
+class Builder:
+    """An executor that builds nothing: a model has ten parameters for each hidden unit."""
+
+    n_workers, idle = 1, 1
+
+    def __init__(self) -> None:
+        self._events: list[Any] = []
+
+    def start(self, function: str, config: TrialConfig, logs: str | None, n_trials: int) -> None:
+        facts = {"metrics": ["val_accuracy"], "numbers": ["n_params", "model_bytes"]}
+        self._events.append(Ready(0, facts))
+
+    def submit(self, trial: int, config: TrialConfig, timeout_s: float | None) -> None:
+        numbers = {"n_params": 10.0 * sum(config["model"]["hidden_units"])}
+        numbers |= {"seconds_per_step": 1.0, "steps_per_epoch": 2.0}
+        self._events.append(Finished(trial, 0, TrialResult(numbers=numbers), Usage()))
+
+    def events(self, timeout_s: float) -> list[Any]:
+        told, self._events = self._events, []
+        return told
+
+    def close(self) -> None:
+        pass
+
+
+LISTS = "sweep.space.model.hidden_units={length: 1, each: {low: 1, high: 50}}"
+
+
+def test_a_corner_outside_the_constraints_is_marked(project):
+    plan = make_plan("cheap", [LISTS, "sweep.constraints={n_params: {max: 100}}"])
+    built = {p.name: p for p in dry_run(plan, Builder()).built}  # type: ignore[arg-type]
+    assert "corner 1" in built
+    assert "corner 2 (infeasible)" in built
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sweep.objective.metric=val_acuracy", "Did you mean 'val_accuracy'"),
+        ("sweep.constraints={n_parms: {max: 1}}", "Did you mean 'n_params'"),
+    ],
+)
+def test_an_objective_that_no_trial_reports_is_refused(project, override, message):
+    with pytest.raises(ConfigError, match=message):
+        dry_run(make_plan("cheap", [override]), Builder())  # type: ignore[arg-type]
+
+
+def test_a_screening_is_expected_to_take_the_first_epochs_of_all_and_the_rest_of_the_kept():
+    numbers = {"seconds_per_step": 0.5, "steps_per_epoch": 4.0}
+    probed = Probed("sampled 1", {}, {"trainer": {"epochs": 10}}, numbers)
+    whole = DryRun([probed], 2, {}, optuna.pruners.NopPruner())
+    screened = DryRun([probed], 2, {}, ScreeningPruner(epochs=1, keep=5))
+    assert whole.expected_seconds(100) == 100 * 10 * 2.0 / 2
+    assert screened.expected_seconds(100) == (100 * 1 + 5 * 9) * 2.0 / 2

@@ -1,0 +1,138 @@
+"""What sweeps and reruns share: the workers' beginning and end, signals, files of whole lines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from besom.errors import BesomError, ConfigError
+from besom.executors.base import Event, Executor, Ready, Started
+from besom.study.lines import all_or_nothing, drop_cut_line, write_all
+from besom.study.signals import StopSignals
+from besom.study.workers import module_function, started
+
+
+class Scripted(Executor):
+    """Says what it is told to say, and notes what it is asked."""
+
+    def __init__(self, *events: list[Event] | BesomError) -> None:
+        self.script = list(events)
+        self.asked: list[object] = []
+
+    def start(self, *what: object, **named: object) -> None:
+        self.asked.append(("start", *what, *named.items()))
+
+    def events(self, timeout_s: float | None = None) -> list[Event]:
+        said = self.script.pop(0)
+        if isinstance(said, BesomError):
+            raise said
+        return said
+
+    def close(self, grace_s: float = 2.0) -> None:
+        self.asked.append(("close", grace_s))
+
+
+def test_workers_are_started_awaited_and_closed(tmp_path: Path) -> None:
+    executor = Scripted([], [Started(0, 0)], [Ready(1, {"data": "digits"}), Ready(0, {})])
+    logs = tmp_path / "deep" / "logs"
+    with started(executor, "package.module.function", {"seed": 0}, logs, 3) as facts:
+        assert facts == {"data": "digits"}
+        assert logs.is_dir()
+        named = ("n_trials", 3)
+        assert executor.asked == [
+            ("start", "package.module:function", {"seed": 0}, str(logs), named)
+        ]
+    assert executor.asked[1:] == [("close", 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("raised", "first_close"), [(KeyboardInterrupt, ("close", 0.0)), (BesomError, ("close", 2.0))]
+)
+def test_whatever_happens_they_are_closed_and_at_once_on_ctrl_c(
+    tmp_path: Path, raised: type[BaseException], first_close: tuple[str, float]
+) -> None:
+    executor = Scripted([Ready(0)])
+    with pytest.raises(raised), started(executor, "m.f", {}, tmp_path, 1):
+        raise raised
+    assert executor.asked[1] == first_close
+
+
+def test_workers_that_cannot_prepare_are_closed_too(tmp_path: Path) -> None:
+    executor = Scripted([], BesomError("the data is missing"))
+    with (
+        pytest.raises(BesomError, match="data is missing"),
+        started(executor, "m.f", {}, tmp_path, 1),
+    ):
+        pass
+    assert executor.asked[-1] == ("close", 2.0)
+
+
+def test_a_trial_function_is_named_with_its_module() -> None:
+    assert module_function("a.b.c") == module_function("a.b:c") == "a.b:c"
+    with pytest.raises(ConfigError, match="'quadratic', expected a dotted name"):
+        module_function("quadratic")
+
+
+# Signals
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_stops_and_the_second_interrupts(signum: signal.Signals) -> None:
+    before, reasons = signal.getsignal(signum), list[str]()
+    with StopSignals(reasons.append):
+        signal.raise_signal(signum)
+        assert reasons == [f"{signum.name} received"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signum)
+    assert len(reasons) == 1
+    assert signal.getsignal(signum) is before
+
+
+def test_where_nothing_runs_yet_the_first_signal_interrupts() -> None:
+    reasons = list[str]()
+    with StopSignals() as signals:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signals.stop = reasons.append
+    assert not reasons
+
+
+# Lines
+
+
+def test_what_cannot_be_written_whole_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"one\n")
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+    with all_or_nothing(descriptor) as size:
+        assert size == 4
+        write_all(descriptor, b"two\n")
+    with contextlib.suppress(OSError), all_or_nothing(descriptor):
+        write_all(descriptor, b"thr")
+        raise OSError(28, "No space left on device")
+    os.close(descriptor)
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        (b"", b""),
+        (b"cut", b""),
+        (b"one\n", b"one\n"),
+        (b"one\ncut", b"one\n"),
+        (b"one\n" + b"x" * 200_000, b"one\n"),
+        (b"x" * 200_000, b""),
+    ],
+)
+def test_only_a_line_without_its_end_is_dropped(tmp_path: Path, left: bytes, kept: bytes) -> None:
+    path = tmp_path / "lines"
+    drop_cut_line(path)
+    assert not path.exists()
+    path.write_bytes(left)
+    drop_cut_line(path)
+    assert path.read_bytes() == kept
