@@ -54,9 +54,36 @@ def test_equal_compute_is_what_the_cheapest_study_spent() -> None:
     assert compared.equal_compute == 20.0
     assert list(compared.outcomes["at_equal_compute"]) == [0.6, 0.8]
     assert headline(compared) == (
-        "long has the best val_accuracy, 0.9000; but after 20.0 s of worker time each short is "
-        "ahead with 0.8000."
+        "long has the best val_accuracy, 0.9000; but after 20.0 s of worker time each short has "
+        "the best, 0.8000."
     )
+
+
+def test_studies_that_are_level_are_called_level_whatever_their_order() -> None:
+    a, b = study("a", 0.5, 0.9), study("b", 0.9, 0.6, 0.7)
+    for order, names in (((a, b), "a and b"), ((b, a), "b and a")):
+        assert headline(compare(order)) == (
+            f"{names} share the best val_accuracy, 0.9000, and {names} share it after 20.0 s of "
+            "worker time each, too."
+        )
+
+
+def judged(name: str, *shares: float) -> StudyRecord:
+    """Trials that get so many of 1,000 images right."""
+    rows = [np.arange(1000) < round(1000 * share) for share in shares]
+    trials = tuple(
+        trial(n, bits.mean(), n_validation=1000, correct=np.packbits(bits).tobytes())
+        for n, bits in enumerate(rows)
+    )
+    return StudyRecord(name, (ACCURACY,), trials)
+
+
+def test_a_lead_within_the_luck_of_having_been_picked_is_called_open() -> None:
+    near, far = judged("near", 0.9, 0.91), judged("far", 0.7, 0.75)
+    told = headline(compare([judged("first", 0.9, 0.912), near]))
+    assert told.startswith("first has the best val_accuracy, 0.9120")
+    assert told.endswith("which study has the better config is open.")
+    assert "open" not in headline(compare([near, far]))
 
 
 def test_failed_and_pruned_trials_are_part_of_the_compute() -> None:
@@ -73,6 +100,41 @@ def test_different_objectives_are_shown_without_a_ranking(tmp_path: Path) -> Non
     assert "at equal compute" not in to_markdown(compared)
     files = write_comparison_files(compared, tmp_path)
     assert [path.name for path in files] == ["a-b.csv", "a-b.md"]
+
+
+def weighed(name: str, *values: tuple[float, float]) -> StudyRecord:
+    trials = tuple(
+        TrialRecord(i, Outcome.COMPLETE, v, baseline=i == 0, seconds=10.0, finished=float(i))
+        for i, v in enumerate(values)
+    )
+    return StudyRecord(name, (ACCURACY, Objective("n_params", "minimize")), trials)
+
+
+def test_several_objectives_are_each_told_with_their_direction_and_nobody_wins() -> None:
+    a = weighed("a", (0.5, 100.0), (0.9, 1000.0), (0.8, 2000.0))
+    b = weighed("b", (0.4, 50.0), (0.95, 5000.0), (0.7, 80.0))
+    compared = compare([a, b])
+    table = display(compared).set_index("")
+    assert table["a"]["objective"] == "maximizes val_accuracy and minimizes n_params"
+    assert (table["a"]["best val_accuracy"], table["a"]["best n_params"]) == ("0.9000", "100")
+    assert table["a"]["beaten by none of its own"] == "2 trials"
+    assert (table["b"]["best val_accuracy"], table["b"]["best n_params"]) == ("0.9500", "50")
+    assert headline(compared) == (
+        "Of the 4 trials that no trial of these studies beats in every objective, a has 1, b has 3."
+    )
+    assert not {"best", "baseline", "at equal compute"} & set(table.index)
+    assert "Several objectives have no best" in compared.remarks[0]
+
+
+def test_several_objectives_beside_one_are_not_held_against_it() -> None:
+    compared = compare([weighed("a", (0.5, 100.0)), study("b", 0.6)])
+    assert not compared.comparable
+    assert "a maximizes val_accuracy and minimizes n_params" in compared.remarks[0]
+    assert headline(compared) == ""
+
+
+def test_several_objectives_without_a_complete_trial_are_said_to_have_none() -> None:
+    assert headline(compare([weighed("a"), weighed("b")])).startswith("No trial")
 
 
 def test_other_validation_images_are_a_remark() -> None:
@@ -100,9 +162,15 @@ def test_what_differs_is_listed_by_part_and_nothing_else() -> None:
     )
     assert [tuple(row) for row in frame.itertuples(index=False)] == [
         ("space", "model.dropout.low", "0", "0.1"),
-        ("config", "sweep.audit", "-", "0.05"),
+        ("config", "sweep.audit", "0", "0.05"),
         ("versions", "keras", "3.0", "3.1"),
     ]
+
+
+def test_a_key_that_came_after_a_study_counts_there_with_its_default() -> None:
+    config = {"seed": 0, "sweep": {"n_trials": 3}}
+    newer = {"seed": 0, "sweep": {"n_trials": 3, "audit": 0.0, "storage": None, "patience": None}}
+    assert contrasts_of([study("a", 0.5, config=config), study("b", 0.5, config=newer)]).empty
 
 
 def test_versions_that_changed_during_a_sweep_are_all_there() -> None:

@@ -16,7 +16,6 @@ from rich.console import Console
 from besom.errors import ConfigError
 from besom.layout import StudyPaths
 from besom.leaderboard import (
-    claim_of,
     headline,
     outcome_counts,
     ranking,
@@ -30,6 +29,8 @@ from besom.leaderboard import (
 from besom.outputs import INTERVAL_S, SHARE, LeaderboardWriter
 from besom.overview import print_study
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.statistics import claim
+from besom.tables import cell, display, shown_params
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
 
@@ -52,7 +53,7 @@ def study_of(*values: float | None, **more: TrialRecord) -> StudyRecord:
 def printed(study: StudyRecord, width: int = 200) -> str:
     """Both tables as a terminal of this width shows them."""
     out = io.StringIO()
-    claimed = claim_of(study)
+    claimed = claim(study)
     frame = ranking(study, claimed)
     print_study(study, frame, claimed, Console(file=out, width=width), None)
     return out.getvalue()
@@ -174,7 +175,7 @@ def test_the_csv_can_be_read_back_by_any_reader() -> None:
         assert json.loads(row["model.hidden_units"]) == expected["model.hidden_units"]
 
 
-def test_the_json_is_plain_and_its_gaps_are_null() -> None:
+def test_the_json_is_plain_and_what_does_not_apply_has_no_key() -> None:
     frame = ranking(make_study(60))
     rows = json.loads(to_json(frame))
     assert "NaN" not in to_json(frame)
@@ -183,9 +184,34 @@ def test_the_json_is_plain_and_its_gaps_are_null() -> None:
     assert {type(row["parameters"]) for row in rows} == {int}
     assert {type(row["val_accuracy"]) for row in rows} == {float}
     assert isinstance(rows[0]["model.hidden_units"], list)
-    momenta = [row["optimizer.momentum"] for row in rows]
-    assert None in momenta
-    assert all(value is None or isinstance(value, float) for value in momenta)
+    momenta = [row["optimizer.momentum"] for row in rows if "optimizer.momentum" in row]
+    assert 0 < len(momenta) < len(rows)
+    assert all(isinstance(value, float) for value in momenta)
+
+
+def test_null_is_told_from_what_does_not_apply() -> None:
+    params: list[dict[str, object]] = [{"m.clip": None, "m.depth": 3}, {"m.clip": 0.5}, {}]
+    trials = [
+        dataclasses.replace(make_trial(i, BASE_PARAMS, baseline=i == 0), params=own)
+        for i, own in enumerate(params)
+    ]
+    study = StudyRecord("s", (VAL_ACCURACY,), tuple(trials))
+    frame = ranking(study).set_index("trial", drop=False).sort_index()
+    rows = sorted(json.loads(to_json(frame)), key=lambda row: row["trial"])
+    assert [row.get("m.clip", "absent") for row in rows] == [None, 0.5, "absent"]
+    assert ["m.depth" in row for row in rows] == [True, False, False]
+    assert [row["m.clip"] for row in csv.DictReader(io.StringIO(to_csv(frame)))] == [
+        *("null", "0.5", "")
+    ]
+    assert list(display(frame, study)["clip"]) == ["null", "0.5", ""]
+    assert shown_params(params[0]) == "clip null, depth 3"
+
+
+def test_a_mapping_is_one_short_text_wherever_it_is_shown() -> None:
+    schedule = {"decay_steps": 900, "_target_": "keras.optimizers.schedules.CosineDecay", "a": None}
+    assert cell(schedule) == "CosineDecay(a=null, decay_steps=900)"
+    assert cell(dict(reversed(schedule.items()))) == cell(schedule)
+    assert cell({"b": [1, True], "a": 0.1 + 0.2}) == "{a: 0.3, b: [1, true]}"
 
 
 def test_numpy_values_do_not_hurt(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS
@@ -14,8 +17,9 @@ from besom.errors import StudyError
 from besom.leaderboard import outcome_counts
 from besom.plots.comparison import summarise as summarise_progress
 from besom.records import Outcome, StudyRecord
-from besom.statistics import claim, score
+from besom.statistics import claim, pareto_front, score
 from besom.study import definition
+from besom.study.defaults import as_of_now
 
 #: Longer names are cut: a file's name has 255 bytes.
 _MOST_CHARS = 120
@@ -30,9 +34,11 @@ class Comparison:
         outcomes: one row a study, see ``outcomes_of``.
         contrasts: one row a thing that differs, one column a study, see ``contrasts_of``.
         remarks: what to keep in mind when reading the values against each other.
-        comparable: whether all pursue the same metric in one direction; only then may their values
-            be held against each other.
+        comparable: whether all pursue the same metrics in the same directions; only then may their
+            values be held against each other.
         equal_compute: the worker seconds at which ``at equal compute`` is read off; None without.
+        unbeaten: with several objectives, how many of each study's trials no trial of any study
+            beats, by the study's name; empty with one, or where they are not comparable.
     """
 
     studies: tuple[StudyRecord, ...]
@@ -41,6 +47,7 @@ class Comparison:
     remarks: tuple[str, ...]
     comparable: bool
     equal_compute: float | None
+    unbeaten: Mapping[str, int]
 
     @property
     def stem(self) -> str:
@@ -59,10 +66,10 @@ def compare(studies: Sequence[StudyRecord]) -> Comparison:
         raise StudyError("compare takes two studies or more: besom compare NAME NAME [NAME ...].")
     if twice := {name for name in names if names.count(name) > 1}:
         raise StudyError(f"The study {min(twice)!r} is named twice, which compares nothing.")
-    aims = {(s.objective.metric, s.objective.direction) for s in studies}
-    comparable = len(aims) == 1
+    aims = {tuple((o.metric, o.direction) for o in study.objectives) for study in studies}
+    comparable, several = len(aims) == 1, any(len(study.objectives) > 1 for study in studies)
     totals = [spent(study)[0] for study in studies if study.complete]
-    budget = min(totals) if comparable and totals else None
+    budget = min(totals) if comparable and totals and not several else None
     contrasts = contrasts_of(studies)
     return Comparison(
         tuple(studies),
@@ -71,6 +78,7 @@ def compare(studies: Sequence[StudyRecord]) -> Comparison:
         tuple(_remarks(studies, contrasts, comparable)),
         comparable,
         budget,
+        unbeaten_of(studies) if comparable and several else {},
     )
 
 
@@ -80,15 +88,20 @@ def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.Data
     Columns: study, metric, direction, best, trial, corrected, low, high (the best corrected for
     having been picked, with its 95 % interval), baseline, gain (of the best, raw), at_equal_compute
     (the best after ``budget`` worker seconds), trials, complete, pruned, failed, worker_seconds,
-    cpu_seconds. Empty where it is not known; several objectives have no best.
+    cpu_seconds. Empty where it is not known. Several objectives have no best: their studies have
+    front (trials beaten by none of their own), and for each metric ``best METRIC``.
     """
-    rows = []
+    rows, more = [], dict[str, None]()
     for study in studies:
         aim, counts = study.objective, outcome_counts(study)
         row: dict[str, Any] = {"study": study.name, "metric": _metrics(study)}
         row["direction"] = " ".join(o.direction for o in study.objectives)
-        row |= _best(study)
-        if study.baseline is not None:
+        if len(study.objectives) > 1:
+            of_each = _best_of_each(study)
+            row, more = row | of_each, more | dict.fromkeys(of_each)
+        else:
+            row |= _best(study)
+        if study.baseline is not None and len(study.objectives) == 1:
             row["baseline"], _ = score(study.baseline, aim)
             if "best" in row:
                 row["gain"] = aim.sign * (row["best"] - row["baseline"])
@@ -100,14 +113,18 @@ def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.Data
         row["failed"] = sum(t.outcome.failed for t in study.trials)
         row["worker_seconds"], row["cpu_seconds"] = spent(study)
         rows.append(row)
-    frame = pd.DataFrame(rows, columns=_COLUMNS.split())
-    frame["trial"] = frame["trial"].astype("Int64")
+    first, last = _COLUMNS
+    frame = pd.DataFrame(rows, columns=[*first.split(), *more, *last.split()])
+    for column in ("trial", "front"):
+        if column in frame:
+            frame[column] = frame[column].astype("Int64")
     return frame
 
 
+#: Before and after those that only several objectives have.
 _COLUMNS = (
-    "study metric direction best trial corrected low high baseline gain at_equal_compute trials "
-    "complete pruned failed worker_seconds cpu_seconds"
+    "study metric direction best trial corrected low high baseline gain at_equal_compute",
+    "trials complete pruned failed worker_seconds cpu_seconds",
 )
 
 
@@ -120,6 +137,33 @@ def _best(study: StudyRecord) -> dict[str, Any]:
         row |= {"corrected": found.corrected, "low": found.interval.low}
         row["high"] = found.interval.high
     return row
+
+
+def _best_of_each(study: StudyRecord) -> dict[str, Any]:
+    """What several objectives have in place of a best."""
+    values = _values([study])
+    if not values.size:
+        return {}
+    directions = [o.direction for o in study.objectives]
+    row: dict[str, Any] = {"front": int(pareto_front(values, directions).sum())}
+    for objective, column in zip(study.objectives, values.T, strict=True):
+        row[f"best {objective.metric}"] = objective.sign * float((objective.sign * column).max())
+    return row
+
+
+def unbeaten_of(studies: Sequence[StudyRecord]) -> dict[str, int]:
+    """Of each study, how many trials stand on the Pareto front of all their trials together."""
+    values = _values(studies)
+    if not values.size:
+        return {}
+    front = pareto_front(values, [o.direction for o in studies[0].objectives])
+    owners = [study.name for study in studies for _ in study.complete]
+    return {s.name: sum(owner == s.name for owner in compress(owners, front)) for s in studies}
+
+
+def _values(studies: Sequence[StudyRecord]) -> npt.NDArray[np.float64]:
+    """(n_complete of all, n_objectives) the values of complete trials, study by study."""
+    return np.array([t.values for study in studies for t in study.complete], dtype=float)
 
 
 def spent(study: StudyRecord) -> tuple[float, float]:
@@ -139,9 +183,10 @@ def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
     """What differs between the studies: a row each, columns part, what, then one a study.
 
     Parts: ``space``, ``config``, ``budget``, ``code`` (the git revision), ``data`` (the
-    fingerprint) and ``versions``. Lists and absent values (``-``) are texts, as all cells are.
+    fingerprint) and ``versions``. Lists and absent values (``-``) are texts, as all cells are. A
+    key that besom has gained since a study was made counts there with its default.
     """
-    described = [_described(study) for study in studies]
+    described = [_described(study, studies) for study in studies]
     rows = []
     for part in dict.fromkeys(part for one in described for part in one):
         flat = [definition.flatten(one.get(part, {})) for one in described]
@@ -153,9 +198,12 @@ def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["part", "what", *(study.name for study in studies)])
 
 
-def _described(study: StudyRecord) -> dict[str, Mapping[str, Any]]:
-    sweep = study.config.get("sweep", {})
-    task = {key: study.config[key] for key in (*TRAIN_GROUPS, "seed") if key in study.config}
+def _described(study: StudyRecord, beside: Sequence[StudyRecord]) -> dict[str, Mapping[str, Any]]:
+    config = study.config
+    for other in beside:
+        config = as_of_now(config, other.config)
+    sweep = config.get("sweep", {})
+    task = {key: config[key] for key in (*TRAIN_GROUPS, "seed") if key in config}
     aside = (*definition.BUDGET, *definition.PLACE, "space")
     environments = list(study.facts.get("environments", {}).values())
     return {
@@ -188,8 +236,11 @@ def _remarks(
             f"These studies pursue different objectives ({named}): they are shown side by side, "
             "but no value here may be held against another, and no picture is drawn."
         )
-    if any(len(study.objectives) > 1 for study in studies):
-        found.append("A study with several objectives has no best; its first objective is shown.")
+    elif any(len(study.objectives) > 1 for study in studies):
+        found.append(
+            "Several objectives have no best: the best of each is shown, which may be of different "
+            f"trials. The picture shows the first, {studies[0].objective.metric}, alone."
+        )
     data = contrasts[(contrasts["part"] == "data") & (contrasts["what"] == "fingerprint")]
     if len(data) and comparable:
         found.append(
@@ -203,9 +254,8 @@ def _remarks(
 
 
 def aim_of(study: StudyRecord) -> str:
-    """What a study pursues: ``maximizes val_accuracy``."""
-    verb = {"maximize": "maximizes", "minimize": "minimizes"}[study.objective.direction]
-    return f"{verb} {_metrics(study)}"
+    """What a study pursues: ``maximizes val_accuracy and minimizes n_params``."""
+    return " and ".join(f"{o.direction}s {o.metric}" for o in study.objectives)
 
 
 def _metrics(study: StudyRecord) -> str:

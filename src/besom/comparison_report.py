@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,11 @@ def _told(study: StudyRecord, row: Mapping[Any, Any]) -> dict[str, str]:
         told["corrected for selection"] = (
             f"{format_value(metric, row['corrected'])} ({low} to {high})"
         )
+    if "front" in row:
+        told["beaten by none of its own"] = _trials(int(row["front"]))
+    for objective in study.objectives:
+        if (best := f"best {objective.metric}") in row:
+            told[best] = format_value(objective.metric, row[best])
     if "baseline" in row:
         told["baseline"] = format_value(metric, row["baseline"])
     if "gain" in row:
@@ -63,31 +68,69 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def _trials(n: int) -> str:
+    return "1 trial" if n == 1 else f"{n} trials"
+
+
 def headline(comparison: Comparison) -> str:
-    """One sentence: whose best is ahead, in all and at equal compute; empty if none can be."""
+    """One sentence: whose best is ahead, in all and at equal compute; empty if none can be.
+
+    With several objectives nobody is ahead: it says whose trials are beaten by none.
+    """
     if not comparison.comparable:
         return ""
+    if comparison.unbeaten:
+        shares = ", ".join(f"{name} has {n}" for name, n in comparison.unbeaten.items())
+        total = _trials(sum(comparison.unbeaten.values()))
+        return f"Of the {total} that no trial of these studies beats in every objective, {shares}."
     first = _ahead(comparison, "best")
-    if first is None:
+    if not first:
         return "No trial of these studies has completed."
     metric = comparison.studies[0].objective.metric
-    text = f"{first['study']} has the best {metric}, {format_value(metric, first['best'])}"
+    text = f"{_whose(first, 'the best')} {metric}, {format_value(metric, first[0]['best'])}"
     ahead = _ahead(comparison, "at_equal_compute")
-    if ahead is not None and comparison.equal_compute is not None:
+    if ahead and comparison.equal_compute is not None:
         time = f"after {duration(comparison.equal_compute)} of worker time each"
-        if ahead["study"] == first["study"]:
-            text += f", and is ahead {time}, too"
+        value = format_value(metric, ahead[0]["at_equal_compute"])
+        if _names(ahead) == _names(first):
+            text += f", and {_whose(ahead, 'it')} {time}, too"
         else:
-            value = format_value(metric, ahead["at_equal_compute"])
-            text += f"; but {time} {ahead['study']} is ahead with {value}"
+            text += f"; but {time} {_whose(ahead, 'the best')}, {value}"
+    if _open(comparison, first[0]):
+        text += (
+            ". Corrected for having been picked, their intervals overlap: which study has the "
+            "better config is open"
+        )
     return f"{text}."
 
 
-def _ahead(comparison: Comparison, column: str) -> dict[Any, Any] | None:
-    """The row with the best value in a column; None if none has one."""
+def _ahead(comparison: Comparison, column: str) -> list[dict[Any, Any]]:
+    """The rows with the best value in a column, several if they are level; none if none has one."""
     rows = comparison.outcomes.dropna(subset=[column]).to_dict(orient="records")
     sign = comparison.studies[0].objective.sign
-    return max(rows, key=lambda row: sign * row[column], default=None)
+    best = max((sign * row[column] for row in rows), default=None)
+    return [row for row in rows if sign * row[column] == best]
+
+
+def _names(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
+    return [str(row["study"]) for row in rows]
+
+
+def _whose(rows: Sequence[Mapping[Any, Any]], what: str) -> str:
+    """``a has WHAT``; nobody is ahead of whom it is level with."""
+    names = _names(rows)
+    if len(names) == 1:
+        return f"{names[0]} has {what}"
+    return f"{', '.join(names[:-1])} and {names[-1]} share {what}"
+
+
+def _open(comparison: Comparison, first: Mapping[Any, Any]) -> bool:
+    """Whether another study's corrected score may, by its interval, be as good as the first's."""
+    rows = comparison.outcomes.dropna(subset=["low", "high"]).to_dict(orient="records")
+    if first["study"] not in _names(rows):
+        return False
+    others = [row for row in rows if row["study"] != first["study"]]
+    return any(row["low"] <= first["high"] and first["low"] <= row["high"] for row in others)
 
 
 def to_markdown(comparison: Comparison) -> str:

@@ -13,6 +13,7 @@ from besom.environment import environment_then
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
 from besom.statistics.wording import points
+from besom.study.defaults import as_of_now
 from besom.study.definition import flatten
 
 _ABSENT = object()
@@ -22,10 +23,11 @@ def differences(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> pd.
     """One row a thing that differs; columns: part, what, and the two trials' numbers.
 
     Parts: ``config`` (by dotted path), ``outcome``, ``environment``. A value that one of them does
-    not have is None; floats are exact.
+    not have is None; floats are exact. Where the study went on with a newer besom, keys that came
+    with it count with their defaults.
     """
     parts = (
-        ("config", one.config, other.config),
+        ("config", as_of_now(one.config, other.config), as_of_now(other.config, one.config)),
         ("outcome", _outcome(study, one), _outcome(study, other)),
         ("environment", environment_then(study, one), environment_then(study, other)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,16 @@ import pandas as pd
 from besom.errors import ConfigError, did_you_mean
 from besom.layout import StudyPaths, write_atomically
 from besom.records import Outcome, StudyRecord, TrialRecord
-from besom.statistics import Claim, claim, pareto_front, ranks
-from besom.tables import display, format_gain, format_value, markdown, short_names, shown_params
+from besom.statistics import Claim, pareto_front, ranks
+from besom.tables import (
+    display,
+    format_gain,
+    format_value,
+    hyperparameters,
+    markdown,
+    short_names,
+    shown_params,
+)
 
 #: What ``leaderboard`` can print.
 FORMATS = ("table", "csv", "md", "json")
@@ -45,6 +54,10 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     for column in ("best_epoch", "parameters"):
         if column in frame:
             frame[column] = frame[column].astype("Int64")
+    for path in paths:  # pandas takes None for NaN, but null is a value here
+        values = [row[path] for row in rows]
+        if any(value is None for value in values):
+            frame[path] = pd.Series(values, dtype=object)
     return frame
 
 
@@ -95,15 +108,32 @@ def write_leaderboard(study: StudyRecord, paths: StudyPaths, claimed: Claim | No
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """The ranking as CSV; lists and mappings as JSON."""
-    plain = frame.map(lambda v: json.dumps(v) if isinstance(v, list | dict) else v)
+    """The ranking as CSV: lists, mappings and null as JSON, nothing for what does not apply."""
+    plain = frame.copy()
+    for path in hyperparameters(frame):
+        shown = (
+            json.dumps(v) if v is None or isinstance(v, list | dict) else v for v in frame[path]
+        )
+        plain[path] = pd.Series(shown, index=frame.index, dtype=object)
     return str(plain.to_csv(index=False))
 
 
 def to_json(frame: pd.DataFrame) -> str:
-    """The ranking as a JSON list of rows."""
-    rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
+    """The ranking as a JSON list of rows; one has no key for a hyperparameter it has not."""
+    params = set(hyperparameters(frame))
+    rows = [
+        {
+            str(key): None if value is None or _is_nan(value) else value
+            for key, value in row.items()
+            if key not in params or not _is_nan(value)
+        }
+        for row in frame.astype(object).to_dict(orient="records")
+    ]
     return json.dumps(rows, indent=2, default=str)
+
+
+def _is_nan(value: Any) -> bool:
+    return value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
 def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None = None) -> str:
@@ -154,11 +184,6 @@ def outcome_counts(study: StudyRecord) -> dict[str, int]:
     return {outcome: n for outcome, n in counted.items() if n}
 
 
-def claim_of(study: StudyRecord) -> Claim:
-    """What may be claimed of a study, see ``besom.statistics``."""
-    return claim(study)
-
-
 def _ranked_by(study: StudyRecord) -> str:
     parts = [
         f"`{o.metric}` ({'higher' if o.sign > 0 else 'lower'} is better, {o.epoch} epoch)"
@@ -189,7 +214,7 @@ def _row(
         "parameters": trial.numbers.get("n_params"),
         "seconds": round(trial.seconds, 3),
     }
-    row |= {path: trial.params.get(path) for path in paths}
+    row |= {path: trial.params.get(path, math.nan) for path in paths}
     notes = [str(trial.origin)] if trial.origin != "sampled" else []
     if trial.continues is not None:
         notes = [f"continues trial {trial.continues}"]

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from besom.records import StudyRecord
+from besom.targets import node_text
 
-_WORDY = ("reason", "hyperparameters", "note")
+_WORDY = ("reason", "hyperparameters", "note", "values", "when")
 
 
 def format_value(metric: str, value: float) -> str:
@@ -26,7 +27,9 @@ def format_gain(metric: str, gain: float) -> str:
 
 
 def cell(value: Any) -> str:
-    """One cell: lists as ``512-256``, nothing for what is absent, four digits for numbers."""
+    """One cell: lists as ``512-256``, nothing for what is not known, four digits for numbers."""
+    if isinstance(value, Mapping):
+        return node_text(value)
     if isinstance(value, list):
         return "-".join(cell(v) for v in value) or "[]"
     if isinstance(value, bool):
@@ -41,7 +44,20 @@ def cell(value: Any) -> str:
 def shown_params(params: Mapping[str, Any]) -> str:
     """Hyperparameters side by side: ``hidden_units 512-256, dropout 0.2``."""
     short = short_names(list(params))
-    return ", ".join(f"{short.get(path, path)} {cell(v)}" for path, v in params.items() if cell(v))
+    cells = {path: param_cell(value) for path, value in params.items()}
+    return ", ".join(f"{short.get(path, path)} {text}" for path, text in cells.items() if text)
+
+
+def param_cell(value: Any) -> str:
+    """The cell of a hyperparameter: null is a value; nothing is for one that does not apply."""
+    return "null" if value is None else cell(value)
+
+
+def hyperparameters(frame: pd.DataFrame) -> list[str]:
+    """The columns of a ranking that are hyperparameters: None is null, NaN does not apply."""
+    columns = [str(column) for column in frame.columns]
+    first = columns.index("seconds") + 1 if "seconds" in columns else len(columns)
+    return [column for column in columns[first:] if column != "note"]
 
 
 def short_names(columns: Sequence[Any]) -> dict[str, str]:
@@ -68,8 +84,10 @@ def display(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
         shown["tied"] = ["" if v is None else ("tied" if v else "no") for v in frame["tied"]]
     if "seconds" in shown:
         shown["seconds"] = [f"{v:.1f}" for v in frame["seconds"]]
+    params = hyperparameters(frame)
     for column in shown.columns:
-        shown[column] = [v if isinstance(v, str) else cell(v) for v in shown[column]]
+        text = param_cell if column in params else cell
+        shown[column] = [v if isinstance(v, str) else text(v) for v in shown[column]]
     for column in ("note", "corrected", "standard_error", "tied"):
         if column in shown and not shown[column].astype(bool).any():
             shown = shown.drop(columns=column)
@@ -111,8 +129,7 @@ def _natural_width(table: Table, console: Console) -> int:
 
 
 def _narrow(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
-    first = list(frame.columns).index("seconds") + 1
-    paths = [str(c) for c in frame.columns[first:] if c != "note"]
+    paths = hyperparameters(frame)
     words = [
         shown_params({path: row[path] for path in paths})
         + (f" ({row['note']})" * bool(row["note"]))

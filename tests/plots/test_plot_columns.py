@@ -125,3 +125,19 @@ def test_a_lone_value_lies_in_the_middle_of_its_axis():
 def test_no_trial_has_no_columns():
     assert columns([]) == []
     assert columns([trial({})]) == []
+
+
+def test_one_schedule_is_one_category_in_whatever_order_its_keys_are():
+    name = "keras.optimizers.schedules.CosineDecay"
+    stored = f'{{"_target_": "{name}", "alpha": 0.0, "decay_steps": 900}}'
+    given = {"decay_steps": 900, "_target_": name, "alpha": 0.0}
+    choices = {"optimizer.learning_rate": CategoricalDistribution([0.001, stored])}
+    found = columns(
+        [
+            trial({"optimizer.learning_rate": given}, choices, 0),
+            trial({"optimizer.learning_rate": dict(reversed(given.items()))}, choices, 1),
+            trial({"optimizer.learning_rate": 0.001}, choices, 2),
+        ]
+    )
+    assert found[0].categories == ("0.001", "CosineDecay(alpha=0, decay_steps=900)")
+    assert list(found[0].positions) == [1, 1, 0]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from besom.errors import StudyError
 from besom.plots import comparison, pareto
@@ -103,3 +105,16 @@ def test_a_study_without_success_is_compared_as_an_empty_line():
     summary = comparison.summarise([make_study(0), make_study(20, name="two")])
     assert summary.studies[0].best.size == 0
     assert summary.studies[1].best.size > 0
+
+
+def test_front_members_at_one_place_share_a_label():
+    assert pareto.spot_label([7]) == "7"
+    assert pareto.spot_label([9, 4]) == "4, 9"
+    assert pareto.spot_label([9, 4, 12, 11]) == "4, 9 and 2 more"
+    objectives = [VAL_ACCURACY, N_PARAMS]
+    study = make_study(12, objectives=objectives)
+    best = max(study.complete, key=lambda t: t.values[0])
+    trials = [replace(best, number=i, baseline=i == 0) for i in range(3)]
+    figure = Figure(layout="constrained")
+    pareto.draw(pareto.summarise(replace(study, trials=tuple(trials))), figure)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0, 1 and 1 more"]

@@ -22,6 +22,7 @@ from optuna.distributions import (
 
 from besom.plots.scales import Floats, number
 from besom.records import TrialRecord
+from besom.targets import node_text
 
 #: Stands for "this trial does not have it"; None is a value a parameter may take.
 ABSENT = object()
@@ -120,7 +121,7 @@ def category_text(value: Any) -> str:
     if isinstance(value, int | float):
         return number(value, 6)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{k}: {category_text(v)}" for k, v in value.items()) + "}"
+        return node_text(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(category_text(v) for v in value) + "]"
     text = str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -131,12 +132,15 @@ def _draw_panel(ax: Axes, pareto: Pareto, panel: int) -> None:
         ax.plot(across[pareto.knee], up[pareto.knee], "o", ms=12, mfc="none", zorder=5, **_KNEE)
     if panel > 1:
         return
-    step = max(-(-len(order) // N_LABELLED), 1)
     right = pareto.signs[panel] < 0
-    for row in order[::step]:
+    spots: dict[tuple[float, float], list[int]] = {}
+    for row in order:
+        spots.setdefault((across[row], up[row]), []).append(int(pareto.numbers[row]))
+    step = max(-(-len(spots) // N_LABELLED), 1)
+    for spot, numbers in list(spots.items())[::step]:
         ax.annotate(
-            f"{pareto.numbers[row]}",
-            (across[row], up[row]),
+            spot_label(numbers),
+            spot,
             xytext=(-5 if right else 5, 5 * pareto.signs[0]),
             textcoords="offset points",
             ha="right" if right else "left",
@@ -145,6 +149,12 @@ def _draw_panel(ax: Axes, pareto: Pareto, panel: int) -> None:
             color=style.BLUE,
             zorder=7,
         )
+
+
+def spot_label(numbers: Sequence[int]) -> str:
+    """The trials that share a place, such as ``4, 9`` or ``4, 9 and 3 more``."""
+    first = ", ".join(map(str, sorted(numbers)[:2]))
+    return f"{first} and {len(numbers) - 2} more" if len(numbers) > 2 else first
 
 
 def headline(pareto: Pareto) -> str:

@@ -127,7 +127,8 @@ def _png(pixels: npt.NDArray[np.uint8], photographic: bool) -> bytes:
     if not photographic:
         image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True, dpi=(DPI, DPI))
+    # Not optimize=True: eight times as long, for a twentieth of the bytes.
+    image.save(buffer, "PNG", compress_level=6, dpi=(DPI, DPI))
     return buffer.getvalue()
 
 
