@@ -81,6 +81,10 @@ def studies(project: Project) -> Project:
         ("cheap sweep.trial_function=sweep_trials.quadratik", "Did you mean 'quadratic'?"),
         ("cheap sweep.trial_function=quadratic", "expected a dotted name"),
         ("cheap sweep.trial_function=sweep_trials.FAULTS", "expected a function"),
+        (
+            "cheap sweep.trial_function=besom.training.confirmation.run_confirmation",
+            "which opens the test images",
+        ),
         ("cheap --config-dir nowhere", "--config-dir is 'nowhere'"),
         ("cheap --foo", "no option '--foo'"),
         ("cheap -m", "besom does not run Hydra's multirun"),

@@ -11,6 +11,7 @@ import pytest
 import sweep_trials
 from sweeping import stored, sweep
 
+from besom.environment import environment_now, environment_then, what_changed
 from besom.errors import StudyError
 from besom.layout import StudyPaths
 from besom.records import Outcome, StudyRecord, TrialRecord
@@ -62,6 +63,13 @@ def test_what_has_changed_since_is_listed(study: StudyRecord) -> None:
     assert "is bitwise equal" in said
     assert 'versions.numpy: "1.0" -> ' in said
     assert 'git: "abc" -> ' in said
+
+
+def test_another_arithmetic_is_listed(study: StudyRecord) -> None:
+    """``trainer.precision=auto`` may come to something else on another machine."""
+    then = environment_then(study, replace(study.trials[1], environment={"precision": "bfloat16"}))
+    now = environment_now({"precision": "float32"})
+    assert what_changed(then, now) == ['precision: "bfloat16" -> "float32"']
 
 
 def test_a_pruned_trial_is_replayed_to_where_it_was_stopped(study: StudyRecord) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from besom.config import TRAIN_GROUPS
 from besom.differences import shown
 from besom.errors import StudyError
-from besom.leaderboard import outcome_counts
+from besom.leaderboard import UNFINISHED, outcome_counts
 from besom.plots.comparison import summarise as summarise_progress
 from besom.records import Outcome, StudyRecord
 from besom.statistics import claim, pareto_front, score
@@ -107,7 +107,7 @@ def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.Data
                 row["gain"] = aim.sign * (row["best"] - row["baseline"])
         if budget is not None:
             row["at_equal_compute"] = best_after(study, budget)
-        row["trials"] = sum(counts.values()) - counts.get(str(Outcome.RUNNING), 0)
+        row["trials"] = sum(counts.values()) - counts.get(UNFINISHED, 0)
         row["complete"] = len(study.complete)
         row["pruned"] = counts.get(str(Outcome.PRUNED), 0)
         row["failed"] = sum(t.outcome.failed for t in study.trials)

@@ -9,7 +9,7 @@ from besom.records import StudyRecord, TrialRecord
 from besom.study import definition
 
 #: What may change a value. What else a worker says of itself (its process, its paths) may not.
-_KEYS = ("versions", "git", "data", "device", "engine", "engine_reason", "kernel")
+_KEYS = ("versions", "git", "data", "device", "engine", "engine_reason", "kernel", "precision")
 
 
 def environment_then(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:

@@ -30,7 +30,10 @@ def packaged_config_dirs() -> tuple[Path, Path]:
 class StudyPaths:
     """Where one study lives: ``<results_dir>/<name>/``.
 
-    Everything but ``journal`` and ``models`` can be deleted and made again from the study.
+    The study itself is ``journal``, or in the storage that ``storage_url`` names. Everything else
+    can be deleted and made again from it, but for what only training or opening the test images
+    has given: ``models``, ``confirm/runs.jsonl`` (each run of ``besom confirm``) and
+    ``test_openings.csv`` (who has seen the test images, and when).
     """
 
     root: Path
@@ -52,7 +55,7 @@ class StudyPaths:
 
     @property
     def lock(self) -> Path:
-        """Who is sweeping this study now."""
+        """Who is sweeping or confirming this study now."""
         return self.root / "coordinator.lock"
 
     @property

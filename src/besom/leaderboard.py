@@ -24,6 +24,9 @@ from besom.tables import (
     shown_params,
 )
 
+#: A trial that has not ended; only the coordinator knows whether it runs.
+UNFINISHED = "unfinished"
+
 #: What ``leaderboard`` can print.
 FORMATS = ("table", "csv", "md", "json")
 
@@ -179,8 +182,14 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
 
 
 def outcome_counts(study: StudyRecord) -> dict[str, int]:
-    """How many trials ended in which way, in the order of ``Outcome``; absent ones left out."""
-    counted = {str(o): sum(t.outcome is o for t in study.trials) for o in Outcome}
+    """How many trials ended in which way, in the order of ``Outcome``; absent ones left out.
+
+    The last are ``unfinished``: in a sweep that goes on they run, else they wait for a resume.
+    """
+    counted = {
+        UNFINISHED if o is Outcome.RUNNING else str(o): sum(t.outcome is o for t in study.trials)
+        for o in Outcome
+    }
     return {outcome: n for outcome, n in counted.items() if n}
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from besom.export import write_best
 from besom.layout import StudyPaths
-from besom.leaderboard import claim_of, write_leaderboard
+from besom.leaderboard import write_leaderboard
 from besom.records import StudyRecord, TrialRecord
+from besom.statistics import Claim, claim
 from besom.study.watcher import Watcher
 
 #: The leaderboard is rewritten at most this often, and never takes more than 1/SHARE of the time:
@@ -43,10 +44,26 @@ class LeaderboardWriter(Watcher):
         self._next = now + max(INTERVAL_S, SHARE * took)
 
 
-def write_outputs(study: StudyRecord, paths: StudyPaths) -> list[Path]:
-    """Write leaderboard, best config and plots; returns the plots."""
-    write_leaderboard(study, paths, claim_of(study))
+def write_tables(study: StudyRecord, paths: StudyPaths, claimed: Claim) -> None:
+    """Write the leaderboard and the best config: a few milliseconds."""
+    write_leaderboard(study, paths, claimed)
     write_best(study, paths)
+
+
+def write_outputs(
+    study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None
+) -> list[Path]:
+    """Write leaderboard, best config and plots.
+
+    Args:
+        study: the study.
+        paths: where they land.
+        claimed: what may be claimed of it, where that has been computed already.
+
+    Returns:
+        The plots.
+    """
+    write_tables(study, paths, claimed or claim(study))
     from besom.plots import write_plots  # matplotlib: not for those who only want a table
 
     return write_plots(study, paths.plots)

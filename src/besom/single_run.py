@@ -64,7 +64,7 @@ def train_once(
 
     config = composed.config
     data = load_training(config["data"])
-    _log_opening(config, results_dir)
+    _log_opening(config, results_dir, say)
     try:
         test = load_test(config["data"], data)
     except NoTestImages:
@@ -122,7 +122,7 @@ def spoken(metrics: Mapping[str, float]) -> str:
     return ", ".join(parts)
 
 
-def _log_opening(config: Mapping[str, Any], results_dir: Path) -> None:
+def _log_opening(config: Mapping[str, Any], results_dir: Path, say: Callable[[str], None]) -> None:
     """A config that comes from a study is about to be judged on the test images: write it down."""
     source = config.get("source")
     if not isinstance(source, Mapping) or "study" not in source:
@@ -130,6 +130,12 @@ def _log_opening(config: Mapping[str, Any], results_dir: Path) -> None:
     folder = StudyPaths.of(results_dir, str(source["study"])).root
     if folder.is_dir():
         log_opening(folder, str(source["study"]), source.get("trial"), config["seed"], "train")
+    else:
+        say(
+            f"This config comes from the study {source['study']!r}, which is not under "
+            f"{results_dir}: that its test images are opened here is not logged there. "
+            "results_dir=FOLDER says where it is."
+        )
 
 
 @contextmanager

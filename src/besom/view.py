@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,6 +15,9 @@ from rich.text import Text
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.study.watcher import Watcher
 from besom.tables import format_gain, format_value
+
+#: What a panel shows until the first worker is ready.
+STARTING = "starting the workers: importing TensorFlow, loading the data ..."
 
 
 class Standing:
@@ -130,20 +134,17 @@ class PlainView(Watcher):
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-class LiveView(Watcher):
-    """A panel that is redrawn in place: progress, workers, best so far."""
+class Panel:
+    """A context manager: what ``render`` gives is redrawn in place, and gone at the end.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live: Live | None = None
-        self._standing: Standing | None = None
-        self._workers: dict[int, tuple[int, int, float | None]] = {}
-        self._n_workers = 0
-        self._stopping = ""
+    What is printed to the console meanwhile stays above it.
+    """
 
-    def __enter__(self) -> LiveView:
+    _console: Console
+    _live: Live | None = None
+
+    def __enter__(self) -> Self:
         self._live = Live(
-            Text("starting the workers ..."),
             console=self._console,
             get_renderable=self.render,
             refresh_per_second=4,
@@ -156,6 +157,21 @@ class LiveView(Watcher):
         if self._live is not None:
             self._live.__exit__(None, None, None)
             self._live = None
+
+    def render(self) -> RenderableType:
+        """The panel as it stands."""
+        raise NotImplementedError
+
+
+class LiveView(Panel, Watcher):
+    """A panel of progress, workers and the best so far."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._standing: Standing | None = None
+        self._workers: dict[int, tuple[int, int, float | None]] = {}
+        self._n_workers = 0
+        self._stopping = ""
 
     def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:
         self._standing, self._n_workers = Standing(study(), n_trials), n_workers
@@ -192,10 +208,9 @@ class LiveView(Watcher):
         self._console.print(text, markup=False, highlight=False)
 
     def render(self) -> RenderableType:
-        """The panel as it stands."""
         standing = self._standing
         if standing is None:
-            return Text("starting the workers: importing TensorFlow, loading the data ...")
+            return Text(STARTING)
         eta = standing.eta_s
         head = Table.grid(padding=(0, 1))
         head.add_row(

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import sweep_trials
 
+from besom.leaderboard import ranking, unranked
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.study import SweepOutcome, load_record, make_plan, run_sweep
 from besom.study.watcher import Watcher
@@ -49,6 +50,9 @@ def assert_whole(n_trials: int, name: str = "cheap") -> StudyRecord:
             assert trial.reason
         for values in trial.history.values():
             assert all(math.isfinite(value) for value in values)
+    complete = {trial.number for trial in study.complete}
+    assert set(ranking(study)["trial"]) == complete
+    assert set(unranked(study)["trial"]) == set(range(n_trials)) - complete
     return study
 
 

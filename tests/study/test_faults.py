@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sweeping import assert_whole, by_outcome, point, points, runs, stored, sweep
+from sweeping import assert_whole, by_outcome, point, runs, stored, sweep
 
 from besom.leaderboard import ranking, unranked
 from besom.records import Outcome
@@ -30,7 +30,7 @@ def faulty(fault: str, *more: str) -> tuple[str, ...]:
         ("report_nan", Outcome.DIVERGED, "val_accuracy is nan at epoch 2", 1),
         ("report_inf", Outcome.DIVERGED, "val_accuracy is inf at epoch 2", 1),
         ("diverge", Outcome.DIVERGED, "val_loss is nan at epoch 2", 1),
-        ("allocate", Outcome.ERROR, "memory", 1),
+        ("allocate", Outcome.ERROR, "memory", 2),
         ("exit", Outcome.WORKER_DIED, "exit code 7", 2),
         ("segfault", Outcome.WORKER_DIED, "SIGSEGV", 2),
         ("kill", Outcome.WORKER_DIED, "SIGKILL", 2),
@@ -157,10 +157,14 @@ def test_failures_after_a_success_do_not_stop_it(project: Project) -> None:
 def test_a_broken_sweep_gets_another_chance_when_it_is_given_again(project: Project) -> None:
     marker = project.write("marker", "")
     marker.unlink()
-    broken = ("trainer.fault=raise", "sweep.n_trials=6", "sweep.max_failures=2")
-    first = sweep(*broken, f"trainer.once={marker}")
-    assert first.exit_code == 0  # the marker breaks one trial only
-    assert len(points(assert_whole(6))) == 6
+    broken = ("trainer.fault=raise", "sweep.n_trials=6", "sweep.max_failures=1")
+    once = (*broken, f"trainer.once={marker}")
+    first = sweep(*once)
+    assert (first.ending, first.exit_code) == (Ending.BROKEN, 1)
+    assert len(stored().trials) == 1
+    again = sweep(*once)  # whatever broke the first trial has been mended meanwhile
+    assert (again.ending, again.exit_code) == (Ending.DONE, 0)
+    assert len(by_outcome(assert_whole(6), Outcome.COMPLETE)) == 5
 
 
 def test_a_sweep_that_cannot_prepare_is_refused_and_leaves_nothing(project: Project) -> None:

@@ -6,12 +6,26 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 from rich.console import Console
 
 from besom.cli import TAKES_OVERRIDES, main, results_dir_option
+
+if TYPE_CHECKING:
+    from besom.confirm.view import ConfirmWatcher
+
+
+def _view(console: Console, stack: ExitStack) -> ConfirmWatcher:
+    """How a confirmation is shown: not at all, on a panel, or a line a run."""
+    from besom.confirm.view import ConfirmWatcher, LiveConfirmView, PlainConfirmView
+
+    if console.quiet:
+        return ConfirmWatcher()
+    if console.is_terminal:
+        return stack.enter_context(LiveConfirmView(console))
+    return PlainConfirmView(console)
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
@@ -64,7 +78,6 @@ def confirm(
     """
     from besom.confirm import make_confirm_plan, run_confirm
     from besom.confirm.report import print_report, write_report
-    from besom.confirm.view import ConfirmWatcher, LiveConfirmView, PlainConfirmView
     from besom.layout import StudyPaths
     from besom.openings import read_openings
     from besom.study.storage import load_record
@@ -85,14 +98,7 @@ def confirm(
     )
     console = Console(quiet=quiet)
     with ExitStack() as stack:
-        view: ConfirmWatcher
-        if quiet:
-            view = ConfirmWatcher()
-        elif console.is_terminal:
-            view = stack.enter_context(LiveConfirmView(console))
-        else:
-            view = PlainConfirmView(console)
-        outcome = run_confirm(plan, view)
+        outcome = run_confirm(plan, _view(console, stack))
     openings = read_openings(plan.paths.root)
     files = write_report(outcome.confirmation, openings)
     if outcome.reason:

@@ -21,10 +21,11 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
     """Rank the trials of the study NAME."""
     from besom import leaderboard as board
     from besom.overview import print_study
+    from besom.statistics import claim
     from besom.study.storage import load_record
 
     study = load_record(results_dir, name)
-    claimed = board.claim_of(study)
+    claimed = claim(study)
     frame = board.sort_by(board.ranking(study, claimed), sort)
     if top is not None:
         frame = frame.head(top)
@@ -91,11 +92,20 @@ def export(
 
     study = load_record(results_dir, name)
     chosen = best_trial(study) if trial is None else find_trial(study, trial)
+    if trial is None and len(study.objectives) > 1:
+        click.echo(
+            f"Trial {chosen.number} of {name} is the knee of its Pareto front (or its first, where "
+            "there is none); --trial N takes another.",
+            err=True,
+        )
     if model:
         kept = kept_model(study, chosen, StudyPaths.of(results_dir, name))
         target = output or Path(f"{name}.keras")
         write_atomically(target, kept.read_bytes())
         click.echo(f"Trial {chosen.number} of {name}: {target}")
+        scale = chosen.environment.get("data", {}).get("input_scale", 1.0)
+        if scale != 1.0:
+            click.echo(f"It was trained on images multiplied by {scale:.8g}: give it such images.")
         return
     text = to_yaml(study, chosen)
     if output is None:

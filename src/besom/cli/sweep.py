@@ -12,17 +12,21 @@ from rich.console import Console
 from besom.cli import TAKES_OVERRIDES, config_dir_option, main, overrides_argument
 
 if TYPE_CHECKING:
+    from besom.records import StudyRecord
+    from besom.statistics import Claim
     from besom.study import SweepPlan
 
 
 def _dry_run(plan: SweepPlan, console: Console) -> None:
     from besom.cli.dry_run import print_dry_run, print_space
+    from besom.study.checks import check_strategy, remarks
     from besom.study.dry_run import KERAS_TRIALS, dry_run
-    from besom.study.run import check_strategy
     from besom.targets import instantiate
 
     check_strategy(plan)
     print_space(plan, console)
+    for remark in remarks(plan):
+        console.print(remark, markup=False, highlight=False, soft_wrap=True)
     own = plan.sweep["trial_function"]
     if own != KERAS_TRIALS:
         console.print(f"Nothing is built: sweep.trial_function is {own}, not besom's own.")
@@ -32,6 +36,18 @@ def _dry_run(plan: SweepPlan, console: Console) -> None:
 
 #: Rows of the leaderboard printed at the end of a sweep.
 SHOWN = 10
+
+
+def _print_result(study: StudyRecord, claimed: Claim, console: Console) -> None:
+    """On a terminal the first of the leaderboard; in a pipe who leads, and what that is worth."""
+    from besom.leaderboard import headline, ranking
+    from besom.overview import print_study
+
+    if console.is_terminal:
+        print_study(study, ranking(study, claimed).head(SHOWN), claimed, console, SHOWN)
+        return
+    for line in (headline(study), claimed.text):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
@@ -58,9 +74,8 @@ def sweep(
 
       besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
     """
-    from besom.leaderboard import claim_of, headline, ranking
-    from besom.outputs import LeaderboardWriter, write_outputs
-    from besom.overview import print_study
+    from besom.outputs import LeaderboardWriter, write_tables
+    from besom.statistics import claim
     from besom.study import make_plan, run_sweep
     from besom.study.watcher import Watcher, Watchers
     from besom.view import LiveView, PlainView
@@ -80,16 +95,14 @@ def sweep(
         else:
             view = PlainView(console)
         outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=Watchers(writer, view))
-    write_outputs(outcome.study, plan.paths)
+    claimed = claim(outcome.study)
+    write_tables(outcome.study, plan.paths, claimed)
     if outcome.reason:
         console.print(f"Stopped: {outcome.reason}.", markup=False, highlight=False)
-    if console.is_terminal:
-        claimed = claim_of(outcome.study)
-        frame = ranking(outcome.study, claimed).head(SHOWN)
-        print_study(outcome.study, frame, claimed, console, SHOWN)
-    else:
-        for line in (headline(outcome.study), claim_of(outcome.study).text):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    _print_result(outcome.study, claimed, console)
+    from besom.plots import write_plots  # matplotlib: the result need not wait for it
+
+    write_plots(outcome.study, plan.paths.plots)
     console.print(f"Written: {plan.paths.root}/", markup=False, highlight=False, soft_wrap=True)
     if not outcome.study.complete:
         click.echo(

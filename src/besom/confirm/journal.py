@@ -12,12 +12,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from besom.confirm.plan import ConfirmPlan
 from besom.errors import StudyError
 from besom.records import Outcome
+from besom.study.lines import all_or_nothing, drop_cut_line, write_all
 
 FILE = Path("confirm") / "runs.jsonl"
 
@@ -78,18 +78,13 @@ class RunJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        drop_cut_line(path)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._drop_cut_line()
 
     def __enter__(self) -> RunJournal:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         os.close(self._descriptor)
 
     def append(self, run: RunRecord) -> None:
@@ -99,24 +94,15 @@ class RunJournal:
             StudyError: the disk is full or the file cannot be written; it is then as before.
         """
         data = json.dumps(asdict(run), separators=(",", ":")).encode() + b"\n"
-        size = os.fstat(self._descriptor).st_size
         try:
-            written = 0
-            while written < len(data):
-                written += os.write(self._descriptor, data[written:])
-            os.fsync(self._descriptor)
+            with all_or_nothing(self._descriptor):
+                write_all(self._descriptor, data)
+                os.fsync(self._descriptor)
         except OSError as error:
-            os.ftruncate(self._descriptor, size)
             raise StudyError(
                 f"{self._path} cannot be written: {error.strerror}. No finished run is lost. Make "
                 "room or permission, then give the same command again to continue."
             ) from error
-
-    def _drop_cut_line(self) -> None:
-        data = self._path.read_bytes()
-        keep = data.rfind(b"\n") + 1
-        if keep < len(data):
-            os.ftruncate(self._descriptor, keep)
 
 
 def read_runs(path: Path) -> list[RunRecord]:

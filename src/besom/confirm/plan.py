@@ -133,20 +133,10 @@ def make_confirm_plan(
         ConfigError: an option out of range, or another word.
         StudyError: no complete trial, no such trial, or the study cannot be confirmed in this way.
     """
-    if top is not None and top < 1:
-        raise ConfigError(f"--top is {top}, expected at least 1: how many trials are confirmed.")
-    if n_seeds < 2:
-        raise ConfigError(
-            f"--seeds is {n_seeds}, expected at least 2: one seed says nothing of the scatter, so "
-            "there would be no interval."
-        )
-    if interval not in INTERVALS:
-        raise ConfigError(f"--interval is {interval!r}, expected {' or '.join(INTERVALS)}.")
+    _check_options(top, n_seeds, interval)
     chosen = _entrants(study, top, trials)
     precision, rest = _precision(words)
     function: str = study.config["sweep"]["trial_function"]
-    if precision is None and isinstance(chosen[0].config.get("trainer"), dict):
-        precision = "float32" if "precision" in chosen[0].config["trainer"] else None
     if new_split:
         _check_can_split(study, function)
     return ConfirmPlan(
@@ -161,9 +151,21 @@ def make_confirm_plan(
         method=INTERVALS[interval],
         executor=executor_config(study, rest, workers),
         trial_function=function if on == "validation" else _test_function(study, function),
-        precision=precision,
+        precision=_default_precision(chosen[0]) if precision is None else precision,
         retry_failed=retry_failed,
     )
+
+
+def _check_options(top: int | None, n_seeds: int, interval: str) -> None:
+    if top is not None and top < 1:
+        raise ConfigError(f"--top is {top}, expected at least 1: how many trials are confirmed.")
+    if n_seeds < 2:
+        raise ConfigError(
+            f"--seeds is {n_seeds}, expected at least 2: one seed says nothing of the scatter, so "
+            "there would be no interval."
+        )
+    if interval not in INTERVALS:
+        raise ConfigError(f"--interval is {interval!r}, expected {' or '.join(INTERVALS)}.")
 
 
 def fresh_seeds(study: StudyRecord, n: int) -> tuple[int, ...]:
@@ -247,6 +249,12 @@ def _check_can_split(study: StudyRecord, function: str) -> None:
             f"--new-split changes data.split_seed, which the config of {study.name!r} does not "
             f"have, so its trial function {function} would not heed it. Leave --new-split away."
         )
+
+
+def _default_precision(trial: TrialRecord) -> str | None:
+    """Full precision whatever the sweep's was; None where the trainer knows no such thing."""
+    trainer = trial.config.get("trainer")
+    return "float32" if isinstance(trainer, dict) and "precision" in trainer else None
 
 
 def _precision(words: Sequence[str]) -> tuple[str | None, list[str]]:

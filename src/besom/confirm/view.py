@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import score_of
 from besom.tables import format_value
+from besom.view import STARTING, Panel
 
 
 class ConfirmWatcher:
@@ -97,30 +97,14 @@ class PlainConfirmView(ConfirmWatcher):
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-class LiveConfirmView(PlainConfirmView):
-    """A panel that is redrawn in place: progress and workers; what is lasting is printed above."""
+class LiveConfirmView(Panel, PlainConfirmView):
+    """A panel of progress and workers; what is lasting is printed above it."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._live: Live | None = None
         self._workers: dict[int, tuple[RunKey, int]] = {}
         self._stopping = ""
         self._began, self._n_before = 0.0, 0
-
-    def __enter__(self) -> LiveConfirmView:
-        self._live = Live(
-            console=self._console,
-            get_renderable=self.render,
-            refresh_per_second=4,
-            transient=True,
-        )
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.__exit__(None, None, None)
-            self._live = None
 
     def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
         super().began(plan, contest, n_workers)
@@ -142,9 +126,8 @@ class LiveConfirmView(PlainConfirmView):
         self._stopping = f"stopping: {reason}; running trials end with their epoch"
 
     def render(self) -> RenderableType:
-        """The panel as it stands."""
         if self._plan is None or self._contest is None:
-            return Text("starting the workers: importing TensorFlow, loading the data ...")
+            return Text(STARTING)
         head = Table.grid(padding=(0, 1))
         n_done, n_runs = len(self._contest.scores), self._contest.n_runs
         bar = ProgressBar(total=max(n_runs, 1), completed=n_done, width=30)

@@ -18,6 +18,7 @@ from besom.executors.base import (
     Started,
     Usage,
 )
+from besom.executors.failures import is_out_of_memory
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.seam import TrialResult
 from besom.study.asking import Asker
@@ -202,7 +203,9 @@ class Coordinator:
 
     def _on_failed(self, event: Failed) -> None:
         flight = self._running.pop(event.trial)
-        if event.kind is FailureKind.WORKER_DIED and flight.deaths < RETRIES:
+        # Out of memory is the worker's as much as the trial's: a fresh one may have room.
+        died = event.kind is FailureKind.WORKER_DIED or is_out_of_memory(event.reason)
+        if died and flight.deaths < RETRIES:
             flight.deaths += 1
             flight.history.clear()
             self._waiting.append(flight)
