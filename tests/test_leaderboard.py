@@ -257,6 +257,25 @@ def test_the_terminal_table_fits_its_width_and_shows_every_trial(width: int) -> 
         assert any(f" {trial.number} " in line for line in lines)
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_narrow_terminal_shows_the_error_of_every_score_and_what_is_corrected(width: int) -> None:
+    right = np.arange(400) < np.array([[360], [364]])
+    trials = tuple(
+        dataclasses.replace(
+            make_trial(number, BASE_PARAMS, baseline=number == 0),
+            values=(float(bits.mean()),),
+            n_validation=400,
+            correct=np.packbits(bits).tobytes(),
+        )
+        for number, bits in enumerate(right)
+    )
+    text = printed(StudyRecord("s", (VAL_ACCURACY,), trials), width)
+    assert "0.9100 ± 0.0143" in text
+    assert "0.9000 ± 0.0150" in text
+    assert "corrected for selection" in text
+    assert ("corrected ┃" in text) == (width >= 100)
+
+
 def test_two_hyperparameters_of_one_short_name_keep_their_paths_apart() -> None:
     trial = dataclasses.replace(
         make_trial(0, BASE_PARAMS, baseline=True),

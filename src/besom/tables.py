@@ -13,6 +13,10 @@ from rich.text import Text
 from besom.records import StudyRecord
 from besom.targets import node_text
 
+#: Columns of a terminal from which the leader's corrected score stands in the table too, not
+#: only in the sentence above it.
+_ROOM_FOR_CORRECTED = 100
+
 _WORDY = ("reason", "hyperparameters", "note", "values", "when")
 
 
@@ -99,7 +103,7 @@ def print_ranking(frame: pd.DataFrame, study: StudyRecord, console: Console) -> 
     title = f"Leaderboard of {study.name}"
     table = rich_table(display(frame, study), title)
     if _natural_width(table, console) > console.width:
-        table = rich_table(display(_narrow(frame, study), study), title)
+        table = rich_table(_narrow(frame, study, console.width), title)
     console.print(table)
 
 
@@ -128,12 +132,19 @@ def _natural_width(table: Table, console: Console) -> int:
     return console.measure(table, options=unlimited).maximum
 
 
-def _narrow(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
+def _narrow(frame: pd.DataFrame, study: StudyRecord, width: int) -> pd.DataFrame:
+    """What fits: the error beside the score, the hyperparameters in one column."""
     paths = hyperparameters(frame)
     words = [
         shown_params({path: row[path] for path in paths})
         + (f" ({row['note']})" * bool(row["note"]))
         for _, row in frame.iterrows()
     ]
-    kept = ("rank", "trial", "gain", "tied", *(o.metric for o in study.objectives))
-    return frame[[c for c in frame.columns if c in kept]].assign(hyperparameters=words)
+    metrics = [o.metric for o in study.objectives]
+    kept = ["rank", "trial", *metrics, "gain", "standard_error", "tied"]
+    kept += ["corrected"] * (width >= _ROOM_FOR_CORRECTED)
+    shown = display(frame[[c for c in frame.columns if c in kept]], study)
+    if "standard_error" in shown:
+        scores = zip(shown[metrics[0]], shown.pop("standard_error"), strict=True)
+        shown[metrics[0]] = [f"{score} ± {error}" if error else score for score, error in scores]
+    return shown.assign(hyperparameters=words)
