@@ -228,6 +228,20 @@ def test_pruned_trials_and_few_images_limit_the_claim() -> None:
     assert claim(study([trial(0, predictions([0.9])[0])])).caveats == ()
 
 
+def test_the_best_of_several_epochs_limits_the_claim_and_the_last_one_does_not() -> None:
+    right = predictions([0.98, 0.95])
+    curves = ([0.9, 0.97, 0.98], [0.95])
+    trials = [
+        trial(i, row, history={"val_accuracy": curve})
+        for i, (row, curve) in enumerate(zip(right, curves, strict=True))
+    ]
+    said = claim(study(trials)).caveats
+    assert [c for c in said if "best epoch (of up to 3) was picked on the same validation" in c]
+    last = Objective("val_accuracy", "maximize", "last")
+    assert claim(study(trials, last)).caveats == ()
+    assert claim(study([trials[1]])).caveats == ()
+
+
 def test_a_duplicate_and_a_running_trial_take_no_part() -> None:
     right = predictions([0.98, 0.981])
     trials = [trial(i, row) for i, row in enumerate(right)]

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from besom.statistics import agreement_by_epoch, expected_gain, pruning_cost, rank_agreement
+from besom.ledger import ledger, verdict
+from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.statistics import (
+    agreement_by_epoch,
+    expected_gain,
+    fewest_trials,
+    pruning_cost,
+    rank_agreement,
+)
 
 # Rank agreement
 
@@ -119,11 +127,11 @@ def test_the_expected_gain_is_the_mean_over_all_orders_of_what_the_last_ones_add
 
 def test_pruned_and_failed_trials_count_as_trials_that_did_not_win() -> None:
     values = [0.1, 0.9, 0.4, 0.7, 0.2, 0.8, 0.3, 0.85, 0.6, 0.5]
-    alone = expected_gain(values, 10, "maximize")
-    among = expected_gain([*values, *[None] * 10], 20, "maximize")
+    alone = expected_gain(values, 5, "maximize")
+    among = expected_gain([*values, *[None] * 10], 10, "maximize")
     assert among.n_trials == 20
     assert among.expected_gain == pytest.approx(alone.expected_gain, rel=0.3)
-    lasting = expected_gain([*values, *[None] * 90], 20, "maximize")
+    lasting = expected_gain([*values, *[None] * 90], 10, "maximize")
     assert lasting.expected_gain < alone.expected_gain
 
 
@@ -138,8 +146,29 @@ def test_with_few_trials_nothing_is_said() -> None:
     prospect = expected_gain([0.9, 0.91, None], 20, "maximize", noise=0.001)
     assert math.isnan(prospect.expected_gain)
     assert prospect.above_noise is None
+    rng = np.random.default_rng(3)
+    few, enough = rng.random(19), rng.random(20)
+    assert math.isnan(expected_gain([*few, None], 20, "maximize").expected_gain)
+    assert expected_gain([*enough, None], 20, "maximize").expected_gain > 0.0
+    assert (fewest_trials(5), fewest_trials(20)) == (10, 20)
     assert math.isnan(expected_gain([None] * 20, 5, "maximize").expected_gain)
     assert math.isnan(expected_gain([], 5, "maximize").expected_gain)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_ledger_says_improve_and_what_is_too_few(direction: str) -> None:
+    def said(n: int) -> str:
+        trials = tuple(
+            TrialRecord(i, Outcome.COMPLETE, (v,), seconds=1.0)
+            for i, v in enumerate(np.random.default_rng(4).random(n).tolist())
+        )
+        study = StudyRecord("s", (Objective("val_loss", direction),), trials)  # type: ignore[arg-type]
+        return " ".join(verdict(study, ledger(study)))
+
+    assert said(19) == (
+        "Stop now? Too few trials yet to say what 20 more would bring: 20 with a score are needed."
+    )
+    assert "may be expected to improve the best val_loss by " in said(20)
 
 
 def test_equal_values_promise_no_gain_and_no_trials_cannot_be_asked_about() -> None:

@@ -42,6 +42,18 @@ def test_one_seed_has_a_mean_and_says_nothing_of_the_scatter() -> None:
     assert estimate.interval == (-math.inf, math.inf)
 
 
+@pytest.mark.parametrize("method", ["student-t", "bootstrap"])
+def test_equal_scores_have_no_interval_or_one_of_an_images_scatter(method: str) -> None:
+    unknown = mean_interval([0.9611] * 7, method=method)
+    assert math.isnan(unknown.standard_error)
+    assert unknown.interval == (-math.inf, math.inf)
+    known = mean_interval([0.9611] * 7, method=method, step=1 / 360)
+    assert known.standard_error == pytest.approx(1 / 360 / math.sqrt(7))
+    assert known.interval.width == pytest.approx(2 * 2.4469 * known.standard_error, rel=1e-4)
+    assert known.standard_deviation == 0.0
+    assert mean_interval(SCORES, step=0.1) == mean_interval(SCORES)
+
+
 def test_the_bootstrap_stays_within_the_scores_and_near_students() -> None:
     student, bootstrap = mean_interval(SCORES), mean_interval(SCORES, method="bootstrap")
     assert bootstrap.method == "bootstrap"
@@ -108,8 +120,16 @@ def test_a_gain_is_positive_where_it_is_better_also_when_minimising() -> None:
 def test_the_same_difference_thrice_is_no_certainty() -> None:
     gain = gain_over(by_seed([0.97] * 3), by_seed([0.96] * 3), "maximize")
     assert gain.p_value == 0.25
+    assert gain.estimate.interval == (-math.inf, math.inf)
+    stepped = gain_over(by_seed([0.97] * 3), by_seed([0.96] * 3), "maximize", step=0.001)
+    assert stepped.p_value == 0.25
+    assert stepped.estimate.interval.low < 0.01 - 0.001
     apart = gain_over({0: 0.97, 1: 0.97}, {5: 0.96, 6: 0.96}, "maximize")
     assert apart.p_value == pytest.approx(1 / 3)
+    assert apart.estimate.interval == (-math.inf, math.inf)
+    apart = gain_over({0: 0.97, 1: 0.97}, {5: 0.96, 6: 0.96}, "maximize", step=0.001)
+    assert apart.estimate.standard_error == pytest.approx(0.001)
+    assert apart.estimate.interval.low < 0.0
 
 
 def test_equal_scores_have_p_value_one_and_one_seed_tells_nothing() -> None:

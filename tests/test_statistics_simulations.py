@@ -234,6 +234,13 @@ def test_the_race_rarely_drops_the_best_of_near_equals(shared: float) -> None:
     assert dropped / n_races <= 0.05 + limit(0.05, n_races)
 
 
+def test_the_race_rarely_calls_any_of_equals_beaten() -> None:
+    rng = np.random.default_rng(15)
+    n_races = 100
+    wrong = sum(bool(run_race(rng.normal(size=(6, 8)))) for _ in range(n_races))
+    assert wrong / n_races <= 0.05 + limit(0.05, n_races)
+
+
 def test_the_race_saves_the_seeds_of_those_that_are_far_behind() -> None:
     rng = np.random.default_rng(12)
     n_races, n_seeds, early = 20, 10, 0

@@ -15,6 +15,7 @@ from besom.statistics import (
     RankAgreement,
     agreement_by_epoch,
     expected_gain,
+    fewest_trials,
     proportion_standard_error,
     pruning_cost,
 )
@@ -94,7 +95,7 @@ def verdict(study: StudyRecord, book: Ledger) -> list[str]:
     prospect = book.prospect
     if prospect is not None and not math.isnan(prospect.expected_gain):
         text = (
-            f"Stop now? {N_MORE} more trials may be expected to raise the best {metric} by "
+            f"Stop now? {N_MORE} more trials may be expected to improve the best {metric} by "
             f"{prospect.expected_gain:.2g}"
         )
         if prospect.above_noise is None:
@@ -106,7 +107,10 @@ def verdict(study: StudyRecord, book: Ledger) -> list[str]:
                 f"{text}, {than} than the noise of one score ({prospect.noise:.2g}): {advice}"
             )
     elif prospect is not None:
-        lines.append("Stop now? Too few trials to say what more would bring.")
+        lines.append(
+            f"Stop now? Too few trials yet to say what {N_MORE} more would bring: "
+            f"{fewest_trials(N_MORE)} with a score are needed."
+        )
     if book.audit is not None:
         cost = book.audit.cost
         lines.append(

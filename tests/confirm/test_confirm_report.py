@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from confirm_world import confirmed, make_study
 from rich.console import Console
@@ -17,6 +18,7 @@ from besom.confirm import Confirmation, ConfirmPlan, Status
 from besom.confirm.plot import summarise as summarise_picture
 from besom.confirm.plot import write_confirmation
 from besom.confirm.report import failures, frame, opened, print_report, to_markdown
+from besom.confirm.result import make_contest, summarise
 from besom.confirm.words import caveats, conclusion
 from besom.openings import Opening
 from besom.records import Objective, StudyRecord
@@ -41,8 +43,9 @@ def on_test(plan_of: PlanOf) -> ConfirmPlan:
 def test_the_first_its_ties_and_its_gain_are_one_sentence(on_test: ConfirmPlan) -> None:
     said = conclusion(confirmed(on_test, CLEAR))
     assert said == (
-        "study: trial 1 is first with a mean test_accuracy of 98.20 % ± 0.10 (95 % interval 97.92 "
-        "to 98.48) over 5 seeds, a gain of 3.980 ± 0.049 points over the baseline; 1 of 3 others "
+        "study: trial 1 is first on these 1,000 test images with a mean test_accuracy of 98.20 % ± "
+        "0.10 (95 % interval 97.92 to 98.48, for new images 97.33 to 99.07) over 5 seeds, a "
+        "gain of 3.980 ± 0.049 points over the baseline; 1 of 3 others "
         "is tied with it (trial 2)."
     )
 
@@ -110,6 +113,40 @@ def test_the_baseline_is_tied_exactly_where_no_gain_is_shown(plan_of: PlanOf) ->
     assert 0 not in result.tied
 
 
+@pytest.mark.slow
+def test_among_equals_hardly_any_is_called_behind_or_beaten_race_and_standings_together(
+    plan_of: PlanOf,
+) -> None:
+    study = make_study([0.6, *(0.9 - i / 1000 for i in range(5))], trial_function=RUN_TRIAL)
+    plan = plan_of(study, on="test", top=5, n_seeds=8)
+    rng, n_cases, wrong = np.random.default_rng(0), 120, 0
+    for _ in range(n_cases):
+        scores = rng.normal(size=(6, 8))
+        contest = make_contest(plan)
+        while (run := contest.next_run()) is not None:
+            contest.end(run, float(scores[run[0], plan.seeds.index(run[1])]))
+        rows = summarise(plan, contest, {}).rows
+        worse = [row for row in rows if row.status in (Status.BEHIND, Status.BEATEN)]
+        wrong += any(not row.baseline for row in worse)
+    assert wrong / n_cases <= 0.05 + 3.5 * (0.05 * 0.95 / n_cases) ** 0.5
+
+
+def test_with_a_race_the_standings_have_half_of_the_five_percent_left(plan_of: PlanOf) -> None:
+    study = make_study([0.6, 0.9, 0.89], trial_function=RUN_TRIAL)
+    plan = plan_of(study, on="test", top=2)
+    scores = {
+        1: [0.980, 0.982, 0.981, 0.983, 0.979],
+        2: [0.979, 0.976, 0.979, 0.977, 0.977],
+        0: [0.90, 0.91, 0.92, 0.90, 0.91],
+    }
+    alone = confirmed(replace(plan, race=False), scores)
+    raced = confirmed(plan, scores)
+    p_alone, p_raced = (r.rows[1].p_behind for r in (alone, raced))
+    assert p_raced == pytest.approx(2 * p_alone)
+    assert p_alone < 0.05 < p_raced
+    assert (alone.rows[1].status, raced.rows[1].status) == (Status.BEHIND, Status.TIED)
+
+
 def test_runs_that_failed_are_named_and_in_no_mean(on_test: ConfirmPlan) -> None:
     result = confirmed(on_test, {**CLEAR, 2: [0.98, None, 0.981, None, 0.982]})
     row = next(row for row in result.rows if row.trial == 2)
@@ -143,6 +180,14 @@ def test_a_failed_baseline_leaves_no_gain_and_says_so(on_test: ConfirmPlan) -> N
     result = confirmed(on_test, {**CLEAR, 0: [None] * 5})
     assert all(row.gain is None for row in result.rows)
     assert any("No run of the baseline succeeded" in c for c in caveats(result))
+
+
+def test_who_failed_is_neither_tied_nor_not_tied(on_test: ConfirmPlan, plan_of: PlanOf) -> None:
+    alone = plan_of(make_study(trial_function=RUN_TRIAL), on="test", top=1)
+    said = conclusion(confirmed(alone, {1: CLEAR[1], 0: [None] * 5}))
+    assert said.endswith("; there is no other to compare it with.")
+    said = conclusion(confirmed(on_test, {**CLEAR, 0: [None] * 5}))
+    assert "1 of 2 others is tied with it (trial 2)" in said
 
 
 def test_an_interrupted_confirmation_speaks_of_what_is_missing(on_test: ConfirmPlan) -> None:
@@ -209,6 +254,26 @@ def test_on_validation_images_the_choice_is_a_caveat(study: StudyRecord, plan_of
     scores = {t: [v - 0.01 for v in values] for t, values in CLEAR.items()}
     plan = replace(plan, objective=Objective("val_accuracy", "maximize"))
     assert any("chosen on validation images" in c for c in caveats(confirmed(plan, scores)))
+
+
+def test_equal_scores_are_never_plus_or_minus_nothing(on_test: ConfirmPlan) -> None:
+    equal = {1: [0.98] * 5, 2: [0.97] * 5, 3: [0.96] * 5, 0: [0.95] * 5}
+    result = confirmed(on_test, equal)
+    said = conclusion(result)
+    assert "98.000 % ± 0.045 (95 % interval 97.876 to 98.124, for" in said
+    assert "± 0.00" not in said
+    assert "± 0.00" not in to_markdown(result, [])
+    assert any(c.startswith("All seeds of trials 1, ") for c in caveats(result))
+
+
+def test_equal_losses_have_no_interval(plan_of: PlanOf) -> None:
+    study = make_study(trial_function=RUN_TRIAL, objective=Objective("val_loss", "minimize"))
+    result = confirmed(plan_of(study, on="test", top=1), {1: [0.1] * 5, 0: [0.3] * 5})
+    said = conclusion(result)
+    assert "mean test_loss of 0.1 over 5 seeds" in said
+    assert "cannot be told from the baseline (a gain of 0.2)" in said
+    assert "±" not in said
+    assert write_confirmation(result, Path(result.plan.paths.root) / "x.png").exists()
 
 
 def test_too_few_seeds_for_the_bootstrap_are_said(on_test: ConfirmPlan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from confirm_world import changed, make_study, runs_in
 
 from besom.confirm import ConfirmPlan, Status, run_confirm
 from besom.confirm import plan as planning
-from besom.confirm.journal import FILE, read_runs
+from besom.confirm.journal import FILE, RunRecord, read_runs
 from besom.confirm.report import write_report
 from besom.confirm.view import ConfirmWatcher
 from besom.errors import StudyError
@@ -149,8 +150,26 @@ def test_changed_data_is_refused_with_both_fingerprints(
 
 def test_a_study_that_is_being_swept_is_left_alone(study: StudyRecord, plan_of: PlanOf) -> None:
     plan = plan_of(study)
-    with CoordinatorLock(plan.paths.lock), pytest.raises(StudyError, match="being swept"):
+    lock = CoordinatorLock(plan.paths.lock, "sweep")
+    with lock, pytest.raises(StudyError, match="being swept"):
         run_confirm(plan)
+
+
+def test_a_study_that_is_being_confirmed_is_left_alone_and_said_to_be(
+    study: StudyRecord, plan_of: PlanOf
+) -> None:
+    plan = plan_of(study, n_seeds=2, top=1)
+    refused: list[str] = []
+
+    class Impatient(ConfirmWatcher):
+        def ended(self, run: RunRecord) -> None:
+            with pytest.raises(StudyError) as caught:
+                run_confirm(plan)
+            refused.append(str(caught.value))
+
+    run_confirm(plan, Impatient())
+    assert f"is being confirmed by process {os.getpid()} on " in refused[0]
+    assert "sweep.name" not in refused[0]
 
 
 def test_a_split_of_its_own_comes_with_each_seed(study: StudyRecord, plan_of: PlanOf) -> None:

@@ -15,8 +15,12 @@ from besom.statistics import race
 #: The race is first looked at when all have this many seeds; fewer can show nothing.
 FIRST_LOOK = 3
 #: The next look comes when there are this many times as many seeds: each look has its price, since
-#: all of them together may drop the truly best with a probability of 5 % at most.
+#: all of them together may be wrong with a probability of ``RACE_ALPHA`` at most.
 GROWTH = 1.5
+
+#: How often the race may call anybody beaten by one that is not better: half of the 5 % that all
+#: such statements have together, since the standings at the end need the other half.
+RACE_ALPHA = 0.025
 
 #: Trial, seed.
 RunKey = tuple[int, int]
@@ -120,7 +124,13 @@ class Contest:
             t: {s: v for s, v in self.scores_of(t).items() if s in first} for t in self.entrants
         }
         hopeless = [t for t in self.alive if not known[t] and t != self.baseline]
-        decided = race(known, self.direction, n_looks=n_looks, already_beaten=self.beaten)
+        decided = race(
+            known,
+            self.direction,
+            n_looks=n_looks,
+            confidence=1.0 - RACE_ALPHA,
+            already_beaten=self.beaten,
+        )
         beaten = [t for t in decided.beaten if t not in self.beaten and t != self.baseline]
         self.hopeless |= dict.fromkeys(hopeless, n_seeds)
         self.beaten |= dict.fromkeys(beaten, n_seeds)

@@ -188,7 +188,8 @@ def _how(plan: ConfirmPlan) -> str:
     return (
         f"`{plan.objective.metric}`, {better} is better. Seeds {seeds}{split}; {race}. ± is one "
         f"standard error; sd is the standard deviation between seeds; gains are over the baseline "
-        f"at the same seeds, in {unit}, positive where better."
+        f"at the same seeds, in {unit}, positive where better. A gain's interval is for that row "
+        "alone; the conclusion and `p_gain` allow for the number of rows."
     )
 
 

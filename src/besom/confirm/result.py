@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from besom.confirm.contest import Contest, RunKey
+from besom.confirm.contest import RACE_ALPHA, Contest, RunKey
 from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
 from besom.records import Outcome
@@ -33,7 +33,8 @@ class Status(StrEnum):
     TIED = "tied"
     """It cannot be told from the first."""
     BEHIND = "behind"
-    """The first is better, with 95 % confidence for all who are behind together."""
+    """The first is better, with 95 % confidence for all who are behind or beaten together; for the
+    baseline with that of the gain over it."""
     BEATEN = "beaten"
     """The same, so early that it got no more seeds."""
     FAILED = "failed"
@@ -55,8 +56,8 @@ class Row:
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
         p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be told.
         behind: how much better the first is; None for the first.
-        p_behind: its corrected p-value (``standings``; of the baseline, that of the first one's
-            gain); NaN for the first and for the beaten.
+        p_behind: its p-value, to be held against ``ALPHA``, corrected for all pairs and for the
+            race (of the baseline, that of the first one's gain); NaN for the first and the beaten.
         failures: the runs without a score.
     """
 
@@ -137,8 +138,10 @@ def summarise(
     scored = {t: by_seed for t, by_seed in scores.items() if by_seed}
     finalists = {t: by_seed for t, by_seed in scored.items() if t not in contest.beaten}
     placed = standings(finalists, contest.direction, alpha=ALPHA, method=plan.method)
+    if contest.looks:
+        placed = {trial: _after_the_race(standing) for trial, standing in placed.items()}
     first = next(iter(placed), None)
-    gains = _gains(scored, plan)
+    gains = _gains(scored, plan, _step(plan, runs.values()))
     if first is not None and plan.baseline in placed and plan.baseline != first:
         placed[plan.baseline] = _as_the_gain_says(placed[plan.baseline], gains[first][1])
     rows = [_placed_row(plan, t, s, runs, scores[t], gains) for t, s in placed.items()]
@@ -155,6 +158,16 @@ def summarise(
             rows.append(_row(plan, trial, Status.FAILED, runs, {}, gains))
     missing = contest.n_runs - len(contest.scores)
     return Confirmation(plan, tuple(rows), runs, missing, dict(contest.beaten))
+
+
+def _after_the_race(standing: Standing) -> Standing:
+    """A standing decided with what the race has left of ``ALPHA``.
+
+    The race has already asked who is worse and spent its part; so "behind" and "beaten" together
+    are wrong in ``ALPHA`` of confirmations at most.
+    """
+    corrected = min(1.0, standing.corrected * ALPHA / (ALPHA - RACE_ALPHA))
+    return replace(standing, corrected=corrected, tied=corrected > ALPHA)
 
 
 def _as_the_gain_says(baseline: Standing, p_gain: float) -> Standing:
@@ -193,7 +206,10 @@ def _row(
     behind: Gain | None = None,
 ) -> Row:
     mine = [runs[key] for key in sorted(runs) if key[0] == trial]
-    estimate = mean_interval(list(scores.values()), method=plan.method) if scores else None
+    step = _step(plan, mine)
+    estimate = None
+    if scores:
+        estimate = mean_interval(list(scores.values()), method=plan.method, step=step)
     gain, p_gain = gains.get(trial, (None, math.nan))
     ranked = standing is not None and standing.behind is not None
     return Row(
@@ -213,7 +229,7 @@ def _row(
 
 
 def _gains(
-    scored: Mapping[int, Mapping[int, float]], plan: ConfirmPlan
+    scored: Mapping[int, Mapping[int, float]], plan: ConfirmPlan, step: float
 ) -> dict[int, tuple[Gain, float]]:
     """Each config's gain over the baseline, with its corrected p-value."""
     baseline = plan.baseline
@@ -221,7 +237,7 @@ def _gains(
         return {}
     direction = plan.objective.direction
     gains = {
-        t: gain_over(by_seed, scored[baseline], direction)
+        t: gain_over(by_seed, scored[baseline], direction, step=step)
         for t, by_seed in scored.items()
         if t != baseline
     }
@@ -234,9 +250,23 @@ def _for_new_images(
     plan: ConfirmPlan, estimate: Estimate | None, runs: Sequence[RunRecord]
 ) -> Estimate | None:
     """The interval for new images: of an accuracy, all seeds on the same test images."""
+    n_images = n_test_images(plan, runs)
+    if estimate is None or not n_images or "accuracy" not in plan.objective.metric:
+        return None
+    if not math.isfinite(estimate.interval.width):
+        return None
+    return widen_for_images(estimate, n_images, 1.0 - ALPHA)
+
+
+def n_test_images(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> int:
+    """How many test images each of these runs was judged on; 0 if that is not one number."""
     sizes = {run.numbers.get("n_test") for run in runs if run.outcome is Outcome.COMPLETE}
-    if plan.on != "test" or "accuracy" not in plan.objective.metric or estimate is None:
-        return None
-    if estimate.n < 2 or len(sizes) != 1 or not (n_images := next(iter(sizes))):
-        return None
-    return widen_for_images(estimate, int(n_images), 1.0 - ALPHA)
+    if plan.on != "test" or len(sizes) != 1:
+        return 0
+    return int(next(iter(sizes)) or 0)
+
+
+def _step(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> float:
+    """What one image is worth in a score; 0 if unknown."""
+    n_images = n_test_images(plan, runs) if "accuracy" in plan.objective.metric else 0
+    return 1.0 / n_images if n_images else 0.0

@@ -62,7 +62,7 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
     watcher = watcher or ConfirmWatcher()
     journal_path = plan.paths.root / FILE
     try:
-        with CoordinatorLock(plan.paths.lock), RunJournal(journal_path) as journal:
+        with CoordinatorLock(plan.paths.lock, "confirm"), RunJournal(journal_path) as journal:
             runs = find_runs(plan, read_runs(journal_path))
             contest = make_contest(plan)
             contest.fill({key: score_of(plan, runs[key]) for key in sorted(runs, key=_round(plan))})

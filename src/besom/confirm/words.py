@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from besom.confirm.result import ALPHA, Confirmation, Row
+from besom.confirm.result import ALPHA, Confirmation, Row, Status, n_test_images
 from besom.environment import environment_then, what_changed
 from besom.statistics import Estimate, Interval
+from besom.statistics.seeds import FEWEST_FOR_BOOTSTRAP
 from besom.statistics.wording import points
 
 #: More than these are counted rather than named.
@@ -16,7 +17,10 @@ _CONFIDENCE = f"{100 * (1 - ALPHA):g} %"
 
 
 def conclusion(confirmation: Confirmation) -> str:
-    """One sentence: who is first, by how much over the baseline, and who is tied with it."""
+    """One sentence: who is first, by how much over the baseline, and who is tied with it.
+
+    It names the images it speaks of: every interval but that for new images covers seeds only.
+    """
     plan, first = confirmation.plan, confirmation.first
     metric = plan.objective.metric
     if first is None or first.estimate is None:
@@ -30,10 +34,11 @@ def conclusion(confirmation: Confirmation) -> str:
     name = f"the baseline (trial {first.trial})" if first.baseline else f"trial {first.trial}"
     worth = amount(metric, first.estimate)
     if interval := span(metric, first.estimate.interval):
-        worth += f" ({_CONFIDENCE} interval {interval})"
+        new = "" if first.images is None else span(metric, first.images.interval)
+        worth += f" ({_CONFIDENCE} interval {interval}{f', for new images {new}' if new else ''})"
     text = (
-        f"{plan.study.name}: {so_far}{name} is first with a mean {metric} of {worth} over "
-        f"{_seeds(len(first.scores))}"
+        f"{plan.study.name}: {so_far}{name} is first on {_images(confirmation)} with a mean "
+        f"{metric} of {worth} over {_seeds(len(first.scores))}"
     )
     return f"{text}{_gain(confirmation, first)}; {_ties(confirmation)}."
 
@@ -58,11 +63,20 @@ def caveats(confirmation: Confirmation) -> list[str]:
         found.append("The study has no baseline, so nothing can be said of a gain over it.")
     elif not any(row.baseline and row.scores for row in confirmation.rows) and confirmation.rows:
         found.append("No run of the baseline succeeded, so nothing can be said of a gain over it.")
-    methods = {row.estimate.method for row in confirmation.rows if row.estimate is not None}
-    if plan.method == "bootstrap" and methods - {"bootstrap"}:
+    estimates = [row.estimate for row in confirmation.rows if row.estimate is not None]
+    if plan.method == "bootstrap" and any(e.n < FEWEST_FOR_BOOTSTRAP for e in estimates):
         found.append(
             f"With fewer than six seeds no bootstrap interval reaches {_CONFIDENCE}; Student's t "
             "is used there."
+        )
+    equal = [r.trial for r in confirmation.rows if r.estimate is not None and _all_equal(r)]
+    if equal:
+        named = ", ".join(map(str, equal[:_NAMED])) + (", ..." if len(equal) > _NAMED else "")
+        trials = "trial" if len(equal) == 1 else "trials"
+        found.append(
+            f"All seeds of {trials} {named} score the same, which "
+            "tells little of how seeds scatter: an interval, if one is given, supposes a scatter "
+            "of one image."
         )
     if changed := _changed(confirmation):
         found.append("The sweep ran with something else: " + "; ".join(changed) + ".")
@@ -138,11 +152,9 @@ def _gain(confirmation: Confirmation, first: Row) -> str:
     if first.gain is None:
         return ""
     estimate = first.gain.estimate
-    if not math.isfinite(estimate.interval.width):
+    if math.isnan(first.p_gain):
         return ""
-    share = is_share(confirmation.plan.objective.metric)
-    error = estimate.standard_error
-    shown = points(estimate.mean, error) if share else f"{estimate.mean:.3g} ± {error:.2g}"
+    shown = _gain_shown(confirmation.plan.objective.metric, estimate)
     if first.p_gain <= ALPHA:
         return f", a gain of {shown} over the baseline"
     n_compared = sum(row.gain is not None for row in confirmation.rows)
@@ -150,9 +162,21 @@ def _gain(confirmation: Confirmation, first: Row) -> str:
     return f", which{among} cannot be told from the baseline (a gain of {shown})"
 
 
+def _gain_shown(metric: str, estimate: Estimate) -> str:
+    mean, error = estimate.mean, estimate.standard_error
+    if not math.isfinite(error):
+        return f"{100 * mean:.2f} points" if is_share(metric) else f"{mean:.3g}"
+    return points(mean, error) if is_share(metric) else f"{mean:.3g} ± {error:.2g}"
+
+
+def _all_equal(row: Row) -> bool:
+    return len(row.scores) > 1 and len(set(row.scores.values())) == 1
+
+
 def _ties(confirmation: Confirmation) -> str:
     tied = confirmation.tied
-    n_others = len(confirmation.rows) - 1
+    # Who has no score at all was not compared, so "not tied" would say too much.
+    n_others = sum(row.status is not Status.FAILED for row in confirmation.rows) - 1
     if n_others == 0:
         return "there is no other to compare it with"
     if not tied:
@@ -164,6 +188,14 @@ def _ties(confirmation: Confirmation) -> str:
         return f"the other, trial {named}, is tied with it"
     trials, are = ("trial", "is") if len(tied) == 1 else ("trials", "are")
     return f"{len(tied)} of {n_others} others {are} tied with it ({trials} {named})"
+
+
+def _images(confirmation: Confirmation) -> str:
+    plan = confirmation.plan
+    if plan.on == "validation" and plan.new_split:
+        return "validation images, others for each seed,"
+    n_images = n_test_images(plan, confirmation.runs.values())
+    return f"these {n_images:,} test images" if n_images else f"these {plan.on} images"
 
 
 def _seeds(n: int) -> str:

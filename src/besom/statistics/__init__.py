@@ -29,7 +29,7 @@ from besom.statistics.racing import Race, Standing, race, standings
 from besom.statistics.ranking import knee, pareto_front, ranks
 from besom.statistics.seeds import Estimate, mean_interval, widen_for_images
 from besom.statistics.selection import Selection, correct_for_selection
-from besom.statistics.stopping import Prospect, expected_gain
+from besom.statistics.stopping import Prospect, expected_gain, fewest_trials
 
 __all__ = [
     "BaselineGain",
@@ -53,6 +53,7 @@ __all__ = [
     "correct_for_selection",
     "correctness_matrix",
     "expected_gain",
+    "fewest_trials",
     "gain_over",
     "has_predictions",
     "holm",

@@ -196,9 +196,18 @@ class _Table:
             found.append(wording.untested(n_untested))
         if n_pruned := sum(t.outcome is Outcome.PRUNED for t in self.study.trials):
             found.append(wording.pruned(n_pruned))
+        if (n_epochs := self._n_epochs_picked_from()) > 1:
+            found.append(wording.best_epoch(n_epochs))
         if self.leader.n_validation < FEW_IMAGES:
             found.append(wording.few_images(self.leader.n_validation))
         return tuple(found)
+
+    def _n_epochs_picked_from(self) -> int:
+        """The epochs among which a trial's score was the best; 1 if it was not picked from any."""
+        objective = self.study.objective
+        if objective.epoch != "best":
+            return 1
+        return max(len(trial.history.get(objective.metric, ())) for trial in self.testable)
 
 
 def _row(trial: TrialRecord, rank: int, value: float, is_share: bool, alpha: float) -> Row:

@@ -112,11 +112,12 @@ def race(
     """Decide which configs need no more seeds because the leader beats them.
 
     A config is beaten when the one-sided p-value of the leader's gain over it (``gain_over``:
-    paired t at shared seeds) times ``(k - 1) n_looks`` is at most ``1 - confidence``; k configs
-    entered. The one error that matters is to drop the config that is truly best. It would have to
-    look beaten by one of k - 1 others at one of ``n_looks`` looks, so over the whole race this
-    happens with probability ``1 - confidence`` at most (Bonferroni's inequality), whichever config
-    leads at the time, as far as Student's t holds for the differences.
+    paired t at shared seeds) times ``k (k - 1) n_looks`` is at most ``1 - confidence``; k configs
+    entered. Neither the leader nor the beaten was given, both were chosen by these very scores, so
+    any ordered pair might be the one that stands out, at any look. Counting them all, the whole
+    race calls some config beaten by one that is not better with probability ``1 - confidence`` at
+    most (Bonferroni's inequality), as far as Student's t holds for the differences. Counting the
+    ``k - 1`` rivals alone would protect one config named beforehand, and no more.
 
     Racing comes from Maron and Moore 1994 (Hoeffding races, NIPS 6) and Birattari et al. 2002
     (F-Race, GECCO). Hoeffding's bound would need hundreds of seeds, and F-Race does not count its
@@ -127,7 +128,8 @@ def race(
             a config without any score yet is alive, and first in line.
         direction: ``maximize`` or ``minimize``.
         n_looks: how often this is asked in the whole race, so that every look counts.
-        confidence: that the truly best config is never dropped.
+        confidence: that nobody at all is called beaten by one that is not better; so the truly
+            best config is never dropped.
         already_beaten: what earlier looks decided; it stands.
 
     Raises:
@@ -142,7 +144,7 @@ def race(
     if not means:
         return Race(None, tuple(sorted(running)), beaten)
     leader = min(means, key=lambda trial: (-sign_of(direction) * means[trial].mean, trial))
-    tests = (len(scores) - 1) * n_looks
+    tests = len(scores) * (len(scores) - 1) * n_looks
     for trial in means.keys() - {leader}:
         gain = gain_over(scores[leader], scores[trial], direction)
         if gain.estimate.n >= FEWEST_SEEDS_TO_LOSE and gain.p_better * tests <= 1.0 - confidence:

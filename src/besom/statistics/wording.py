@@ -130,6 +130,14 @@ def pruned(n: int) -> str:
     )
 
 
+def best_epoch(n_epochs: int) -> str:
+    """Return the caveat about the epoch, which was picked too, on the same images."""
+    return (
+        f"each trial's best epoch (of up to {n_epochs}) was picked on the same validation images; "
+        "that luck is in the score and is not corrected"
+    )
+
+
 def few_images(n: int) -> str:
     """Return the caveat about a small validation set."""
     return f"there are only {n} validation images: one of them is {100.0 / n:.2g} points"
