@@ -153,6 +153,14 @@ def model(input_shape, num_classes, width):
 Trained = list[tuple[int, str, str]]
 
 
+def test_an_exported_model_comes_with_the_scale_of_its_input(home: Project, swept: Swept) -> None:
+    del swept
+    exported = home.besom("export", "quickstart", "--model", "-o", "best.keras")
+    assert exported.exit_code == 0, exported.output
+    assert (home.root / "best.keras").is_file()
+    assert "images multiplied by 0.0625" in exported.output
+
+
 def test_the_exported_winner_is_retrained_with_overrides(home: Project, trained: Trained) -> None:
     code, out, err = trained[0]
     assert code == 0, err

@@ -51,6 +51,7 @@ def test_prepare_tells_what_every_trial_will_have() -> None:
         "n_train": 0,
         "n_validation": 0,
         "input_shape": [8, 8],
+        "input_scale": 1 / 16,
         "num_classes": 10,
     }
     assert set(facts["versions"]) == {"tensorflow", "keras", "numpy", "python"}

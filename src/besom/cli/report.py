@@ -86,6 +86,7 @@ def export(
 
     With several objectives: the knee of the Pareto front, or any trial by --trial.
     """
+    from besom.environment import environment_then
     from besom.export import best_trial, find_trial, kept_model, to_yaml
     from besom.layout import StudyPaths, write_atomically
     from besom.study.storage import load_record
@@ -103,7 +104,7 @@ def export(
         target = output or Path(f"{name}.keras")
         write_atomically(target, kept.read_bytes())
         click.echo(f"Trial {chosen.number} of {name}: {target}")
-        scale = chosen.environment.get("data", {}).get("input_scale", 1.0)
+        scale = environment_then(study, chosen).get("data", {}).get("input_scale", 1.0)
         if scale != 1.0:
             click.echo(f"It was trained on images multiplied by {scale:.8g}: give it such images.")
         return
