@@ -54,6 +54,7 @@ class SpaceGridSampler(BaseSampler):
         random.Random(seed).shuffle(points)
         self._points = {_key(point): point for point in points}
         self._distributions = search_space.distributions()
+        self._finished: dict[int, str] = {}  # Optuna's trial id to its point, which stays the same
 
     def exhausted(self, study: optuna.Study) -> bool:
         """Whether every point has been visited, or is being."""
@@ -77,11 +78,14 @@ class SpaceGridSampler(BaseSampler):
 
         After the last point, one that has been visited.
         """
-        visited = self._visited(study, but=trial)
-        fitting = {k: p for k, p in self._points.items() if trial.params.items() <= p.items()}
-        return next((p for k, p in fitting.items() if k not in visited), None) or next(
-            iter(fitting.values()), {}
-        )
+        visited, cut_off = self._visited(study, but=trial), trial.params.items()
+        again: dict[str, Any] = {}
+        for key, point in self._points.items():
+            if cut_off <= point.items():
+                if key not in visited:
+                    return point
+                again = again or point
+        return again
 
     def sample_independent(
         self,
@@ -101,11 +105,19 @@ class SpaceGridSampler(BaseSampler):
         """The points of all trials run here; what another study knows has not been run here."""
         states = (*_FINISHED, TrialState.RUNNING)
         return {
-            _key(t.params)
+            self._point_of(t)
             for t in study._storage.get_all_trials(study._study_id, deepcopy=False, states=states)
             if (but is None or t.number != but.number)
             and t.user_attrs.get(GIVEN, {}).get("origin") != Origin.WARM_START
         }
+
+    def _point_of(self, trial: FrozenTrial) -> str:
+        if not trial.state.is_finished():
+            return _key(trial.params)
+        known = self._finished.get(trial._trial_id)
+        if known is None:
+            known = self._finished[trial._trial_id] = _key(trial.params)
+        return known
 
 
 #: Optuna's name for the same: the grid takes conditions too.
