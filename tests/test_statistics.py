@@ -239,6 +239,18 @@ def test_identical_rows_are_no_selection_and_share_the_wins() -> None:
     assert selection.win_share == pytest.approx([0.25] * 4, abs=0.05)
 
 
+def test_the_epochs_of_a_trial_win_for_the_trial() -> None:
+    rng = np.random.default_rng(0)
+    right = rng.random((5, 500)) < 0.9
+    trial = np.array([1, 1, 0, 2, 2])
+    by_trial, by_row = (correct_for_selection(right, owner) for owner in (trial, None))
+    assert by_trial.corrected == by_row.corrected
+    assert by_trial.leader == trial[by_row.leader]
+    assert by_trial.win_share.tolist() == pytest.approx(
+        [by_row.win_share[trial == number].sum() for number in range(3)]
+    )
+
+
 def test_rows_hopelessly_behind_change_nothing_and_never_win() -> None:
     rng = np.random.default_rng(5)
     good = rng.random((5, 1000)) < 0.95

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from besom.epoch_bits import EpochBits
+from besom.errors import StudyError
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import claim, score
 
@@ -228,6 +231,100 @@ def test_pruned_trials_and_few_images_limit_the_claim() -> None:
     assert claim(study([trial(0, predictions([0.9])[0])])).caveats == ()
 
 
+def run_of(
+    number: int, epochs: np.ndarray, metric: str = "val_accuracy", **rest: object
+) -> TrialRecord:
+    """A trial worth its best epoch, with the predictions of every epoch."""
+    shares = epochs.mean(axis=1).astype(np.float32)
+    scores = shares if metric == "val_accuracy" else np.float32(1) - shares
+    best = int(shares.argmax())
+    bits = [row.tobytes() for row in np.packbits(epochs, axis=1)]
+    return TrialRecord(
+        number,
+        Outcome.COMPLETE,
+        (float(scores[best]),),
+        n_validation=epochs.shape[1],
+        history={metric: [float(score) for score in scores]},
+        best_epoch=best + 1,
+        **{"correct": bits[best], "correct_by_epoch": EpochBits.pack(bits)} | rest,
+    )
+
+
+def noisy_runs(n_trials: int = 4, n_epochs: int = 8, n: int = 1000) -> list[np.ndarray]:
+    """Equally good epochs of equally good trials."""
+    rng = np.random.default_rng(0)
+    difficulty = rng.beta(0.57 * 0.95, 0.57 * 0.05, n)
+    return list(rng.random((n_trials, n_epochs, n)) < difficulty)
+
+
+def test_where_every_epochs_predictions_are_stored_its_luck_is_corrected() -> None:
+    runs = noisy_runs()
+    known = claim(study([run_of(i, epochs) for i, epochs in enumerate(runs)]))
+    unknown = claim(
+        study([run_of(i, epochs, correct_by_epoch=None) for i, epochs in enumerate(runs)])
+    )
+    assert known.caveats == ()
+    assert [c for c in unknown.caveats if "each trial's best epoch (of up to 8) was picked" in c]
+    assert (known.leader, known.raw, known.tied) == (unknown.leader, unknown.raw, unknown.tied)
+    assert known.corrected is not None
+    assert unknown.corrected is not None
+    assert known.corrected < unknown.corrected < (unknown.raw or 0)
+
+
+def test_an_error_rate_is_corrected_for_its_epoch_like_an_accuracy() -> None:
+    runs = noisy_runs()
+    right = claim(study([run_of(i, epochs) for i, epochs in enumerate(runs)]))
+    wrong = claim(study([run_of(i, e, "val_error") for i, e in enumerate(runs)], ERROR_RATE))
+    assert (wrong.leader, wrong.tied, wrong.caveats) == (right.leader, right.tied, ())
+    assert right.corrected is not None
+    assert wrong.corrected == pytest.approx(1.0 - right.corrected)
+
+
+def test_one_trial_was_picked_from_its_epochs() -> None:
+    result = claim(study([run_of(0, noisy_runs(1)[0])]))
+    assert result.text.startswith(
+        "trial 0 is the only complete trial; corrected for the choice of its epoch it is 9"
+    )
+    assert result.raw is not None
+    assert result.corrected is not None
+    assert result.corrected < result.raw
+
+
+def test_the_luck_of_the_baselines_epoch_is_not_held_against_the_gain() -> None:
+    base, other = noisy_runs(2)
+    better = other | (np.random.default_rng(1).random(other.shape) < 0.5)
+    trials = [run_of(0, base, baseline=True), run_of(1, better)]
+    known = claim(study(trials)).baseline
+    one_epoch = claim(study([replace(trials[0], correct_by_epoch=None), trials[1]])).baseline
+    assert known is not None
+    assert one_epoch is not None
+    assert known.raw == one_epoch.raw
+    assert known.gain > one_epoch.gain
+    assert known.interval.low > one_epoch.interval.low
+
+
+def test_epochs_that_are_not_those_of_the_history_are_not_corrected_with() -> None:
+    runs = noisy_runs(3)
+    trials = [run_of(i, epochs) for i, epochs in enumerate(runs)]
+    trials[1] = replace(trials[1], correct_by_epoch=run_of(1, runs[1][::-1]).correct_by_epoch)
+    said = claim(study(trials)).caveats
+    assert [c for c in said if c.startswith("the best epoch of 1 trial (of up to 8) was picked")]
+
+
+def test_damaged_predictions_of_epochs_are_named() -> None:
+    trials = [run_of(i, epochs) for i, epochs in enumerate(noisy_runs(2))]
+    for stored in ("AAAA", "not base64", EpochBits.pack([b"abc"]).stored):
+        damaged = replace(trials[0], correct_by_epoch=EpochBits(stored))
+        with pytest.raises(StudyError, match="trial 0 stores predictions of its epochs"):
+            claim(study([damaged, trials[1]]))
+
+
+def test_epochs_hopelessly_behind_are_not_even_unpacked() -> None:
+    good = [run_of(i, epochs) for i, epochs in enumerate(noisy_runs(3))]
+    bad = run_of(3, predictions([0.5] * 4, 1000), correct_by_epoch=EpochBits("damaged"))
+    assert claim(study([*good, bad])).corrected == claim(study(good)).corrected
+
+
 def test_the_best_of_several_epochs_limits_the_claim_and_the_last_one_does_not() -> None:
     right = predictions([0.98, 0.95])
     curves = ([0.9, 0.97, 0.98], [0.95])
@@ -240,6 +337,23 @@ def test_the_best_of_several_epochs_limits_the_claim_and_the_last_one_does_not()
     last = Objective("val_accuracy", "maximize", "last")
     assert claim(study(trials, last)).caveats == ()
     assert claim(study([trials[1]])).caveats == ()
+
+
+def test_classes_absent_from_validation_limit_the_claim() -> None:
+    right = predictions([0.98, 0.981])
+    said = {
+        n: claim(
+            study([trial(i, r, environment={"n_classes_unjudged": n}) for i, r in enumerate(right)])
+        ).caveats
+        for n in (0, 1, 3)
+    }
+    assert said[0] == claim(study([trial(i, r) for i, r in enumerate(right)])).caveats == ()
+    assert said[1] == (
+        "1 class has no validation image, so nothing here says how well it is recognised",
+    )
+    assert said[3][0].startswith("3 classes have no validation image")
+    loss = [trial(0, right[0], 0.05, environment={"n_classes_unjudged": 3})]
+    assert claim(study(loss, LOSS)).caveats == said[3]
 
 
 def test_a_duplicate_and_a_running_trial_take_no_part() -> None:

@@ -31,6 +31,7 @@ from besom.statistics import (
 pytestmark = pytest.mark.slow
 
 Random = np.random.Generator
+Epochs = tuple[np.ndarray, float, np.ndarray]
 
 
 def independent(n_rows: int, n_images: int, share: float, rng: Random) -> np.ndarray:
@@ -50,6 +51,24 @@ def spread(n_rows: int, n_images: int, share: float, rng: Random) -> tuple[np.nd
     noise = math.sqrt(0.75) * rng.standard_normal(n_images)
     own = math.sqrt(0.25) * rng.standard_normal((n_rows, n_images))
     return level[:, None] + noise + own > 0, norm.cdf(level)
+
+
+def epochs_alike(n_trials: int, n_epochs: int, n_images: int, share: float, rng: Random) -> Epochs:
+    """Equal configs whose epochs are equal too, and strongly alike: 4 in 5 images stay as they are.
+
+    Returns:
+        Booleans of shape ``(n_trials, n_epochs, n_images)``, the best trial and in each the best
+        epoch first; the share that any row is worth on these images; the number of each trial.
+    """
+    difficulty = rng.beta(0.57 * share, 0.57 * (1.0 - share), n_images)
+    shape = (n_trials, n_epochs, n_images)
+    stays = rng.random(shape, dtype=np.float32) < 0.8
+    luck = np.where(stays, rng.random((n_trials, 1, n_images)), rng.random(shape))
+    right = luck < difficulty
+    by_score = np.argsort(-right.sum(axis=2), axis=1, kind="stable")
+    right = np.take_along_axis(right, by_score[:, :, None], axis=1)
+    order = np.argsort(-right[:, 0].sum(axis=1), kind="stable")
+    return right[order], float(difficulty.mean()), order
 
 
 def limit(rate: float, n: int, errors: float = 3.5) -> float:
@@ -76,6 +95,54 @@ def test_the_best_of_a_hundred_equals_looks_better_than_it_is_and_the_correction
     assert abs(np.mean(corrected)) < 3.5 * np.std(corrected) / math.sqrt(n_studies)
     assert abs(np.mean(corrected)) < luck / 2
     assert covered / n_studies >= 0.95 - limit(0.95, n_studies)
+
+
+def test_the_luck_of_the_best_epoch_is_taken_out_too() -> None:
+    rng = np.random.default_rng(16)
+    share, n_studies = 0.97, 100
+    raw, corrected, without, gains, covered, too_high = [], [], [], [], 0, 0
+    for study in range(n_studies):
+        right, worth, order = epochs_alike(12, 6, 1500, share, rng)
+        owner = np.repeat(np.arange(12), 6)
+        result = correct_for_selection(right.reshape(72, -1), owner, n_draws=60, seed=study)
+        raw.append(result.raw - worth)
+        corrected.append(result.corrected - worth)
+        among_trials = correct_for_selection(right[:, 0], n_draws=60, seed=study)
+        without.append(among_trials.corrected - worth)
+        covered += result.interval.low <= share <= result.interval.high
+        too_high += result.interval.low > share
+        baseline = right[int(np.flatnonzero(order == 0)[0])]
+        own = correct_for_selection(baseline, n_draws=60, seed=study)
+        gains.append(result.raw - own.raw - result.optimism + own.optimism)
+    assert np.mean(raw) > 0.004
+    assert np.mean(without) > 0.001  # what correcting for the choice of the trial alone leaves
+    assert abs(np.mean(corrected)) < 3.5 * np.std(corrected) / math.sqrt(n_studies)
+    assert abs(np.mean(gains)) < 3.5 * np.std(gains) / math.sqrt(n_studies)
+    assert covered / n_studies >= 0.95 - limit(0.95, n_studies)
+    assert too_high / n_studies <= 0.025 + limit(0.025, n_studies)
+
+
+def test_the_best_of_one_runs_epochs_is_corrected_like_the_best_of_several_runs() -> None:
+    rng = np.random.default_rng(17)
+    n_studies, raw, corrected, covered = 200, [], [], 0
+    for study in range(n_studies):
+        right, worth, _ = epochs_alike(1, 20, 300, 0.95, rng)
+        result = correct_for_selection(right[0], np.zeros(20, int), n_draws=60, seed=study)
+        raw.append(result.raw - worth)
+        corrected.append(result.corrected - worth)
+        covered += result.interval.low <= 0.95 <= result.interval.high
+    assert np.mean(raw) > 0.005
+    assert abs(np.mean(corrected)) < 3.5 * np.std(corrected) / math.sqrt(n_studies)
+    assert covered / n_studies >= 0.95 - limit(0.95, n_studies)
+
+
+def test_among_equals_chosen_by_their_best_epochs_few_rows_are_called_beaten() -> None:
+    rng = np.random.default_rng(18)
+    n_studies, wrong = 60, 0
+    for _ in range(n_studies):
+        right, _, _ = epochs_alike(25, 6, 1500, 0.95, rng)
+        wrong += not compare_with_first(right[:, 0], 0).tied.all()
+    assert wrong / n_studies <= 0.05 + limit(0.05, n_studies)
 
 
 def test_where_configs_differ_the_correction_errs_on_the_modest_side_and_the_interval_holds() -> (

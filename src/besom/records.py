@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import TrialState
 
+from besom.epoch_bits import EpochBits
 from besom.errors import StudyError
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class TrialRecord:
         started, finished: seconds since the Unix epoch; None if unknown.
         worker: the worker that ran it last.
         n_validation, correct: validation images judged, and the packed bits of which were right.
+        correct_by_epoch: the same after each epoch, where one of them was chosen; else None.
         environment: versions, device, data fingerprint, as the worker saw them.
         baseline: True for the base config as composed.
         origin: where its config comes from.
@@ -126,6 +128,7 @@ class TrialRecord:
     worker: int | None = None
     n_validation: int = 0
     correct: bytes | None = None
+    correct_by_epoch: EpochBits | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     baseline: bool = False
     origin: Origin = Origin.SAMPLED
@@ -209,6 +212,8 @@ def to_attribute(record: TrialRecord) -> dict[str, Any]:
     attribute["outcome"] = str(record.outcome)
     if record.correct is not None:
         attribute["correct"] = base64.b64encode(record.correct).decode("ascii")
+    if record.correct_by_epoch is not None:
+        attribute["correct_by_epoch"] = record.correct_by_epoch.stored
     return attribute
 
 
@@ -219,7 +224,7 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
     taken = given.get("origin") == Origin.WARM_START
     unknown = Outcome.WARM_START if taken else Outcome.RUNNING
     outcome = Outcome(attribute.pop("outcome", unknown))
-    correct = attribute.pop("correct", None)
+    correct, by_epoch = attribute.pop("correct", None), attribute.pop("correct_by_epoch", None)
     ranked = trial.state is TrialState.COMPLETE
     known = {name: attribute[name] for name in _STORED if name in attribute}
     known.setdefault("params", given.get("params", dict(trial.params)))
@@ -228,6 +233,7 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
         outcome=outcome if trial.state.is_finished() else Outcome.RUNNING,
         values=tuple(trial.values) if ranked and trial.values is not None else None,
         correct=base64.b64decode(correct) if correct else None,
+        correct_by_epoch=EpochBits(by_epoch) if by_epoch else None,
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
         finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
         baseline=given.get("origin") == Origin.BASELINE,

@@ -41,6 +41,8 @@ class TrialResult:
         n_validation: how many validation images were judged; 0 if none.
         correct: one bit per validation image (``numpy.packbits``), set where the weights of
             ``best_epoch`` classify it right; None if not known.
+        correct_by_epoch: the same after each epoch of ``history``, so that the luck of having
+            chosen the best of them can be taken out of the score; None if not known.
         environment: versions, device, data fingerprint: what the values depend on.
     """
 
@@ -50,6 +52,7 @@ class TrialResult:
     stopped_early: bool = False
     n_validation: int = 0
     correct: bytes | None = None
+    correct_by_epoch: list[bytes] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
 
     @property

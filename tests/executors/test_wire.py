@@ -48,7 +48,8 @@ def test_every_field_of_a_result_arrives():
         best_epoch=1,
         stopped_early=True,
         n_validation=9,
-        correct=b"\xff",
+        correct=b"\xff\x80",
+        correct_by_epoch=[b"\xff\x80"],
         environment={"device": "cpu"},
     )
     names = [field.name for field in dataclasses.fields(TrialResult)]
@@ -67,6 +68,16 @@ def test_an_array_may_not_leave_the_worker():
         (None, TypeError, "returned a NoneType, expected a besom.seam.TrialResult"),
         (TrialResult(numbers={"a": "x"}), TypeError, r"numbers\['a'\] is a str, expected a number"),
         (TrialResult(history={"a": [1.0], "b": []}), ValueError, r"differ in length \(a: 1, b: 0"),
+        (
+            TrialResult(history={"a": [1.0]}, correct_by_epoch=[]),
+            ValueError,
+            "0 entries for 1 epoch",
+        ),
+        (
+            TrialResult(history={"a": [1.0]}, n_validation=9, correct_by_epoch=[b"x"]),
+            ValueError,
+            "an entry of 1 bytes, expected 2",
+        ),
     ],
 )
 def test_a_result_that_breaks_the_seam_is_refused(result, error, message):
@@ -115,8 +126,8 @@ def test_a_whole_graph_in_a_message_is_cut_short():
 @pytest.mark.parametrize(
     ("status", "tail", "oom_killed", "reason"),
     [
-        (-9, "", False, "killed by SIGKILL (killed)"),
-        (-15, "", True, "killed by SIGTERM (terminated)"),
+        (-9, "", False, "killed by SIGKILL"),
+        (-15, "", True, "killed by SIGTERM"),
         (-40, "", False, "killed by signal 40"),
         (-11, "failed: Cannot allocate memory", False, "out of memory (killed by SIGSEGV"),
         (1, "", False, "ended with exit code 1"),

@@ -51,7 +51,21 @@ def test_a_run_that_is_continued_gives_the_numbers_of_one_that_was_not(tmp_path)
     continued = run({"checkpoint": {"save": None, "load": state}})
     assert continued.history == whole.history
     assert continued.correct == whole.correct
+    assert continued.correct_by_epoch == whole.correct_by_epoch
     assert continued.best_epoch == whole.best_epoch
+
+
+def test_a_state_that_does_not_know_the_images_leaves_them_unknown(tmp_path):
+    """Kept before they were: the epochs before it cannot be had again."""
+    state = tmp_path / "state"
+    run({"checkpoint": {"save": str(state), "load": None}}, stop_after=2)
+    with np.load(state) as stored:
+        kept = {name: stored[name] for name in stored.files if name != "correct_by_epoch"}
+    with state.open("wb") as file:
+        np.savez(file, **kept)
+    continued = run({"checkpoint": {"save": None, "load": str(state)}})
+    assert continued.correct_by_epoch is None
+    assert continued.correct is not None
 
 
 def test_the_best_epoch_may_lie_before_the_checkpoint(tmp_path):
@@ -91,6 +105,9 @@ def test_the_kept_model_scores_exactly_what_the_leaderboard_says(tmp_path):
     x = data.x_validation.astype("float32") * np.float32(data.scale)
     measured = model.evaluate(x, data.y_validation, verbose=0, return_dict=True)
     assert measured["accuracy"] == best
+    loss = result.history["val_loss"][result.best_epoch - 1]
+    # Not exactly: Keras sums batches of another size, and so rounds in another order.
+    assert measured["loss"] == pytest.approx(loss, rel=1e-6)
     right = model.predict(x, verbose=0).argmax(axis=-1) == data.y_validation
     assert np.packbits(right).tobytes() == result.correct
 

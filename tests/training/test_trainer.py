@@ -65,6 +65,36 @@ def test_the_best_epochs_weights_are_kept_where_asked(engine: str) -> None:
 
 
 @ENGINES
+def test_which_images_were_right_is_kept_of_every_epoch(engine: str) -> None:
+    fitted = run(
+        optimizer={"_target_": "keras.optimizers.SGD", "learning_rate": 3.0},
+        trainer={"epochs": 6, "restore_best": True, "evaluation_batch_size": 7, "engine": engine},
+    )
+    assert fitted.correct_by_epoch is not None
+    rows = [np.unpackbits(np.frombuffer(row, np.uint8)) for row in fitted.correct_by_epoch]
+    shares = [row[: len(fitted.correct)].mean() for row in rows]
+    assert shares == pytest.approx(fitted.history["val_accuracy"])
+    kept = fitted.correct_by_epoch[fitted.best_epoch - 1]
+    assert kept == np.packbits(fitted.correct).tobytes()
+
+
+def test_model_fit_is_listened_to_without_a_trace() -> None:
+    """Test images judged between two epochs are not taken for validation images."""
+    plain = fit(config(trainer={"engine": "keras"}), tiny_data(), on_epoch=onward)
+    tested = fit(
+        config(trainer={"engine": "keras"}), tiny_data(), on_epoch=onward, test=tiny_test()
+    )
+    assert plain.correct_by_epoch == tested.correct_by_epoch is not None
+    assert not {"test_step", "compute_metrics"} & set(vars(tested.model))
+
+
+def test_a_test_step_of_ones_own_that_tells_nothing_leaves_the_epochs_unknown() -> None:
+    fitted = run(model=node("with_own_test_step"))
+    assert fitted.correct_by_epoch is None
+    assert fitted.correct is not None
+
+
+@ENGINES
 def test_patience_ends_a_run_that_gains_nothing(engine: str) -> None:
     still = {"_target_": "keras.optimizers.SGD", "learning_rate": 0.0}
     patient = {"epochs": 9, "patience": 2, "engine": engine}
@@ -189,6 +219,7 @@ def test_no_validation_images_is_a_run_without_validation_metrics(engine: str) -
     fitted = fit(wanted, data, on_epoch=onward, test=tiny_test())
     assert set(fitted.history) == {"loss", "accuracy", "test_loss", "test_accuracy"}
     assert fitted.correct is None
+    assert fitted.correct_by_epoch is None
 
 
 def test_in_bfloat16_weights_state_loss_and_output_stay_float32() -> None:

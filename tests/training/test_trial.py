@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 
 from besom.errors import ConfigError
 from besom.seam import TrialResult
+from besom.training import warm
 from besom.training.confirmation import run_confirmation
-from besom.training.dataset import NoTestImages
+from besom.training.dataset import NoTestImages, TrainingData
 from besom.training.trial import prepare, run_trial
 
 pytestmark = pytest.mark.tensorflow
@@ -54,9 +56,26 @@ def test_prepare_tells_what_every_trial_will_have() -> None:
         "input_scale": 1 / 16,
         "num_classes": 10,
     }
+    assert facts["n_classes_unjudged"] == 0
     assert set(facts["versions"]) == {"tensorflow", "keras", "numpy", "python"}
     assert set(facts["device"]) == {"cpu", "gpus", "threads"}
     json.dumps(facts)
+
+
+def test_classes_without_a_validation_image_are_counted() -> None:
+    data = TrainingData(
+        x_train=np.zeros((6, 2, 2), np.uint8),
+        y_train=np.arange(6),
+        x_validation=np.zeros((3, 2, 2), np.uint8),
+        y_validation=np.array([1, 1, 4]),
+        num_classes=6,
+        scale=1.0,
+        fingerprint="",
+        name="tiny",
+    )
+    assert warm.environment(data)["n_classes_unjudged"] == 4
+    none = replace(data, x_validation=data.x_validation[:0], y_validation=data.y_validation[:0])
+    assert warm.environment(none)["n_classes_unjudged"] == 0
 
 
 @pytest.mark.parametrize(
@@ -97,6 +116,8 @@ def test_a_result_holds_what_a_leaderboard_needs() -> None:
     assert result.correct is not None
     bits = np.unpackbits(np.frombuffer(result.correct, np.uint8), count=result.n_validation)
     assert bits.mean() == pytest.approx(result.history["val_accuracy"][-1])
+    assert result.correct_by_epoch is not None
+    assert (len(result.correct_by_epoch), result.correct_by_epoch[-1]) == (2, result.correct)
     json.dumps(result.environment)
 
 
@@ -111,11 +132,14 @@ def test_a_confirmation_is_the_trial_and_what_the_test_images_say() -> None:
     trained = run_trial(config, lambda *_: False)
     confirmed = run_confirmation(config, lambda *_: False)
     assert confirmed.history == trained.history
-    assert (confirmed.best_epoch, confirmed.correct) == (trained.best_epoch, trained.correct)
+    assert confirmed.best_epoch == trained.best_epoch
     assert confirmed.environment == trained.environment
     added = set(confirmed.numbers) - set(trained.numbers)
     assert added == {"test_loss", "test_accuracy", "n_test"}
-    assert confirmed.numbers["n_test"] == 360
+    assert confirmed.numbers["n_test"] == confirmed.n_validation == 360
+    assert confirmed.correct is not None
+    right = np.unpackbits(np.frombuffer(confirmed.correct, np.uint8), count=360)
+    assert right.mean() == pytest.approx(confirmed.numbers["test_accuracy"], abs=1e-6)
     json.dumps(confirmed.numbers)
 
 

@@ -133,6 +133,19 @@ def with_own_step(input_shape: tuple[int, ...], num_classes: int) -> Any:
     return _network(input_shape, num_classes, model=OwnStep)
 
 
+class OwnTestStep(keras.Model):
+    """A model whose test step keeps its metrics to itself."""
+
+    def test_step(self, data: Any) -> Any:
+        x, y = data
+        self._loss_tracker.update_state(self._compute_loss(x, y, self(x, training=False)))
+        return {"loss": self._loss_tracker.result()}
+
+
+def with_own_test_step(input_shape: tuple[int, ...], num_classes: int) -> Any:
+    return _network(input_shape, num_classes, model=OwnTestStep)
+
+
 class OwnLoss(keras.Model):
     """A model that adds to its loss, in the way Keras documents."""
 

@@ -161,7 +161,7 @@ def plain_result(result: Any) -> TrialResult:
 
     Raises:
         TypeError: it is no ``TrialResult``, or holds what may not leave the worker.
-        ValueError: the lists of its history differ in length.
+        ValueError: the lists of its history differ in length, or its predictions do not fit them.
     """
     if not isinstance(result, TrialResult):
         raise TypeError(
@@ -181,8 +181,26 @@ def plain_result(result: Any) -> TrialResult:
         stopped_early=bool(result.stopped_early),
         n_validation=int(result.n_validation),
         correct=None if result.correct is None else bytes(result.correct),
+        correct_by_epoch=_plain_epochs(result),
         environment=plain(result.environment, "environment"),
     )
+
+
+def _plain_epochs(result: TrialResult) -> list[bytes] | None:
+    if result.correct_by_epoch is None:
+        return None
+    rows = [bytes(row) for row in result.correct_by_epoch]
+    if len(rows) != result.epochs:
+        raise ValueError(
+            f"correct_by_epoch has {len(rows)} entries for {result.epochs} epochs of history"
+        )
+    size = (int(result.n_validation) + 7) // 8
+    if wrong := [len(row) for row in rows if len(row) != size]:
+        raise ValueError(
+            f"correct_by_epoch has an entry of {wrong[0]} bytes, expected {size}: one bit each for "
+            f"{result.n_validation} validation images (numpy.packbits)"
+        )
+    return rows
 
 
 def _number(value: Any, where: str) -> float:

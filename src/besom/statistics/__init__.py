@@ -2,11 +2,14 @@
 
 Pure functions of numbers and records. Four kinds of luck are kept apart: that of the validation
 images (``proportions``, ``paired``), that of having been picked as the best (``selection``), that
-of the seed (``seeds``, ``gains``, ``racing``), that of having been stopped early (``fidelity``).
+of the seed (``seeds``, ``gains``, ``racing``), that of having been stopped early (``fidelity``);
+``crossed`` puts that of the seed and that of the images together.
 ``docs/what-may-i-claim.md`` says in plain words what each number means.
 """
 
-from besom.statistics.claims import BaselineGain, Claim, Row, claim, score
+from besom.statistics.baseline import BaselineGain
+from besom.statistics.claims import Claim, Row, claim, score
+from besom.statistics.crossed import RightBySeed, gain_for_new_images, image_error
 from besom.statistics.fidelity import (
     PruningCost,
     RankAgreement,
@@ -27,7 +30,7 @@ from besom.statistics.predictions import correctness_matrix, has_predictions, sa
 from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.racing import Race, Standing, race, standings
 from besom.statistics.ranking import knee, pareto_front, ranks
-from besom.statistics.seeds import Estimate, mean_interval, widen_for_images
+from besom.statistics.seeds import Estimate, add_image_error, mean_interval, widen_for_images
 from besom.statistics.selection import Selection, correct_for_selection
 from besom.statistics.stopping import Prospect, expected_gain, fewest_trials
 
@@ -43,10 +46,12 @@ __all__ = [
     "PruningCost",
     "Race",
     "RankAgreement",
+    "RightBySeed",
     "Row",
     "SeedScores",
     "Selection",
     "Standing",
+    "add_image_error",
     "agreement_by_epoch",
     "claim",
     "compare_with_first",
@@ -54,9 +59,11 @@ __all__ = [
     "correctness_matrix",
     "expected_gain",
     "fewest_trials",
+    "gain_for_new_images",
     "gain_over",
     "has_predictions",
     "holm",
+    "image_error",
     "knee",
     "mcnemar",
     "mean_interval",

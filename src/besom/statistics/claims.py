@@ -6,23 +6,20 @@ case in which one of them does not apply is named rather than passed over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import wording
-from besom.statistics.paired import compare_with_first, paired_gain
-from besom.statistics.predictions import (
-    Correctness,
-    correctness_matrix,
-    has_predictions,
-    same_images,
-)
+from besom.statistics.baseline import BaselineGain, gain_over_baseline
+from besom.statistics.candidates import Candidates, candidates, n_epochs_picked_from
+from besom.statistics.paired import compare_with_first
+from besom.statistics.predictions import correctness_matrix, has_predictions, same_images
 from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.ranking import pareto_front, ranks
-from besom.statistics.selection import Selection, correct_for_selection
+from besom.statistics.selection import Draws, correct_for_selection
 
 #: Below this many validation images the claim says how few they are.
 FEW_IMAGES = 200
@@ -49,33 +46,6 @@ class Row:
     interval: Interval | None = None
     p_value: float | None = None
     tied: bool | None = None
-
-
-@dataclass(frozen=True)
-class BaselineGain:
-    """What the leader gains over the baseline on the same images; positive is better.
-
-    Attributes:
-        trial: the baseline's number.
-        raw: the leader's score less the baseline's, optimistic like the leader's score.
-        gain: the same with the leader's score corrected for selection.
-        standard_error: of ``gain``.
-        interval: for the true gain, from the lower end of ``gain`` to the upper end of ``raw``.
-        p_value: McNemar's, times the number of trials the leader was picked from (Bonferroni): an
-            upper bound that trusts no bootstrap.
-    """
-
-    trial: int
-    raw: float
-    gain: float
-    standard_error: float
-    interval: Interval
-    p_value: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether the interval leaves no room for "no gain"."""
-        return self.interval.low > 0.0
 
 
 @dataclass(frozen=True)
@@ -185,29 +155,27 @@ class _Table:
             for trial in self.ordered
         }
 
-    def caveats(self) -> tuple[str, ...]:
-        """What limits the claim in this study."""
+    def caveats(self, picked_from: Candidates | None = None) -> tuple[str, ...]:
+        """What limits the claim in this study; ``picked_from`` is known if it can be tested."""
         found = []
         if any(t.baseline for t in self.study.trials) and self.study.baseline is None:
             found.append(wording.NO_BASELINE)
-        if not self.testable:
+        if n_unjudged := self.leader.environment.get("n_classes_unjudged", 0):
+            found.append(wording.unjudged_classes(n_unjudged))
+        if picked_from is None:
             return tuple(found)
         if n_untested := len(self.ordered) - len(self.testable):
             found.append(wording.untested(n_untested))
         if n_pruned := sum(t.outcome is Outcome.PRUNED for t in self.study.trials):
             found.append(wording.pruned(n_pruned))
-        if (n_epochs := self._n_epochs_picked_from()) > 1:
-            found.append(wording.best_epoch(n_epochs))
+        if picked_from.n_unknown:
+            objective = self.study.objective
+            n_picked = sum(n_epochs_picked_from(t, objective) > 1 for t in self.testable)
+            n_trials = None if picked_from.n_unknown == n_picked else picked_from.n_unknown
+            found.append(wording.best_epoch(picked_from.n_epochs, n_trials))
         if self.leader.n_validation < FEW_IMAGES:
             found.append(wording.few_images(self.leader.n_validation))
         return tuple(found)
-
-    def _n_epochs_picked_from(self) -> int:
-        """The epochs among which a trial's score was the best; 1 if it was not picked from any."""
-        objective = self.study.objective
-        if objective.epoch != "best":
-            return 1
-        return max(len(trial.history.get(objective.metric, ())) for trial in self.testable)
 
 
 def _row(trial: TrialRecord, rank: int, value: float, is_share: bool, alpha: float) -> Row:
@@ -224,7 +192,9 @@ def _single_objective(
     """The claim where the leader's predictions are known; it is the first of ``testable``."""
     correct = correctness_matrix(table.testable)
     compared = compare_with_first(correct, 0, alpha=alpha)
-    selection = correct_for_selection(correct, n_draws=n_draws, seed=seed, confidence=1.0 - alpha)
+    picked_from = candidates(table.testable, study.objective)
+    draws: Draws = {"n_draws": n_draws, "seed": seed, "confidence": 1.0 - alpha}
+    selection = correct_for_selection(picked_from.correct, picked_from.trial, **draws)
     rows = dict(table.rows)
     for index, trial in enumerate(table.testable):
         rows[trial.number] = replace(
@@ -234,7 +204,7 @@ def _single_objective(
         )
     others = zip(table.testable[1:], compared.tied[1:], strict=True)
     tied = tuple(trial.number for trial, is_tied in others if is_tied)
-    gain = _gain_over_baseline(table.testable, correct, selection, alpha)
+    gain = gain_over_baseline(table.testable, study.objective, selection, draws)
     maximise = study.objective.sign > 0
     low, high = selection.interval
     result = Claim(
@@ -247,31 +217,16 @@ def _single_objective(
         interval=Interval(low, high) if maximise else Interval(1.0 - high, 1.0 - low),
         baseline=gain,
         rows=rows,
-        caveats=table.caveats(),
+        caveats=table.caveats(picked_from),
     )
-    return replace(result, text=wording.sentence(result, table.leader, table.first_numbers, alpha))
-
-
-def _gain_over_baseline(
-    testable: Sequence[TrialRecord], correct: Correctness, selection: Selection, alpha: float
-) -> BaselineGain | None:
-    """The leader (row 0) against the baseline; None if that leads itself or cannot be tested."""
-    index = next((i for i, trial in enumerate(testable) if trial.baseline), 0)
-    if index == 0:
-        return None
-    paired = paired_gain(correct[0], correct[index], 1.0 - alpha)
-    # The baseline was not picked, so its score needs no correction: only the leader's part shrinks.
-    gain, half = paired.gain - selection.optimism, paired.interval.width / 2.0
-    interval = Interval(gain - half, max(gain, paired.gain) + half)
-    p_value = compare_with_first(correct[[index, 0]], 0, first_was_chosen=False).p_value[1]
-    return BaselineGain(
-        trial=testable[index].number,
-        raw=paired.gain,
-        gain=gain,
-        standard_error=paired.standard_error,
-        interval=interval,
-        p_value=min(1.0, float(p_value) * (len(testable) - 1)),
+    sentence = wording.sentence(
+        result,
+        table.leader,
+        table.first_numbers,
+        alpha,
+        epoch_was_picked=len(picked_from.correct) > 1,
     )
+    return replace(result, text=sentence)
 
 
 def _several_objectives(study: StudyRecord) -> Claim:

@@ -1,7 +1,7 @@
 """What a config scores over seeds: the mean and its interval.
 
 This is the luck of the *seed*: initial weights, order of batches, perhaps the split. The images
-stay what they were; their luck is in ``proportions``, and ``widen_for_images`` adds it here.
+stay what they were; their luck is in ``proportions`` and ``crossed``; ``add_image_error`` adds it.
 """
 
 from __future__ import annotations
@@ -107,12 +107,11 @@ def mean_interval(
 
 
 def widen_for_images(estimate: Estimate, n_images: int, confidence: float = 0.95) -> Estimate:
-    """Return a mean accuracy over seeds with the luck of the images added to that of the seeds.
+    """Return a mean accuracy over seeds with the luck of the images added, by their number alone.
 
-    ``se² = se_seeds² + mean (1 - mean)/n_images``. The second part is an upper bound: it supposes
-    that all seeds fail on the same images. The interval grows in proportion to the error, from the
-    centre of Student's; it is what may be claimed of *new* images, where ``estimate`` speaks of
-    these images only.
+    The images' part is taken to be ``mean (1 - mean)/n_images``. That is an upper bound: it
+    supposes that all seeds fail on the same images. Where it is known who failed on which,
+    ``besom.statistics.image_error`` gives it exactly.
 
     Args:
         estimate: of an accuracy, from 0 to 1, over at least two seeds, all on the same images.
@@ -120,12 +119,26 @@ def widen_for_images(estimate: Estimate, n_images: int, confidence: float = 0.95
         confidence: the same as in ``estimate``.
     """
     share = min(max(estimate.mean, 0.0), 1.0)
-    images = proportion_standard_error(share, n_images)
-    error = math.hypot(estimate.standard_error, images)
-    seeds_half = estimate.interval.width / 2.0
-    half = math.hypot(seeds_half, normal_quantile(confidence) * images)
-    middle = (estimate.interval.low + estimate.interval.high) / 2.0
-    return replace(estimate, standard_error=error, interval=Interval(middle - half, middle + half))
+    return add_image_error(estimate, proportion_standard_error(share, n_images), confidence)
+
+
+def add_image_error(estimate: Estimate, error: float, confidence: float = 0.95) -> Estimate:
+    """Return what may be claimed of *new* images, where ``estimate`` speaks of these images only.
+
+    Each half of the interval and ``z error`` are added in quadrature (Zou and Donner 2008, Stat.
+    Med. 27:1693): right where one of the two is small, somewhat too wide where both matter and the
+    seeds are few, and never narrower than the interval for these images.
+
+    Args:
+        estimate: of a mean or a gain over seeds, all on the same images.
+        error: the standard error that the choice of the images adds.
+        confidence: the same as in ``estimate``.
+    """
+    mean, (low, high) = estimate.mean, estimate.interval
+    half = normal_quantile(confidence) * error
+    interval = Interval(mean - math.hypot(mean - low, half), mean + math.hypot(high - mean, half))
+    total = math.hypot(estimate.standard_error, error)
+    return replace(estimate, standard_error=total, interval=interval)
 
 
 def finite(values: Sequence[float]) -> Floats:

@@ -4,7 +4,7 @@ The best of many scores is high partly because it is good and partly because its
 Bootstrap bias-corrected cross-validation repeats the picking: draw as many validation images as
 there are, with replacement; pick the best trial on the images drawn; score it on those *not* drawn,
 which had no say. The mean of these scores is the corrected score. It needs no training, only who
-got which image right.
+got which image right. Where a trial's score is the best of its epochs, they are picked from too.
 
 Tsamardinos, Greasidou and Borboudakis 2018, "Bootstrapping the out-of-sample predictions for
 efficient and accurate cross-validation", Machine Learning 107:1895.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,20 @@ from besom.statistics.proportions import Interval, proportion_standard_error, wi
 
 Floats = NDArray[np.float64]
 
+#: A row whose lead over another is this many standard deviations is not overtaken in any number of
+#: draws that can be made.
+REACH = 8
+
 #: Weights are made and multiplied in pieces of about this many numbers, to stay in some 50 MB.
 _PIECE = 2_000_000
+
+
+class Draws(TypedDict):
+    """How ``correct_for_selection`` repeats the picking, where several corrections do it alike."""
+
+    n_draws: int
+    seed: int
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -32,12 +45,12 @@ class Selection:
     """The best row's score, as seen and as corrected. Scores are shares of images, 0 to 1.
 
     Attributes:
-        leader: the row with the highest score (the first of them, if several share it).
+        leader: the trial with the highest score (that of the first such row, if several share it).
         raw: its score, which is optimistic because it was picked for it.
         corrected: what a picked row scores on images that did not pick it.
         standard_error: of ``corrected``.
         interval: for what the leader is truly worth; see ``correct_for_selection``.
-        win_share: shape ``(n_rows,)``: how often each row was picked.
+        win_share: shape ``(n_trials,)``: how often each trial was picked.
         monte_carlo_error: what another seed would change in ``corrected`` (one standard deviation).
     """
 
@@ -56,9 +69,17 @@ class Selection:
 
 
 def correct_for_selection(
-    correct: Correctness, *, n_draws: int = 1000, seed: int = 0, confidence: float = 0.95
+    correct: Correctness,
+    trial: NDArray[np.intp] | None = None,
+    *,
+    n_draws: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
 ) -> Selection:
     """Correct the best row's score for having been picked among all rows (BBC-CV).
+
+    A row is what might have been picked: a trial, or one epoch of a trial. BBC-CV asks only that
+    the picking be repeated as it was made, whatever it was made from.
 
     With ``o_b(r)`` the share right of row r on the images left out of draw b, and ``r_b`` the row
     that is best on those drawn (ties broken at random),
@@ -81,6 +102,8 @@ def correct_for_selection(
 
     Args:
         correct: shape ``(n_rows, n_images)``, at least one row and two images.
+        trial: shape ``(n_rows,)``: the trial, counted from 0, that a row is an epoch of; None:
+            each row is a trial.
         n_draws: how often the picking is repeated.
         seed: of the draws; the same seed gives the same numbers.
         confidence: of the interval.
@@ -92,11 +115,11 @@ def correct_for_selection(
     if n_rows < 1 or n_images < 2:
         raise ValueError(f"{n_rows} rows of {n_images} images: at least 1 row and 2 images needed")
     scores = correct.mean(axis=1)
-    leader = int(np.argmax(scores))
-    rows = _contenders(correct, leader)
-    first = int(np.searchsorted(rows, leader))
+    best = int(np.argmax(scores))
+    rows = _contenders(correct, best)
+    first = int(np.searchsorted(rows, best))
     picked, left_out, leader_left_out, share_out = _draw(correct[rows], first, n_draws, seed)
-    raw = float(scores[leader])
+    raw = float(scores[best])
     change = left_out - leader_left_out
     corrected = min(max(raw + float(change.mean()), 0.0), 1.0)
     # One row: nothing was picked, and the binomial error is the whole of it.
@@ -107,13 +130,15 @@ def correct_for_selection(
     effective = max(n_images * (binomial / error) ** 2, 1.0) if binomial > 0.0 else n_images
     lower = wilson_interval(corrected, effective, confidence)
     upper = wilson_interval(raw, n_images, confidence)
+    owner = np.arange(n_rows) if trial is None else trial
+    wins = np.bincount(owner[rows[picked]], minlength=int(owner.max()) + 1)
     return Selection(
-        leader=leader,
+        leader=int(owner[best]),
         raw=raw,
         corrected=corrected,
         standard_error=error,
         interval=Interval(lower.low, max(lower.high, upper.high)),
-        win_share=np.bincount(rows[picked], minlength=n_rows) / picked.size,
+        win_share=wins / picked.size,
         monte_carlo_error=float(change.std()) / math.sqrt(change.size),
     )
 
@@ -122,13 +147,12 @@ def _contenders(correct: Correctness, leader: int) -> NDArray[np.intp]:
     """The rows that could be best in some draw: all but those hopelessly far behind the leader.
 
     The lead over a row, among the images drawn, has the mean ``b - c`` (images that only one of the
-    two gets right) and a variance of at most ``b + c``. More than eight standard deviations are not
-    overcome in any number of draws that can be made.
+    two gets right) and a variance of at most ``b + c``.
     """
     right = correct.sum(axis=1, dtype=np.int64)
     both = (correct & correct[leader]).sum(axis=1, dtype=np.int64)
     lead, discordant = right[leader] - right, right[leader] + right - 2 * both
-    return np.flatnonzero(lead**2 <= 64 * discordant)
+    return np.flatnonzero(lead**2 <= REACH**2 * discordant)
 
 
 def _draw(
@@ -142,13 +166,15 @@ def _draw(
     """
     n_images = correct.shape[1]
     generator = np.random.default_rng(seed)
-    columns = np.ascontiguousarray(correct.T, dtype=np.float32)
+    # An image that all rows get right, or none, leads none of them ahead: most are such.
+    tells = correct.any(axis=0) & ~correct.all(axis=0)
+    columns = np.ascontiguousarray(correct[:, tells].T, dtype=np.float32)
     picked, scores, leader_scores, shares = [], [], [], []
     piece = max(1, _PIECE // n_images)
     for start in range(0, n_draws, piece):
         weights = _weights(min(piece, n_draws - start), n_images, generator)
         # Sums of whole numbers below 2**24 are exact in float32, on any machine and thread count.
-        drawn = weights @ columns
+        drawn = weights[:, tells] @ columns
         # Ties are broken at random: by order, a sorted leaderboard would leak into the pick.
         best = np.argmax(drawn + 0.5 * generator.random(drawn.shape), axis=1)
         out = weights == 0.0

@@ -42,7 +42,14 @@ def _digits(error: float) -> int:
     return min(max(1 - math.floor(math.log10(100.0 * error)), 0), 4)
 
 
-def sentence(claim: Claim, leader: TrialRecord, first: Sequence[int], alpha: float) -> str:
+def sentence(
+    claim: Claim,
+    leader: TrialRecord,
+    first: Sequence[int],
+    alpha: float,
+    *,
+    epoch_was_picked: bool = False,
+) -> str:
     """Return the claim in one sentence: who leads, who is tied, and the corrected score.
 
     Args:
@@ -50,6 +57,7 @@ def sentence(claim: Claim, leader: TrialRecord, first: Sequence[int], alpha: flo
         leader: its leader.
         first: all trials that share the best score.
         alpha: 1 less the confidence.
+        epoch_was_picked: whether the correction has taken out the luck of the best epoch.
     """
     assert claim.corrected is not None
     assert claim.standard_error is not None
@@ -58,6 +66,8 @@ def sentence(claim: Claim, leader: TrialRecord, first: Sequence[int], alpha: flo
     worth += _over_baseline(claim, leader)
     if len(claim.rows) == 1:
         only = f"trial {leader.number} is the only complete trial"
+        if epoch_was_picked:
+            return f"{only}; corrected for the choice of its epoch it is {worth}"
         return f"{only}, so nothing was picked: it is {worth}"
     n_tied = len(set(claim.tied) - set(first))
     others = {0: "no other is", 1: "1 other is"}.get(n_tied, f"{n_tied} others are")
@@ -130,11 +140,29 @@ def pruned(n: int) -> str:
     )
 
 
-def best_epoch(n_epochs: int) -> str:
-    """Return the caveat about the epoch, which was picked too, on the same images."""
+def best_epoch(n_epochs: int, n_trials: int | None) -> str:
+    """Return the caveat about epochs that were picked too, where the others left no predictions.
+
+    Args:
+        n_epochs: from how many, at most.
+        n_trials: of how many trials; None: of all.
+    """
+    whose = {None: "each trial's best epoch", 1: "the best epoch of 1 trial"}.get(
+        n_trials, f"the best epoch of each of {n_trials} trials"
+    )
+    score = "the score" if n_trials is None else "its score" if n_trials == 1 else "their scores"
     return (
-        f"each trial's best epoch (of up to {n_epochs}) was picked on the same validation images; "
-        "that luck is in the score and is not corrected"
+        f"{whose} (of up to {n_epochs}) was picked on the same validation images; "
+        f"that luck is in {score} and is not corrected, for the other epochs left no predictions"
+    )
+
+
+def unjudged_classes(n: int) -> str:
+    """Return the caveat about classes that no validation image shows."""
+    if n == 1:
+        return "1 class has no validation image, so nothing here says how well it is recognised"
+    return (
+        f"{n} classes have no validation image, so nothing here says how well they are recognised"
     )
 
 

@@ -9,8 +9,16 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 
+from besom.epoch_bits import EpochBits
 from besom.executors.base import Usage
-from besom.records import ATTRIBUTE, Objective, Outcome, TrialRecord, from_frozen, to_attribute
+from besom.records import (
+    ATTRIBUTE,
+    Objective,
+    Outcome,
+    TrialRecord,
+    from_frozen,
+    to_attribute,
+)
 from besom.seam import TrialResult
 from besom.study.constraints import Limits, broken, excesses
 from besom.study.flight import InFlight
@@ -70,6 +78,7 @@ def tell(
         worker=worker,
         n_validation=result.n_validation,
         correct=result.correct,
+        correct_by_epoch=_epochs_chosen_from(objectives, outcome, result),
         environment={"id": environment, **_own(result.environment)},
         continues=flight.continues,
         audited_at=flight.audited_at,
@@ -118,6 +127,20 @@ def _store(
     else:
         study.tell(trial, state=state)
     return from_frozen(trial.storage.get_trial(trial._trial_id))
+
+
+def _epochs_chosen_from(
+    objectives: Sequence[Objective], outcome: Outcome, result: TrialResult
+) -> EpochBits | None:
+    """Every epoch's predictions, where the trial's score is the best of several epochs' shares."""
+    chosen = (
+        outcome is Outcome.COMPLETE
+        and len(objectives) == 1
+        and objectives[0].epoch == "best"
+        and "loss" not in objectives[0].metric
+        and len(result.history.get(objectives[0].metric, ())) > 1
+    )
+    return EpochBits.pack(result.correct_by_epoch) if chosen and result.correct_by_epoch else None
 
 
 def _finite(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:

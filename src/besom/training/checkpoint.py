@@ -33,6 +33,9 @@ def save(path: Path, model: Any, watch: Watch) -> None:
     arrays = {f"model{i}": np.asarray(v) for i, v in enumerate(model.variables)}
     arrays |= {f"optimizer{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
     arrays |= {f"best{i}": w for i, w in enumerate(watch.best_weights or ())}
+    if watch.correct_by_epoch:
+        rows = [np.frombuffer(row, np.uint8) for row in watch.correct_by_epoch]
+        arrays["correct_by_epoch"] = np.stack(rows)
     state = {"history": watch.history, "best_epoch": watch.best_epoch, "best": watch.best}
     arrays["state"] = np.array(json.dumps(state))
     partial = path.with_name(f".{path.name}.partial")
@@ -67,4 +70,11 @@ def restore(path: Path, model: Any, watch: Watch) -> int:
             variable.assign(stored[f"optimizer{i}"])
         state = json.loads(str(stored["state"]))
         best = [stored[f"best{i}"] for i in range(len(model.weights)) if f"best{i}" in stored]
-    return watch.resume(state["history"], state["best_epoch"], state["best"], best or None)
+        correct = stored.get("correct_by_epoch")
+    return watch.resume(
+        state["history"],
+        state["best_epoch"],
+        state["best"],
+        best or None,
+        None if correct is None else [row.tobytes() for row in correct],
+    )

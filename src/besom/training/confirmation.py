@@ -9,7 +9,10 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime, trial, warm
@@ -24,6 +27,8 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
     The result is that of ``besom.training.trial.run_trial``, its history bit for bit. ``numbers``
     has, beside that one's, ``test_loss`` and ``test_<metric>`` for each metric, by the weights that
     count, and ``n_test``, the number of test images; none of these if ``report`` stopped the run.
+    The images that count here are those: ``n_validation`` is their number, and ``correct`` has a
+    bit for each of them.
 
     Raises:
         NoTestImages: the dataset has no test part; nothing was trained then.
@@ -31,16 +36,20 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
         ConfigError, DataError: the config cannot be trained, or the data cannot be loaded.
     """
     runtime.start()
-    from besom.training.trainer import evaluate
+    from besom.training.trainer import judge
 
     test = _test(json.dumps(config["data"], sort_keys=True))
     size = config.get("trainer", {}).get("evaluation_batch_size")
+    right: bytes | None = None
 
     def measure(fitted: Any) -> Mapping[str, float]:
-        measured = evaluate(fitted.model, test.x, test.y, test.scale, size)
+        nonlocal right
+        measured, each = judge(fitted.model, test.x, test.y, test.scale, size)
+        right = None if each is None else np.packbits(each).tobytes()
         return {"n_test": len(test.y), **{f"test_{name}": v for name, v in measured.items()}}
 
-    return trial.train(config, report, measure)
+    result = trial.train(config, report, measure)
+    return replace(result, n_validation=len(test.y), correct=right, correct_by_epoch=None)
 
 
 @functools.lru_cache(maxsize=1)

@@ -54,9 +54,10 @@ def fit(job: Job) -> EpochsRun:
             logs |= {prefix + name: value for name, value in judge.measure().items()}
         run.seconds.append(time.perf_counter() - began)
         callbacks.on_epoch_end(epoch - 1, logs)
-        job.watch.epoch_ended(epoch, logs)
-        if "val_" in judges and job.watch.counted_epoch == epoch:
-            run.correct = judges["val_"].correct
+        correct = judges["val_"].correct if "val_" in judges else None
+        job.watch.epoch_ended(epoch, logs, correct)
+        if job.watch.counted_epoch == epoch:
+            run.correct = correct
         if model.stop_training:
             break
     if job.save_to is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from besom.training.job import EpochsRun, Job, Judged, classified_right
 from besom.training.orders import epoch_order
+from besom.training.recorder import Recorder
 
 
 def fit(job: Job) -> EpochsRun:
@@ -26,25 +28,32 @@ def fit(job: Job) -> EpochsRun:
 
     def epoch_ended(epoch: int, logs: Any) -> None:
         logs = dict(logs)
+        correct = recorder.take() if recorder else None
         if "test_" in judged:
             measured = model.evaluate(
                 _batches(judged["test_"], job.evaluation_batch_size), verbose=0, return_dict=True
             )
             logs |= {f"test_{name}": value for name, value in measured.items()}
+            if recorder:
+                recorder.take()  # the test images' are nobody's business
         run.seconds.append(time.perf_counter() - began)
-        job.watch.epoch_ended(epoch + 1, logs)
+        job.watch.epoch_ended(epoch + 1, logs, correct)
 
     judge = keras.callbacks.LambdaCallback(on_epoch_begin=epoch_begins, on_epoch_end=epoch_ended)
     validation = judged.get("val_")
-    model.fit(
-        _training_batches(job),
-        steps_per_epoch=-(-len(job.data.x_train) // settings.batch_size),
-        epochs=settings.epochs,
-        validation_data=validation and _batches(validation, job.evaluation_batch_size),
-        callbacks=[*job.callbacks, judge],
-        shuffle=False,  # the batches are shuffled already
-        verbose=0,
-    )
+    recorder = None
+    if validation is not None and not tf.distribute.has_strategy():  # replicas see parts
+        recorder = Recorder(len(validation.y))
+    with recorder.listening(model) if recorder else nullcontext():
+        model.fit(
+            _training_batches(job),
+            steps_per_epoch=-(-len(job.data.x_train) // settings.batch_size),
+            epochs=settings.epochs,
+            validation_data=validation and _batches(validation, job.evaluation_batch_size),
+            callbacks=[*job.callbacks, judge],
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+        )
     job.watch.restore()
     run.correct = _correct(job)
     return run
@@ -55,10 +64,15 @@ def _correct(job: Job) -> np.ndarray[Any, Any] | None:
     validation = job.judged.get("val_")
     if validation is None:
         return None
-    predictions = job.model.predict(_batches(validation, job.evaluation_batch_size), verbose=0)
+    return classified(job.model, validation, job.evaluation_batch_size)
+
+
+def classified(model: Any, judged: Judged, batch_size: int) -> np.ndarray[Any, Any] | None:
+    """Return whether each image is classified right, bool, shape (n,); None for no classifier."""
+    predictions = model.predict(_batches(judged, batch_size), verbose=0)
     if not isinstance(predictions, np.ndarray):
         return None
-    right: np.ndarray[Any, Any] | None = classified_right(predictions, validation.y, np)
+    right: np.ndarray[Any, Any] | None = classified_right(predictions, judged.y, np)
     return right
 
 

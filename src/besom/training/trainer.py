@@ -40,6 +40,8 @@ class Fitted:
         stopped_early: whether the run's own patience ended it.
         correct: whether the validation images were classified right by the weights that count,
             bool, shape (n_validation,); None without validation images, or for no classifier.
+        correct_by_epoch: the same after each epoch, as packed bits; None also where the engine does
+            not know it.
         epoch_seconds: wall-clock seconds of each epoch, its validation included.
         engine: ``compiled`` or ``keras``; ``engine_reason`` says why.
         kernel: the fused optimizer kernel, None where Keras's own update ran.
@@ -51,6 +53,7 @@ class Fitted:
     best_epoch: int
     stopped_early: bool = False
     correct: np.ndarray[Any, Any] | None = None
+    correct_by_epoch: list[bytes] | None = None
     epoch_seconds: list[float] = field(default_factory=list)
     engine: str = ""
     engine_reason: str = ""
@@ -109,6 +112,7 @@ def fit(
         best_epoch=watch.counted_epoch,
         stopped_early=watch.stopped_early,
         correct=run.correct,
+        correct_by_epoch=watch.correct_by_epoch,
         epoch_seconds=run.seconds,
         engine=chosen,
         engine_reason=reason,
@@ -132,13 +136,26 @@ def evaluate(
     Returns:
         ``loss`` and each metric, by name.
     """
+    return judge(model, x, y, scale, batch_size)[0]
+
+
+def judge(
+    model: Any, x: Any, y: Any, scale: float, batch_size: int | None = None
+) -> tuple[dict[str, float], np.ndarray[Any, Any] | None]:
+    """Measure as ``evaluate`` does, and tell which images are classified right.
+
+    Returns:
+        What ``evaluate`` returns; and a bool for each image, shape (n,), None for no classifier.
+    """
     judged, size = Judged(x, y, scale), batch_size or EVALUATION_BATCH_SIZE
     model.reset_metrics()
     if obstacle(model, []) is None:
-        measured = engine.CompiledEvaluation(model, engine.Images(*judged), size).measure()
+        evaluation = engine.CompiledEvaluation(model, engine.Images(*judged), size)
+        measured, right = evaluation.measure(), evaluation.correct
     else:
         measured = keras_engine.evaluate(model, judged, size)
-    return {name: float(value) for name, value in measured.items()}
+        right = keras_engine.classified(model, judged, size)
+    return {name: float(value) for name, value in measured.items()}, right
 
 
 def metric_names(model: Any, data: Any) -> list[str]:

@@ -26,9 +26,8 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
     """Import TensorFlow, load the data, and check the config by building its model once.
 
     Returns:
-        Plain facts: ``data`` (name, fingerprint, n_train, n_validation, input_shape, num_classes),
-        ``metrics`` (every name a history will have), ``numbers`` (every name in a result's
-        ``numbers``), ``n_params``, ``versions`` and ``device``.
+        Plain facts: ``metrics`` (every name a history will have), ``numbers`` (every name in a
+        result's ``numbers``), ``n_params``, and those of ``warm.environment``.
 
     Raises:
         ConfigError: the config cannot be trained.
@@ -129,6 +128,7 @@ def _told(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialResult:
         stopped_early=fitted.stopped_early,
         n_validation=len(data.x_validation),
         correct=None if fitted.correct is None else np.packbits(fitted.correct).tobytes(),
+        correct_by_epoch=fitted.correct_by_epoch,
         environment={
             **warm.environment(data),
             "engine": fitted.engine,

@@ -11,6 +11,8 @@ import gc
 import json
 from typing import Any
 
+import numpy as np
+
 from besom.seam import TrialConfig
 from besom.training import runtime
 
@@ -32,11 +34,15 @@ def _load(node: str) -> Any:
 
 
 def environment(data: Any) -> dict[str, Any]:
-    """Return what every run of this process depends on: ``data``, ``versions`` and ``device``.
+    """Return what every run of this process depends on.
 
     Args:
-        data: from ``training_data``; of it name, fingerprint, n_train, n_validation, input_shape,
-            input_scale (the factor on the images) and num_classes are told.
+        data: from ``training_data``.
+
+    Returns:
+        ``data`` (name, fingerprint, n_train, n_validation, input_shape, input_scale, which is the
+        factor on the images, and num_classes), ``versions``, ``device``, and
+        ``n_classes_unjudged``: how many classes no validation image shows; 0 without such images.
     """
     return {
         "data": {
@@ -48,9 +54,17 @@ def environment(data: Any) -> dict[str, Any]:
             "input_scale": data.scale,
             "num_classes": data.num_classes,
         },
+        "n_classes_unjudged": _n_classes_unjudged(data),
         "versions": runtime.versions(),
         "device": runtime.device(),
     }
+
+
+def _n_classes_unjudged(data: Any) -> int:
+    labels = data.y_validation
+    if not len(labels):
+        return 0
+    return int((np.bincount(labels, minlength=data.num_classes) == 0).sum())
 
 
 def free_models() -> None:

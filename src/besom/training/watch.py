@@ -27,6 +27,8 @@ class Watch:
         best, best_weights: its value, negated where less is better, and its weights where they are
             to be put back.
         stopped_early: whether the run's own patience ended it.
+        correct_by_epoch: which validation images were right after each epoch of the history
+            (``numpy.packbits``); None where that is not known of every one.
     """
 
     def __init__(self, settings: TrainerSettings, model: Any, on_epoch: OnEpoch) -> None:
@@ -36,9 +38,21 @@ class Watch:
         self._settings, self._model, self._on_epoch = settings, model, on_epoch
         self.best = -math.inf
         self.best_weights: list[np.ndarray[Any, Any]] | None = None
+        self.correct_by_epoch: list[bytes] | None = []
 
-    def epoch_ended(self, epoch: int, metrics: Mapping[str, Any]) -> None:
-        """Take in the metrics of ``epoch`` (from 1); sets ``model.stop_training`` to end the run.
+    def epoch_ended(
+        self,
+        epoch: int,
+        metrics: Mapping[str, Any],
+        correct: np.ndarray[Any, Any] | None = None,
+    ) -> None:
+        """Take in how ``epoch`` (from 1) went; sets ``model.stop_training`` to end the run.
+
+        Args:
+            epoch: its number.
+            metrics: name to value.
+            correct: whether each validation image was classified right, bool, shape
+                (n_validation,); None if not known.
 
         Raises:
             TrialDiverged: a metric is NaN or infinite; ``on_epoch`` has not seen it then.
@@ -49,6 +63,10 @@ class Watch:
             if not math.isfinite(value):
                 raise TrialDiverged(epoch, name, value)
             self.history.setdefault(name, []).append(value)
+        if correct is None or self.correct_by_epoch is None:
+            self.correct_by_epoch = None
+        else:
+            self.correct_by_epoch.append(np.packbits(correct).tobytes())
         if self._settings.judges_epochs:
             self._judge(epoch, values)
         if self._on_epoch(epoch, values):
@@ -88,10 +106,12 @@ class Watch:
         best_epoch: int | None,
         best: float,
         best_weights: list[np.ndarray[Any, Any]] | None,
+        correct_by_epoch: list[bytes] | None,
     ) -> int:
         """Go on from what an earlier part of this run knew; returns the epochs it ran."""
         self.history = {name: list(values) for name, values in history.items()}
         self.best_epoch, self.best, self.best_weights = best_epoch, best, best_weights
+        self.correct_by_epoch = correct_by_epoch
         return len(next(iter(self.history.values()), ()))
 
 
