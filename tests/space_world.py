@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 
 from besom.space import Space, parse_space
+from besom.space.drafts import OwnSpaces
 
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "data": {
@@ -48,6 +49,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "loss": "sparse_categorical_crossentropy",
             "class_weight": None,
             "metrics": ["accuracy"],
+            "patience": None,
         }
     },
 }
@@ -80,12 +82,10 @@ def own_spaces(group: str, option: str) -> dict[str, Any]:
     return OWN_SPACES.get((group, option), {})
 
 
-def space_of(spec: Mapping[str, Any], **choices: str) -> Space:
+def space_of(spec: Mapping[str, Any], own: OwnSpaces = own_spaces, **choices: str) -> Space:
     """A space over this world; ``choices`` replace options of the base config."""
     chosen = {**CHOICES, **choices}
-    return parse_space(
-        spec, compose(chosen), GROUPS, chosen, compose=compose, own_spaces=own_spaces
-    )
+    return parse_space(spec, compose(chosen), GROUPS, chosen, compose=compose, own_spaces=own)
 
 
 def ask(seed: int = 0) -> optuna.Trial:

@@ -101,6 +101,7 @@ def test_ranges_of_floats(
         ("tag(log interval(0.1,0.5))", '"tag(log interval(0.1,0.5))" is not Hydra\'s grammar'),
         ("choice(0.1,0.2", "is not Hydra's grammar"),
         ("choice(null,0.1)", "choice() takes no null: write the values without it (null,a,b)"),
+        ("shuffle(null,0.1)", "shuffle() takes no null: write the values without it (null,a,b)"),
         ("choice()", "empty choice is not legal"),
         ("choice(range(1,3),4)", "is not Hydra's grammar"),
         ("", '"" is a single value'),

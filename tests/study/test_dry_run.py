@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import optuna
 import pytest
+from rich.console import Console
 
+from besom.cli.dry_run import print_dry_run
 from besom.errors import ConfigError
 from besom.executors.base import Finished, Ready, Usage
 from besom.seam import TrialConfig, TrialResult
@@ -59,7 +62,7 @@ class Builder:
 
     def submit(self, trial: int, config: TrialConfig, timeout_s: float | None) -> None:
         numbers = {"n_params": 10.0 * sum(config["model"]["hidden_units"])}
-        numbers |= {"seconds_per_step": 1.0, "steps_per_epoch": 2.0}
+        numbers |= {"model_bytes": 1e6, "seconds_per_step": 1.0, "steps_per_epoch": 2.0}
         self._events.append(Finished(trial, 0, TrialResult(numbers=numbers), Usage()))
 
     def events(self, timeout_s: float) -> list[Any]:
@@ -73,11 +76,47 @@ class Builder:
 LISTS = "sweep.space.model.hidden_units={length: 1, each: {low: 1, high: 50}}"
 
 
-def test_a_corner_outside_the_constraints_is_marked(project):
+def test_what_is_outside_the_constraints_is_marked_and_takes_no_time(project):
     plan = make_plan("cheap", [LISTS, "sweep.constraints={n_params: {max: 100}}"])
-    built = {p.name: p for p in dry_run(plan, Builder()).built}  # type: ignore[arg-type]
-    assert "corner 1" in built
-    assert "corner 2 (infeasible)" in built
+    found = dry_run(plan, Builder())  # type: ignore[arg-type]
+    built = {p.name: p for p in found.built}
+    assert built["corner 1"].broken == []
+    assert built["corner 2"].broken == ["n_params is 500 (max 100)"]
+    n_trained = sum(not p.broken for p in found.sampled)
+    assert 0 < n_trained < len(found.sampled)
+    assert found.expected_seconds(10) == pytest.approx(10 * 3 * 2.0 * n_trained / 5)
+
+
+def said(*overrides: str) -> str:
+    """What a dry run of the cheap sweep prints."""
+    plan = make_plan("cheap", overrides)
+    found = dry_run(plan, Builder())  # type: ignore[arg-type]
+    with (console := Console(width=400, file=StringIO())).capture() as capture:
+        print_dry_run(plan, found, console)
+    return capture.get()
+
+
+SEVERAL = "sweep.objectives=[{metric: val_accuracy}, {metric: n_params}]"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], "about 30 s for 5 trials, start-up not counted."),
+        (["sweep/pruner=median"], "for 5 trials if none is pruned, start-up not counted."),
+        (["sweep/pruner=median", SEVERAL], "for 5 trials, start-up not counted."),
+        (["sweep/pruner=screening", "sweep.pruner.keep=2"],
+         "about 18 s for 5 trials of 1 epoch, the best 2 of them to their end, start-up"),
+        (["sweep.timeout_s=12"], "start-up not counted. sweep.timeout_s ends it after 12 s."),
+        (["sweep/sampler=grid", "sweep.space={}", "model.dropout=0.1,0.3",
+          "sweep.n_trials=50"], "for 3 trials, which is every point of the space,"),
+        ([SEVERAL], "Optimised: val_accuracy (maximize), n_params (minimize); sampler random, "),
+        (["sweep.constraints={n_params: {max: 0}}"],
+         "Constraints: 5 of 5 sampled configs break one (sampled 1: n_params is "),
+    ],
+)  # fmt: skip
+def test_the_time_to_expect_says_what_it_counts(project, overrides, expected):
+    assert expected in said(*overrides)
 
 
 @pytest.mark.parametrize(

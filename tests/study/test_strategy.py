@@ -10,6 +10,8 @@ from besom.errors import BesomError
 from besom.export import best_trial
 from besom.leaderboard import ranking
 from besom.records import Origin, Outcome, StudyRecord
+from besom.study import make_plan
+from besom.study.checks import remarks
 from besom.study.screening import ScreeningPruner
 
 FINITE = (
@@ -305,6 +307,15 @@ def test_a_sampler_that_is_blind_to_constraints_is_remarked(project, no_orphans,
         "sweep", "cheap", f"sweep/sampler={sampler}", "sweep.constraints={n_params: {max: 10000}}"
     )
     assert ("learns from complete trials only" in done.output) is remarked
+
+
+@pytest.mark.parametrize(("sampler", "remarked"), [("nsga2", True), ("qmc", True), ("tpe", False)])
+def test_a_sampler_that_is_blind_to_conditions_is_remarked(project, sampler, remarked):
+    chosen = f"sweep/sampler={sampler}"
+    conditional = "sweep.space.model.hidden_units={length: {low: 1, high: 3}, each: [4,8]}"
+    plain, listed = make_plan("cheap", [chosen]), make_plan("cheap", [chosen, conditional])
+    assert remarks(plain) == []
+    assert ["at random" in line for line in remarks(listed)] == [True] * remarked
 
 
 def test_hydra_grammar_on_the_command_line_adds_to_the_space(sweep):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 from besom.errors import ConfigError
 from besom.layout import StudyPaths, TrainPaths, default_results_dir, write_atomically
 from besom.records import Objective, Outcome, TrialRecord
-from besom.study import definition
+from besom.revision import git_revision
+from besom.study import definition, make_plan
 from besom.study.budget import Budget
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values
 from besom.study.space_overrides import override_space
 from besom.study.strategy import mix_seed
+from user_project import CHEAP_SWEEP, Project
 
 ACCURACY = Objective("val_accuracy", "maximize")
 LOSS = Objective("val_loss", "minimize", "last")
@@ -109,7 +112,44 @@ def test_differences_name_every_leaf_with_both_values() -> None:
 
 
 def test_the_git_revision_is_none_outside_a_repository(tmp_path: Path) -> None:
-    assert definition.git_revision(tmp_path) is None
+    assert git_revision(tmp_path) is None
+
+
+def test_two_states_of_one_revision_read_differently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uncommitted changes and untracked modules count; results, and what is no module, do not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BESOM_RESULTS_DIR", raising=False)
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *words], check=True, capture_output=True)
+
+    def write(path: str, text: str) -> str | None:
+        target = tmp_path / path
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text)
+        return git_revision()
+
+    git("init")
+    assert git_revision() is None, "there is no revision yet"
+    write("mine.py", "a = 1\n")
+    write("results/board.csv", "1\n")
+    git("add", ".")
+    git("commit", "-m", "first")
+    clean = git_revision()
+    assert clean is not None
+    assert len(clean) == 40
+    assert write("results/board.csv", "2\n") == clean
+    assert write("notes.txt", "not code\n") == clean
+    states = [clean, write("mine.py", "a = 2\n"), write("mine.py", "a = 3\n")]
+    states += [write("new.py", "b = 1\n"), write("new.py", "b = 2\n")]
+    assert len(set(states)) == 5
+    assert {str(state).partition(".")[0] for state in states[1:]} == {f"{clean}+dirty"}
+    assert write("new.py", "b = 1\n") == states[3]
+    monkeypatch.chdir(tmp_path / "results")
+    assert str(git_revision()).startswith(f"{clean}+dirty."), "a folder below sees the changes too"
 
 
 def test_mixed_seeds_differ_wherever_a_part_does() -> None:
@@ -184,6 +224,101 @@ def test_a_space_override_that_cannot_be_read_is_refused_as_given(text: str) -> 
     with pytest.raises(ConfigError) as caught:
         override_space(SPACE, [f"sweep.space.{text}"])
     assert text in str(caught.value)
+
+
+def test_an_entry_with_a_label_is_changed_and_deleted_by_its_label() -> None:
+    labelled = {"optimizer.learning_rate@sgd": {"low": 0.01, "high": 1.0, "when": {}}}
+    prefix = "sweep.space.optimizer.learning_rate@sgd"
+    assert override_space(labelled, [f"{prefix}.high=0.5"])["optimizer.learning_rate@sgd"] == {
+        "low": 0.01, "high": 0.5, "when": {},
+    }  # fmt: skip
+    assert override_space(labelled, [f"~{prefix}"]) == {}
+    added = override_space({}, [f"+{prefix}={{low: 0.1, high: 0.2}}"])
+    assert added == {"optimizer.learning_rate@sgd": {"low": 0.1, "high": 0.2}}
+
+
+def space_of_cheap(*overrides: str) -> tuple[dict[str, str], Any]:
+    """What the cheap sweep searches, in words, and the base value of the dropout."""
+    plan = make_plan("cheap", overrides)
+    return {e.name: str(e) for e in plan.space.entries}, plan.base["model"]["dropout"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "searched", "base"),
+    [
+        (["model.dropout=0.3", "model.dropout=0.1,0.2"], "choice: 0.1, 0.2", 0.3),
+        (["model.dropout=0.1,0.2", "model.dropout=0.3"], None, 0.3),
+        (["model.dropout=0.1,0.2", "model.dropout=0.3", "model.dropout=0.4,0.5"],
+         "choice: 0.4, 0.5", 0.3),
+        (["model.dropout=0.1,0.2", "model.dropout=interval(0.0,0.3)"], "float: 0.0 .. 0.3", 0.2),
+        (["model.dropout=0.3", "model.dropout=0.1"], None, 0.1),
+        (["model.dropout=0.3", "sweep.space.model.dropout.high=0.4"], "float: 0.0 .. 0.4", 0.3),
+        (["sweep.space.model.dropout=[0.1]", "model.dropout=0.3"], "choice: 0.1", 0.3),
+        (["sweep.space.model.dropout=[0.1]", "model.dropout=0.2,0.3"], "choice: 0.2, 0.3", 0.2),
+        (["model.dropout=0.2,0.3", "sweep.space.model.dropout=[0.1]"], "choice: 0.1", 0.2),
+    ],
+)  # fmt: skip
+def test_of_two_overrides_of_one_key_the_last_counts(
+    project: Project, overrides: list[str], searched: str | None, base: float
+) -> None:
+    space, dropout = space_of_cheap(*overrides)
+    assert (space.get("model.dropout"), dropout) == (searched, base)
+    assert "optimizer.learning_rate" in space
+
+
+def test_a_key_can_be_added_and_searched_in_one_command(project: Project) -> None:
+    space, _ = space_of_cheap("+model.width=3", "model.width=1,2")
+    assert space["model.width"] == "choice: 1, 2"
+
+
+def test_a_group_can_be_fixed_and_searched_in_one_command(project: Project) -> None:
+    plan = make_plan("cheap", ["optimizer=sgd", "optimizer=choice(adam,sgd)"])
+    assert plan.choices["optimizer"] == "sgd"
+    assert "optimizer" in plan.space.paths
+    fixed = make_plan("cheap", ["optimizer=choice(adam,sgd)", "optimizer=sgd"])
+    assert "optimizer" not in fixed.space.paths
+
+
+def test_a_swept_key_takes_the_place_of_every_entry_for_it(project: Project) -> None:
+    project.write(
+        "sweeps/labelled.yaml",
+        CHEAP_SWEEP.replace(
+            "    model.dropout: {type: float, low: 0.0, high: 0.5}\n",
+            "    optimizer: [adam, sgd]\n"
+            "    model.dropout@a: {low: 0.0, high: 0.1, when: {optimizer: adam}}\n"
+            "    model.dropout@s: {low: 0.0, high: 0.9, when: {optimizer: sgd}}\n",
+        ),
+    )
+    names = [e.name for e in make_plan("labelled", ["model.dropout=0.1,0.2"]).space.entries]
+    assert sorted(names) == ["model.dropout", "optimizer", "optimizer.learning_rate"]
+    changed = make_plan("labelled", ["sweep.space.model.dropout@s.high=0.5"]).space.entries
+    assert {e.name: e.high for e in changed if e.path == "model.dropout"} == {
+        "model.dropout@a": 0.1,
+        "model.dropout@s": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "searched"),
+    [
+        ([], "float: 0.0 .. 0.5"),
+        (["sweep.space.model.dropout.high=0.3"], "float: 0.0 .. 0.3"),
+        (["sweep.space.model.dropout=[0.1,0.2]"], "choice: 0.1, 0.2"),
+        (["model.dropout=0.1,0.2"], "choice: 0.1, 0.2"),
+        (["~sweep.space.model.dropout"], None),
+        (["model.dropout=0.1"], None),
+    ],
+)
+def test_a_nested_entry_of_the_file_is_overridden_like_any_other(
+    project: Project, overrides: list[str], searched: str | None
+) -> None:
+    dotted = "model.dropout: {type: float, low: 0.0, high: 0.5}"
+    project.write(
+        "sweeps/nested.yaml",
+        CHEAP_SWEEP.replace(dotted, dotted.replace("model.dropout", "model: {dropout") + "}"),
+    )
+    entries = make_plan("nested", overrides).space.entries
+    assert {e.name: str(e) for e in entries}.get("model.dropout") == searched
 
 
 # Paths

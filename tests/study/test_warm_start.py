@@ -60,15 +60,41 @@ def test_rows_of_another_study_say_whose_they_are(project, no_orphans):
     assert "trial 2 of 'first'" in project.besom("leaderboard", "second").output
 
 
-def test_a_study_with_another_objective_is_refused_as_often_as_it_is_given(project, no_orphans):
+def test_a_study_that_does_not_know_the_objective_is_refused_as_often_as_it_is_given(
+    project, no_orphans
+):
     sweeping.sweep("sweep.name=first", "sweep.n_trials=2")
     for _ in range(2):
-        with pytest.raises(ConfigError, match="Name a study with the same objective"):
+        with pytest.raises(ConfigError, match="none of its trials reported val_f1, which this"):
             sweeping.sweep(
-                "sweep.name=second", "sweep.warm_start=first", "sweep.objective.metric=val_loss",
-                "sweep.objective.direction=minimize",
-            )  # fmt: skip
+                "sweep.name=second", "sweep.warm_start=first", "sweep.objective.metric=val_f1"
+            )
         assert not (project.root / "results" / "second").exists()
+
+
+TWO = "sweep.objectives=[{metric: val_loss}, {metric: n_params}]"
+
+
+@pytest.mark.parametrize(
+    ("objective", "expected"),
+    [
+        ("sweep.objective.metric=val_loss", lambda t: [min(t.history["val_loss"])]),
+        ("sweep.objective.epoch=last", lambda t: [t.history["val_accuracy"][-1]]),
+        (TWO, lambda t: [min(t.history["val_loss"]), t.numbers["n_params"]]),
+    ],
+    ids=["metric", "epoch", "several"],
+)
+def test_what_another_study_did_not_optimise_is_read_from_its_curves(
+    project, no_orphans, objective, expected
+):
+    sweeping.sweep("sweep.name=first", "sweep.n_trials=4", TWO.replace("val_loss", "val_accuracy"))
+    sweeping.sweep("sweep.name=second", "sweep.warm_start=first", objective, "sweep.n_trials=1")
+    study = load_study("second")
+    values = {t.reason: list(t.values) for t in taken(study)}
+    assert values == {
+        f"trial {t.number} of 'first'": pytest.approx(expected(t))
+        for t in load_study("first").complete
+    }
 
 
 def test_a_study_whose_seeding_was_cut_off_is_seeded_anew(project, no_orphans, monkeypatch):

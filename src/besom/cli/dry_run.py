@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
+from optuna.pruners import NopPruner
 from rich.console import Console
 
 from besom.study.dry_run import DryRun
 from besom.study.plan import SweepPlan
+from besom.study.screening import ScreeningPruner
 from besom.tables import rich_table, shown_params
 
 
@@ -30,24 +34,56 @@ def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
         {
             "config": probed.name,
             "parameters": f"{probed.numbers['n_params']:,.0f}",
-            "model MB": f"{probed.numbers['model_bytes'] / 1e6:.1f}",
-            "s/epoch": f"{probed.seconds_per_epoch:.2f}",
+            "model MB": _short(probed.numbers["model_bytes"] / 1e6),
+            "s/epoch": "infeasible" if probed.broken else _short(probed.seconds_per_epoch),
             "hyperparameters": shown_params(probed.params),
         }
         for probed in found.built
     ]
     console.print(rich_table(pd.DataFrame(rows), "Built, not trained"))
-    memory = max(probed.numbers.get("memory_bytes", 0.0) for probed in found.built)
-    n_trials = plan.sweep["n_trials"]
-    seconds = found.expected_seconds(n_trials)
+    for line in _said(plan, found):
+        console.print(line, markup=False, highlight=False)
+
+
+def _said(plan: SweepPlan, found: DryRun) -> Iterator[str]:
+    aims = ", ".join(f"{o.metric} ({o.direction})" for o in plan.objectives)
+    strategy = [f"{key} {plan.choices.get(f'sweep/{key}', 'own')}" for key in ("sampler", "pruner")]
+    yield f"Optimised: {aims}; {', '.join(strategy)}."
     small, large = found.smallest.numbers["n_params"], found.largest.numbers["n_params"]
-    for line in (
-        f"Parameters: {small:,.0f} to {large:,.0f}.",
-        f"Memory: up to {memory / 1e9:.1f} GB a worker, {found.n_workers} workers.",
-        f"Time to expect: about {_clock(seconds)} for {n_trials} trials if none is pruned, "
-        "start-up not counted.",
-    ):
-        console.print(line, highlight=False)
+    yield f"Parameters: {small:,.0f} to {large:,.0f}."
+    if outside := [p for p in found.sampled if p.broken]:
+        yield (
+            f"Constraints: {len(outside)} of {len(found.sampled)} sampled configs break one "
+            f"({outside[0].name}: {outside[0].broken[0]}); such trials are not trained."
+        )
+    memory = max(probed.numbers.get("memory_bytes", 0.0) for probed in found.built)
+    workers = f"{found.n_workers} worker" + "s" * (found.n_workers > 1)
+    yield f"Memory: up to {memory / 1e9:.1f} GB a worker, {workers}."
+    yield _time_to_expect(plan, found)
+
+
+def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
+    n_trials, trials = plan.sweep["n_trials"], "trials"
+    if found.n_points is not None and found.n_points <= n_trials:
+        n_trials, trials = found.n_points, "trials, which is every point of the space"
+    pruner, epochs = found.pruner, "epoch"
+    if isinstance(pruner, ScreeningPruner):
+        epochs += "s" * (pruner.epochs > 1)
+        kept = min(pruner.keep, n_trials)
+        trials += f" of {pruner.epochs} {epochs}, the best {kept} of them to their end"
+    elif not isinstance(pruner, NopPruner) and len(plan.objectives) == 1:
+        trials += " if none is pruned"
+    seconds = found.expected_seconds(n_trials)
+    text = f"Time to expect: about {_clock(seconds)} for {n_trials} {trials}, start-up not counted."
+    limit = plan.sweep["timeout_s"]
+    if limit is not None and limit < seconds:
+        text += f" sweep.timeout_s ends it after {_clock(limit)}."
+    return text
+
+
+def _short(number: float) -> str:
+    """Two digits of what is small, whole tenths of what is not."""
+    return f"{number:.2g}" if number < 1 else f"{number:,.1f}"
 
 
 def _clock(seconds: float) -> str:

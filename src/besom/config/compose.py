@@ -194,17 +194,23 @@ class Composer:
                 return option
         return self.reference(group, node)
 
-    def option_of(self, group: str, node: Any) -> str | None:
-        """The option of ``group`` that builds the same thing as ``node``, by its name.
+    def options_of(self, group: str, node: Any) -> list[str]:
+        """The options of ``group`` that build the same thing as ``node``, the likeliest first.
 
-        For configs whose choices are not known. Of several options with one ``_target_`` it is the
-        one whose values are nearest: a guess, where one was made from another by overrides.
+        Several options may have one ``_target_``; in the first one the fewest values differ.
         """
         if group not in self.groups or not isinstance(node, Mapping):
-            return None
+            return []
         options = {name: self._option(group, name) for name in self.groups[group]}
         builds = [name for name, o in options.items() if o.get(TARGET) == node.get(TARGET)]
-        return min(builds, key=lambda name: _distance(node, options[name]), default=None)
+        return sorted(builds, key=lambda name: _distance(node, options[name]))
+
+    def option_of(self, group: str, node: Any) -> str | None:
+        """The first of ``options_of``, for configs whose choices are not known; or None.
+
+        A guess, where one option of a ``_target_`` was made from another by overrides.
+        """
+        return next(iter(self.options_of(group, node)), None)
 
     def reference(self, group: str, node: Any) -> dict[str, Any] | None:
         """The option of ``group`` that builds the same thing as ``node``, as plain YAML."""

@@ -151,6 +151,7 @@ def _parse(text: str) -> Override:
 def _reason(error: HydraException) -> str:
     """The first line of what the parser says, its own words for types left out."""
     reason = next(iter(str(error).strip().splitlines()), "it cannot be read")
-    if "NoneType is incompatible" in reason and "choice(" in reason:
-        return "choice() takes no null: write the values without it (null,a,b)"
+    if "NoneType is incompatible" in reason and "evaluating '" in reason:
+        function = reason.partition("evaluating '")[2].partition("(")[0]
+        return f"{function}() takes no null: write the values without it (null,a,b)"
     return reason

@@ -18,6 +18,9 @@ from besom.targets import TARGET
 #: Samplers that learn from complete trials only: one outside the constraints is never complete.
 _BLIND_TO_CONSTRAINTS = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler")
 
+#: Samplers that propose together what occurs in every trial, and the rest at random.
+_BLIND_TO_CONDITIONS = ("GPSampler", "QMCSampler", "NSGAIISampler", "NSGAIIISampler")
+
 #: What ``besom confirm`` trains with.
 _OPENS_THE_TEST_SET = "besom.training.confirmation."
 
@@ -88,6 +91,11 @@ def remarks(plan: SweepPlan) -> list[str]:
         lines.append(
             f"{sampler} learns from complete trials only, so not from those outside "
             "sweep.constraints: it may propose many more of them; sweep/sampler=tpe learns from all"
+        )
+    if plan.space.is_conditional and sampler in _BLIND_TO_CONDITIONS:
+        lines.append(
+            f"{sampler} draws what does not occur in every trial (conditions, lists of sampled "
+            "length) at random; sweep/sampler=tpe learns of it"
         )
     return lines
 

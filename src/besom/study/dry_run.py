@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -18,8 +17,10 @@ from besom.study.constraints import broken
 from besom.study.corners import corners
 from besom.study.given import all_given
 from besom.study.plan import SweepPlan
+from besom.study.samplers import SpaceGridSampler
 from besom.study.screening import ScreeningPruner
-from besom.study.strategy import build_pruner
+from besom.study.strategy import build_pruner, build_sampler
+from besom.tables import shown_params
 
 #: Builds a model, runs a few measured steps, and trains nothing to speak of.
 KERAS_TRIALS = "besom.training.trial.run_trial"
@@ -32,16 +33,17 @@ class Probed:
     """One config that was built.
 
     Attributes:
-        name: ``base``, ``enqueued``, ``corner 1``, ``sampled 1`` and so on; with ``(infeasible)``
-            where it is outside the constraints, and would not be trained.
+        name: ``base``, ``enqueued``, ``corner 1``, ``sampled 1`` and so on.
         params: what the space would have sampled.
         numbers: n_params, model_bytes, seconds_per_step, steps_per_epoch, memory_bytes.
+        broken: the constraints it breaks, in words: it would not be trained.
     """
 
     name: str
     params: dict[str, Any]
     config: TrialConfig
     numbers: dict[str, float]
+    broken: list[str] = field(default_factory=list)
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -58,12 +60,19 @@ class DryRun:
         n_workers: how many would run at once.
         facts: what the workers said of data and device.
         pruner: the sweep's; screening is counted as such.
+        n_points: how many trials the sampler has, where it walks a finite space; None = no end.
     """
 
     built: list[Probed]
     n_workers: int
     facts: dict[str, Any]
     pruner: optuna.pruners.BasePruner
+    n_points: int | None = None
+
+    @property
+    def sampled(self) -> list[Probed]:
+        """The configs that stand for what the sampler will propose; all, if nothing is sampled."""
+        return [p for p in self.built if p.name.startswith("sampled")] or self.built
 
     @property
     def smallest(self) -> Probed:
@@ -78,10 +87,12 @@ class DryRun:
     def expected_seconds(self, n_trials: int) -> float:
         """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps.
 
-        Of a screening: the first epochs of all, and the rest of those that are kept.
+        Of a screening: the first epochs of all, and the rest of those that are kept. What breaks
+        a constraint takes no time.
         """
-        sampled = [p for p in self.built if p.name.startswith("sampled")] or self.built
-        seconds = statistics.mean(self._seconds(p, n_trials) for p in sampled)
+        seconds = statistics.mean(
+            0.0 if p.broken else self._seconds(p, n_trials) for p in self.sampled
+        )
         return float(seconds) / self.n_workers
 
     def _seconds(self, probed: Probed, n_trials: int) -> float:
@@ -127,19 +138,32 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
     finally:
         executor.close()
     if failed:
-        lines = [f"{wanted[i][0]} ({_shown(wanted[i][1])}): {failed[i]}" for i in sorted(failed)]
+        lines = [
+            f"{name} ({shown_params(params)}): {failed[i]}"
+            for i, (name, params, _) in enumerate(wanted)
+            if i in failed
+        ]
         raise SpaceError(
             f"{len(failed)} of {len(wanted)} configs cannot be built:\n  " + "\n  ".join(lines)
         )
+    limits = plan.sweep["constraints"]
     built = [
-        Probed(name + _verdict(plan, results[i]), params, config, dict(results[i].numbers))
+        Probed(name, params, config, numbers, broken(limits, numbers))
         for i, (name, params, config) in enumerate(wanted)
+        for numbers in [dict(results[i].numbers)]
     ]
-    return DryRun(built, n_workers, facts, build_pruner(plan.sweep["pruner"]))
+    pruner = build_pruner(plan.sweep["pruner"])
+    return DryRun(built, n_workers, facts, pruner, _n_points(plan))
 
 
-def _verdict(plan: SweepPlan, result: TrialResult) -> str:
-    return " (infeasible)" if broken(plan.sweep["constraints"], result.numbers) else ""
+def _n_points(plan: SweepPlan) -> int | None:
+    """Points of the grid, where one is walked, and configs that are given."""
+    sampler = build_sampler(plan.sweep["sampler"], plan.space, 0, len(plan.objectives))
+    if not isinstance(sampler, SpaceGridSampler):
+        return None
+    return sampler.n_points + sum(
+        plan.space.encode(g.config, g.choices) is None for g in all_given(plan)
+    )
 
 
 def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
@@ -157,7 +181,3 @@ def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
         for i in range(N_SAMPLED if len(plan.space) else 0)
     ]
     return wanted + [(name, s.params, plan.trial_config(s, seed)) for name, s in named]
-
-
-def _shown(params: Mapping[str, Any]) -> str:
-    return ", ".join(f"{path}={value}" for path, value in params.items())

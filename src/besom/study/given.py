@@ -9,12 +9,14 @@ from typing import Any
 
 import optuna
 
-from besom.config import TRAIN_GROUPS, has_path, read_yaml, value_at
-from besom.errors import ConfigError
-from besom.records import GIVEN, Origin
+from besom.config import TRAIN_GROUPS, Composer, has_path, read_yaml, value_at
+from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
+from besom.records import GIVEN, Origin, StudyRecord, TrialRecord
 from besom.seam import TrialConfig
 from besom.space import apply
 from besom.study.plan import SweepPlan
+from besom.study.storage import load_record
+from besom.targets import TARGET
 
 
 @dataclass(frozen=True)
@@ -48,43 +50,119 @@ def baseline(plan: SweepPlan) -> Given:
 def enqueued(plan: SweepPlan) -> list[Given]:
     """The configs of ``sweep.enqueue``: inline ``{path: value}`` mappings, or files.
 
-    An inline mapping changes the base config, groups included. Of a file, such as ``besom export``
-    writes, the model, the optimizer and whatever the space samples are taken; data and training
-    stay this sweep's, so that values can be compared.
+    An inline mapping changes the base config, groups included; a file may hold such a mapping too.
+    Of a whole config, such as ``besom export`` writes, the model, the optimizer and whatever the
+    space samples are taken; data and training stay this sweep's, so that values can be compared.
 
     Raises:
         ConfigError: an entry is neither, or does not fit the config.
+        SpaceError: the same, of a path or an option.
     """
-    return [_read(plan, i, entry) for i, entry in enumerate(plan.sweep["enqueue"])]
+    return [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep["enqueue"])]
 
 
-def _read(plan: SweepPlan, index: int, entry: Any) -> Given:
+def _read(plan: SweepPlan, name: str, entry: Any) -> Given:
     if isinstance(entry, Mapping):
-        config, choices = plan.space.complete({str(k): v for k, v in entry.items()})
-        return _given(plan, Origin.ENQUEUED, config, choices)
+        return _changed(plan, name, entry)
     if not isinstance(entry, str):
         raise ConfigError(
-            f"sweep.enqueue[{index}] is {entry!r}, expected a mapping such as "
-            "{model.dropout: 0.1}, or the path of a config file."
+            f"{name} is {entry!r}, expected a mapping such as {{model.dropout: 0.1}}, or the path "
+            "of a config file."
         )
     path = Path(entry).expanduser()
     if not path.is_file():
-        raise ConfigError(f"sweep.enqueue[{index}]: there is no file {entry!r}.")
+        raise ConfigError(f"{name}: there is no file {entry!r}.")
     content = read_yaml(path)
-    choices = {**plan.choices}
-    config = dict(plan.base)
-    for group in ("model", "optimizer"):
-        if not isinstance(content.get(group), Mapping):
-            raise ConfigError(
-                f"sweep.enqueue[{index}]: {entry} has no {group}; give a config that `besom "
-                "export` writes."
-            )
-        config[group] = content[group]
-        choices[group] = plan.composer.option_of(group, content[group]) or choices[group]
-    for sampled in plan.space.paths:
-        if sampled not in TRAIN_GROUPS and has_path(content, sampled):
-            config = apply(config, {sampled: value_at(content, sampled)})
+    if "defaults" in content:
+        raise ConfigError(
+            f"{name}: {entry} has a defaults list, which is composed for a run of its own. Give a "
+            "config that `besom export` writes, or a mapping of paths to values."
+        )
+    if not any(_is_whole(content.get(group)) for group in TRAIN_GROUPS):
+        return _changed(plan, f"{name} ({entry})", content)
+    return _whole(plan, f"{name}: {entry}", content)
+
+
+def _is_whole(node: Any) -> bool:
+    return isinstance(node, Mapping) and TARGET in node
+
+
+def _changed(plan: SweepPlan, name: str, changes: Mapping[str, Any]) -> Given:
+    """The base config with some changes, by dotted paths or nested."""
+    flat: dict[str, Any] = {}
+    for key, value in changes.items():
+        nested = key in TRAIN_GROUPS and isinstance(value, Mapping) and not _is_whole(value)
+        flat |= {f"{key}.{k}": v for k, v in value.items()} if nested else {str(key): value}
+    try:
+        config, choices = plan.space.complete(flat)
+    except SpaceError as error:
+        raise SpaceError(f"{name}: {error}") from None
     return _given(plan, Origin.ENQUEUED, config, choices)
+
+
+def _whole(plan: SweepPlan, name: str, content: Mapping[str, Any]) -> Given:
+    """What a sweep takes of a complete config; a group may be given by its option's name."""
+    sampled = [group for group in TRAIN_GROUPS if group in plan.space.paths and group in content]
+    choices, composed = {**plan.choices}, dict[str, str]()
+    for group in dict.fromkeys(["model", "optimizer", *sampled]):
+        node = content.get(group)
+        if isinstance(node, str):
+            _check_option(plan, name, group, node)
+            choices[group] = composed[group] = node
+        elif isinstance(node, Mapping):
+            choices[group] = _option_of(plan, group, content) or choices[group]
+            if group not in ("model", "optimizer"):
+                composed[group] = choices[group]
+        else:
+            raise ConfigError(f"{name} has no {group}; give a config that `besom export` writes.")
+    config = dict(plan.trial_base(composed))
+    config |= {g: content[g] for g in ("model", "optimizer") if isinstance(content[g], Mapping)}
+    for path in plan.space.paths:
+        if path not in TRAIN_GROUPS and has_path(content, path):
+            config = apply(config, {path: value_at(content, path)})
+    return _given(plan, Origin.ENQUEUED, config, choices)
+
+
+def _check_option(plan: SweepPlan, name: str, group: str, option: str) -> None:
+    if option not in (options := plan.composer.groups[group]):
+        raise ConfigError(
+            f"{name}: there is no option {option!r} in the group {group!r}."
+            + did_you_mean(option, options)
+        )
+
+
+def _option_of(plan: SweepPlan, group: str, content: Mapping[str, Any]) -> str | None:
+    """The option a group of a complete config was composed from.
+
+    Where several build the same, the study that the config was exported from knows which.
+    """
+    options = plan.composer.options_of(group, content[group])
+    if len(options) > 1 and isinstance(source := content.get("source"), Mapping):
+        try:
+            study = load_record(plan.paths.root.parent, str(source.get("study")))
+        except BesomError:
+            return options[0]  # the file may have come from anywhere
+        for trial in study.trials:
+            if trial.number == source.get("trial"):
+                known = choices_of(plan.composer, study, trial).get(group)
+                return known if known in options else options[0]
+    return next(iter(options), None)
+
+
+def choices_of(composer: Composer, study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
+    """The option of each group of a trial: as sampled, as its study was composed, or by its looks.
+
+    Several options may build the same class, so that a config alone need not tell which it was.
+    """
+    composed = study.facts.get("choices", {})
+    choices = {}
+    for group in {**dict.fromkeys(TRAIN_GROUPS), **dict.fromkeys(composer.groups)}:
+        option = trial.params.get(group, composed.get(group))
+        if option is None and group in TRAIN_GROUPS:
+            option = composer.option_of(group, trial.config[group])
+        if option is not None:
+            choices[group] = str(option)
+    return choices
 
 
 def _given(

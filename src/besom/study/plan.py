@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from besom.config import (
     TRAIN_GROUPS,
     Composer,
     find_sweep,
     read_yaml,
-    refuse_options,
 )
 from besom.errors import ConfigError, did_you_mean
 from besom.layout import RESERVED, StudyPaths
 from besom.records import Objective
 from besom.seam import TrialConfig
-from besom.space import Sample, Space, apply, flatten, parse_space, split_overrides
-from besom.study.space_overrides import SPACE_PREFIX, override_space
+from besom.space import Sample, Space, apply, flatten, parse_space
+from besom.study.space_overrides import sort_out
 
 #: Numbers a trial has once, as opposed to metrics it has after each epoch.
 TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")
@@ -104,7 +103,8 @@ def make_plan(
     Args:
         name: a sweep on the search path, or the path of a YAML.
         overrides: Hydra overrides; those in Hydra's sweep grammar join the search space, and a
-            plain value for something the space samples fixes it there.
+            plain value for something the space samples fixes it there; of two for one key, the
+            last counts.
         config_dir: the user's config folder; None takes ``./conf`` and ``./sweeps``.
         results_dir: where the study lands; None takes it from the config.
 
@@ -114,10 +114,11 @@ def make_plan(
     """
     search, primary = find_sweep(name, config_dir)
     composer = Composer(search, primary)
-    asked = _sort_out(overrides)
+    asked = sort_out(overrides)
     composed = composer.compose(asked.plain)
     config, sweep = composed.config, composed.config["sweep"]
-    asked.put_into(sweep)
+    if asked.of_space:
+        sweep["space"] = asked.changed(flatten(sweep["space"], config))
     sweep["storage"] = _absolute(sweep["storage"])
     study_name = _study_name(sweep["name"] or primary)
     objectives = _objectives(sweep)
@@ -139,44 +140,6 @@ def make_plan(
     plan.notes += plan.space.notes
     _check_seed(plan)
     return plan
-
-
-class _Asked(NamedTuple):
-    """The command line's overrides by what they change.
-
-    Attributes:
-        plain: the config: what Hydra takes.
-        swept: the space, in Hydra's sweep grammar: path to entry.
-        of_space: the space, by the dotted path of something in an entry.
-    """
-
-    plain: list[str]
-    swept: dict[str, str]
-    of_space: list[str]
-
-    @property
-    def fixed(self) -> list[str]:
-        """What a plain override sets: it is not searched, unless the same command says so."""
-        searched = {text.partition("=")[0].removeprefix(SPACE_PREFIX) for text in self.of_space}
-        named = [text.partition("=")[0].lstrip("+") for text in self.plain]
-        return [path for path in named if path not in searched]
-
-    def put_into(self, sweep: dict[str, Any]) -> None:
-        """Change the node's space."""
-        sweep["space"] = override_space({**sweep["space"], **self.swept}, self.of_space)
-
-
-def _sort_out(overrides: Sequence[str]) -> _Asked:
-    refuse_options(overrides)
-    of_space = [text for text in overrides if text.lstrip("+~").startswith(SPACE_PREFIX)]
-    # Constraints are named by the user: in Hydra's terms, every one of them is added.
-    others = [
-        f"++{text}" if text.startswith("sweep.constraints") else text
-        for text in overrides
-        if text not in of_space
-    ]
-    plain, swept = split_overrides(others)
-    return _Asked(plain, swept, of_space)
 
 
 def _space_of(plan: SweepPlan, fixed: Sequence[str]) -> Space:

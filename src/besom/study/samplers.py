@@ -56,6 +56,11 @@ class SpaceGridSampler(BaseSampler):
         self._distributions = search_space.distributions()
         self._finished: dict[int, str] = {}  # Optuna's trial id to its point, which stays the same
 
+    @property
+    def n_points(self) -> int:
+        """How many points there are."""
+        return len(self._points)
+
     def exhausted(self, study: optuna.Study) -> bool:
         """Whether every point has been visited, or is being."""
         return self._points.keys() <= self._visited(study)

@@ -1,16 +1,21 @@
-"""Overrides of ``sweep.space`` itself, whose keys are dotted paths that Hydra would take apart."""
+"""What a command line asks of the search space, apart from what it changes in the config.
+
+Overrides of ``sweep.space`` have dotted paths for keys, which Hydra would take apart.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from besom.config import refuse_options
 from besom.errors import ConfigError, did_you_mean
+from besom.space import split_overrides
 
 SPACE_PREFIX = "sweep.space."
 
@@ -19,6 +24,78 @@ FIELDS = {
     *("type", "low", "high", "log", "step", "choices", "when"),
     *("length", "each", "shared", "shape", "with_own_spaces"),
 }
+
+
+class Swept(NamedTuple):
+    """An override in Hydra's sweep grammar: an entry for the space, in the place of any other."""
+
+    path: str
+    entry: str
+
+
+class Asked(NamedTuple):
+    """A command line's overrides by what they change; as in Hydra, the last one for a key counts.
+
+    Attributes:
+        plain: the config: what Hydra takes.
+        of_space: the space, in the order given.
+        fixed: what a plain override sets, and nothing after it searches: it is not searched.
+    """
+
+    plain: list[str]
+    of_space: list[str | Swept]
+    fixed: list[str]
+
+    def changed(self, space: Mapping[str, Any]) -> dict[str, Any]:
+        """The flat space as this command line wants it.
+
+        Raises:
+            ConfigError: see ``override_space``.
+        """
+        changed = dict(space)
+        for change in self.of_space:
+            if isinstance(change, str):
+                changed = override_space(changed, [change])
+                continue
+            others = [name for name in changed if name.partition("@")[0] == change.path]
+            for name in others:
+                del changed[name]
+            changed[change.path] = change.entry
+        return changed
+
+
+def sort_out(overrides: Sequence[str]) -> Asked:
+    """Tell overrides of the config from those of the space.
+
+    A plain value whose key is swept after it sets the config, so the baseline; one whose entry
+    is changed by ``sweep.space.KEY`` anywhere in the command does too.
+
+    Raises:
+        ConfigError: an option or multirun's words among them, or no Hydra syntax.
+    """
+    refuse_options(overrides)
+    plain: list[str] = []
+    of_space: list[str | Swept] = []
+    fixed: dict[str, None] = {}
+    searched: list[str] = []
+    for text in overrides:
+        if text.lstrip("+~").startswith(SPACE_PREFIX):
+            of_space.append(text)
+            if not (override := _parse(text)).is_delete():
+                searched.append(_path_in_space(override))
+            continue
+        # Constraints are named by the user: in Hydra's terms, every one of them is added.
+        added = "++" if text.startswith("sweep.constraints") else ""
+        of_config, swept = split_overrides([added + text])
+        plain += of_config
+        fixed |= dict.fromkeys(text.partition("=")[0].lstrip("+") for text in of_config)
+        for path, entry in swept.items():
+            of_space.append(Swept(path, entry))
+            fixed.pop(path, None)
+    for path in list(fixed):
+        if any(_reaches(other, path, {}) for other in searched):
+            del fixed[path]
+    return Asked(plain, of_space, list(fixed))
 
 
 def override_space(spec: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -30,7 +107,7 @@ def override_space(spec: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
     space = copy.deepcopy(dict(spec))
     for text in overrides:
         override = _parse(text)
-        path = override.key_or_group.removeprefix(SPACE_PREFIX)
+        path = _path_in_space(override)
         entry = max((k for k in space if _reaches(path, k, space[k])), key=len, default=None)
         if override.is_delete():
             if entry != path:
@@ -41,6 +118,11 @@ def override_space(spec: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
         else:
             _set(space, [entry, *path[len(entry) + 1 :].split(".")], _plain(override), text)
     return space
+
+
+def _path_in_space(override: Override) -> str:
+    """The name of an entry, or of something in one; what follows an ``@`` is its label."""
+    return override.get_key_element().lstrip("+~").removeprefix(SPACE_PREFIX)
 
 
 def _reaches(path: str, entry: str, body: Any) -> bool:

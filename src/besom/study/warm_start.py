@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from besom.config import TRAIN_GROUPS
 from besom.errors import ConfigError
 from besom.records import ATTRIBUTE, GIVEN, Origin, Outcome, StudyRecord, TrialRecord
 from besom.study.constraints import excesses
 from besom.study.defaults import as_of_now
+from besom.study.given import choices_of
+from besom.study.objective import objective_values
 from besom.study.plan import SweepPlan
 
 
@@ -46,35 +47,43 @@ class WarmStart:
 
 
 def check_objectives(plan: SweepPlan, other: StudyRecord) -> None:
-    """Refuse a study whose values mean nothing here.
+    """Refuse a study whose trials do not know what this sweep optimises.
 
     Raises:
-        ConfigError: it has other objectives.
+        ConfigError: no complete trial of it reported all of this sweep's objectives.
     """
-    ours = [(o.metric, o.direction) for o in plan.objectives]
-    theirs = [(o.metric, o.direction) for o in other.objectives]
-    if ours != theirs:
-        raise ConfigError(
-            f"sweep.warm_start: {other.name!r} optimises {_said(theirs)}, this sweep "
-            f"{_said(ours)}; its values say nothing here. Name a study with the same objective."
-        )
+    if not other.complete or any(_values(plan, other, trial) for trial in other.complete):
+        return
+    ours = " and ".join(o.metric for o in plan.objectives)
+    theirs = " and ".join(f"{o.metric} ({o.direction})" for o in other.objectives)
+    raise ConfigError(
+        f"sweep.warm_start: {other.name!r} optimises {theirs}, and none of its trials reported "
+        f"{ours}, which this sweep optimises. Name a study that knows the same objective."
+    )
 
 
-def _said(objectives: Sequence[tuple[str, str]]) -> str:
-    return " and ".join(f"{metric} ({direction})" for metric, direction in objectives)
+def _values(plan: SweepPlan, other: StudyRecord, trial: TrialRecord) -> list[float] | None:
+    """What the trial is worth here: its value, or what its curves and numbers say; or None."""
+    if plan.objectives == other.objectives:
+        return list(trial.values or ()) or None
+    numbers = {**trial.numbers, "seconds": trial.seconds, "cpu_seconds": trial.cpu_seconds}
+    try:
+        return objective_values(plan.objectives, trial.history, numbers)
+    except ConfigError:
+        return None
 
 
 def warm_start(plan: SweepPlan, study: optuna.Study, other: StudyRecord) -> WarmStart:
     """Add the complete trials of another study as knowledge, marked, never ranked as run here.
 
     Raises:
-        ConfigError: the other study has other objectives, so that its values mean nothing here.
+        ConfigError: the trials of the other study do not know this sweep's objectives.
     """
     check_objectives(plan, other)
     report = WarmStart(other.name)
     remarks: dict[str, None] = {}
     for trial in other.complete:
-        choices = _choices(plan, other, trial)
+        choices = choices_of(plan.composer, other, trial)
         known = {g: o for g, o in choices.items() if g in plan.space.paths}
         options = plan.composer.groups
         composable = {g: o for g, o in known.items() if o in options.get(g, ())}
@@ -84,8 +93,11 @@ def warm_start(plan: SweepPlan, study: optuna.Study, other: StudyRecord) -> Warm
             reasons = plan.space.outside(config, choices) or ["it has no parameters"]
             report.refused.append(f"trial {trial.number}: {reasons[0]}")
             continue
+        if (values := _values(plan, other, trial)) is None:
+            report.refused.append(f"trial {trial.number}: it did not report the objective")
+            continue
         remarks |= dict.fromkeys(plan.space.differences(config, choices)[:3])
-        taken = _as_knowledge(plan, other, trial, stored)
+        taken = _as_knowledge(plan, other, trial, stored, values)
         study.add_trial(taken)
         report.n_taken += 1
         report.n_infeasible += any(excess > 0 for excess in taken.constraints.values())
@@ -93,24 +105,12 @@ def warm_start(plan: SweepPlan, study: optuna.Study, other: StudyRecord) -> Warm
     return report
 
 
-def _choices(plan: SweepPlan, other: StudyRecord, trial: TrialRecord) -> dict[str, str]:
-    """The option of each group: as sampled, as the other study was composed, or what looks so.
-
-    Several options may build the same class, so that a config alone need not tell which it was.
-    """
-    composed = other.facts.get("choices", {})
-    choices = {}
-    for group in {**dict.fromkeys(TRAIN_GROUPS), **dict.fromkeys(plan.composer.groups)}:
-        option = trial.params.get(group, composed.get(group))
-        if option is None and group in TRAIN_GROUPS:
-            option = plan.composer.option_of(group, trial.config[group])
-        if option is not None:
-            choices[group] = str(option)
-    return choices
-
-
 def _as_knowledge(
-    plan: SweepPlan, other: StudyRecord, trial: TrialRecord, stored: Mapping[str, object]
+    plan: SweepPlan,
+    other: StudyRecord,
+    trial: TrialRecord,
+    stored: Mapping[str, object],
+    values: list[float],
 ) -> FrozenTrial:
     distributions = plan.space.distributions()
     given = {"origin": str(Origin.WARM_START), "params": trial.params, "study": other.name}
@@ -121,7 +121,7 @@ def _as_knowledge(
     }
     return create_trial(
         state=TrialState.COMPLETE,
-        values=list(trial.values or ()),
+        values=values,
         params=dict(stored),
         distributions={name: distributions[name] for name in stored},
         user_attrs={GIVEN: given, ATTRIBUTE: ending},
