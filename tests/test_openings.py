@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from besom.errors import StudyError
-from besom.openings import FILE, Opening, log_opening, read_openings, said
+from besom.layout import StudyPaths
+from besom.openings import (
+    FILE,
+    Opening,
+    log_opening,
+    n_configs,
+    openings_outside,
+    outside,
+    read_openings,
+    said,
+    said_outside,
+)
+from besom.records import StudyRecord
+from besom.single_run import _log_opening, changed_settings
+from records_factory import make_study
+from reporting_world import store
 
 
 def test_each_opening_is_a_dated_line_under_one_heading(tmp_path: Path) -> None:
@@ -18,8 +35,8 @@ def test_each_opening_is_a_dated_line_under_one_heading(tmp_path: Path) -> None:
     log_opening(folder, "mine", 4, 2, "confirm")
     log_opening(folder, "mine", None, 0, "train")
     lines = (folder / FILE).read_text().splitlines()
-    assert lines[0] == "date,study,trial,seed,command"
-    assert lines[1].endswith(",mine,4,2,confirm")
+    assert lines[0] == "date,study,trial,seed,command,data"
+    assert lines[1].endswith(",mine,4,2,confirm,")
     first, second = read_openings(folder)
     assert first == Opening(first.date, "mine", 4, 2, "confirm")
     assert (second.trial, second.command) == (None, "train")
@@ -33,6 +50,14 @@ def test_a_line_cut_short_by_a_crash_still_counts_and_spoils_no_other(tmp_path: 
     path.write_text(path.read_text() + "2026-01-01T00:00:00+00:00,mi")
     log_opening(tmp_path, "mine", 2, 1, "confirm")
     assert [opening.trial for opening in read_openings(tmp_path)] == [1, None, 2]
+
+
+def test_a_log_of_an_earlier_besom_is_continued_in_its_own_columns(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_text("date,study,trial,seed,command\n2026-01-01T00:00:00+00:00,mine,1,2,confirm\n")
+    log_opening(tmp_path, "mine", 3, 4, "train", "digits 12ab")
+    assert path.read_text().splitlines()[2].endswith(",mine,3,4,train")
+    assert [opening.trial for opening in read_openings(tmp_path)] == [1, 3]
 
 
 def test_a_log_that_cannot_be_written_keeps_the_test_images_closed(tmp_path: Path) -> None:
@@ -57,3 +82,100 @@ def test_how_often_is_said_in_words(tmp_path: Path) -> None:
     assert said([]) == "never"
     assert said([one]) == "once, first on 2026-01-02"
     assert said([one, one]) == "2 times, first on 2026-01-02"
+
+
+# What ``besom train`` logs
+
+
+def logged(results: Path, config: dict[str, Any], data: str = "digits 12ab") -> list[str]:
+    """What is said when these test images are about to be opened for this config."""
+    told: list[str] = []
+    _log_opening(config, data, results, told.append)
+    return told
+
+
+GROUPS: dict[str, Any] = {
+    "data": {"_target_": "besom.training.data.digits"},
+    "model": {"_target_": "besom.training.models.mlp", "dropout": 0.1},
+    "optimizer": {"_target_": "keras.optimizers.Adam", "learning_rate": 0.001},
+    "trainer": {"epochs": 5, "precision": "bfloat16"},
+    "seed": 7,
+}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A results folder with the study ``mine``, whose trial 1 has the config above."""
+    study = make_study(3, name="mine")
+    trials = [replace(trial, config=GROUPS) for trial in study.trials]
+    store(tmp_path, StudyRecord("mine", study.objectives, tuple(trials)))
+    return tmp_path
+
+
+def exported(**changes: Any) -> dict[str, Any]:
+    """Trial 1 of ``mine`` as ``besom export`` writes it, changed."""
+    config = {**GROUPS, "source": {"study": "mine", "trial": 1}}
+    config["trainer"] = {"epochs": 5, "precision": "float32"}
+    return {**config, **changes}
+
+
+def test_a_training_of_no_study_is_logged_beside_the_trainings(results: Path) -> None:
+    assert logged(results, GROUPS) == []
+    logged(results, GROUPS, "my own file 99ff")
+    (opening, _) = read_openings(outside(results))
+    assert opening == Opening(opening.date, "", None, 7, "train", "digits 12ab")
+    assert (results / "train" / FILE).is_file()
+    assert len(openings_outside(results)) == 2
+    assert openings_outside(results, "digits") == [opening]
+    assert len(openings_outside(results, "my own file")) == 1
+    assert openings_outside(results, "mnist") == []
+    assert said_outside(results, "mnist") == ""
+    assert "has opened the test images of digits once, first on 20" in said_outside(
+        results, "digits"
+    )
+
+
+def test_a_retrained_trial_is_logged_with_its_study(results: Path) -> None:
+    """A final model is float32 whatever the sweep computed in, and a seed has its own column."""
+    logged(results, exported(seed=8))
+    (opening,) = read_openings(StudyPaths.of(results, "mine").root)
+    assert opening == Opening(opening.date, "mine", 1, 8, "train", "digits 12ab")
+    assert openings_outside(results) == []
+
+
+def test_a_trial_that_was_changed_is_not_logged_as_that_trial(results: Path) -> None:
+    faster = {"_target_": "keras.optimizers.Adam", "learning_rate": 0.01}
+    logged(results, exported(optimizer=faster, trainer={"epochs": 9, "precision": "float32"}))
+    logged(results, exported(optimizer={"_target_": "keras.optimizers.SGD", "learning_rate": 0.1}))
+    logged(results, exported(seed=9))
+    many = {"_target_": "besom.training.models.mlp", "dropout": 0.1}
+    logged(results, exported(model=many | {f"k{i}": i for i in range(7)}))
+    read = read_openings(StudyPaths.of(results, "mine").root)
+    assert [(o.trial, o.command) for o in read] == [
+        (1, "train (changed: optimizer.learning_rate, trainer.epochs)"),
+        (1, "train (changed: optimizer)"),
+        (1, "train"),
+        (1, "train (changed: model.k0, model.k1, model.k2, model.k3, model.k4, 2 more)"),
+    ]
+    assert n_configs(read) == n_configs([*read, *read]) == 4
+
+
+def test_a_trial_that_the_study_does_not_have_is_logged_as_not_compared(results: Path) -> None:
+    logged(results, exported(source={"study": "mine", "trial": 99}))
+    (opening,) = read_openings(StudyPaths.of(results, "mine").root)
+    assert (opening.trial, opening.command[:20]) == (99, "train (not compared:")
+
+
+def test_a_study_elsewhere_is_said_and_the_opening_is_still_logged(results: Path) -> None:
+    (told,) = logged(results, exported(source={"study": "gone", "trial": 4}))
+    assert "results_dir=FOLDER" in told
+    (opening,) = openings_outside(results)
+    assert (opening.study, opening.trial) == ("gone", 4)
+    assert not (results / "gone").exists()
+
+
+def test_a_key_that_besom_gained_since_is_no_change() -> None:
+    was = {group: dict(GROUPS[group]) for group in ("data", "model", "optimizer", "trainer")}
+    now = {**was, "trainer": {**was["trainer"], "engine": "auto"}}
+    assert changed_settings(was, now) == []
+    assert changed_settings(was, {**now, "trainer": {**now["trainer"], "engine": "keras"}})

@@ -65,6 +65,54 @@ def test_what_has_changed_since_is_listed(study: StudyRecord) -> None:
     assert 'git: "abc" -> ' in said
 
 
+@pytest.mark.parametrize(
+    ("part", "was", "said"),
+    [
+        ("versions", {"keras": "3.0"}, 'versions.keras: "3.0" -> '),
+        ("git", "abc", 'git: "abc" -> '),
+        ("data", {"fingerprint": "old"}, 'data.fingerprint: "old" -> "new"'),
+        ("device", {"cpu": "i386"}, 'device.cpu: "i386" -> "new"'),
+        ("device", {"threads": 64}, "device.threads: 64 -> 1"),
+        ("device", {"gpus": ["old"]}, 'device.gpus: ["old"] -> []'),
+        ("kernel", "old", 'kernel: "old" -> "new"'),
+    ],
+)
+def test_every_kind_of_change_is_a_line(
+    study: StudyRecord, part: str, was: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from besom import replay as module
+
+    now: dict[str, Any] = environment_now(
+        {"data": {"fingerprint": "new"}, "kernel": "new"},
+        {"device": {"cpu": "new", "threads": 1, "gpus": []}},
+    )
+    now["git"] = "def"
+    monkeypatch.setattr(module, "environment_now", lambda *_: now)
+    then = {**now, part: {**now[part], **was} if isinstance(was, dict) else was}
+    identity = study.trials[1].environment["id"]
+    config = {**study.config, "data": study.trials[1].config["data"]}
+    aged = replace(study, config=config, facts={**study.facts, "environments": {identity: then}})
+    told = report(again(aged, 1, environment={"id": identity}))
+    assert "is bitwise equal" in told
+    (line,) = told.partition("What has changed since:\n")[2].splitlines()
+    assert said in line
+
+
+def test_uncommitted_changes_of_which_nothing_is_recorded_are_not_called_nothing(
+    study: StudyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from besom import replay as module
+
+    for git, doubt in (("abc+dirty", True), ("abc+dirty.12ab34cd", False), ("abc", False)):
+        alike = {"git": git}
+        monkeypatch.setattr(module, "environment_now", lambda *_, alike=alike: alike)
+        monkeypatch.setattr(module, "environment_then", lambda *_, alike=alike: dict(alike))
+        other = replace(study.trials[1], history={"val_loss": [1.0]})
+        told = report(replay(study, other, StudyPaths.of(Path("results"), study.name)))
+        assert ("The code may have changed" in told) == doubt
+        assert ("Nothing that is known" in told) != doubt
+
+
 def test_another_arithmetic_is_listed(study: StudyRecord) -> None:
     """``trainer.precision=auto`` may come to something else on another machine."""
     then = environment_then(study, replace(study.trials[1], environment={"precision": "bfloat16"}))

@@ -11,6 +11,9 @@ from besom.study import definition
 #: What may change a value. What else a worker says of itself (its process, its paths) may not.
 _KEYS = ("versions", "git", "data", "device", "engine", "engine_reason", "kernel", "precision")
 
+#: How a revision ends that has changes beside it, of which no more is recorded.
+_UNRECORDED = "+dirty"
+
 
 def environment_then(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     """What the study and the trial's own worker wrote down when it ran."""
@@ -27,6 +30,21 @@ def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One line a difference, ``versions.keras: "3.12.0" -> "3.13.0"``, in what both say."""
     both = [key for key in _KEYS if key in then and key in now]
     return definition.differences({k: then[k] for k in both}, {k: now[k] for k in both})
+
+
+def not_recorded(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What may have changed without a trace; empty if nothing known may have.
+
+    Two revisions that read alike are different code where something was changed beside them, and
+    it was not recorded what: studies of an earlier besom said no more than ``+dirty``.
+    """
+    revision = str(then.get("git"))
+    if now.get("git") != revision or not revision.endswith(_UNRECORDED):
+        return ""
+    return (
+        f"The code may have changed: then as now it was {revision}, which has changes beside the "
+        "revision, and it is not recorded which."
+    )
 
 
 def merge(*parts: Mapping[str, Any]) -> dict[str, Any]:

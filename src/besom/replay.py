@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from besom.environment import environment_now, environment_then, what_changed
+from besom.environment import environment_now, environment_then, not_recorded, what_changed
 from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
 from besom.layout import StudyPaths
@@ -61,6 +61,7 @@ class Replay:
         difference: the first one; None if every metric of every epoch is bitwise equal.
         ended_otherwise: what it came to then and now, if that differs; else empty.
         changed: what has changed since, one line each.
+        not_recorded: what may have changed without a trace, in a sentence; else empty.
         interrupted: whether it was stopped before its end, so that nothing can be said.
     """
 
@@ -70,6 +71,7 @@ class Replay:
     difference: Difference | None
     ended_otherwise: str = ""
     changed: tuple[str, ...] = ()
+    not_recorded: str = ""
     interrupted: bool = False
 
     @property
@@ -142,6 +144,7 @@ def replay(
         first_difference(trial.history, again.history),
         _other_ending(trial, again),
         tuple(what_changed(then, now)),
+        not_recorded(then, now),
     )
 
 
@@ -246,6 +249,9 @@ class _Again:
     def retried(self, run: int, reason: str) -> None:  # noqa: ARG002
         self.history.clear()
 
+    def replaced(self, worker: int, reason: str) -> None:
+        pass
+
     def stopping(self, reason: str) -> None:
         pass
 
@@ -275,7 +281,9 @@ def report(replayed: Replay) -> str:
     if replayed.changed:
         lines.append("What has changed since:")
         lines += [f"  {line}" for line in replayed.changed]
-    elif not replayed.equal:
+    if replayed.not_recorded and not replayed.equal:
+        lines.append(replayed.not_recorded)
+    if not (replayed.equal or replayed.changed or replayed.not_recorded):
         lines.append(
             "Nothing that is known to matter has changed since: neither versions, git revision, "
             "data, processor nor threads. Something in the config is not seeded."

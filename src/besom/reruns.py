@@ -14,16 +14,20 @@ from typing import Any, Protocol
 
 from besom.config import SearchPath, parse_overrides, read_yaml
 from besom.errors import ConfigError, did_you_mean
+from besom.executors.awake import AwakeClock
 from besom.executors.base import Epoch, Executor, Failed, FailureKind, Finished, Ready, Started
 from besom.records import StudyRecord, TrialRecord
 from besom.seam import TrialConfig
+from besom.study.patience import Patience
 from besom.study.signals import StopSignals
+from besom.study.stopping import Ending, Stop
 from besom.study.workers import started
 from besom.targets import instantiate
 
 #: How often a run is given to a fresh worker after its worker died.
 RETRIES = 1
-TICK_S = 0.5
+#: How often it looks up at least, so that Ctrl-C is answered at once.
+TICK_S = 0.2
 
 _EXECUTOR_GROUP = "sweep/executor"
 
@@ -51,6 +55,10 @@ class Runs(Protocol):
         """A run lost its worker and will be run again."""
         ...
 
+    def replaced(self, worker: int, reason: str) -> None:
+        """A worker was replaced by a fresh one."""
+        ...
+
     def stopping(self, reason: str) -> None:
         """No new runs; those running stop at the end of their epoch and are forgotten."""
         ...
@@ -75,7 +83,8 @@ class Driver:
         self._again: list[tuple[int, TrialConfig]] = []
         self._deaths: dict[int, int] = {}
         self._cut: set[int] = set()  # told to stop because everything stops
-        self.stop_reason: str | None = None
+        self._stop = Stop(self._on_stop)
+        self._patience = Patience(AwakeClock())
 
     def drive(self) -> str | None:
         """Run everything; SIGINT or SIGTERM once ends it in good order, twice at once.
@@ -83,23 +92,31 @@ class Driver:
         Returns:
             Why it was stopped; None if everything ran.
         """
-        with StopSignals(self.stop):
+        with StopSignals(self._stop.interrupt):
             while True:
+                self._stop.heed()
                 self._feed()
-                if not self._running:
-                    return self.stop_reason
+                if not self._running or self._waits_in_vain():
+                    return self._stop.reason
                 for event in self._executor.events(timeout_s=TICK_S):
+                    self._stop.heed()
                     self._handle(event)
                 self._runs.tick()
 
     def stop(self, reason: str) -> None:
         """Start nothing more; running ones end with their epoch, and are not told to ``runs``."""
-        if self.stop_reason is None:
-            self.stop_reason = reason
-            self._runs.stopping(reason)
+        self._stop.begin(reason, Ending.BROKEN)
+
+    def _on_stop(self, reason: str) -> None:
+        self._patience.stopping()
+        self._runs.stopping(reason)
+
+    def _waits_in_vain(self) -> bool:
+        """Whether all that still runs hangs; the executor's closing ends it."""
+        return self._stop.reason is not None and self._patience.exhausted(self._running)
 
     def _feed(self) -> None:
-        while self.stop_reason is None and self._executor.idle:
+        while not self._stop.under_way and self._executor.idle:
             run = self._again.pop(0) if self._again else self._runs.take()
             if run is None:
                 return
@@ -110,19 +127,23 @@ class Driver:
     def _handle(self, event: Ready | Started | Epoch | Finished | Failed) -> None:
         match event:
             case Started():
+                self._patience.started(event.trial)
                 self._runs.started(event)
             case Epoch():
+                self._patience.epoch(event.trial)
                 stop = self._runs.epoch(event)
-                if self.stop_reason is not None:
+                if self._stop.reason is not None:
                     self._cut.add(event.trial)
                 self._executor.answer(event.trial, stop or event.trial in self._cut)
             case Finished() | Failed():
                 self._over(event)
-            case Ready():
-                pass  # a worker was replaced
+            case Ready(replaces=reason):
+                if reason:
+                    self._runs.replaced(event.worker, reason)
 
     def _over(self, event: Finished | Failed) -> None:
         config = self._running.pop(event.trial)
+        self._patience.ended(event.trial)
         if event.trial in self._cut:
             return
         died = isinstance(event, Failed) and event.kind is FailureKind.WORKER_DIED

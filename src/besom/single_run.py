@@ -16,13 +16,16 @@ from typing import Any
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS, Composed
-from besom.errors import ConfigError
-from besom.export import dump
+from besom.errors import ConfigError, StudyError
+from besom.export import dump, exported_config, find_trial
 from besom.layout import StudyPaths, TrainPaths, write_atomically
-from besom.openings import log_opening
+from besom.openings import log_opening, outside
 
 #: How the names of Keras's logs are said to people.
 _SPOKEN = (("val_", "validation "), ("test_", "test "), ("", "training "))
+
+#: The log names this many changed settings of a trial, and counts the rest.
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def train_once(
     """
     from besom.training import runtime
 
+    name = run_name(composed)  # refused before anything is trained
     with _native_chatter_hidden():
         runtime.start()
         runtime.device()
@@ -64,12 +68,16 @@ def train_once(
 
     config = composed.config
     data = load_training(config["data"])
-    _log_opening(config, results_dir, say)
     try:
         test = load_test(config["data"], data)
     except NoTestImages:
         test = None
     epochs = config["trainer"]["epochs"]
+
+    def on_built(model: Any) -> None:  # noqa: ARG001
+        # Now nothing is refused any more, and nothing has been trained that could be lost.
+        if test is not None:
+            _log_opening(config, f"{data.name} {data.fingerprint}", results_dir, say)
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
         say(f"Epoch {epoch}/{epochs}: {spoken(metrics)}")
@@ -78,11 +86,12 @@ def train_once(
     every_epoch = config["trainer"].get("test_every_epoch", False)
     if every_epoch and test is None:
         raise ConfigError("trainer.test_every_epoch=true, but the dataset has no test images.")
-    fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
+    watched = test if every_epoch else None
+    fitted = fit(config, data, on_epoch=on_epoch, on_built=on_built, test=watched)
     measured = None if test is None else evaluate(fitted.model, test.x, test.y, test.scale)
     if measured is not None:
         say(f"Test {', '.join(f'{name} {value:.4f}' for name, value in measured.items())}")
-    paths = TrainPaths.fresh(results_dir, run_name(composed))
+    paths = TrainPaths.fresh(results_dir, name)
     metrics = {
         "test": measured,
         "last_epoch": {name: values[-1] for name, values in fitted.history.items()},
@@ -122,20 +131,61 @@ def spoken(metrics: Mapping[str, float]) -> str:
     return ", ".join(parts)
 
 
-def _log_opening(config: Mapping[str, Any], results_dir: Path, say: Callable[[str], None]) -> None:
-    """A config that comes from a study is about to be judged on the test images: write it down."""
-    source = config.get("source")
+def _log_opening(
+    config: Mapping[str, Any], data: str, results_dir: Path, say: Callable[[str], None]
+) -> None:
+    """The test images are about to be opened: write down for which config, in whose name."""
+    source, seed = config.get("source"), config["seed"]
     if not isinstance(source, Mapping) or "study" not in source:
+        log_opening(outside(results_dir), "", None, seed, "train", data)
         return
-    folder = StudyPaths.of(results_dir, str(source["study"])).root
+    study, trial = str(source["study"]), source.get("trial")
+    folder = StudyPaths.of(results_dir, study).root
     if folder.is_dir():
-        log_opening(folder, str(source["study"]), source.get("trial"), config["seed"], "train")
-    else:
-        say(
-            f"This config comes from the study {source['study']!r}, which is not under "
-            f"{results_dir}: that its test images are opened here is not logged there. "
-            "results_dir=FOLDER says where it is."
-        )
+        log_opening(folder, study, trial, seed, _command(results_dir, study, trial, config), data)
+        return
+    log_opening(outside(results_dir), study, trial, seed, "train", data)
+    say(
+        f"This config comes from the study {study!r}, which is not under {results_dir}: that its "
+        f"test images are opened here is logged in {outside(results_dir)} only. "
+        "results_dir=FOLDER says where the study is."
+    )
+
+
+def _command(results_dir: Path, name: str, trial: int | None, config: Mapping[str, Any]) -> str:
+    """``train``, and what has been changed in the trial's config since, which is another then."""
+    from besom.study.storage import load_record  # Optuna: not for a run without a study
+
+    if trial is None:
+        return "train"
+    try:
+        study = load_record(results_dir, name)
+        exported = exported_config(study, find_trial(study, trial))
+    except StudyError:
+        return "train (not compared: the study has no such trial)"
+    changed = changed_settings(exported, config)
+    more = [f"{len(changed) - _MOST_NAMED} more"] if len(changed) > _MOST_NAMED else []
+    named = ", ".join(changed[:_MOST_NAMED] + more)
+    return f"train (changed: {named})" if changed else "train"
+
+
+def changed_settings(exported: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """What is trained otherwise than was exported: dotted paths, or a group that was exchanged.
+
+    The seed is none of it: it has a column of its own in the log.
+    """
+    from besom.differences import contrast
+    from besom.study.defaults import as_of_now
+
+    now = {group: config[group] for group in TRAIN_GROUPS}
+    was = as_of_now({group: exported.get(group, {}) for group in TRAIN_GROUPS}, now)
+    changed = []
+    for group in TRAIN_GROUPS:
+        if was[group].get("_target_") != now[group].get("_target_"):
+            changed.append(group)
+        else:
+            changed += [f"{group}.{path}" for path, *_ in contrast(was[group], now[group])]
+    return changed
 
 
 @contextmanager

@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from besom.confirm import Confirmation, ConfirmPlan
 from besom.confirm.journal import RunRecord
 from besom.confirm.result import make_contest, score_of, summarise
@@ -90,6 +93,22 @@ def confirmed(plan: ConfirmPlan, scores: Mapping[int, Sequence[float | None]]) -
             )
     ended = sorted(runs, key=lambda key: (plan.seeds.index(key[1]), key[0]))
     contest.fill({key: score_of(plan, runs[key]) for key in ended})
+    return summarise(plan, contest, runs)
+
+
+def confirmed_by_image(
+    plan: ConfirmPlan, right: Mapping[int, NDArray[np.bool_]], **fields: Any
+) -> Confirmation:
+    """A confirmation whose runs stored what they got right: trial to (n_seeds, n_images)."""
+    scores = {trial: list(map(float, table.mean(axis=1))) for trial, table in right.items()}
+    plain, runs = confirmed(plan, scores), {}
+    for (trial, seed), run in plain.runs.items():
+        bits = right[trial][plan.seeds.index(seed)]
+        stored = {"correct": np.packbits(bits).tobytes(), "n_images": len(bits), **fields}
+        numbers = {**run.numbers, "n_test": float(len(bits))}
+        runs[trial, seed] = replace(run, numbers=numbers, **stored)
+    contest = make_contest(plan)
+    contest.fill({key: score_of(plan, run) for key, run in runs.items()})
     return summarise(plan, contest, runs)
 
 

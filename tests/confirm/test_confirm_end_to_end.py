@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from besom.openings import read_openings
@@ -48,6 +51,17 @@ def test_swept_confirmed_and_replayed(project: Project, no_orphans: str) -> None
             round(run["numbers"]["test_accuracy"] * 360), abs=1e-3
         )
         assert run["seed"] in (1, 2)
+        right = np.unpackbits(np.frombuffer(base64.b64decode(run["correct"]), np.uint8), count=360)
+        assert right.mean() == pytest.approx(run["numbers"]["test_accuracy"], abs=1e-6)
+    table = (root / "confirm.csv").read_text()
+    row = next(csv.DictReader(table.splitlines()))
+    gain = [float(row[name]) for name in ("new_gain_low", "gain_low", "gain_high", "new_gain_high")]
+    assert gain == sorted(gain)
+
+    done = project.besom("confirm", "tiny", "--top", "1", "--seeds", "2", "--on", "validation")
+    assert "4 runs already done" in done.output
+    assert (root / "confirm_validation.csv").exists()
+    assert (root / "confirm.csv").read_text() == table
 
     replayed = project.besom("replay", "tiny", "1")
     assert replayed.exit_code == 0, replayed.output

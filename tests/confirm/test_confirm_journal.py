@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,10 @@ RUN = RunRecord(
     best_epoch=2,
     seconds=1.5,
     environment={"versions": {"keras": "3"}},
+    n_images=10,
+    correct=b"\xff\x80",
 )
+BAD_BITS = '{"key":"k","trial":1,"seed":1,"on":"test","outcome":"complete","correct":"??"}'
 DIVERGED = replace(RUN, seed=2, outcome=Outcome.DIVERGED, reason="val_loss is nan at epoch 2")
 
 
@@ -52,7 +56,7 @@ def test_a_line_cut_short_by_a_crash_is_dropped_and_written_over(tmp_path: Path)
     assert read_runs(path) == [RUN, replace(RUN, seed=3)]
 
 
-@pytest.mark.parametrize("line", ["{}", "[]", "nonsense", '{"outcome": "grand"}'])
+@pytest.mark.parametrize("line", ["{}", "[]", "nonsense", '{"outcome": "grand"}', BAD_BITS])
 def test_a_damaged_line_is_refused_with_its_number(tmp_path: Path, line: str) -> None:
     path = write(tmp_path / "runs.jsonl", RUN)
     path.write_text(path.read_text() + line + "\n")
@@ -64,6 +68,15 @@ def test_a_newer_besoms_fields_are_passed_over(tmp_path: Path) -> None:
     path = write(tmp_path / "runs.jsonl", RUN)
     path.write_text(path.read_text().replace('{"key"', '{"colour":"red","key"'))
     assert read_runs(path) == [RUN]
+
+
+def test_a_journal_of_a_besom_that_stored_no_bits_still_reads(tmp_path: Path) -> None:
+    path = write(tmp_path / "runs.jsonl", RUN)
+    line = json.loads(path.read_text())
+    assert line["correct"] == "/4A="
+    del line["correct"], line["n_images"]
+    path.write_text(json.dumps(line) + "\n")
+    assert read_runs(path) == [replace(RUN, n_images=0, correct=None)]
 
 
 def run_of(plan: ConfirmPlan, trial: int, seed: int, **fields: object) -> RunRecord:
@@ -90,6 +103,9 @@ def test_a_run_that_measured_the_test_images_answers_for_validation_too(
     trained = run_of(test, 1, 3, on="validation")
     assert find_runs(validation, [measured, failed, trained]) == {(1, 1): measured, (1, 3): trained}
     assert find_runs(test, [measured, failed, trained]) == {(1, 1): measured, (1, 2): failed}
+    both = [replace(trained, key=measured.key, seed=1), measured]
+    assert find_runs(validation, both) == {(1, 1): both[0]}  # it has the bits of these images
+    assert find_runs(test, both) == {(1, 1): measured}
 
 
 def test_failed_runs_stay_failed_unless_asked_for_again(

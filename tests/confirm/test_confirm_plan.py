@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from confirm_world import changed, make_study
 
@@ -151,3 +152,54 @@ def test_a_split_that_the_config_does_not_have_is_refused(
     study = replace(study, config={**study.config, "data": {}})
     with pytest.raises(BesomError, match=r"data\.split_seed"):
         plan_of(study, new_split=True)
+
+
+def with_bits(study: StudyRecord, n_right: Sequence[int], n: int = 1000) -> StudyRecord:
+    """The study with so many of ``n`` validation images right in each trial."""
+    for number, right in enumerate(n_right):
+        bits = np.arange(n) < right
+        study = changed(
+            study,
+            number,
+            values=(right / n,),
+            n_validation=n,
+            correct=np.packbits(bits).tobytes(),
+            history={"val_accuracy": [right / n]},
+            best_epoch=1,
+        )
+    return study
+
+
+def test_who_is_left_out_with_the_score_of_the_last_one_taken_is_named(plan_of: PlanOf) -> None:
+    study = make_study([0.6, 0.9, 0.8, 0.8, 0.8, 0.5])
+    said = plan_of(study, top=2).left_out
+    assert said == "Trials 3 and 4 share the score of the last one taken; --top 4 takes them too."
+    assert plan_of(study, top=3).left_out.startswith("Trial 4 shares the score of the last one")
+    assert plan_of(study, top=2, trials=[3, 4]).left_out == ""
+    assert plan_of(study, top=4).left_out == ""
+    assert plan_of(study, trials=[2]).left_out == ""
+    assert plan_of(study, top=99).left_out == ""
+
+
+def test_who_is_left_out_although_tied_with_the_first_is_named(plan_of: PlanOf) -> None:
+    study = with_bits(make_study([0.6, 0.9, 0.8, 0.7, 0.6]), [500, 950, 949, 948, 600])
+    said = plan_of(study, top=1).left_out
+    assert said == ("Trials 2 and 3 are tied with the leaderboard's first; --top 3 takes them too.")
+    level = with_bits(make_study([0.6, 0.9, 0.8, 0.7, 0.6]), [500, 950, 949, 949, 948])
+    assert plan_of(level, top=2).left_out == (
+        "Trial 3 shares the score of the last one taken and trial 4 is tied with the "
+        "leaderboard's first; --top 4 takes them too."
+    )
+
+
+def test_the_baseline_is_never_left_out(plan_of: PlanOf) -> None:
+    assert plan_of(make_study([0.8, 0.9, 0.8]), top=1).left_out == ""
+    assert plan_of(make_study([0.9, 0.9, 0.8]), top=1).left_out.startswith("Trial 1 shares")
+
+
+def test_many_who_are_left_out_are_counted(plan_of: PlanOf) -> None:
+    study = make_study([0.6, *[0.9] * 12])
+    assert plan_of(study, top=2).left_out == (
+        "10 more trials (3, 4, 5, ...) share the score of the last one taken; --top 12 takes them "
+        "too."
+    )

@@ -17,7 +17,15 @@ from rich.console import Console
 from besom.confirm import Confirmation, ConfirmPlan, Status
 from besom.confirm.plot import summarise as summarise_picture
 from besom.confirm.plot import write_confirmation
-from besom.confirm.report import failures, frame, opened, print_report, to_markdown
+from besom.confirm.report import (
+    failures,
+    frame,
+    opened,
+    print_report,
+    replaced,
+    to_markdown,
+    write_report,
+)
 from besom.confirm.result import make_contest, summarise
 from besom.confirm.words import caveats, conclusion
 from besom.openings import Opening
@@ -45,8 +53,8 @@ def test_the_first_its_ties_and_its_gain_are_one_sentence(on_test: ConfirmPlan) 
     assert said == (
         "study: trial 1 is first on these 1,000 test images with a mean test_accuracy of 98.20 % ± "
         "0.10 (95 % interval 97.92 to 98.48, for new images 97.33 to 99.07) over 5 seeds, a "
-        "gain of 3.980 ± 0.049 points over the baseline; 1 of 3 others "
-        "is tied with it (trial 2)."
+        "gain of 3.980 ± 0.049 points over the baseline on these images; 1 of 3 others is tied "
+        "with it (trial 2)."
     )
 
 
@@ -63,8 +71,8 @@ def test_statuses_and_gains_are_paired_over_the_seeds(on_test: ConfirmPlan) -> N
     assert gain.estimate.method == "paired-t"
     assert gain.estimate.mean == pytest.approx(0.0398)
     assert result.rows[0].estimate is not None
-    assert result.rows[0].images is not None
-    assert result.rows[0].images.interval.width > result.rows[0].estimate.interval.width
+    assert result.rows[0].new is not None
+    assert result.rows[0].new.interval.width > result.rows[0].estimate.interval.width
 
 
 def test_a_minimised_objective_turns_gains_and_order_round(plan_of: PlanOf) -> None:
@@ -80,7 +88,7 @@ def test_a_minimised_objective_turns_gains_and_order_round(plan_of: PlanOf) -> N
     assert result.rows[0].gain is not None
     assert result.rows[0].gain.estimate.mean == pytest.approx(0.2)
     assert "mean test_loss of 0.112 ± 0.0058" in conclusion(result)
-    assert result.rows[0].images is None
+    assert result.rows[0].new is None
 
 
 def test_a_baseline_that_is_not_beaten_is_said_to_be_first(on_test: ConfirmPlan) -> None:
@@ -302,3 +310,16 @@ def test_a_baseline_far_off_does_not_press_the_others_into_a_line(
     assert picture.baseline == pytest.approx(41)
     path = write_confirmation(result, tmp_path / "confirm.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_a_report_no_longer_shows_is_said(plan_of: PlanOf) -> None:
+    study = make_study(trial_function=RUN_TRIAL)
+    some = plan_of(study, on="test", top=2)
+    fewer = confirmed(plan_of(study, on="test", trials=[3]), {t: CLEAR[t] for t in (3, 0)})
+    assert replaced(fewer) == ""
+    path = write_report(confirmed(some, {t: CLEAR[t] for t in (1, 2, 0)}), [])[0]
+    assert replaced(confirmed(some, {t: CLEAR[t] for t in (1, 2, 0)})) == ""
+    said = replaced(fewer)
+    assert said.startswith("confirm.csv was of other trials too; trials 1, 2 are no longer in it.")
+    path.write_text("nonsense")
+    assert replaced(fewer) == ""

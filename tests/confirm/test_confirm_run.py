@@ -41,7 +41,8 @@ def test_every_config_gets_every_seed_and_is_scored_by_its_own_runs(
     for row in outcome.confirmation.rows:
         assert dict(row.scores) == {s: expected(study, row.trial, s) for s in (1, 2)}
     files = write_report(outcome.confirmation, [])
-    assert [path.name for path in files] == ["confirm.csv", "confirm.md", "confirm.png"]
+    names = ["confirm_validation.csv", "confirm_validation.md", "confirm_validation.png"]
+    assert [path.name for path in files] == names
     with files[0].open() as table:
         rows = list(csv.DictReader(table))
     assert float(rows[0]["seed_1"]) == expected(study, int(rows[0]["trial"]), 1)
@@ -83,7 +84,7 @@ def test_every_opening_of_the_test_images_is_logged_before_it_happens(
     assert sorted(run.numbers["n_logged"] for run in runs) == [1, 2, 3, 4]
     row = outcome.confirmation.rows[0]
     assert dict(row.scores) == {s: expected(study, 1, s) - 0.01 for s in (1, 2)}
-    assert row.images is not None
+    assert row.new is not None
     run_confirm(plan_of(study, on="validation", n_seeds=2, top=1))
     assert len(read_openings(plan.paths.root)) == 4
 

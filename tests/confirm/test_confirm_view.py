@@ -36,7 +36,7 @@ def show(view: ConfirmWatcher, plan: ConfirmPlan) -> None:
     view.epoch((1, 2), 0, 1, {"val_accuracy": 0.5})
     contest.end((1, 2), 0.91)
     view.ended(RUN)
-    view.retried((2, 2), "killed by SIGKILL (killed)")
+    view.retried((2, 2), "killed by SIGKILL")
     contest.end((1, 3), None)
     view.ended(BROKEN)
     contest.beaten[3] = 3
@@ -44,21 +44,24 @@ def show(view: ConfirmWatcher, plan: ConfirmPlan) -> None:
     contest.hopeless[0] = 3
     view.dropped(0)
     view.started((2, 3), 1)
-    view.stopping("SIGINT received")
 
 
 def test_a_log_has_one_line_a_run(study: StudyRecord, plan_of: Callable[..., ConfirmPlan]) -> None:
     out = io.StringIO()
-    show(PlainConfirmView(Console(file=out, width=60)), plan_of(study, n_seeds=4))
+    view = PlainConfirmView(Console(file=out, width=60))
+    show(view, plan_of(study, n_seeds=4))
+    view.replaced(1, "its memory grew")
+    view.stopping("SIGINT received")
     assert out.getvalue().splitlines() == [
         "study: 4 configs on 4 seeds, measured on the validation images; 2 runs already done, "
         "2 workers",
         "[3/16] trial 1 seed 2: val_accuracy 0.9100 (2 epochs, 1.2 s)",
-        "trial 2 seed 2 runs again on a fresh worker: killed by SIGKILL (killed)",
+        "trial 2 seed 2 runs again on a fresh worker: killed by SIGKILL",
         "[4/16] trial 1 seed 3: error: ValueError: no [red] layer",
         "trial 3 is beaten after 3 seeds and gets no more",
         "trial 0 failed on every seed so far and gets no more",
-        "stopping: SIGINT received; running trials end with their epoch",
+        "worker 1 replaced: its memory grew",
+        "stopping after the running epochs (SIGINT received); a second Ctrl-C stops at once",
     ]
 
 
@@ -72,11 +75,14 @@ def test_a_terminal_has_a_panel_and_above_it_what_lasts(
         Console(file=starting).print(view.render())
         assert "starting the workers" in starting.getvalue()
         show(view, plan_of(study, n_seeds=4))
-        panel = io.StringIO()
+        panel, stopping = io.StringIO(), io.StringIO()
         Console(file=panel, width=100).print(view.render())
+        view.stopping("SIGINT received")
+        Console(file=stopping, width=100).print(view.render())
     assert "trial 2 seed 3" in panel.getvalue()
     assert "4/" in panel.getvalue()
-    assert "stopping: SIGINT received" in panel.getvalue()
     assert "ETA" in panel.getvalue()
+    assert "stopping after the running epochs (SIGINT received)" in stopping.getvalue()
+    assert "ETA" not in stopping.getvalue()
     assert "trial 1 seed 3: error: ValueError: no [red] layer" in out.getvalue()
     assert "trial 1 seed 2: val_accuracy" not in out.getvalue()

@@ -19,6 +19,7 @@ import pytest
 from sweeping import assert_whole, point, points, runs, stored, sweep, workers_of
 
 from besom.errors import StudyError
+from besom.openings import log_opening, read_openings
 from besom.records import Outcome
 from besom.study.run import Ending
 from user_project import Project, wait_for
@@ -339,6 +340,16 @@ def test_fresh_archives_the_old_study_whole(project: Project) -> None:
     assert all(path.name.startswith("cheap-") for path in archived)
     assert journal in [(path / "study.journal").read_bytes() for path in archived]
     assert len(old.trials) == 2
+
+
+def test_fresh_forgets_no_opening_of_the_test_images(project: Project) -> None:
+    sweep("sweep.n_trials=1")
+    folder = Path("results/cheap")
+    log_opening(folder, "cheap", trial=0, seed=7, command="confirm")
+    sweep("sweep.n_trials=1", "trainer.epochs=2", fresh=True)
+    assert [o.seed for o in read_openings(folder)] == [7]
+    (archived,) = Path("results/archive").iterdir()
+    assert read_openings(archived) == read_openings(folder)
 
 
 def test_fresh_on_a_study_that_is_not_there_just_begins(project: Project) -> None:

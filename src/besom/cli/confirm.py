@@ -77,7 +77,7 @@ def confirm(
       besom confirm mnist_mlp --top 5 --seeds 10 executor.workers=2
     """
     from besom.confirm import make_confirm_plan, run_confirm
-    from besom.confirm.report import print_report, write_report
+    from besom.confirm.report import print_report, replaced, write_report
     from besom.layout import StudyPaths
     from besom.openings import read_openings
     from besom.study.storage import load_record
@@ -97,13 +97,18 @@ def confirm(
         retry_failed=retry_failed,
     )
     console = Console(quiet=quiet)
+    if plan.left_out:
+        console.print(plan.left_out, markup=False, highlight=False, soft_wrap=True)
     with ExitStack() as stack:
         outcome = run_confirm(plan, _view(console, stack))
     openings = read_openings(plan.paths.root)
+    lost = replaced(outcome.confirmation)
     files = write_report(outcome.confirmation, openings)
     if outcome.reason:
         console.print(f"Stopped: {outcome.reason}.", markup=False, highlight=False)
     print_report(outcome.confirmation, openings, console)
+    if lost:
+        console.print(lost, markup=False, highlight=False, soft_wrap=True)
     written = ", ".join(map(str, files))
     console.print(f"Written: {written}", markup=False, highlight=False, soft_wrap=True)
     sys.exit(outcome.exit_code)

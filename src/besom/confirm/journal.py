@@ -7,6 +7,7 @@ what a killed process left of a line is dropped.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Iterable
@@ -41,6 +42,9 @@ class RunRecord:
         seconds, cpu_seconds: what it cost.
         finished: seconds since the Unix epoch.
         environment: versions, device and data, as the worker saw them.
+        n_images: how many images it was measured on; 0 if unknown.
+        correct: one bit for each of them (``numpy.packbits``), set where it is right; None if not
+            known. In the file, base64.
     """
 
     key: str
@@ -58,6 +62,8 @@ class RunRecord:
     cpu_seconds: float = 0.0
     finished: float = 0.0
     environment: dict[str, Any] = field(default_factory=dict)
+    n_images: int = 0
+    correct: bytes | None = None
 
     @property
     def epochs(self) -> int:
@@ -93,7 +99,9 @@ class RunJournal:
         Raises:
             StudyError: the disk is full or the file cannot be written; it is then as before.
         """
-        data = json.dumps(asdict(run), separators=(",", ":")).encode() + b"\n"
+        line = asdict(run)
+        line["correct"] = run.correct and base64.b64encode(run.correct).decode("ascii")
+        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
         try:
             with all_or_nothing(self._descriptor):
                 write_all(self._descriptor, data)
@@ -125,7 +133,10 @@ def _parse(path: Path, number: int, line: bytes) -> RunRecord:
         stored = json.loads(line)
         known = {f.name for f in fields(RunRecord)}
         values = {name: value for name, value in stored.items() if name in known}
-        return RunRecord(**{**values, "outcome": Outcome(values["outcome"])})
+        values["outcome"] = Outcome(values["outcome"])
+        if values.get("correct") is not None:
+            values["correct"] = base64.b64decode(values["correct"], validate=True)
+        return RunRecord(**values)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StudyError(
             f"{path} is damaged: line {number} is not a run ({error!r}). Restore the file from a "
@@ -137,13 +148,16 @@ def find_runs(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> dict[tuple[int, i
     """The runs that need not be made again, by trial and seed; of several, the latest.
 
     A complete run that measured the test images was trained in the same way, so it also answers for
-    validation; a failed one answers only for the images it failed on.
+    validation, if none did that measured those; a failed one answers only for the images it failed
+    on.
     """
     answers: dict[str, RunRecord] = {}
     for run in runs:
         complete = run.outcome is Outcome.COMPLETE
         fits = run.on == plan.on or (complete and plan.on == "validation")
-        if fits and not (run.outcome.failed and plan.retry_failed):
+        known = answers.get(run.key)
+        better = known is not None and known.on == plan.on != run.on and not known.outcome.failed
+        if fits and not better and not (run.outcome.failed and plan.retry_failed):
             answers[run.key] = run
     wanted = {
         (t.number, seed): plan.key_of(t.number, seed) for t in plan.entrants for seed in plan.seeds

@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from besom.config import parse_overrides
+from besom.confirm.choice import choose
 from besom.errors import ConfigError, StudyError
-from besom.export import find_trial
 from besom.layout import StudyPaths
-from besom.leaderboard import ranking
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.records import Objective, StudyRecord, TrialRecord
 from besom.reruns import executor_config, plain_value, stored_config
 from besom.seam import TrialConfig
 from besom.study import definition
 
 Images = Literal["test", "validation"]
 
-DEFAULT_TOP = 5
 DEFAULT_SEEDS = 5
 #: How the option ``--interval`` names what ``besom.statistics.mean_interval`` does.
 INTERVALS = {"t": "student-t", "bootstrap": "bootstrap"}
@@ -26,8 +24,6 @@ INTERVALS = {"t": "student-t", "bootstrap": "bootstrap"}
 TEST_FUNCTIONS = {"besom.training.trial.run_trial": "besom.training.confirmation.run_confirmation"}
 
 _PRECISION = "trainer.precision"
-#: Not trained, so there is nothing to train again.
-_NEVER_RAN = (Outcome.INFEASIBLE, Outcome.DUPLICATE, Outcome.WARM_START, Outcome.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,8 @@ class ConfirmPlan:
         trial_function: a dotted name.
         precision: what ``trainer.precision`` becomes; None leaves it.
         retry_failed: whether runs that failed in an earlier confirmation are run again.
+        left_out: a sentence on the trials that are not retrained although they are as good, by all
+            that is known, as one that is; empty if there is none.
     """
 
     study: StudyRecord
@@ -64,6 +62,7 @@ class ConfirmPlan:
     trial_function: str
     precision: str | None = None
     retry_failed: bool = False
+    left_out: str = ""
     _configs: dict[tuple[int, int], TrialConfig] = field(default_factory=dict, compare=False)
 
     @property
@@ -134,7 +133,7 @@ def make_confirm_plan(
         StudyError: no complete trial, no such trial, or the study cannot be confirmed in this way.
     """
     _check_options(top, n_seeds, interval)
-    chosen = _entrants(study, top, trials)
+    chosen, left_out = choose(study, top, trials)
     precision, rest = _precision(words)
     function: str = study.config["sweep"]["trial_function"]
     if new_split:
@@ -153,6 +152,7 @@ def make_confirm_plan(
         trial_function=function if on == "validation" else _test_function(study, function),
         precision=_default_precision(chosen[0]) if precision is None else precision,
         retry_failed=retry_failed,
+        left_out=left_out,
     )
 
 
@@ -185,38 +185,6 @@ def fresh_seeds(study: StudyRecord, n: int) -> tuple[int, ...]:
             seeds.append(candidate)
         candidate += 1
     return tuple(seeds)
-
-
-def _entrants(
-    study: StudyRecord, top: int | None, trials: Collection[int]
-) -> tuple[TrialRecord, ...]:
-    if not study.complete:
-        raise StudyError(
-            f"The study {study.name!r} has no complete trial to confirm. `besom leaderboard "
-            f"{study.name}` says what became of its trials."
-        )
-    if top is None and not trials:
-        top = DEFAULT_TOP
-    if top is not None and len(study.objectives) > 1:
-        metrics = " and ".join(objective.metric for objective in study.objectives)
-        raise StudyError(
-            f"The study {study.name!r} has {len(study.objectives)} objectives ({metrics}), so it "
-            "has no first trials. Name those to confirm with --trial N, once for each; they are "
-            f"compared by {study.objective.metric}."
-        )
-    ranked = [int(number) for number in ranking(study)["trial"]] if top else []
-    numbers = dict.fromkeys([*ranked[:top], *trials])
-    chosen = [find_trial(study, number) for number in numbers]
-    for trial in chosen:
-        if trial.outcome in _NEVER_RAN or not trial.config:
-            raise StudyError(
-                f"Trial {trial.number} of {study.name!r} was never trained ({trial.outcome}), so "
-                "it cannot be trained again."
-            )
-    baseline = next((t for t in study.trials if t.baseline), None)
-    if baseline is not None and baseline.number not in numbers and baseline.config:
-        chosen.append(baseline)
-    return tuple(chosen)
 
 
 def _objective(study: StudyRecord, chosen: Sequence[TrialRecord], on: Images) -> Objective:

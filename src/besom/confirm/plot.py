@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from besom.confirm.images import is_share
 from besom.confirm.result import Confirmation, Row, Status
-from besom.confirm.words import amount, bounded, is_share
+from besom.confirm.words import amount, bounded
 from besom.plots import style
 from besom.plots.scales import Floats, Window, window
+from besom.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Inches of the axes' surroundings, and of one config.
 _FRAME, _ROW = 1.15, 0.42
+
+#: Points: the line of an interval for new images, under the thick one for these.
+_THIN = 0.9
 
 _LOOKS = {
     Status.FIRST: ("the first", style.VERMILLION),
@@ -37,6 +42,7 @@ class Line(NamedTuple):
         status: where it stands.
         scores: (n_seeds,) in the unit of the axis.
         mean, low, high: the same; the ends are NaN where a single seed cannot tell.
+        new_low, new_high: the ends for new images; NaN where nothing is known of those.
     """
 
     label: str
@@ -46,6 +52,8 @@ class Line(NamedTuple):
     mean: float
     low: float
     high: float
+    new_low: float
+    new_high: float
 
 
 class Forest(NamedTuple):
@@ -78,7 +86,7 @@ def summarise(confirmation: Confirmation) -> Forest:
         if row.estimate is not None
     )
     base = (line.mean for line, row in zip(lines, confirmation.rows, strict=False) if row.baseline)
-    ends = [v for line in lines for v in (line.low, line.high) if math.isfinite(v)]
+    ends = [v for line in lines for v in line[-4:] if math.isfinite(v)]
     scores = np.concatenate([line.scores for line in lines]) if lines else np.array([])
     shown = window(scores, objective.sign, ends)
     return Forest(objective.metric, objective.sign, lines, next(base, None), percent, shown)
@@ -88,6 +96,8 @@ def _line(row: Row, metric: str, factor: float) -> Line:
     assert row.estimate is not None
     low, high = bounded(metric, row.estimate.interval)
     known = math.isfinite(row.estimate.interval.width)
+    unknown = Interval(math.nan, math.nan)
+    new = unknown if row.new is None else bounded(metric, row.new.interval)
     return Line(
         label=f"trial {row.trial}" + (" (baseline)" if row.baseline else ""),
         text=amount(metric, row.estimate, digits=2),
@@ -96,6 +106,8 @@ def _line(row: Row, metric: str, factor: float) -> Line:
         mean=factor * row.estimate.mean,
         low=factor * low if known else math.nan,
         high=factor * high if known else math.nan,
+        new_low=factor * new.low,
+        new_high=factor * new.high,
     )
 
 
@@ -124,6 +136,8 @@ def draw(forest: Forest, figure: Figure) -> None:
     for status in statuses:
         label, colour = _LOOKS[status]
         handles.append(style.key(label, marker="o", ms=6, lw=2.2, c=colour))
+    if any(math.isfinite(line.new_low) for line in forest.lines):
+        handles.append(style.key("for new images", lw=_THIN, c=style.MUTED))
     if forest.baseline is not None:
         look: style.Look = {"c": style.INK, "ls": (0, (5, 3)), "lw": 1.2}
         if forest.window.holds(forest.baseline):
@@ -144,6 +158,9 @@ def _draw_line(ax: Axes, forest: Forest, spot: int, line: Line) -> None:
         ax.plot(shown[~inside][:1], [spot + 0.2], zorder=6, **beyond)
     if forest.window.holds(line.mean):
         ax.plot(line.mean, spot, "o", ms=6.5, c=colour, zorder=5)
+    if math.isfinite(line.new_low):
+        new = forest.window.clip(np.array([line.new_low, line.new_high]))
+        ax.plot(new, [spot, spot], c=colour, lw=_THIN, zorder=3)
     if math.isfinite(line.low):
         ends = forest.window.clip(np.array([line.low, line.high]))
         ax.plot(ends, [spot, spot], c=colour, lw=2.2, zorder=4)

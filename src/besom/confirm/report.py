@@ -1,4 +1,4 @@
-"""A confirmation as tables: on the terminal, as ``confirm.csv`` and as ``confirm.md``."""
+"""A confirmation as tables: on the terminal, as CSV and as Markdown."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from besom.confirm.images import is_share
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import Confirmation, Row, Status
 from besom.confirm.words import (
@@ -22,23 +23,42 @@ from besom.confirm.words import (
     conclusion,
     gain_span,
     gained,
-    is_share,
     span,
 )
+from besom.environment import environment_then
 from besom.errors import StudyError
 from besom.layout import write_atomically
-from besom.openings import Opening, said
+from besom.openings import Opening, n_configs, said, said_outside
+from besom.statistics import Gain
 
-#: The files under ``results/<name>/``.
-CSV, MARKDOWN, PICTURE = "confirm.csv", "confirm.md", "confirm.png"
+#: The columns of a gain's intervals, and how they are headed on a terminal.
+_GAIN, _NEW_GAIN = "its 95 % interval", "on new images"
+_ON_TERMINALS = {_GAIN: "gain, 95 %", _NEW_GAIN: "on new images"}
+
+
+def files(plan: ConfirmPlan) -> tuple[Path, Path, Path]:
+    """The CSV, the Markdown and the picture of a confirmation.
+
+    Each kind has its own, so that one on validation images never replaces that on test images:
+    ``confirm.csv`` on test images, ``confirm_validation.csv``, and both with ``_new_split``.
+    """
+    stem = "confirm"
+    if plan.on == "validation":
+        stem += "_validation"
+    if plan.new_split:
+        stem += "_new_split"
+    root = plan.paths.root
+    return root / f"{stem}.csv", root / f"{stem}.md", root / f"{stem}.png"
 
 
 def frame(confirmation: Confirmation) -> pd.DataFrame:
     """One row a config, the first one first, then a column ``seed_N`` for each seed's score.
 
-    Columns: rank, trial, status, baseline, mean, sd, low, high (these images), new_low, new_high
-    (new images), gain, gain_low, gain_high, p_gain, behind, p_behind, n_seeds, n_failed. Gains and
-    ``behind`` are positive where better, whatever the direction. Empty where it cannot be told.
+    Columns: rank, trial, status, baseline, metric, mean, sd, low, high (these images), new_low,
+    new_high (new images), gain, gain_low, gain_high, p_gain (these images), new_gain_low,
+    new_gain_high, p_new_gain (new images), behind, p_behind (these images), n_seeds, n_failed.
+    Gains and ``behind`` are positive where better, whatever the direction. Empty where it cannot be
+    told.
     """
     rows, metric = [], confirmation.plan.objective.metric
     for row in confirmation.rows:
@@ -53,12 +73,15 @@ def frame(confirmation: Confirmation) -> pd.DataFrame:
             low, high = bounded(metric, row.estimate.interval)
             cells |= {"mean": row.estimate.mean, "sd": row.estimate.standard_deviation}
             cells |= {"low": low, "high": high}
-        if row.images is not None:
-            cells["new_low"], cells["new_high"] = bounded(metric, row.images.interval)
+        if row.new is not None:
+            cells["new_low"], cells["new_high"] = bounded(metric, row.new.interval)
         if row.gain is not None:
             cells["gain"] = row.gain.estimate.mean
             cells["gain_low"], cells["gain_high"] = row.gain.estimate.interval
             cells["p_gain"] = row.p_gain
+        if row.new_gain is not None:
+            cells["new_gain_low"], cells["new_gain_high"] = row.new_gain.estimate.interval
+            cells["p_new_gain"] = row.p_new_gain
         if row.behind is not None:
             cells |= {"behind": row.behind.estimate.mean, "p_behind": row.p_behind}
         cells |= {"n_seeds": len(row.scores), "n_failed": len(row.failures)}
@@ -72,7 +95,7 @@ def frame(confirmation: Confirmation) -> pd.DataFrame:
 def _columns(plan: ConfirmPlan) -> list[str]:
     fixed = (
         "rank trial status baseline metric mean sd low high new_low new_high gain gain_low "
-        "gain_high p_gain behind p_behind n_seeds n_failed"
+        "gain_high p_gain new_gain_low new_gain_high p_new_gain behind p_behind n_seeds n_failed"
     )
     return [*fixed.split(), *(f"seed_{seed}" for seed in plan.seeds)]
 
@@ -88,12 +111,18 @@ def display(confirmation: Confirmation) -> pd.DataFrame:
         cells["95 % interval"] = "" if known is None else span(metric, known.interval, digits=2)
         cells["sd"] = "" if known is None else _width(metric, known.standard_deviation)
         cells["gain"] = "" if row.gain is None else gained(metric, row.gain.estimate)
-        interval = None if row.gain is None else row.gain.estimate.interval
-        cells["its 95 % interval"] = "" if interval is None else gain_span(metric, interval)
+        cells[_GAIN] = _gain_span(metric, row.gain)
+        cells[_NEW_GAIN] = _gain_span(metric, row.new_gain)
         cells["seeds"] = _seeds(row)
         cells["standing"] = _standing(confirmation, row)
         rows.append(cells)
-    return pd.DataFrame(rows)
+    shown = pd.DataFrame(rows)
+    return shown if _of_new_images(confirmation) else shown.drop(columns=_NEW_GAIN, errors="ignore")
+
+
+def _of_new_images(confirmation: Confirmation) -> bool:
+    """Whether any gain is known for new images."""
+    return any(row.new_gain is not None for row in confirmation.rows)
 
 
 def failures(confirmation: Confirmation) -> pd.DataFrame:
@@ -133,7 +162,10 @@ def print_report(confirmation: Confirmation, openings: Sequence[Opening], consol
     shown = display(confirmation)
     if len(shown):
         # Terminals have 80 columns; who has how many seeds is said where it matters.
-        shown = shown.drop(columns=["rank", "sd", "its 95 % interval", "seeds"])
+        left_out = ["rank", "sd", "seeds"]
+        both = _of_new_images(confirmation)
+        left_out += ["95 % interval", "gain"] if both else [_GAIN]
+        shown = shown.drop(columns=left_out).rename(columns=_ON_TERMINALS)
         title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
         table = Table(title=title, title_justify="left", header_style="bold")
         for column in shown.columns:
@@ -148,34 +180,57 @@ def print_report(confirmation: Confirmation, openings: Sequence[Opening], consol
 
 
 def write_report(confirmation: Confirmation, openings: Sequence[Opening]) -> list[Path]:
-    """Write ``confirm.csv``, ``confirm.md`` and ``confirm.png``, each in one atomic step.
+    """Write the ``files`` of a confirmation, each in one atomic step.
 
     Raises:
         StudyError: they cannot be written; the runs themselves are safe.
     """
     from besom.confirm.plot import write_confirmation  # matplotlib: not for those who only run
 
-    root = confirmation.plan.paths.root
+    table, text, picture = paths = files(confirmation.plan)
     try:
-        write_atomically(root / CSV, str(frame(confirmation).to_csv(index=False)))
-        write_atomically(root / MARKDOWN, to_markdown(confirmation, openings))
-        write_confirmation(confirmation, root / PICTURE)
+        write_atomically(table, str(frame(confirmation).to_csv(index=False)))
+        write_atomically(text, to_markdown(confirmation, openings))
+        write_confirmation(confirmation, picture)
     except OSError as error:
         raise StudyError(
-            f"{root} cannot be written: {error.strerror or error}. No finished run is lost: the "
-            "same command writes the report when there is room or permission."
+            f"{table.parent} cannot be written: {error.strerror or error}. No finished run is "
+            "lost: the same command writes the report when there is room or permission."
         ) from error
-    return [root / CSV, root / MARKDOWN, root / PICTURE]
+    return list(paths)
+
+
+def replaced(confirmation: Confirmation) -> str:
+    """Which trials the ``files`` no longer speak of once they are written; empty if of all.
+
+    To be asked before. No run is lost: the journal has them all.
+    """
+    path = files(confirmation.plan)[0]
+    try:
+        before = [int(trial) for trial in pd.read_csv(path)["trial"]]
+    except (OSError, ValueError, KeyError):
+        return ""  # there is none, or it is not ours to judge
+    gone = [str(t) for t in before if t not in {row.trial for row in confirmation.rows}]
+    if not gone:
+        return ""
+    trials, are = ("trial", "is") if len(gone) == 1 else ("trials", "are")
+    return (
+        f"{path.name} was of other trials too; {trials} {', '.join(gone)} {are} no longer in it. "
+        "No run is lost: the command that wrote it writes it again without training."
+    )
 
 
 def opened(plan: ConfirmPlan, openings: Sequence[Opening]) -> str:
     """How often the study's test images have been opened in all; empty on validation images."""
     if plan.on != "test" or not openings:
         return ""
-    trials = len({o.trial for o in openings})
+    n = n_configs(openings)
+    data = environment_then(plan.study, plan.entrants[0]).get("data", {}).get("name")
+    elsewhere = said_outside(plan.paths.root.parent, data)
     return (
-        f"The test images of this study have been opened {said(openings)}, for {trials} "
-        f"{'config' if trials == 1 else 'configs'}; each time they have a little less to say."
+        f"The test images of this study have been opened {said(openings)}, for {n} "
+        f"{'config' if n == 1 else 'configs'}; each time they have a little less to say."
+        + (f" {elsewhere}" if elsewhere else "")
     )
 
 
@@ -194,14 +249,19 @@ def _how(plan: ConfirmPlan) -> str:
 
 
 def _new_images(confirmation: Confirmation) -> str:
-    first = confirmation.first
-    if first is None or first.images is None or not math.isfinite(first.images.interval.width):
+    """What the intervals cover; empty where it is not about images, or each seed had its own."""
+    first, plan = confirmation.first, confirmation.plan
+    if first is None or first.new is None:
         return ""
-    metric = confirmation.plan.objective.metric
-    unit = " %" if is_share(metric) else ""
+    told = (
+        f"Intervals allow for other seeds on these {plan.on} images. Those for new images allow "
+        "for other images from the same source too"
+    )
+    if _of_new_images(confirmation):
+        return f"{told}, by which image each seed got right."
     return (
-        "The intervals speak of these test images. For new images from the same source, the "
-        f"first one's is {span(metric, first.images.interval)}{unit}."
+        f"{told}; there is none for gains, since these runs did not store which image they got "
+        "right."
     )
 
 
@@ -216,6 +276,10 @@ def _standing(confirmation: Confirmation, row: Row) -> str:
 
 def _seeds(row: Row) -> str:
     return f"{len(row.scores)}" + (f" ({len(row.failures)} failed)" if row.failures else "")
+
+
+def _gain_span(metric: str, gain: Gain | None) -> str:
+    return "" if gain is None else gain_span(metric, gain.estimate.interval)
 
 
 def _width(metric: str, value: float) -> str:

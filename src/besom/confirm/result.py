@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
+from besom.confirm import images
 from besom.confirm.contest import RACE_ALPHA, Contest, RunKey
 from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
@@ -19,7 +21,6 @@ from besom.statistics import (
     holm,
     mean_interval,
     standings,
-    widen_for_images,
 )
 from besom.study.objective import objective_values
 
@@ -52,10 +53,13 @@ class Row:
         baseline: whether it is the base config.
         scores: by seed, of the runs that have one; nothing else enters any number below.
         estimate: the mean with its interval, these images being fixed; None without a score.
-        images: the same for new images too, see ``widen_for_images``; None where that says nothing.
+        new: the same for new images, see ``besom.confirm.images``; None where that says nothing.
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
         p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be told.
+        new_gain: the gain for new images; None where that says nothing.
+        p_new_gain: its p-value, corrected in the same way.
         behind: how much better the first is; None for the first.
+        new_behind: the same for new images; None where that says nothing.
         p_behind: its p-value, to be held against ``ALPHA``, corrected for all pairs and for the
             race (of the baseline, that of the first one's gain); NaN for the first and the beaten.
         failures: the runs without a score.
@@ -67,10 +71,13 @@ class Row:
     baseline: bool
     scores: Mapping[int, float]
     estimate: Estimate | None
-    images: Estimate | None
+    new: Estimate | None
     gain: Gain | None
     p_gain: float
+    new_gain: Gain | None
+    p_new_gain: float
     behind: Gain | None
+    new_behind: Gain | None
     p_behind: float
     failures: tuple[RunRecord, ...]
 
@@ -141,10 +148,11 @@ def summarise(
     if contest.looks:
         placed = {trial: _after_the_race(standing) for trial, standing in placed.items()}
     first = next(iter(placed), None)
-    gains = _gains(scored, plan, _step(plan, runs.values()))
+    known = _Known(plan, runs, scores, images.rights(plan, runs, scores))
+    gains = _gains(known)
     if first is not None and plan.baseline in placed and plan.baseline != first:
-        placed[plan.baseline] = _as_the_gain_says(placed[plan.baseline], gains[first][1])
-    rows = [_placed_row(plan, t, s, runs, scores[t], gains) for t, s in placed.items()]
+        placed[plan.baseline] = _as_the_gain_says(placed[plan.baseline], gains[first].p_value)
+    rows = [_placed_row(known, t, s, first, gains) for t, s in placed.items()]
     others = sorted(
         (t for t in scored if t not in placed),
         key=lambda t: -contest.beaten[t],  # who lasted longer, then the leaderboard's order
@@ -152,12 +160,35 @@ def summarise(
     for trial in others:
         assert first is not None
         behind = gain_over(scored[first], scored[trial], contest.direction)
-        rows.append(_row(plan, trial, Status.BEATEN, runs, scores[trial], gains, behind=behind))
+        rows.append(_row(known, trial, Status.BEATEN, gains, first=first, behind=behind))
     for trial in contest.entrants:
         if trial not in scored and any(key[0] == trial for key in runs):
-            rows.append(_row(plan, trial, Status.FAILED, runs, {}, gains))
+            rows.append(_row(known, trial, Status.FAILED, gains))
     missing = contest.n_runs - len(contest.scores)
     return Confirmation(plan, tuple(rows), runs, missing, dict(contest.beaten))
+
+
+class _Known(NamedTuple):
+    """What all rows are made from."""
+
+    plan: ConfirmPlan
+    runs: Mapping[RunKey, RunRecord]
+    scores: Mapping[int, Mapping[int, float]]
+    rights: images.Rights
+
+    def of_new_images(self, gain: Gain | None, trial: int, other: int) -> Gain | None:
+        """The gain of a trial over another, for new images."""
+        mine, theirs = self.rights.get(trial, {}), self.rights.get(other, {})
+        return images.gain_on_new_images(gain, mine, theirs, 1.0 - ALPHA)
+
+
+class _Gained(NamedTuple):
+    """A gain over the baseline, on these images and for new ones, with corrected p-values."""
+
+    gain: Gain | None = None
+    p_value: float = math.nan
+    new: Gain | None = None
+    p_new: float = math.nan
 
 
 def _after_the_race(standing: Standing) -> Standing:
@@ -181,92 +212,76 @@ def _as_the_gain_says(baseline: Standing, p_gain: float) -> Standing:
 
 
 def _placed_row(
-    plan: ConfirmPlan,
+    known: _Known,
     trial: int,
     standing: Standing,
-    runs: Mapping[RunKey, RunRecord],
-    scores: Mapping[int, float],
-    gains: Mapping[int, tuple[Gain, float]],
+    first: int | None,
+    gains: Mapping[int, _Gained],
 ) -> Row:
     if standing.behind is None:
-        status = Status.FIRST
-    else:
-        status = Status.TIED if standing.tied else Status.BEHIND
-    return _row(plan, trial, status, runs, scores, gains, standing=standing, behind=standing.behind)
+        return _row(known, trial, Status.FIRST, gains, rank=standing.rank)
+    status = Status.TIED if standing.tied else Status.BEHIND
+    row = _row(known, trial, status, gains, rank=standing.rank, first=first, behind=standing.behind)
+    return replace(row, p_behind=standing.corrected)
 
 
 def _row(
-    plan: ConfirmPlan,
+    known: _Known,
     trial: int,
     status: Status,
-    runs: Mapping[RunKey, RunRecord],
-    scores: Mapping[int, float],
-    gains: Mapping[int, tuple[Gain, float]],
-    standing: Standing | None = None,
+    gains: Mapping[int, _Gained],
+    *,
+    rank: int | None = None,
+    first: int | None = None,
     behind: Gain | None = None,
 ) -> Row:
-    mine = [runs[key] for key in sorted(runs) if key[0] == trial]
-    step = _step(plan, mine)
+    plan, scores = known.plan, known.scores[trial]
+    mine = [known.runs[key] for key in sorted(known.runs) if key[0] == trial]
     estimate = None
     if scores:
+        step = images.step(plan, mine)
         estimate = mean_interval(list(scores.values()), method=plan.method, step=step)
-    gain, p_gain = gains.get(trial, (None, math.nan))
-    ranked = standing is not None and standing.behind is not None
+    right = known.rights.get(trial, {})
+    gained = gains.get(trial, _Gained())
     return Row(
         trial=trial,
         status=status,
-        rank=None if standing is None else standing.rank,
+        rank=rank,
         baseline=trial == plan.baseline,
         scores=scores,
         estimate=estimate,
-        images=_for_new_images(plan, estimate, mine),
-        gain=gain,
-        p_gain=p_gain,
+        new=images.score_on_new_images(plan, estimate, right, mine, 1.0 - ALPHA),
+        gain=gained.gain,
+        p_gain=gained.p_value,
+        new_gain=gained.new,
+        p_new_gain=gained.p_new,
         behind=behind,
-        p_behind=standing.corrected if standing is not None and ranked else math.nan,
+        new_behind=None if first is None else known.of_new_images(behind, first, trial),
+        p_behind=math.nan,
         failures=tuple(run for run in mine if run.outcome is not Outcome.COMPLETE),
     )
 
 
-def _gains(
-    scored: Mapping[int, Mapping[int, float]], plan: ConfirmPlan, step: float
-) -> dict[int, tuple[Gain, float]]:
-    """Each config's gain over the baseline, with its corrected p-value."""
+def _gains(known: _Known) -> dict[int, _Gained]:
+    """Each config's gain over the baseline."""
+    plan, scored = known.plan, {t: scores for t, scores in known.scores.items() if scores}
     baseline = plan.baseline
     if baseline is None or baseline not in scored:
         return {}
-    direction = plan.objective.direction
+    step = images.step(plan, known.runs.values())
     gains = {
-        t: gain_over(by_seed, scored[baseline], direction, step=step)
+        t: gain_over(by_seed, scored[baseline], plan.objective.direction, step=step)
         for t, by_seed in scored.items()
         if t != baseline
     }
-    testable = [t for t, gain in gains.items() if not math.isnan(gain.p_value)]
-    corrected = dict(zip(testable, holm([gains[t].p_value for t in testable]), strict=True))
-    return {t: (gain, float(corrected.get(t, math.nan))) for t, gain in gains.items()}
+    new = {t: known.of_new_images(gain, t, baseline) for t, gain in gains.items()}
+    p_values, p_new = _corrected(gains), _corrected(new)
+    return {t: _Gained(gains[t], p_values[t], new[t], p_new[t]) for t in gains}
 
 
-def _for_new_images(
-    plan: ConfirmPlan, estimate: Estimate | None, runs: Sequence[RunRecord]
-) -> Estimate | None:
-    """The interval for new images: of an accuracy, all seeds on the same test images."""
-    n_images = n_test_images(plan, runs)
-    if estimate is None or not n_images or "accuracy" not in plan.objective.metric:
-        return None
-    if not math.isfinite(estimate.interval.width):
-        return None
-    return widen_for_images(estimate, n_images, 1.0 - ALPHA)
-
-
-def n_test_images(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> int:
-    """How many test images each of these runs was judged on; 0 if that is not one number."""
-    sizes = {run.numbers.get("n_test") for run in runs if run.outcome is Outcome.COMPLETE}
-    if plan.on != "test" or len(sizes) != 1:
-        return 0
-    return int(next(iter(sizes)) or 0)
-
-
-def _step(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> float:
-    """What one image is worth in a score; 0 if unknown."""
-    n_images = n_test_images(plan, runs) if "accuracy" in plan.objective.metric else 0
-    return 1.0 / n_images if n_images else 0.0
+def _corrected(gains: Mapping[int, Gain | None]) -> dict[int, float]:
+    """Each gain's p-value after ``holm``; NaN where it cannot be told."""
+    p_values = {t: math.nan if gain is None else gain.p_value for t, gain in gains.items()}
+    told = [t for t, p_value in p_values.items() if not math.isnan(p_value)]
+    corrected = holm([p_values[t] for t in told])
+    return p_values | {t: float(p) for t, p in zip(told, corrected, strict=True)}

@@ -156,7 +156,10 @@ class _Desk:
 
     def _log(self, key: RunKey) -> None:
         if self._plan.on == "test":
-            log_opening(self._plan.paths.root, self._plan.study.name, *key, command="confirm")
+            data = self._environment.get("data", {})
+            opened = " ".join(str(data[fact]) for fact in ("name", "fingerprint") if fact in data)
+            name, root = self._plan.study.name, self._plan.paths.root
+            log_opening(root, name, *key, command="confirm", data=opened)
 
     def started(self, event: Started) -> None:
         """A worker began a run."""
@@ -195,6 +198,10 @@ class _Desk:
             self._watcher.dropped(trial)
         self._count(run)
 
+    def replaced(self, worker: int, reason: str) -> None:
+        """A worker was replaced."""
+        self._watcher.replaced(worker, reason)
+
     def stopping(self, reason: str) -> None:
         """No new runs."""
         self._watcher.stopping(reason)
@@ -228,6 +235,8 @@ class _Desk:
             cpu_seconds=event.usage.cpu_seconds,
             finished=time.time(),
             environment=merge(self._environment, result.environment),
+            n_images=result.n_validation,
+            correct=result.correct,
         )
         return _diverged_if_not_finite(self._plan, run)
 

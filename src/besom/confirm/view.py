@@ -17,7 +17,7 @@ from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import score_of
 from besom.tables import format_value
-from besom.view import STARTING, Panel
+from besom.view import STARTING, Panel, stopping_text
 
 
 class ConfirmWatcher:
@@ -40,6 +40,9 @@ class ConfirmWatcher:
 
     def retried(self, run: RunKey, reason: str) -> None:
         """A run lost its worker and will be made again."""
+
+    def replaced(self, worker: int, reason: str) -> None:
+        """A worker was replaced by a fresh one."""
 
     def stopping(self, reason: str) -> None:
         """No new runs; those running stop at the end of their epoch."""
@@ -77,8 +80,11 @@ class PlainConfirmView(ConfirmWatcher):
     def retried(self, run: RunKey, reason: str) -> None:
         self._say(f"trial {run[0]} seed {run[1]} runs again on a fresh worker: {reason}")
 
+    def replaced(self, worker: int, reason: str) -> None:
+        self._say(f"worker {worker} replaced: {reason}")
+
     def stopping(self, reason: str) -> None:
-        self._say(f"stopping: {reason}; running trials end with their epoch")
+        self._say(stopping_text(reason))
 
     def _progress(self) -> str:
         assert self._contest is not None
@@ -123,7 +129,7 @@ class LiveConfirmView(Panel, PlainConfirmView):
             super().ended(run)
 
     def stopping(self, reason: str) -> None:
-        self._stopping = f"stopping: {reason}; running trials end with their epoch"
+        self._stopping = stopping_text(reason)
 
     def render(self) -> RenderableType:
         if self._plan is None or self._contest is None:
@@ -144,7 +150,7 @@ class LiveConfirmView(Panel, PlainConfirmView):
     def _eta(self) -> str:
         assert self._contest is not None
         done = len(self._contest.scores) - self._n_before
-        if not done:
+        if not done or self._stopping:
             return ""
         left = self._contest.n_runs - len(self._contest.scores)
         seconds = (time.monotonic() - self._began) / done * left

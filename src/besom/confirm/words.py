@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from besom.confirm.result import ALPHA, Confirmation, Row, Status, n_test_images
+from besom.confirm.images import is_share, n_images
+from besom.confirm.result import ALPHA, Confirmation, Row, Status
 from besom.environment import environment_then, what_changed
 from besom.statistics import Estimate, Interval
 from besom.statistics.seeds import FEWEST_FOR_BOOTSTRAP
@@ -19,7 +20,8 @@ _CONFIDENCE = f"{100 * (1 - ALPHA):g} %"
 def conclusion(confirmation: Confirmation) -> str:
     """One sentence: who is first, by how much over the baseline, and who is tied with it.
 
-    It names the images it speaks of: every interval but that for new images covers seeds only.
+    It names the images it speaks of: these, where only the seeds might have been others; or new
+    ones, which might have been others too.
     """
     plan, first = confirmation.plan, confirmation.first
     metric = plan.objective.metric
@@ -34,7 +36,7 @@ def conclusion(confirmation: Confirmation) -> str:
     name = f"the baseline (trial {first.trial})" if first.baseline else f"trial {first.trial}"
     worth = amount(metric, first.estimate)
     if interval := span(metric, first.estimate.interval):
-        new = "" if first.images is None else span(metric, first.images.interval)
+        new = "" if first.new is None else span(metric, first.new.interval)
         worth += f" ({_CONFIDENCE} interval {interval}{f', for new images {new}' if new else ''})"
     text = (
         f"{plan.study.name}: {so_far}{name} is first on {_images(confirmation)} with a mean "
@@ -71,16 +73,39 @@ def caveats(confirmation: Confirmation) -> list[str]:
         )
     equal = [r.trial for r in confirmation.rows if r.estimate is not None and _all_equal(r)]
     if equal:
-        named = ", ".join(map(str, equal[:_NAMED])) + (", ..." if len(equal) > _NAMED else "")
         trials = "trial" if len(equal) == 1 else "trials"
         found.append(
-            f"All seeds of {trials} {named} score the same, which "
+            f"All seeds of {trials} {_listed(equal)} score the same, which "
             "tells little of how seeds scatter: an interval, if one is given, supposes a scatter "
             "of one image."
         )
+    if unsure := _only_on_these(confirmation):
+        found.append(unsure)
     if changed := _changed(confirmation):
         found.append("The sweep ran with something else: " + "; ".join(changed) + ".")
     return found
+
+
+def _only_on_these(confirmation: Confirmation) -> str:
+    """Who is behind on these images, but for all that is known might not be on others.
+
+    Of the baseline the gain over it has said so.
+    """
+    unsure = [
+        row.trial
+        for row in confirmation.rows
+        if row.status in (Status.BEHIND, Status.BEATEN)
+        and not row.baseline
+        and row.new_behind is not None
+        and row.new_behind.estimate.interval.low <= 0.0
+    ]
+    if not unsure:
+        return ""
+    trials, are = ("Trial", "is") if len(unsure) == 1 else ("Trials", "are")
+    return (
+        f"{trials} {_listed(unsure)} {are} behind on these images; on new ones the first may be no "
+        "better."
+    )
 
 
 def amount(metric: str, estimate: Estimate, digits: int | None = None) -> str:
@@ -141,11 +166,6 @@ def bounded(metric: str, interval: Interval) -> Interval:
     return Interval(max(interval.low, 0.0), min(interval.high, 1.0))
 
 
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share of images, to be shown in percent."""
-    return "accuracy" in metric
-
-
 def _gain(confirmation: Confirmation, first: Row) -> str:
     if first.baseline:
         return ", so nothing that was tuned has been shown to beat it"
@@ -155,11 +175,27 @@ def _gain(confirmation: Confirmation, first: Row) -> str:
     if math.isnan(first.p_gain):
         return ""
     shown = _gain_shown(confirmation.plan.objective.metric, estimate)
-    if first.p_gain <= ALPHA:
-        return f", a gain of {shown} over the baseline"
     n_compared = sum(row.gain is not None for row in confirmation.rows)
+    if first.p_gain <= ALPHA:
+        covers = _gain_covers(confirmation, first, n_compared)
+        return f", a gain of {shown} over the baseline{covers}"
     among = f", one of {n_compared} compared with it," if n_compared > 1 else ""
     return f", which{among} cannot be told from the baseline (a gain of {shown})"
+
+
+def _gain_covers(confirmation: Confirmation, first: Row, n_compared: int) -> str:
+    """Of which images a gain is claimed that is shown on these."""
+    if _split_by_seed(confirmation):
+        return ""
+    if first.new_gain is None:
+        return " on these images"
+    metric, interval = confirmation.plan.objective.metric, first.new_gain.estimate.interval
+    new = gain_span(metric, interval)
+    if first.p_new_gain <= ALPHA:
+        return f" on these images (for new ones, the {_CONFIDENCE} interval is {new})"
+    if interval.low <= 0.0:
+        return f" on these images (for new ones it may be nothing: {new})"
+    return f" on these images (for new ones {new}, which of {n_compared} compared may be luck)"
 
 
 def _gain_shown(metric: str, estimate: Estimate) -> str:
@@ -181,9 +217,7 @@ def _ties(confirmation: Confirmation) -> str:
         return "there is no other to compare it with"
     if not tied:
         return "no other is tied with it" if n_others > 1 else "the other is not tied with it"
-    named = ", ".join(str(trial) for trial in tied[:_NAMED]) + (
-        ", ..." if len(tied) > _NAMED else ""
-    )
+    named = _listed(tied)
     if n_others == 1:
         return f"the other, trial {named}, is tied with it"
     trials, are = ("trial", "is") if len(tied) == 1 else ("trials", "are")
@@ -192,10 +226,19 @@ def _ties(confirmation: Confirmation) -> str:
 
 def _images(confirmation: Confirmation) -> str:
     plan = confirmation.plan
-    if plan.on == "validation" and plan.new_split:
+    if _split_by_seed(confirmation):
         return "validation images, others for each seed,"
-    n_images = n_test_images(plan, confirmation.runs.values())
-    return f"these {n_images:,} test images" if n_images else f"these {plan.on} images"
+    n = n_images(plan, confirmation.runs.values())
+    return f"these {n:,} {plan.on} images" if n else f"these {plan.on} images"
+
+
+def _split_by_seed(confirmation: Confirmation) -> bool:
+    """Whether each seed was measured on validation images of its own."""
+    return confirmation.plan.on == "validation" and confirmation.plan.new_split
+
+
+def _listed(trials: Sequence[int]) -> str:
+    return ", ".join(map(str, trials[:_NAMED])) + (", ..." if len(trials) > _NAMED else "")
 
 
 def _seeds(n: int) -> str:

@@ -6,13 +6,12 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from besom.config import TRAIN_GROUPS
 from besom.errors import StudyError
+from besom.revision import git_revision
 from besom.study.defaults import as_of_now
 
 #: Raised when the stored form changes in a way that older studies cannot be read with.
@@ -111,15 +110,3 @@ def software() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {"versions": versions, "git": git_revision()}
-
-
-def git_revision(folder: Path | None = None) -> str | None:
-    """The revision of the repository around ``folder``, with ``+dirty`` if it has changes."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.trial import FrozenTrial
 
+from besom import openings
 from besom.errors import StudyError, did_you_mean
 from besom.layout import ARCHIVE, RESERVED, StudyPaths, write_atomically
 from besom.records import GIVEN, STUDY_ATTRIBUTE, StudyRecord, read_study
@@ -159,7 +161,11 @@ def _find(storage: BaseStorage, name: str) -> int | None:
 
 
 def archive(paths: StudyPaths) -> Path | None:
-    """Move a study's folder to ``<results_dir>/archive/<name>-<time>``; None if there is none."""
+    """Move a study's folder to ``<results_dir>/archive/<name>-<time>``; None if there is none.
+
+    The log of openings is also left where it was: a study that begins anew under the same name
+    has had its test images seen.
+    """
     if not paths.root.exists():
         return None
     stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -170,6 +176,9 @@ def archive(paths: StudyPaths) -> Path | None:
         target = target.with_name(f"{paths.root.name}-{stamp}-{number}")
     target.parent.mkdir(parents=True, exist_ok=True)
     paths.root.rename(target)
+    if (target / openings.FILE).exists():
+        paths.root.mkdir()
+        shutil.copy2(target / openings.FILE, paths.root)
     return target
 
 
