@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -13,12 +14,16 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from sweeping import assert_whole
 
 from besom.config import SearchPath
 from besom.layout import StudyPaths, packaged_config_dirs
-from records_factory import make_study
+from besom.leaderboard import write_leaderboard
+from besom.records import StudyRecord
+from besom.statistics import claim
+from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from reporting_world import store
 from user_project import Project
 
@@ -65,7 +70,8 @@ def test_a_sweep_in_a_pipe_prints_one_plain_line_a_trial(swept: Swept) -> None:
 def test_a_sweep_leaves_everything_that_was_promised(swept: Swept) -> None:
     root, _ = swept
     study = root / "results" / "cheap"
-    promised = ["best.yaml", "leaderboard.csv", "leaderboard.md", "logs", "plots", "study.journal"]
+    promised = ["best.yaml", "leaderboard.csv", "leaderboard.md", "ledger.csv"]
+    promised += ["logs", "plots", "study.journal"]
     for name in promised:
         assert (study / name).exists(), name
     plots = {path.stem for path in (study / "plots").glob("*.png")}
@@ -87,6 +93,8 @@ def test_what_was_made_from_the_study_can_be_made_again_from_it(
     assert csv_now == (study / "leaderboard.csv").read_text()
     md_now = project.besom("leaderboard", "cheap", "--format", "md").stdout
     assert md_now == (study / "leaderboard.md").read_text()
+    costs_now = project.besom("ledger", "cheap", "--format", "csv").stdout
+    assert costs_now == (study / "ledger.csv").read_text()
     before = sorted(path.name for path in (study / "plots").iterdir())
     done = project.besom("plot", "cheap")
     assert done.exit_code == 0
@@ -221,6 +229,67 @@ def test_the_list_has_a_line_a_study(studies: Project) -> None:
     assert "one" in out
     assert "two" in out
     assert "val_accuracy" in out
+
+
+def judged(name: str) -> StudyRecord:
+    """Trials that get 90 to 94 of 100 images right, the last of them best."""
+    bits = [np.arange(100) < 90 + number for number in range(5)]
+    trials = tuple(
+        dataclasses.replace(
+            trial,
+            values=(float(right.mean()),),
+            n_validation=100,
+            correct=np.packbits(right).tobytes(),
+        )
+        for right, trial in zip(bits, make_study(5, failed=0.0, pruned=0.0).trials, strict=True)
+    )
+    return dataclasses.replace(make_study(0), name=name, trials=trials)
+
+
+def test_the_list_shows_what_is_left_of_the_best_once_luck_is_taken_out(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    study, results = judged("judged"), project.root / "results"
+    store(results, study)
+    claimed = claim(study)
+    fresh = project.besom("list").output
+    assert f"0.9400 ± 0.0237 │    {claimed.corrected:.4f} │    4 │ +0.0400 │     4" in fresh
+    assert "best and gain are raw" in fresh
+    write_leaderboard(study, StudyPaths.of(results, "judged"), claimed)
+    monkeypatch.setattr("besom.overview.claim", None)  # nothing is computed again
+    assert project.besom("list").output == fresh
+
+
+def test_the_list_does_not_believe_a_leaderboard_of_other_trials(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    study, results = judged("judged"), project.root / "results"
+    store(results, study)
+    truth = project.besom("list").output
+    paths = StudyPaths.of(results, "judged")
+    fewer = dataclasses.replace(study, trials=study.trials[:3])
+    write_leaderboard(fewer, paths, claim(fewer))
+    assert project.besom("list").output == truth
+    for text in ("", "trial,corrected\n1,2\n", "\0\xff"):
+        paths.leaderboard_csv.write_text(text)
+        assert project.besom("list").output == truth
+
+
+def test_the_list_crowns_nobody_where_there_are_several_objectives(project: Project) -> None:
+    study = make_study(20, name="both", objectives=[VAL_ACCURACY, N_PARAMS])
+    store(project.root / "results", study)
+    assert "on the front" in project.besom("list").output
+
+
+def test_the_ledger_is_printed_in_every_format(studies: Project) -> None:
+    assert "Cost of one" in studies.besom("ledger", "one").output
+    text = studies.besom("ledger", "one", "--format", "csv").output
+    assert len(list(csv.DictReader(io.StringIO(text)))) == 30
+    assert len(json.loads(studies.besom("ledger", "one", "--format", "json").output)) == 30
+    assert studies.besom("ledger", "one", "--format", "md").output.startswith("# Cost of one\n")
+    assert "Cost of two" in studies.besom("ledger", "two").output
 
 
 def test_an_empty_results_folder_is_no_error(project: Project) -> None:

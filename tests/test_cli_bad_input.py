@@ -125,7 +125,7 @@ def test_a_failed_preparation_leaves_an_existing_results_folder_as_it_was(
 # Reporting
 
 
-@pytest.mark.parametrize("command", ["leaderboard", "plot", "export"])
+@pytest.mark.parametrize("command", ["leaderboard", "plot", "export", "ledger"])
 def test_an_unknown_study_is_refused_with_near_names(studies: Project, command: str) -> None:
     message = refused(studies, command, "mnist_mpl")
     assert "no study 'mnist_mpl'" in message
@@ -133,7 +133,7 @@ def test_an_unknown_study_is_refused_with_near_names(studies: Project, command: 
     assert "--results-dir" in message
 
 
-@pytest.mark.parametrize("command", ["leaderboard", "plot", "export"])
+@pytest.mark.parametrize("command", ["leaderboard", "plot", "export", "ledger"])
 def test_a_results_folder_that_is_not_there_is_said(project: Project, command: str) -> None:
     message = refused(project, command, "mnist_mlp", "--results-dir", "nowhere")
     assert "under nowhere, which has none" in message
@@ -143,8 +143,9 @@ def test_a_results_folder_that_is_not_there_is_said(project: Project, command: s
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("leaderboard mnist_mlp --sort secnds", "Did you mean 'seconds'?"),
+        ("leaderboard mnist_mlp --sort secnds", "Did you mean 'seconds'"),
         ("leaderboard mnist_mlp --format xml", "'xml' is not one of"),
+        ("ledger mnist_mlp --format xml", "'xml' is not one of"),
         ("leaderboard mnist_mlp --top 0", "--top"),
         ("leaderboard mnist_mlp --top many", "--top"),
         ("export mnist_mlp --trial 99", "no finished trial 99; they are numbered 0 to 5"),
@@ -157,7 +158,7 @@ def test_a_report_that_cannot_be_made_is_refused(studies: Project, words: str, s
     assert says in refused(studies, *words.split())
 
 
-@pytest.mark.parametrize("command", ["leaderboard", "plot", "export"])
+@pytest.mark.parametrize("command", ["leaderboard", "plot", "export", "ledger"])
 def test_a_damaged_journal_is_refused_naming_the_line(studies: Project, command: str) -> None:
     journal = StudyPaths.of(studies.root / "results", "mnist_mlp").journal
     lines = journal.read_bytes().splitlines(keepends=True)

@@ -232,6 +232,18 @@ def test_true_is_not_one_and_nan_is_nan() -> None:
     assert contrast({"a": 1}, {"a": 1.0}) == []
 
 
+def test_what_is_empty_in_one_study_is_no_row_beside_what_another_has_in_it() -> None:
+    def described(constraints: dict[str, Any], **space: Any) -> dict[str, Any]:
+        return {"config": {"sweep": {"constraints": constraints, "space": space}}}
+
+    one = study("one", 0.5, **described({}, optimizer=["adam"]))
+    entry = {"optimizer": ["adam", "sgd"], "optimizer.learning_rate": {"low": 0.1}}
+    other = study("other", 0.5, **described({"n_params": {"max": 5}}, **entry))
+    assert list(contrasts_of([one, other])["what"]) == [
+        *("optimizer", "optimizer.learning_rate.low", "sweep.constraints.n_params.max")
+    ]
+
+
 def test_environments_that_differ_are_shown() -> None:
     facts = {"environments": {i: {"versions": {"keras": i}} for i in ("3", "4")}}
     one, other = (trial(n, 0.5, environment={"id": i}) for n, i in ((1, "3"), (2, "4")))

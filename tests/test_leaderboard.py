@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from besom import ledger
 from besom.errors import ConfigError
 from besom.layout import StudyPaths
 from besom.leaderboard import (
@@ -30,7 +31,7 @@ from besom.outputs import INTERVAL_S, SHARE, LeaderboardWriter
 from besom.overview import print_study
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import claim
-from besom.tables import cell, display, shown_params
+from besom.tables import cell, display, hyperparameters, shown_params
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
 
@@ -98,7 +99,8 @@ def test_only_complete_trials_are_ever_ranked(outcome: Outcome) -> None:
     study = StudyRecord("s", (VAL_ACCURACY,), (study_of(0.5).trials[0], odd))
     assert list(ranking(study)["trial"]) == [0]
     rest = unranked(study)[["trial", "outcome", "reason"]]
-    assert rest.to_numpy().tolist() == [[1, str(outcome), "because"]]
+    name = "unfinished" if outcome is Outcome.RUNNING else str(outcome)
+    assert rest.to_numpy().tolist() == [[1, name, "because"]]
 
 
 def test_a_large_study_splits_into_the_two_tables_without_loss() -> None:
@@ -111,7 +113,7 @@ def test_a_large_study_splits_into_the_two_tables_without_loss() -> None:
 def test_columns_come_in_the_promised_order() -> None:
     columns = list(ranking(make_study(40)).columns)
     fixed = ["rank", "trial", "val_accuracy", "gain", "best_epoch", "epochs"]
-    assert columns[: len(fixed) + 2] == [*fixed, "parameters", "seconds"]
+    assert columns[: len(fixed) + 3] == [*fixed, "parameters", "seconds", "cpu_seconds"]
     assert set(BASE_PARAMS) | {"optimizer.momentum"} <= set(columns)
 
 
@@ -359,6 +361,96 @@ def test_five_thousand_trials_are_ranked() -> None:
     assert len(frame) == len(study.complete)
     assert to_markdown(study, frame)
     assert math.isfinite(frame["val_accuracy"].sum())
+
+
+def on_a_gpu(study: StudyRecord, **executor: int) -> StudyRecord:
+    """The same study as if its workers had had a GPU."""
+    facts = {"environments": {"x": {"device": {"gpus": ["H100"]}}}}
+    trials = tuple(dataclasses.replace(t, environment={"id": "x"}) for t in study.trials)
+    config = {"sweep": {"executor": executor}}
+    return dataclasses.replace(study, trials=trials, facts=facts, config=config)
+
+
+def test_each_row_says_what_it_cost_in_the_files_and_not_on_the_terminal() -> None:
+    study = make_study(12)
+    frame = ranking(study)
+    by_number = {trial.number: trial for trial in study.trials}
+    for _, row in frame.iterrows():
+        assert row["cpu_seconds"] == pytest.approx(by_number[row["trial"]].cpu_seconds, abs=1e-3)
+    assert "cpu_seconds" in to_csv(frame)
+    assert "cpu_seconds" in json.loads(to_json(frame))[0]
+    assert "cpu_seconds" not in printed(study)
+    assert "gpu_seconds" not in to_csv(frame)
+    gpu = ranking(on_a_gpu(study, workers_per_gpu=2))
+    assert list(gpu["gpu_seconds"]) == pytest.approx(list(gpu["seconds"] / 2), abs=1e-3)
+
+
+@pytest.mark.parametrize("metric", ["seconds", "cpu_seconds"])
+def test_a_cost_as_the_objective_stays_exact_and_hides_no_hyperparameter(metric: str) -> None:
+    objective = Objective(metric, "minimize")
+    trials = tuple(
+        dataclasses.replace(t, values=(t.seconds / 3,), params={"model.depth": 3})
+        for t in make_study(6, failed=0.0, pruned=0.0).trials
+    )
+    study = StudyRecord("s", (objective,), trials)
+    frame = ranking(study)
+    assert list(frame[metric]) == sorted(t.seconds / 3 for t in trials)
+    assert hyperparameters(frame) == ["model.depth"]
+    assert metric in printed(study)
+
+
+# What it has cost
+
+
+def test_every_trial_has_a_row_of_costs() -> None:
+    study = make_study(40, failed=0.3)
+    rows = list(csv.DictReader(io.StringIO(ledger.to_csv(study))))
+    assert [int(row["trial"]) for row in rows] == list(range(40))
+    assert list(rows[0]) == ["trial", "outcome", "epochs", "seconds", "cpu_seconds", "gpu_seconds"]
+    for row, trial in zip(rows, study.trials, strict=True):
+        assert row["outcome"] == str(trial.outcome)
+        assert float(row["seconds"]) == pytest.approx(trial.seconds, abs=1e-3)
+    assert len(json.loads(ledger.to_json(study))) == 40
+    totals = ledger.ledger(study).by_outcome
+    assert totals["seconds"].iloc[-1] == pytest.approx(sum(t.seconds for t in study.trials), 1e-3)
+    assert totals["trials"].iloc[:-1].sum() == totals["trials"].iloc[-1] == 40
+    text = ledger.to_markdown(study)
+    assert sum(line.startswith("|") for line in text.splitlines()) == 40 + 2 + len(totals) + 2
+
+
+def test_what_a_killed_worker_took_of_the_cpu_is_not_called_nothing() -> None:
+    trials = (
+        make_trial(0, BASE_PARAMS, baseline=True),
+        dataclasses.replace(make_trial(1, BASE_PARAMS, Outcome.TIMEOUT), cpu_seconds=0.0),
+        dataclasses.replace(make_trial(2, BASE_PARAMS, Outcome.INFEASIBLE), cpu_seconds=0.0),
+    )
+    study = StudyRecord("s", (VAL_ACCURACY,), trials)
+    assert [row["cpu_seconds"] is None for row in json.loads(ledger.to_json(study))] == [
+        *(False, True, False)
+    ]
+    assert "1 trial was killed: the CPU seconds are not known" in told_ledger(study)
+
+
+def test_the_dearest_trials_are_named_where_some_are_dear() -> None:
+    even = [dataclasses.replace(t, seconds=10.0) for t in make_study(20).trials]
+    assert "dearest" not in told_ledger(StudyRecord("s", (VAL_ACCURACY,), tuple(even)))
+    even[7] = dataclasses.replace(even[7], seconds=500.0)
+    told = told_ledger(StudyRecord("s", (VAL_ACCURACY,), tuple(even)))
+    assert "The 5 dearest trials" in told
+    assert "72%" in told
+
+
+def test_the_ledger_of_nothing_can_be_shown() -> None:
+    study = StudyRecord("empty", (VAL_ACCURACY,), ())
+    assert "total" in told_ledger(study)
+    assert json.loads(ledger.to_json(study)) == []
+    assert "# Cost of empty" in ledger.to_markdown(study)
+
+
+def told_ledger(study: StudyRecord) -> str:
+    out = io.StringIO()
+    ledger.print_ledger(study, Console(file=out, width=200))
+    return out.getvalue()
 
 
 def test_a_number_as_the_objective_is_a_column_once() -> None:

@@ -14,12 +14,13 @@ import pandas as pd
 from besom.config import TRAIN_GROUPS
 from besom.differences import shown
 from besom.errors import StudyError
-from besom.leaderboard import UNFINISHED, outcome_counts
+from besom.leaderboard import outcome_counts
 from besom.plots.comparison import summarise as summarise_progress
 from besom.records import Outcome, StudyRecord
 from besom.statistics import claim, pareto_front, score
 from besom.study import definition
 from besom.study.defaults import as_of_now
+from besom.tables import UNFINISHED
 
 #: Longer names are cut: a file's name has 255 bytes.
 _MOST_CHARS = 120
@@ -190,7 +191,11 @@ def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
     rows = []
     for part in dict.fromkeys(part for one in described for part in one):
         flat = [definition.flatten(one.get(part, {})) for one in described]
-        for what in dict.fromkeys(path for one in flat for path in one if path):
+        paths = dict.fromkeys(path for one in flat for path in one if path)
+        for what in paths:
+            empty = all(one.get(what, {}) == {} for one in flat)
+            if empty and any(path.startswith(f"{what}.") for path in paths):
+                continue  # empty in one study; what another has in it is a row each
             values = [shown(one.get(what)) for one in flat]
             if len(set(values)) > 1:
                 named = dict(zip((s.name for s in studies), values, strict=True))

@@ -14,7 +14,7 @@ from besom.errors import StudyError
 from besom.layout import write_atomically
 from besom.leaderboard import outcome_counts
 from besom.records import StudyRecord
-from besom.tables import format_value
+from besom.tables import duration, format_gain, format_value
 
 #: The folder under ``results_dir``.
 FOLDER = "compare"
@@ -52,20 +52,13 @@ def _told(study: StudyRecord, row: Mapping[Any, Any]) -> dict[str, str]:
     if "baseline" in row:
         told["baseline"] = format_value(metric, row["baseline"])
     if "gain" in row:
-        told["gain"] = f"{row['gain']:+.4g}"
+        told["gain"] = format_gain(metric, row["gain"])
     if "at_equal_compute" in row:
         told["at equal compute"] = format_value(metric, row["at_equal_compute"])
     told["trials"] = ", ".join(f"{n} {outcome}" for outcome, n in outcome_counts(study).items())
     told["worker time"] = duration(row["worker_seconds"])
     told["CPU time"] = duration(row["cpu_seconds"])
     return told
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: in the unit in which they are few."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _trials(n: int) -> str:

@@ -82,13 +82,19 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
     else:
         head.append(f"# It did not complete: {trial.outcome} ({trial.reason}).")
     head.append("# Retrain it: besom train THIS_FILE [trainer.epochs=40 ...]")
+    precision = (trial.config.get("trainer") or {}).get("precision", "float32")
+    if precision != "float32":
+        head.append(f"# The sweep trained in {precision}; a final model is float32.")
+    return "\n".join(head) + "\n" + dump(exported_config(study, trial))
+
+
+def exported_config(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    """A trial's config as it is exported: in float32, and with the trial it comes from."""
     config = {**trial.config, "name": study.name}
     trainer = config.get("trainer")
-    if isinstance(trainer, dict) and trainer.get("precision", "float32") != "float32":
-        head.append(f"# The sweep trained in {trainer['precision']}; a final model is float32.")
+    if isinstance(trainer, dict) and "precision" in trainer:
         config["trainer"] = {**trainer, "precision": "float32"}
-    config["source"] = {"study": study.name, "trial": trial.number}
-    return "\n".join(head) + "\n" + dump(config)
+    return {**config, "source": {"study": study.name, "trial": trial.number}}
 
 
 def dump(config: dict[str, Any]) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 RESULTS_DIR_VARIABLE = "BESOM_RESULTS_DIR"
 ARCHIVE = "archive"
+TRAIN = "train"
 
 #: Folders under the results folder that are no studies.
-RESERVED = (ARCHIVE, "compare", "show", "train")
+RESERVED = (ARCHIVE, "compare", "show", TRAIN)
 
 
 def default_results_dir() -> Path:
@@ -74,6 +75,11 @@ class StudyPaths:
         return self.root / "leaderboard.md"
 
     @property
+    def ledger_csv(self) -> Path:
+        """What each trial has cost."""
+        return self.root / "ledger.csv"
+
+    @property
     def plots(self) -> Path:
         """The pictures."""
         return self.root / "plots"
@@ -103,10 +109,15 @@ class TrainPaths:
 
     root: Path
 
+    @staticmethod
+    def folder(results_dir: Path) -> Path:
+        """The folder of all of them, with the log of the test images they opened."""
+        return results_dir / TRAIN
+
     @classmethod
     def fresh(cls, results_dir: Path, name: str) -> TrainPaths:
         """The first of ``name``, ``name-2``, ``name-3`` ... that is not taken: no run is lost."""
-        base = results_dir / "train"
+        base = cls.folder(results_dir)
         number, root = 1, base / name
         while root.exists():
             number += 1

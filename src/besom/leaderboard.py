@@ -5,27 +5,28 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from besom.costs import trial_costs
 from besom.errors import ConfigError, did_you_mean
 from besom.layout import StudyPaths, write_atomically
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import Claim, pareto_front, ranks
 from besom.tables import (
+    UNFINISHED,
     display,
     format_gain,
     format_value,
     hyperparameters,
     markdown,
     short_names,
+    shown_outcome,
     shown_params,
 )
-
-#: A trial that has not ended; only the coordinator knows whether it runs.
-UNFINISHED = "unfinished"
 
 #: What ``leaderboard`` can print.
 FORMATS = ("table", "csv", "md", "json")
@@ -37,7 +38,8 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     Columns: rank, trial, the objectives, gain (over the baseline, positive is better; absent where
     the baseline did not complete), with ``claimed`` also standard_error, tied (with the first, at
     95 %) and corrected (the first row's score, corrected for selection), then best_epoch, epochs,
-    parameters, seconds, a column for each sampled hyperparameter by its dotted path, and note.
+    parameters, what it cost (seconds, cpu_seconds and, where a GPU was used, gpu_seconds, see
+    ``besom.costs``), a column for each sampled hyperparameter by its dotted path, and note.
 
     With several objectives the rank is that of the Pareto front: 1 is beaten by no other trial, 2
     only by those of rank 1, and so on.
@@ -57,6 +59,8 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     for column in ("best_epoch", "parameters"):
         if column in frame:
             frame[column] = frame[column].astype("Int64")
+    if "gpu_seconds" in frame and not frame["gpu_seconds"].any():
+        frame = frame.drop(columns="gpu_seconds")
     for path in paths:  # pandas takes None for NaN, but null is a value here
         values = [row[path] for row in rows]
         if any(value is None for value in values):
@@ -69,7 +73,7 @@ def unranked(study: StudyRecord) -> pd.DataFrame:
     rows = [
         {
             "trial": t.number,
-            "outcome": str(t.outcome),
+            "outcome": shown_outcome(t),
             "reason": t.reason,
             "epochs": t.epochs,
             "seconds": round(t.seconds, 3),
@@ -177,7 +181,8 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
     text = f"{study.name}: trial {first['trial']} leads{others} with {objective.metric} "
     text += format_value(objective.metric, first[objective.metric])
     if "gain" in frame:
-        text += f", {format_gain(objective.metric, first['gain'])} over the baseline"
+        gain = format_gain(objective.metric, first["gain"])
+        text += f", {gain} over the baseline before any correction"
     return f"{text} ({tail})."
 
 
@@ -186,11 +191,8 @@ def outcome_counts(study: StudyRecord) -> dict[str, int]:
 
     The last are ``unfinished``: in a sweep that goes on they run, else they wait for a resume.
     """
-    counted = {
-        UNFINISHED if o is Outcome.RUNNING else str(o): sum(t.outcome is o for t in study.trials)
-        for o in Outcome
-    }
-    return {outcome: n for outcome, n in counted.items() if n}
+    found = Counter(t.outcome for t in study.trials)
+    return {UNFINISHED if o is Outcome.RUNNING else str(o): found[o] for o in Outcome if found[o]}
 
 
 def _ranked_by(study: StudyRecord) -> str:
@@ -221,8 +223,9 @@ def _row(
         "best_epoch": trial.best_epoch,
         "epochs": trial.epochs,
         "parameters": trial.numbers.get("n_params"),
-        "seconds": round(trial.seconds, 3),
     }
+    # An objective may be a cost itself: it keeps its place and its exact value.
+    row |= {name: cost for name, cost in trial_costs(study, trial).items() if name not in row}
     row |= {path: trial.params.get(path, math.nan) for path in paths}
     notes = [str(trial.origin)] if trial.origin != "sampled" else []
     if trial.continues is not None:

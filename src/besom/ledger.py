@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import pandas as pd
 from rich.console import Console
 
+from besom import leaderboard
+from besom.costs import costs
+from besom.leaderboard import outcome_counts
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import (
     Prospect,
@@ -19,10 +22,15 @@ from besom.statistics import (
     proportion_standard_error,
     pruning_cost,
 )
-from besom.tables import rich_table
+from besom.tables import COSTS, duration, format_gain, markdown, rich_table, shown_params
 
 #: The question "stop now?" is about this many further trials.
 N_MORE = 20
+
+#: The terminal names this many of the trials that took longest.
+N_DEAREST = 5
+#: ... if they took this many times as long as trials do on the average.
+DEAR = 1.5
 
 
 @dataclass(frozen=True)
@@ -44,8 +52,8 @@ class Ledger:
     """A study's costs.
 
     Attributes:
-        by_outcome: one row an outcome: outcome, trials, epochs, seconds, cpu_seconds, gpu_seconds,
-            share (of the seconds); the last row is the total.
+        by_outcome: one row an outcome: outcome, trials, epochs, seconds, cpu_seconds, gpu_seconds
+            (see ``besom.costs``), share (of the seconds); the last row is the total.
         gain_per_hour: the best trial's gain over the baseline for each hour of worker time; None
             without a baseline, or with several objectives.
         prospect: what the next ``N_MORE`` trials may be expected to bring; None with several
@@ -63,7 +71,7 @@ def ledger(study: StudyRecord) -> Ledger:
     """Add up what a study has cost. Knowledge taken from other studies cost nothing here."""
     trials = [t for t in study.trials if t.outcome is not Outcome.WARM_START]
     return Ledger(
-        _by_outcome(study, trials),
+        _by_outcome(study),
         _gain_per_hour(study, trials),
         _prospect(study, trials),
         _audit(study),
@@ -71,26 +79,71 @@ def ledger(study: StudyRecord) -> Ledger:
 
 
 def print_ledger(study: StudyRecord, console: Console) -> None:
-    """Print a study's costs and whether going on is worth it."""
+    """Print a study's costs, its dearest trials, and whether going on is worth it."""
     book = ledger(study)
-    shown = book.by_outcome.copy()
-    for column in ("seconds", "cpu_seconds", "gpu_seconds"):
-        shown[column] = [f"{v:,.1f}" for v in shown[column]]
-    shown["share"] = [f"{v:.0%}" for v in book.by_outcome["share"]]
-    if not book.by_outcome["gpu_seconds"].any():
-        shown = shown.drop(columns="gpu_seconds")
-    console.print(rich_table(shown, f"Cost of {study.name}"))
+    console.print(rich_table(_shown(book.by_outcome), f"Cost of {study.name}"))
+    first = dearest(study)
+    if len(first):
+        console.print(rich_table(_shown(first), f"The {len(first)} dearest trials"))
     for line in verdict(study, book):
         console.print(line, markup=False, highlight=False)
+
+
+def dearest(study: StudyRecord) -> pd.DataFrame:
+    """The trials that took longest, longest first, with their share of the seconds.
+
+    Empty where they took hardly more than others.
+    """
+    frame = costs(study)
+    frame["share"] = frame["seconds"] / (frame["seconds"].sum() or 1.0)
+    first = frame.sort_values("seconds", ascending=False, kind="stable").head(N_DEAREST)
+    n_trained = int((frame["seconds"] > 0.0).sum())
+    if n_trained < 2 * N_DEAREST or first["share"].sum() < DEAR * N_DEAREST / n_trained:
+        return first.head(0)
+    params = {trial.number: shown_params(trial.params) for trial in study.trials}
+    return first.assign(hyperparameters=[params[number] for number in first["trial"]])
+
+
+def to_csv(study: StudyRecord) -> str:
+    """One row a trial, as in ``ledger.csv``; see ``besom.costs``."""
+    return str(costs(study).to_csv(index=False))
+
+
+def to_json(study: StudyRecord) -> str:
+    """The same as a JSON list of rows; what is not known is null."""
+    return leaderboard.to_json(costs(study))
+
+
+def to_markdown(study: StudyRecord) -> str:
+    """The totals, what they tell, and one row a trial."""
+    book = ledger(study)
+    lines = [f"# Cost of {study.name}", "", markdown(_shown(book.by_outcome)), ""]
+    lines += [f"- {line}" for line in verdict(study, book)]
+    lines += ["", "## Trials", "", markdown(_shown(costs(study))), ""]
+    return "\n".join(lines)
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Seconds and shares for people; no column for GPUs that were not used."""
+    shown = frame.astype(object)
+    for column in COSTS:
+        shown[column] = ["?" if math.isnan(v) else f"{v:,.1f}" for v in frame[column]]
+    if "share" in shown:
+        shown["share"] = [f"{v:.0%}" for v in frame["share"]]
+    return shown if frame["gpu_seconds"].any() else shown.drop(columns="gpu_seconds")
 
 
 def verdict(study: StudyRecord, book: Ledger) -> list[str]:
     """The ledger in sentences."""
     metric, lines = study.objective.metric, []
+    if n_silent := int(costs(study)["cpu_seconds"].isna().sum()):
+        what = "1 trial was" if n_silent == 1 else f"{n_silent} trials were"
+        lines.append(f"{what} killed: the CPU seconds are not known, and not in the sums.")
     if book.gain_per_hour is not None:
+        spent = duration(float(book.by_outcome["seconds"].iloc[-1]))
         lines.append(
-            f"The best trial gains {book.gain_per_hour:+.4g} {metric} over the baseline for each "
-            "hour of worker time."
+            f"The best trial gains {format_gain(metric, _gain(study) or 0.0)} {metric} over the "
+            f"baseline (raw) for {spent} of worker time, {book.gain_per_hour:+.3g} an hour."
         )
     prospect = book.prospect
     if prospect is not None and not math.isnan(prospect.expected_gain):
@@ -131,42 +184,39 @@ def verdict(study: StudyRecord, book: Ledger) -> list[str]:
     return lines
 
 
-def _by_outcome(study: StudyRecord, trials: list[TrialRecord]) -> pd.DataFrame:
-    total = sum(t.seconds for t in trials) or 1.0
-    groups = {str(o): [t for t in trials if t.outcome is o] for o in Outcome}
-    groups["total"] = trials
+def _by_outcome(study: StudyRecord) -> pd.DataFrame:
+    """The costs of the trials that ended in one way, a row each, and of all."""
+    frame = costs(study)
+    all_seconds = frame["seconds"].sum() or 1.0
+    groups = {outcome: frame[frame["outcome"] == outcome] for outcome in outcome_counts(study)}
+    groups.pop(str(Outcome.WARM_START), None)
     rows = [
         {
             "outcome": name,
             "trials": len(members),
-            "epochs": sum(t.epochs for t in members),
-            "seconds": sum(t.seconds for t in members),
-            "cpu_seconds": sum(t.cpu_seconds for t in members),
-            "gpu_seconds": sum(t.seconds * _gpus(study, t) for t in members),
-            "share": sum(t.seconds for t in members) / total,
+            "epochs": int(members["epochs"].sum()),
+            **{cost: float(members[cost].sum()) for cost in COSTS},
+            "share": float(members["seconds"].sum() / all_seconds),
         }
-        for name, members in groups.items()
-        if members or name == "total"
+        for name, members in {**groups, "total": frame}.items()
     ]
     return pd.DataFrame(rows)
 
 
-def _gpus(study: StudyRecord, trial: TrialRecord) -> float:
-    """How much of a GPU the trial's worker held: workers may share one."""
-    environment = study.facts.get("environments", {}).get(trial.environment.get("id"), {})
-    if not environment.get("device", {}).get("gpus"):
-        return 0.0
-    executor = study.config.get("sweep", {}).get("executor", {})
-    return 1.0 / max(1, int(executor.get("workers_per_gpu") or 1))
+def _gain(study: StudyRecord) -> float | None:
+    """The best trial's gain over the baseline; None without one, or with several objectives."""
+    baseline = study.baseline
+    if baseline is None or baseline.value is None or len(study.objectives) > 1:
+        return None
+    sign = study.objective.sign
+    return max(sign * t.value for t in study.complete if t.value is not None) - (
+        sign * baseline.value
+    )
 
 
 def _gain_per_hour(study: StudyRecord, trials: list[TrialRecord]) -> float | None:
-    baseline, hours = study.baseline, sum(t.seconds for t in trials) / 3600.0
-    if baseline is None or baseline.value is None or len(study.objectives) > 1 or not hours:
-        return None
-    sign = study.objective.sign
-    best = max(sign * t.value for t in study.complete if t.value is not None)
-    return (best - sign * baseline.value) / hours
+    gain, hours = _gain(study), sum(t.seconds for t in trials) / 3600.0
+    return gain / hours if gain is not None and hours else None
 
 
 def _prospect(study: StudyRecord, trials: list[TrialRecord]) -> Prospect | None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from besom.costs import write_costs
 from besom.export import write_best
 from besom.layout import StudyPaths
 from besom.leaderboard import write_leaderboard
@@ -45,15 +46,16 @@ class LeaderboardWriter(Watcher):
 
 
 def write_tables(study: StudyRecord, paths: StudyPaths, claimed: Claim) -> None:
-    """Write the leaderboard and the best config: a few milliseconds."""
+    """Write the leaderboard, what each trial cost, and the best config: a few milliseconds."""
     write_leaderboard(study, paths, claimed)
+    write_costs(study, paths)
     write_best(study, paths)
 
 
 def write_outputs(
     study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None
 ) -> list[Path]:
-    """Write leaderboard, best config and plots.
+    """Write leaderboard, ledger, best config and plots.
 
     Args:
         study: the study.

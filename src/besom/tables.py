@@ -10,14 +10,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from besom.records import StudyRecord
+from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.targets import node_text
 
 #: Columns of a terminal from which the leader's corrected score stands in the table too, not
 #: only in the sentence above it.
 _ROOM_FOR_CORRECTED = 100
 
+#: What a trial cost, as columns of a ranking. People are shown the first, files have them all.
+COSTS = ("seconds", "cpu_seconds", "gpu_seconds")
+
+#: A trial that has not ended; only the coordinator knows whether it runs.
+UNFINISHED = "unfinished"
+
 _WORDY = ("reason", "hyperparameters", "note", "values", "when")
+
+
+def shown_outcome(trial: TrialRecord) -> str:
+    """How a trial ended, for people."""
+    return UNFINISHED if trial.outcome is Outcome.RUNNING else str(trial.outcome)
 
 
 def format_value(metric: str, value: float) -> str:
@@ -28,6 +39,13 @@ def format_value(metric: str, value: float) -> str:
 def format_gain(metric: str, gain: float) -> str:
     """A difference of values for people, with its sign."""
     return f"{gain:+.4f}" if "accuracy" in metric else f"{gain:+.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: in the unit in which they are few."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def cell(value: Any) -> str:
@@ -60,8 +78,10 @@ def param_cell(value: Any) -> str:
 def hyperparameters(frame: pd.DataFrame) -> list[str]:
     """The columns of a ranking that are hyperparameters: None is null, NaN does not apply."""
     columns = [str(column) for column in frame.columns]
-    first = columns.index("seconds") + 1 if "seconds" in columns else len(columns)
-    return [column for column in columns[first:] if column != "note"]
+    if "parameters" not in columns:
+        return []
+    rest = columns[columns.index("parameters") + 1 :]
+    return [column for column in rest if column not in (*COSTS, "note")]
 
 
 def short_names(columns: Sequence[Any]) -> dict[str, str]:
@@ -86,8 +106,9 @@ def display(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
             shown[column] = ["" if pd.isna(v) else format(v, form) for v in frame[column]]
     if "tied" in shown:
         shown["tied"] = ["" if v is None else ("tied" if v else "no") for v in frame["tied"]]
-    if "seconds" in shown:
+    if "seconds" in shown and "seconds" not in metrics:
         shown["seconds"] = [f"{v:.1f}" for v in frame["seconds"]]
+    shown = shown.drop(columns=[c for c in COSTS[1:] if c in shown and c not in metrics])
     params = hyperparameters(frame)
     for column in shown.columns:
         text = param_cell if column in params else cell
@@ -110,7 +131,20 @@ def print_ranking(frame: pd.DataFrame, study: StudyRecord, console: Console) -> 
 def markdown(frame: pd.DataFrame) -> str:
     """A frame as a Markdown table; a bar in a cell does not end it."""
     escaped = frame.map(lambda v: v.replace("|", "\\|") if isinstance(v, str) else v)
-    return str(escaped.to_markdown(index=False))
+    if frame.empty:
+        return str(escaped.to_markdown(index=False))
+    aligned = ["right" if frame[column].map(_is_number).all() else "left" for column in frame]
+    # Numbers stand as they were rounded: tabulate would make 0.95 of 0.9500.
+    return str(escaped.to_markdown(index=False, disable_numparse=True, colalign=aligned))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a cell is a number, as one or as text, or empty."""
+    try:
+        float(value.replace(",", "") or 0) if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def rich_table(frame: pd.DataFrame, title: str) -> Table:

@@ -64,13 +64,25 @@ def plot(name: str, results_dir: Path) -> None:
 
 @main.command()
 @click.argument("name")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @results_dir_option
-def ledger(name: str, results_dir: Path) -> None:
-    """Show what the study NAME has cost, and whether going on is worth it."""
-    from besom.ledger import print_ledger
+def ledger(name: str, form: str, results_dir: Path) -> None:
+    """Show what the study NAME has cost, and whether going on is worth it.
+
+    The table has a row an outcome; csv and json have a row a trial, md has both.
+    """
+    from besom import ledger as book
     from besom.study.storage import load_record
 
-    print_ledger(load_record(results_dir, name), Console())
+    study = load_record(results_dir, name)
+    if form == "table":
+        book.print_ledger(study, Console())
+    elif form == "csv":
+        click.echo(book.to_csv(study), nl=False)
+    elif form == "md":
+        click.echo(book.to_markdown(study), nl=False)
+    else:
+        click.echo(book.to_json(study))
 
 
 @main.command()
