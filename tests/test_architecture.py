@@ -18,10 +18,11 @@ SOURCE = Path(besom.__file__).parent
 #: Each part may import from the lines above its own, and nothing else.
 LAYERS = (
     ("errors",),
-    ("seam", "layout", "targets"),
-    ("executors", "config", "records"),
+    ("seam", "layout", "targets", "epoch_bits"),
+    ("executors", "config", "records", "revision"),
     ("space", "statistics", "openings"),
     ("tables", "plots"),
+    ("costs",),
     ("leaderboard",),
     ("export",),
     ("study",),

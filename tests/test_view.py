@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -91,6 +93,12 @@ def test_the_time_to_go_is_counted_from_this_runs_own_trials(
     now[0] = 10.0
     standing.count(trial(1, 0.5))
     assert standing.eta_s == pytest.approx(30.0)
+    now[0] = 15.0  # between endings it counts down, and never up
+    assert standing.eta_s == pytest.approx(25.0)
+    now[0] = 100.0
+    assert standing.eta_s == 0.0
+    standing.extend(7)
+    assert standing.eta_s == pytest.approx(500.0)
 
 
 def test_a_retry_and_a_stop_are_said() -> None:
@@ -100,8 +108,27 @@ def test_a_retry_and_a_stop_are_said() -> None:
     view.stopping("SIGINT received")
     assert out.getvalue().splitlines() == [
         "trial 3 runs again on a fresh worker: killed by SIGKILL [x]",
-        "stopping: SIGINT received; running trials end with their epoch",
+        "stopping after the running epochs (SIGINT received); a second Ctrl-C stops at once",
     ]
+
+
+def test_one_is_not_said_as_many() -> None:
+    out = io.StringIO()
+    view = PlainView(Console(file=out, width=200))
+    view.began(lambda: EMPTY, 1, 1)
+    view.finished(dataclasses.replace(trial(0, 0.5), history={"loss": [1.0]}))
+    first, second = out.getvalue().splitlines()
+    assert first == "cheap: 1 trial, 1 worker"
+    assert "(1 epoch, " in second
+
+
+def test_a_sweep_outlives_a_log_that_cannot_be_written() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        view = PlainView(Console(file=full))
+        view.began(lambda: EMPTY, 4, 2)
+        view.finished(trial(0, 0.5))
+        with contextlib.suppress(OSError):
+            full.close()
 
 
 # The live panel
@@ -135,7 +162,12 @@ def test_the_panel_shows_progress_workers_best_and_counts() -> None:
     ):
         assert words in text, words
     view.stopping("SIGINT received")
-    assert "stopping: SIGINT received" in shown(view, console)
+    view.kept(2)
+    text = shown(view, console)
+    assert "stopping after the running epochs (SIGINT received)" in text
+    assert "ETA" not in text
+    assert "trial 2" not in text
+    assert "trial 1" in text
 
 
 def test_the_panel_is_gone_when_it_ends_and_failures_stay_on_the_screen() -> None:
@@ -156,6 +188,26 @@ def test_the_panel_survives_a_metric_that_an_epoch_does_not_have() -> None:
     view.started(0, 0)
     view.epoch(0, 0, 1, {"loss": 1.0})
     assert "epoch 1" in shown(view, console)
+
+
+def test_what_a_low_and_narrow_terminal_cuts_off_is_workers() -> None:
+    view, console = live(40)
+    view.began(lambda: dataclasses.replace(EMPTY, name="a_name_of_considerable_length"), 5000, 64)
+    view.finished(trial(0, 0.5))
+    for worker in range(64):
+        view.started(worker, worker)
+        view.epoch(worker, worker, 12, {"val_accuracy": 0.5})
+    lines = shown(view, console).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert len(lines) < 70
+    at = {words: next(i for i, line in enumerate(lines) if words in line) for words in _FIRST}
+    assert sorted(at, key=at.__getitem__) == list(_FIRST)
+    assert at["worker 0"] < 10
+    assert re.fullmatch(r"a_name\w+… 1/5000 ETA [0-9:]+", lines[0].rstrip())
+    assert "0.5000" in lines[-1]
+
+
+_FIRST = ("1/5000", "best val_accuracy", "1 complete", "worker 0", "worker 63")
 
 
 def test_a_worker_that_lost_its_trial_is_not_shown_with_it() -> None:
@@ -184,9 +236,10 @@ def test_everybody_hears_everything() -> None:
     watchers.epoch(0, 0, 1, {})
     watchers.finished(trial(0, 0.5))
     watchers.retried(0, "x")
+    watchers.kept(0)
     watchers.stopping("x")
     watchers.idle()
-    names = ["began", "started", "epoch", "finished", "retried", "stopping", "idle"]
+    names = ["began", "started", "epoch", "finished", "retried", "kept", "stopping", "idle"]
     assert heard == [name for name in names for _ in range(2)]
     public = {name for name in vars(Watcher) if not name.startswith("_")}
     assert public == {name for name in vars(Watchers) if not name.startswith("_")}

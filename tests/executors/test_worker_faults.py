@@ -118,7 +118,7 @@ def test_a_trial_without_memory_is_an_error_and_its_worker_is_replaced(drive):
 
 def test_an_abort_for_want_of_memory_is_named(drive):
     failed = fails_then_recovers(drive("aborting_allocator"))
-    assert (failed.kind, failed.reason) == (DIED, "out of memory (killed by SIGABRT (aborted))")
+    assert (failed.kind, failed.reason) == (DIED, "out of memory (killed by SIGABRT)")
 
 
 def test_the_kernels_out_of_memory_killer_is_named_once_for_each_kill(drive, monkeypatch):
@@ -127,10 +127,8 @@ def test_the_kernels_out_of_memory_killer_is_named_once_for_each_kill(drive, mon
     swarm.warm_up()
     monkeypatch.setattr(resources, "oom_kills", lambda: before + 1)
     first, second = swarm.run_one(), swarm.run_one()
-    assert first.reason == (
-        "out of memory (killed by SIGKILL (killed), the kernel's out-of-memory killer)"
-    )
-    assert second.reason == "killed by SIGKILL (killed)"
+    assert first.reason == "out of memory (killed by SIGKILL, the kernel's out-of-memory killer)"
+    assert second.reason == "killed by SIGKILL"
 
 
 def test_a_killed_worker_loses_its_trial_only_and_is_replaced(drive):
@@ -156,7 +154,26 @@ def test_all_workers_killed_at_once_are_all_replaced(drive):
         os.kill(pid, signal.SIGKILL)
     swarm.listen(lambda: swarm.executor.idle == 4)
     assert sorted(failed.trial for failed in swarm.of(Failed)) == [0, 1, 2, 3]
-    assert {failed.reason for failed in swarm.of(Failed)} == {"killed by SIGKILL (killed)"}
+    assert {failed.reason for failed in swarm.of(Failed)} == {"killed by SIGKILL"}
+
+
+def test_an_idle_worker_that_is_killed_is_replaced_and_its_replacement_says_why(drive):
+    swarm = drive("quadratic")
+    swarm.warm_up()
+    os.kill(swarm.pids()[0], signal.SIGKILL)
+    swarm.listen(lambda: len(swarm.of(Ready)) == 2)
+    swarm.run_one()
+    os.kill(swarm.pids()[1], signal.SIGKILL)  # idle again, but not fruitless
+    swarm.listen(lambda: len(swarm.of(Ready)) == 3)
+    killed = "killed by SIGKILL"
+    assert [ready.replaces for ready in swarm.of(Ready)] == ["", killed, killed]
+
+
+def test_a_replacement_does_not_say_again_what_a_trials_end_has_said(drive):
+    swarm = drive("killed")
+    swarm.run_one()
+    swarm.warm_up()
+    assert [ready.replaces for ready in swarm.of(Ready)] == ["", ""]
 
 
 def test_a_trial_handed_to_a_worker_that_is_dead_already_runs_on_its_replacement(drive):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from sweeping import assert_whole, by_outcome, point, runs, stored, sweep
 
 from besom.leaderboard import ranking, unranked
 from besom.records import Outcome
+from besom.study import patience
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
 from user_project import Project
@@ -78,6 +80,51 @@ def test_a_trial_that_hangs_is_killed_at_its_limit_and_not_run_again(project: Pr
     assert all("1 s" in trial.reason for trial in hung)
     assert all(trial.seconds >= 1 for trial in hung)
     assert len(runs(trace)) == 4
+
+
+def test_a_trial_that_hangs_does_not_keep_a_sweep_whose_time_is_over_from_ending(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost: the trial is kept, and the next command runs it again."""
+    remarks: list[str] = []
+
+    class Listener(Watcher):
+        def remarked(self, text: str) -> None:
+            remarks.append(text)
+
+    monkeypatch.setattr(patience, "LEAST_S", 0.5)
+    hangs = ("trainer.fault=hang", "trainer.fault_above=0.0")
+    once = (*hangs, f"trainer.once={project.root / 'marker'}", "sweep.n_trials=3")
+    began = time.monotonic()
+    ended = sweep(*once, "sweep.timeout_s=1", watcher=Listener())
+    assert time.monotonic() - began < 20
+    assert (ended.ending, ended.reason) == (Ending.BUDGET, "the time of 1 s is spent")
+    assert [trial.outcome for trial in stored().trials] == [Outcome.RUNNING]
+    (remark,) = [text for text in remarks if "is ended" in text]
+    assert remark.startswith("trial 0 is ended: it did not come to the end of its epoch.")
+    assert "sweep.trial_timeout_s" in remark
+    sweep(*once, "sweep.trial_timeout_s=60", "sweep.timeout_s=60", extend=True)
+    assert len(assert_whole(3).complete) == 3
+
+
+# Workers
+
+
+def test_a_worker_that_has_grown_is_replaced_and_that_is_said(project: Project) -> None:
+    project.write(
+        "growing.py",
+        "import os\nfrom sweep_trials import prepare, quadratic\nkept = []\n"
+        "def f(config, report):\n"
+        "    kept.append(os.urandom(1024) * 100 * 1024); return quadratic(config, report)\n",
+    )
+    limit = ("sweep.executor.max_worker_memory='150 MiB'", "sweep.n_trials=3")
+    done = project.run("sweep", "cheap", "sweep.trial_function=growing.f", *limit)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if "replaced" in line]
+    assert lines
+    assert all(line.startswith("worker 0 replaced: its memory grew to ") for line in lines)
+    assert all("past 150.0 MiB, in " in line for line in lines)
+    assert len(assert_whole(3).complete) == 3
 
 
 def test_a_worker_that_dies_once_is_replaced_and_the_trial_succeeds(project: Project) -> None:

@@ -1,4 +1,7 @@
-"""What sweeps and reruns share: the workers' beginning and end, signals, files of whole lines."""
+"""What sweeps and reruns share: the workers' beginning and end, signals, files of whole lines.
+
+And how a sweep stops: with which reason, and how long it waits for what runs.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,11 @@ import pytest
 
 from besom.errors import BesomError, ConfigError
 from besom.executors.base import Event, Executor, Ready, Started
+from besom.study import patience
 from besom.study.lines import all_or_nothing, drop_cut_line, write_all
+from besom.study.patience import Patience
 from besom.study.signals import StopSignals
+from besom.study.stopping import Ending, Stop
 from besom.study.workers import module_function, started
 
 
@@ -99,6 +105,82 @@ def test_where_nothing_runs_yet_the_first_signal_interrupts() -> None:
             signal.raise_signal(signal.SIGTERM)
         signals.stop = reasons.append
     assert not reasons
+
+
+# How a sweep stops
+
+
+def test_an_interruption_only_takes_effect_where_it_is_heeded() -> None:
+    """It comes from a signal's handler, in the middle of anything, even of a print."""
+    said = list[str]()
+    stop = Stop(said.append)
+    stop.heed()
+    assert not stop.under_way
+    stop.interrupt("SIGINT received")
+    assert stop.under_way
+    assert (said, stop.reason, stop.ending) == ([], None, Ending.DONE)
+    stop.heed()
+    stop.heed()
+    assert (said, stop.ending) == (["SIGINT received"], Ending.INTERRUPTED)
+
+
+def test_the_first_reason_to_stop_counts_but_an_interruption_counts_always() -> None:
+    said = list[str]()
+    stop = Stop(said.append)
+    stop.begin("the time is spent", Ending.BUDGET)
+    stop.begin("all failed", Ending.BROKEN)
+    assert (said, stop.ending) == (["the time is spent"], Ending.BUDGET)
+    stop.interrupt("SIGTERM received")
+    stop.heed()
+    assert said[1:] == [stop.reason] == ["the time is spent; SIGTERM received"]
+    assert stop.ending is Ending.INTERRUPTED
+
+
+class Waiting:
+    """A patience with two trials, 0 and 1, and a clock set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.patience = Patience(lambda: self.now)
+        for trial in (0, 1):
+            self.patience.started(trial)
+
+    def at(self, now: float) -> Patience:
+        self.now = now
+        return self.patience
+
+
+def test_a_sweep_that_does_not_stop_waits_for_ever() -> None:
+    assert not Waiting().at(1e9).exhausted([0, 1])
+
+
+def test_a_trial_that_has_never_reported_has_the_least_patience() -> None:
+    waiting = Waiting()
+    waiting.at(1000.0).stopping()
+    assert not waiting.at(1000.0 + patience.LEAST_S - 1).exhausted([0, 1])
+    assert waiting.at(1000.0 + patience.LEAST_S).exhausted([0, 1])
+    assert waiting.patience.exhausted([])
+
+
+def test_a_trial_has_a_multiple_of_its_longest_epoch_and_a_first_one_of_any_trials() -> None:
+    waiting = Waiting()
+    waiting.at(500.0).epoch(0)
+    waiting.at(600.0).stopping()
+    enough = 600.0 + patience.FACTOR * 500.0
+    for trial in (0, 1):
+        assert not waiting.at(enough - 1).exhausted([trial])
+        assert waiting.at(enough).exhausted([trial])
+
+
+def test_a_sign_of_life_begins_the_patience_anew_for_that_trial_alone() -> None:
+    waiting = Waiting()
+    waiting.at(10.0).stopping()
+    waiting.at(30.0).epoch(1)
+    assert waiting.at(10.0 + 3 * 30.0).exhausted([0])
+    assert not waiting.patience.exhausted([1])
+    assert not waiting.patience.exhausted([0, 1])
+    waiting.patience.ended(1)
+    assert waiting.at(200.0).exhausted([0])
 
 
 # Lines

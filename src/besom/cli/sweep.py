@@ -98,13 +98,14 @@ def sweep(
     claimed = claim(outcome.study)
     write_tables(outcome.study, plan.paths, claimed)
     if outcome.reason:
-        console.print(f"Stopped: {outcome.reason}.", markup=False, highlight=False)
+        again = ". The same command again goes on" if outcome.interrupted else ""
+        console.print(f"Stopped: {outcome.reason}{again}.", markup=False, highlight=False)
     _print_result(outcome.study, claimed, console)
     from besom.plots import write_plots  # matplotlib: the result need not wait for it
 
     write_plots(outcome.study, plan.paths.plots)
     console.print(f"Written: {plan.paths.root}/", markup=False, highlight=False, soft_wrap=True)
-    if not outcome.study.complete:
+    if not outcome.study.complete and not outcome.interrupted:
         click.echo(
             f"besom: no trial of {plan.name} has succeeded; {plan.paths.leaderboard_md} says why.",
             err=True,

@@ -40,10 +40,17 @@ class Usage:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker has finished ``prepare`` and takes trials; ``facts`` is what prepare returned."""
+    """A worker has finished ``prepare`` and takes trials.
+
+    Attributes:
+        facts: what prepare returned.
+        replaces: why the worker's process before was replaced; empty for the first, and where a
+            trial's own end has said so.
+    """
 
     worker: int
     facts: dict[str, Any] = field(default_factory=dict)
+    replaces: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,14 @@ class Executor(Protocol):
         ...
 
     def submit(self, trial: int, config: TrialConfig, timeout_s: float | None = None) -> None:
-        """Hand a trial to an idle worker. ``timeout_s``: wall-clock limit, None = no limit."""
+        """Hand a trial to an idle worker.
+
+        Args:
+            trial: its number.
+            config: what it runs with.
+            timeout_s: wall-clock limit, None = no limit. Time in which the coordinator itself was
+                stopped does not count.
+        """
         ...
 
     def events(self, timeout_s: float | None = None) -> list[Event]:

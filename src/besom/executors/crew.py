@@ -7,7 +7,7 @@ decided in ``besom.executors.local``.
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable
 
 from besom.executors.process import WorkerProcess
 from besom.executors.slot import Job, Slot
@@ -20,11 +20,15 @@ _QUIT_PATIENCE_S = 5.0
 class Crew:
     """Slots, the jobs they run, jobs that wait for one, and processes on their way out.
 
+    Args:
+        clock: seconds, monotonic; that of the slots.
+
     Attributes:
         slots: the workers, by their number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.slots: list[Slot] = []
         self._held: list[Job] = []  # handed out to workers that turned out to be dead
         self._leaving: dict[WorkerProcess, float] = {}  # told to quit, and when to kill them
@@ -41,7 +45,7 @@ class Crew:
 
     @property
     def deadline(self) -> float:
-        """When the next process's time is up, in seconds of the monotonic clock, or infinity."""
+        """When the next process's time is up, in seconds of the clock, or infinity."""
         trials = (slot.deadline for slot in self.slots)
         return min((*trials, *self._leaving.values()), default=math.inf)
 
@@ -66,7 +70,7 @@ class Crew:
 
     def expect_end(self, process: WorkerProcess) -> None:
         """Note that a process was told to quit, or killed, and is no slot's any more."""
-        self._leaving[process] = time.monotonic() + _QUIT_PATIENCE_S
+        self._leaving[process] = self._clock() + _QUIT_PATIENCE_S
 
     def gone(self, process: WorkerProcess) -> None:
         """Note that a process has ended."""
@@ -74,7 +78,7 @@ class Crew:
 
     def kill_overdue(self) -> None:
         """Kill the processes that were expected to end by now."""
-        now = time.monotonic()
+        now = self._clock()
         for process, until in self._leaving.items():
             if until <= now:
                 process.kill()

@@ -17,6 +17,11 @@ OUT_OF_MEMORY = "out of memory"
 MAX_DETAIL_CHARS = 16_000
 MAX_REASON_CHARS = 300
 
+#: Signals whose names do not say what went wrong; SIGKILL's does.
+_FAULTS = frozenset(
+    {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGXCPU}
+)
+
 _MEMORY_CLASSES = frozenset({"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"})
 _MEMORY_WORDS = re.compile(
     r"std::bad_alloc|\bMemoryError\b|\bOOM\b|out of memory|OUT_OF_MEMORY|RESOURCE_EXHAUSTED"
@@ -97,5 +102,5 @@ def _signal_name(number: int) -> str:
         known = signal.Signals(number)
     except ValueError:  # a real-time signal
         return f"signal {number}"
-    words = signal.strsignal(number)
-    return f"{known.name} ({words.lower()})" if words else known.name
+    words = (signal.strsignal(number) or "").lower()
+    return f"{known.name} ({words})" if words and known in _FAULTS else known.name

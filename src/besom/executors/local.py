@@ -18,6 +18,7 @@ from pathlib import Path
 from besom import errors
 from besom.errors import BesomError, ConfigError
 from besom.executors import interrupts
+from besom.executors.awake import LOOK_EVERY_S, AwakeClock
 from besom.executors.base import Epoch, Event, Executor, Failed, Finished, Ready, Started
 from besom.executors.crew import Crew
 from besom.executors.process import Launch, WorkerProcess
@@ -76,7 +77,8 @@ class LocalExecutor(Executor):
             gpus,
         )
         self._most: int | None = None  # workers that are of use, where that is known
-        self._crew = Crew()
+        self._clock = AwakeClock()
+        self._crew = Crew(self._clock)
         self._events: list[Event] = []
         self._fatal: BesomError | None = None
         self._lines: Switchboard | None = None
@@ -114,7 +116,7 @@ class LocalExecutor(Executor):
                 environment = self._shares.environment(worker, os.environ)
                 launch = Launch(worker, setup, environment, folder, log_file)
                 with interrupts.held():
-                    self._crew.slots.append(Slot(launch, WorkerProcess(launch)))
+                    self._crew.slots.append(Slot(launch, WorkerProcess(launch), self._clock))
                 self._lines.connect(self._crew.slots[-1].process)
         except BaseException:
             self.close(grace_s=0.0)
@@ -216,7 +218,8 @@ class LocalExecutor(Executor):
         except ConfigError as error:
             self._fatal = error
             return
-        self._events.append(Ready(slot.launch.worker, prepared.facts))
+        self._events.append(Ready(slot.launch.worker, prepared.facts, slot.replaced_for))
+        slot.replaced_for = ""
         if job := self._crew.next_held():
             self._hand_out(job)
 
@@ -228,15 +231,18 @@ class LocalExecutor(Executor):
     def _free(self, slot: Slot, ended: Finished | Failed) -> None:
         """A trial is over and its process goes on, unless it is time to replace it."""
         slot.job = None
-        reason = ended.reason if isinstance(ended, Failed) else ""
-        if why := slot.outgrown(ended.usage, reason, self._shares.limits):
+        reason, limits = ended.reason if isinstance(ended, Failed) else "", self._shares.limits
+        outgrown = slot.outgrown(ended.usage, limits)
+        if why := slot.used_up(reason, limits) or outgrown:
             log.info("Worker %d is replaced: %s.", slot.launch.worker, why)
             slot.process.send(Quit())
             self._replace(slot)
+            # The trial's end has told of its reason, and a number of trials was asked for.
+            slot.replaced_for = outgrown
 
     def _enforce_limits(self) -> None:
         """Kill the processes whose time is up."""
-        now = time.monotonic()
+        now = self._clock()
         for slot in self._crew.slots:
             # What waits to be heard came in time: the coordinator was busy elsewhere.
             if slot.deadline <= now and not slot.process.connection.poll():
@@ -246,8 +252,9 @@ class LocalExecutor(Executor):
         self._crew.kill_overdue()
 
     def _wait_s(self, until: float) -> float:
-        """How long to wait for what happens, as seconds or infinity."""
-        return max(0.0, min(until, self._crew.deadline) - time.monotonic())
+        """How many seconds to wait for what happens, before the clock is due to be read."""
+        left = min(until - time.monotonic(), self._crew.deadline - self._clock())
+        return max(0.0, min(left, LOOK_EVERY_S))
 
     def _replace(self, slot: Slot) -> None:
         """Spawn a fresh process at once; the old one may still take a moment to end."""
@@ -285,5 +292,6 @@ class LocalExecutor(Executor):
             self._events.append(slot.died(reason))
         elif self._fatal is None:
             self._fatal = slot.died_untried(reason)
+            slot.replaced_for = reason
         if self._fatal is None:
             self._respawn(slot)

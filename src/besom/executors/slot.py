@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from besom.errors import BesomError, ConfigError
@@ -34,17 +34,20 @@ class Slot:
     Attributes:
         launch: how its processes are spawned.
         process: the present one.
+        clock: seconds, monotonic; stands still while the coordinator does.
         warm: that has prepared.
         job: what that runs.
-        began: when it was given the job, in seconds of the monotonic clock.
+        began: when it was given the job, in seconds of the clock.
         asked: its trial waits for an answer.
         n_trials: trials given to the present process.
         fresh_memory: resident bytes of the present process before its first trial.
         fruitless: processes in a row that died before taking a trial.
+        replaced_for: why the process before was replaced, where no trial's end says so.
     """
 
     launch: Launch
     process: WorkerProcess
+    clock: Callable[[], float]
     warm: bool = False
     job: Job | None = None
     began: float = 0.0
@@ -52,6 +55,7 @@ class Slot:
     n_trials: int = 0
     fresh_memory: int = 0
     fruitless: int = 0
+    replaced_for: str = ""
 
     @property
     def idle(self) -> bool:
@@ -60,14 +64,14 @@ class Slot:
 
     @property
     def deadline(self) -> float:
-        """When its trial has overrun, in seconds of the monotonic clock; infinity for never."""
+        """When its trial has overrun, in seconds of the clock; infinity for never."""
         if self.job is None or self.job.timeout_s is None:
             return math.inf
         return self.began + self.job.timeout_s
 
     def take(self, job: Job) -> None:
         """Note that the process was given ``job`` now."""
-        self.job, self.began, self.asked = job, time.monotonic(), False
+        self.job, self.began, self.asked = job, self.clock(), False
         self.n_trials += 1
         self.fruitless = 0
 
@@ -95,11 +99,10 @@ class Slot:
             )
         self.warm, self.fresh_memory = True, memory_bytes
 
-    def outgrown(self, usage: Usage, reason: str, limits: Limits) -> str:
-        """Say why the process is to be replaced after a trial, empty if it may go on.
+    def used_up(self, reason: str, limits: Limits) -> str:
+        """Say why the process is to be replaced after a trial, however small it is; empty if not.
 
         Args:
-            usage: of the trial.
             reason: why the trial failed, if it did.
             limits: when a process is replaced.
         """
@@ -107,13 +110,18 @@ class Slot:
             return reason
         if limits.n_trials is not None and self.n_trials >= limits.n_trials:
             return f"{self.n_trials} trials were run"
+        return ""
+
+    def outgrown(self, usage: Usage, limits: Limits) -> str:
+        """Say how far the process has grown, empty if it may go on after a trial of this usage."""
         if limits.memory is None:
             return ""
         limit = max(limits.memory, 2 * self.fresh_memory * limits.memory_is_automatic)
         if usage.memory_bytes <= limit:
             return ""
         grown = format_memory(usage.memory_bytes)
-        return f"its memory grew to {grown}, past {format_memory(limit)}, in {self.n_trials} trials"
+        n_trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
+        return f"its memory grew to {grown}, past {format_memory(limit)}, in {n_trials}"
 
     def death_reason(self, status: int | None, lost: bool, oom_killed: bool) -> str:
         """Return the one line that says how the process ended.
@@ -144,7 +152,7 @@ class Slot:
         detail = f"{self._who()}: {reason}."
         if tail:
             detail += f" The end of what the trial printed ({self.launch.log}):\n{tail}"
-        usage = Usage(seconds=time.monotonic() - self.began)
+        usage = Usage(seconds=self.clock() - self.began)
         return Failed(trial, worker, kind, reason, shorten(detail), usage)
 
     def died_untried(self, reason: str) -> BesomError | None:

@@ -63,7 +63,7 @@ class Budget:
 
     @property
     def remaining_s(self) -> float:
-        """Wall-clock seconds that are left."""
+        """Seconds of the clock that are left."""
         limit = self._sweep["timeout_s"]
         return math.inf if limit is None else float(limit) - (self._clock() - self._began)
 

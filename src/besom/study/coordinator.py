@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any
 
+from besom.executors.awake import AwakeClock
 from besom.executors.base import (
     Epoch,
     Executor,
@@ -28,23 +28,17 @@ from besom.study.flight import InFlight
 from besom.study.judge import Judge
 from besom.study.objective import objective_values
 from besom.study.orders import Orders
+from besom.study.patience import Patience
 from besom.study.plan import SweepPlan
+from besom.study.stopping import Ending, Stop
 from besom.study.storage import SweepStudy
 from besom.study.telling import set_constraints, tell, tell_duplicate
 from besom.study.watcher import Watcher
 
 #: How often a trial is given to a fresh worker after its worker died.
 RETRIES = 1
-TICK_S = 0.5
-
-
-class Ending(StrEnum):
-    """How a sweep ended."""
-
-    DONE = "done"
-    BUDGET = "budget"
-    INTERRUPTED = "interrupted"
-    BROKEN = "broken"
+#: How often it looks up at least, so that Ctrl-C is answered at once.
+TICK_S = 0.2
 
 
 class Coordinator:
@@ -73,7 +67,9 @@ class Coordinator:
         self._record = records
         self._trials = {trial.number: trial for trial in records.trials}
         finished = [t for t in records.trials if t.outcome is not Outcome.RUNNING]
-        self._budget = Budget(plan.sweep, plan.objectives[0], finished)
+        self._clock = AwakeClock()
+        self._patience = Patience(self._clock)
+        self._budget = Budget(plan.sweep, plan.objectives[0], finished, self._clock)
         self._asker = Asker(plan, study, finished)
         self._orders = Orders(plan, study.pruner, finished)
         self._judge = Judge(plan, study)
@@ -81,11 +77,10 @@ class Coordinator:
         self._budget.n_extra = self._asker.n_continued
         self._waiting: deque[InFlight] = deque()
         self._running: dict[int, InFlight] = {}
-        self._stop_reason: str | None = None
-        self._ending = Ending.DONE
+        self._stop = Stop(self._on_stop)
         self._screening_cut = False  # the rest of the time is for training the best to their end
         self._handlers: dict[type, Callable[[Any], None]] = {
-            Ready: lambda _: None,
+            Ready: self._on_ready,
             Started: self._on_started,
             Epoch: self._on_epoch,
             Finished: self._on_finished,
@@ -101,11 +96,14 @@ class Coordinator:
     @property
     def stop_reason(self) -> str | None:
         """Why the sweep stopped before n_trials; None if it did not."""
-        return self._stop_reason
+        return self._stop.reason
 
     def interrupt(self, reason: str) -> None:
-        """Stop: no new trials, running ones end with their epoch and are kept for a resume."""
-        self._stop(reason, Ending.INTERRUPTED)
+        """Stop: no new trials, running ones end with their epoch and are kept for a resume.
+
+        Only notes that, so that a signal's handler may call it in the middle of anything.
+        """
+        self._stop.interrupt(reason)
 
     def run(self) -> Ending:
         """Run until the budget is spent, the sweep is interrupted, or it is plainly broken.
@@ -116,14 +114,28 @@ class Coordinator:
         self._waiting.extend(self._asker.recover())
         self._check_budget()
         while True:
+            self._stop.heed()
             self._feed()
-            if not self._running and (self._stop_reason or not self._more()):
+            if self._nothing_to_wait_for():
                 self._say_what_is_missing()
-                return self._ending
+                return self._stop.ending
             for event in self._executor.events(timeout_s=TICK_S):
+                self._stop.heed()
                 self._handlers[type(event)](event)
             self._watcher.idle()
             self._check_budget()
+
+    def _nothing_to_wait_for(self) -> bool:
+        if self._stop.reason is None:
+            return not self._running and not self._more()
+        if not self._patience.exhausted(self._running):
+            return False
+        for trial in self._running:  # the executor's closing ends them
+            self._watcher.remarked(
+                f"trial {trial} is ended: it did not come to the end of its epoch. It is kept and "
+                "runs again on a resume; if it hangs, bound it with sweep.trial_timeout_s."
+            )
+        return True
 
     def _more(self) -> bool:
         """Whether there is a trial to start now."""
@@ -145,7 +157,7 @@ class Coordinator:
 
     def _feed(self) -> None:
         """Give every idle worker a trial, as soon as it is idle: there are no batches."""
-        while self._stop_reason is None and self._executor.idle and self._more():
+        while not self._stop.under_way and self._executor.idle and self._more():
             flight = self._waiting.popleft() if self._waiting else self._asker.ask()
             original = self._duplicates.original_of(flight)
             if original is not None:
@@ -156,23 +168,30 @@ class Coordinator:
                 config = {**flight.config, **self._orders.of(flight)}
                 self._executor.submit(flight.number, config, self._plan.sweep["trial_timeout_s"])
 
+    def _on_ready(self, event: Ready) -> None:
+        if event.replaces:
+            self._watcher.remarked(f"worker {event.worker} replaced: {event.replaces}")
+
     def _on_started(self, event: Started) -> None:
+        self._patience.started(event.trial)
         self._watcher.started(event.trial, event.worker)
 
     def _on_epoch(self, event: Epoch) -> None:
         flight = self._running[event.trial]
+        self._patience.epoch(event.trial)
         if event.epoch > 1 and not flight.history and flight.continues is not None:
             flight.history = {k: list(v) for k, v in self._trials[flight.continues].history.items()}
         flight.hear(event.epoch, {name: float(value) for name, value in event.metrics.items()})
         stops = self._judge.stops(flight, event.epoch)
-        flight.interrupted = not stops and self._stop_reason is not None
+        flight.interrupted = not stops and self._stop.reason is not None
         self._executor.answer(event.trial, stop=stops or flight.interrupted)
         self._watcher.epoch(event.trial, event.worker, event.epoch, event.metrics)
 
     def _on_finished(self, event: Finished) -> None:
-        flight, result = self._running.pop(event.trial), event.result
+        flight, result = self._land(event.trial), event.result
         if flight.interrupted and result.epochs < flight.n_epochs and not result.stopped_early:
-            return  # stays running in the storage: a resume runs it again
+            self._watcher.kept(event.trial)  # it stays running in the storage
+            return
         numbers = {
             **result.numbers,
             "seconds": event.usage.seconds,
@@ -186,6 +205,10 @@ class Coordinator:
             self._tell(flight, flight.stopped, event, result)
         else:
             self._tell_complete(flight, event, numbers)
+
+    def _land(self, trial: int) -> InFlight:
+        self._patience.ended(trial)
+        return self._running.pop(trial)
 
     def _tell_complete(self, flight: InFlight, event: Finished, numbers: dict[str, float]) -> None:
         objectives = self._plan.objectives
@@ -202,7 +225,7 @@ class Coordinator:
             self._tell(flight, Outcome.COMPLETE, event, event.result, values=values)
 
     def _on_failed(self, event: Failed) -> None:
-        flight = self._running.pop(event.trial)
+        flight = self._land(event.trial)
         # Out of memory is the worker's as much as the trial's: a fresh one may have room.
         died = event.kind is FailureKind.WORKER_DIED or is_out_of_memory(event.reason)
         if died and flight.deaths < RETRIES:
@@ -249,23 +272,25 @@ class Coordinator:
         self._watcher.finished(record)
 
     def _check_budget(self) -> None:
-        if self._stop_reason is None and self._budget.broken:
-            self._stop(f"the first {self._budget.n_finished} trials all failed", Ending.BROKEN)
-        if self._stop_reason is None and (spent := self._budget.spent()):
-            self._stop(spent, Ending.BUDGET)
+        self._clock()  # so that it sees in time if this process is stopped
+        if self._budget.broken:
+            n_failed = self._budget.n_finished
+            self._stop.begin(f"the first {n_failed} trials all failed", Ending.BROKEN)
+        if spent := self._budget.spent():
+            self._stop.begin(spent, Ending.BUDGET)
 
     def _say_what_is_missing(self) -> None:
         """Of a screening that time has cut short."""
         limit, n_missing = self._plan.sweep["timeout_s"], self._asker.n_missing
-        if self._stop_reason is None and self._screening_cut:
-            self._stop(f"the time of {limit:g} s is spent on fewer than n_trials", Ending.BUDGET)
-        if self._stop_reason and self._budget.remaining_s <= 0 and n_missing:
-            self._stop_reason += (
+        if self._screening_cut:
+            reason = f"the time of {limit:g} s is spent on fewer than n_trials"
+            self._stop.begin(reason, Ending.BUDGET)
+        if self._stop.reason and self._budget.remaining_s <= 0 and n_missing:
+            self._stop.reason += (
                 f"; {n_missing} screened trials are yet to be trained to their end: give the same "
                 "command again to go on"
             )
 
-    def _stop(self, reason: str, ending: Ending) -> None:
-        if self._stop_reason is None:
-            self._stop_reason, self._ending = reason, ending
-            self._watcher.stopping(reason)
+    def _on_stop(self, reason: str) -> None:
+        self._patience.stopping()
+        self._watcher.stopping(reason)

@@ -16,12 +16,13 @@ from besom.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_st
 from besom.study import definition, storage
 from besom.study.budget import Budget
 from besom.study.checks import check_names, check_same_data, check_strategy, remarks
-from besom.study.coordinator import Coordinator, Ending
+from besom.study.coordinator import Coordinator
 from besom.study.given import all_given
 from besom.study.lock import CoordinatorLock
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
 from besom.study.signals import StopSignals
+from besom.study.stopping import Ending
 from besom.study.strategy import build_pruner, build_sampler
 from besom.study.warm_start import warm_start
 from besom.study.watcher import Watcher
@@ -44,9 +45,14 @@ class SweepOutcome:
     reason: str
 
     @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended it before its time."""
+        return self.ending is Ending.INTERRUPTED
+
+    @property
     def exit_code(self) -> int:
         """0 done, 1 no trial succeeded, 130 interrupted."""
-        if self.ending is Ending.INTERRUPTED:
+        if self.interrupted:
             return 130
         return 0 if self.study.complete else 1
 

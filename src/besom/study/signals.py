@@ -1,7 +1,8 @@
-"""SIGINT and SIGTERM while trials run: once in good order, twice at once."""
+"""SIGINT and SIGTERM while trials run: once in good order, twice at once; and Ctrl-Z."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -39,3 +40,36 @@ class StopSignals:
         if self.stop is None or self._received > 1:
             raise KeyboardInterrupt
         self.stop(f"{signal.Signals(signum).name} received")
+
+
+class Suspension:
+    """A context manager within which Ctrl-Z (SIGTSTP) suspends the process between two calls.
+
+    Outside the main thread, or where Ctrl-Z is ignored or another's business, it does nothing.
+
+    Args:
+        before: called before the process stops; from a signal's handler, so it may come in the
+            middle of anything.
+        after: called when it goes on.
+    """
+
+    def __init__(self, before: Callable[[], None], after: Callable[[], None]) -> None:
+        self._call_before, self._call_after = before, after
+        self._installed = False
+
+    def __enter__(self) -> Suspension:
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, self._suspend)
+            self._installed = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._installed:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            self._installed = False
+
+    def _suspend(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._call_before()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._call_after()

@@ -25,6 +25,9 @@ class Watcher:
     def retried(self, trial: int, reason: str) -> None:
         """A trial lost its worker and will be run again."""
 
+    def kept(self, trial: int) -> None:
+        """A trial was stopped with the sweep; a resume will run it again."""
+
     def extended(self, n_trials: int) -> None:
         """More trials than at first will run: after screening, the kept ones are continued."""
 
@@ -63,6 +66,10 @@ class Watchers(Watcher):
     def retried(self, trial: int, reason: str) -> None:
         for watcher in self._all:
             watcher.retried(trial, reason)
+
+    def kept(self, trial: int) -> None:
+        for watcher in self._all:
+            watcher.kept(trial)
 
     def extended(self, n_trials: int) -> None:
         for watcher in self._all:
