@@ -122,6 +122,8 @@ class Coordinator:
             for event in self._executor.events(timeout_s=TICK_S):
                 self._stop.heed()
                 self._handlers[type(event)](event)
+                self._check_budget()
+                self._feed()  # at once: who is idle need not wait for the other events
             self._watcher.idle()
             self._check_budget()
 
