@@ -177,8 +177,8 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
         return f"{study.name}: {front} trials on the Pareto front ({tail})."
     objective, first = study.objective, frame.iloc[0]
     n_first = int((frame["rank"] == 1).sum())
-    others = f" with {n_first - 1} more" if n_first > 1 else ""
-    text = f"{study.name}: trial {first['trial']} leads{others} with {objective.metric} "
+    lead = f"and {n_first - 1} more lead" if n_first > 1 else "leads"
+    text = f"{study.name}: trial {first['trial']} {lead} with {objective.metric} "
     text += format_value(objective.metric, first[objective.metric])
     if "gain" in frame:
         gain = format_gain(objective.metric, first["gain"])
