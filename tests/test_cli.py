@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from besom.layout import StudyPaths, packaged_config_dirs
 from besom.leaderboard import write_leaderboard
 from besom.records import StudyRecord
 from besom.statistics import claim
+from besom.study import load_record
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from reporting_world import store
 from user_project import Project
@@ -359,6 +361,29 @@ def test_help_lists_every_command_with_its_purpose(project: Project) -> None:
             assert f"  {name}" in done.output
     assert done.exit_code == 0
     assert "besom sweep quickstart" in done.output
+
+
+def test_a_sweep_outlives_its_reader(project: Project) -> None:
+    process = project.spawn("sweep", "cheap", "sweep.n_trials=4", "trainer.seconds=0.1")
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.stdout.close()  # as head does
+    assert process.wait(timeout=60) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert len(load_record(Path("results"), "cheap").complete) == 4
+    assert Path("results/cheap/plots/optimization_history.png").exists()
+
+
+def test_colours_that_are_forced_make_no_terminal_of_a_file(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = project.run("sweep", "cheap", "sweep.n_trials=2")
+    assert done.returncode == 0
+    assert "[2/2] trial 1" in re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    assert "\x1b[?25l" not in done.stdout
 
 
 def test_every_command_and_option_explains_itself(project: Project) -> None:

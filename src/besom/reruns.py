@@ -80,7 +80,7 @@ class Driver:
     def __init__(self, executor: Executor, runs: Runs, timeout_s: float | None = None) -> None:
         self._executor, self._runs, self._timeout_s = executor, runs, timeout_s
         self._running: dict[int, TrialConfig] = {}
-        self._again: list[tuple[int, TrialConfig]] = []
+        self._waiting: list[tuple[int, TrialConfig]] = []
         self._deaths: dict[int, int] = {}
         self._cut: set[int] = set()  # told to stop because everything stops
         self._stop = Stop(self._on_stop)
@@ -94,9 +94,9 @@ class Driver:
         """
         with StopSignals(self._stop.interrupt):
             while True:
-                self._stop.heed()
                 self._feed()
-                if not self._running or self._waits_in_vain():
+                self._stop.heed()
+                if self._nothing_to_wait_for():
                     return self._stop.reason
                 for event in self._executor.events(timeout_s=TICK_S):
                     self._stop.heed()
@@ -111,16 +111,20 @@ class Driver:
         self._patience.stopping()
         self._runs.stopping(reason)
 
-    def _waits_in_vain(self) -> bool:
-        """Whether all that still runs hangs; the executor's closing ends it."""
-        return self._stop.reason is not None and self._patience.exhausted(self._running)
+    def _nothing_to_wait_for(self) -> bool:
+        """Whether all has ended, or, in a stop, all that still runs hangs: closing ends it."""
+        if self._stop.reason is not None:
+            return self._patience.exhausted(self._running)
+        return not self._running and not self._waiting
 
     def _feed(self) -> None:
-        while not self._stop.under_way and self._executor.idle:
-            run = self._again.pop(0) if self._again else self._runs.take()
-            if run is None:
+        """Give every idle worker a run; if nothing runs, the next one waits for a worker."""
+        while not self._stop.under_way and (self._executor.idle or not self._running):
+            if not self._waiting and (run := self._runs.take()) is not None:
+                self._waiting.append(run)
+            if not self._waiting or not self._executor.idle:  # (its worker may be being replaced)
                 return
-            number, config = run
+            number, config = self._waiting.pop(0)
             self._running[number] = config
             self._executor.submit(number, config, self._timeout_s)
 
@@ -150,7 +154,7 @@ class Driver:
         if died and self._deaths.get(event.trial, 0) < RETRIES:
             assert isinstance(event, Failed)
             self._deaths[event.trial] = self._deaths.get(event.trial, 0) + 1
-            self._again.append((event.trial, config))
+            self._waiting.append((event.trial, config))
             self._runs.retried(event.trial, event.reason)
         else:
             self._runs.ended(event)

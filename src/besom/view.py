@@ -113,6 +113,20 @@ class Standing:
         return text + (f", {self.infeasible} infeasible" if self.infeasible else "")
 
 
+class Screen(Console):
+    """A console that falls silent when nobody reads it any more: ``besom sweep NAME | head``."""
+
+    @property
+    def shows_panels(self) -> bool:
+        """Whether it can redraw in place; FORCE_COLOR makes no terminal of a file."""
+        return self.is_interactive and self.file.isatty()
+
+    def on_broken_pipe(self) -> None:
+        """Go on unheard: what runs is not to end with its reader."""
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 class PlainView(Watcher):
     """One line a finished trial: for logs and pipes."""
 

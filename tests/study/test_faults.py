@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import optuna
 import pytest
 from sweeping import assert_whole, by_outcome, point, runs, stored, sweep
 
 from besom.leaderboard import ranking, unranked
-from besom.records import Outcome
+from besom.records import Objective, Outcome, TrialRecord
 from besom.study import patience
+from besom.study.budget import Budget
+from besom.study.judge import Judge
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
 from user_project import Project
@@ -108,6 +112,51 @@ def test_a_trial_that_hangs_does_not_keep_a_sweep_whose_time_is_over_from_ending
 
 
 # Workers
+
+
+TOLD = ("sweep.trial_function=sweep_trials.told", "sweep.n_trials=3")
+
+
+def test_a_trial_in_its_last_epoch_ends_by_itself_when_the_sweep_stops(project: Project) -> None:
+    """It is complete, so it must come to what a complete one does, such as saving its model."""
+    last = ("trainer.epochs=1", "+trainer.really=1", "trainer.seconds=0.5")
+    sweep(*TOLD, *last, "sweep.timeout_s=0.1")
+    (trial,) = stored().complete
+    assert trial.numbers["told"] == 0
+
+
+def test_what_was_cut_off_is_never_complete_however_many_epochs_were_foreseen(
+    project: Project,
+) -> None:
+    long = ("trainer.epochs=2", "+trainer.really=200", "trainer.seconds=0.1")
+    sweep(*TOLD, *long, "sweep.timeout_s=0.7")
+    assert [t.outcome for t in stored().trials] == [Outcome.RUNNING]
+
+
+def test_a_duplicate_of_a_failed_trial_is_no_success() -> None:
+    sweep_node = {"n_trials": 100, "timeout_s": None, "target": None, "patience": None}
+    budget = Budget({**sweep_node, "max_failures": 2}, Objective("val_accuracy", "maximize"), [])
+    outcomes = (Outcome.DIVERGED, Outcome.DUPLICATE, Outcome.DIVERGED)
+    for number, outcome in enumerate(outcomes):
+        budget.count(TrialRecord(number, outcome))
+    assert budget.broken
+
+
+def test_a_trial_run_again_is_judged_by_what_it_has_done_this_time() -> None:
+    pruner = optuna.pruners.ThresholdPruner(lower=0.5, n_warmup_steps=3)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    trial = study.ask()
+    trial.report(0.1, 3)  # by an attempt that was lost
+    plan = SimpleNamespace(
+        objectives=(Objective("val_accuracy", "maximize"),), sweep={"audit": 0}, config={"seed": 0}
+    )
+    flight = SimpleNamespace(
+        trial=trial, number=0, history={"val_accuracy": [0.1]}, audited_at=None, n_epochs=9
+    )
+    judge = Judge(plan, study)  # type: ignore[arg-type]
+    assert not judge.stops(flight, 1)  # type: ignore[arg-type]
+    flight.history["val_accuracy"] += [0.1, 0.1]
+    assert judge.stops(flight, 3)  # type: ignore[arg-type]
 
 
 def test_a_worker_that_has_grown_is_replaced_and_that_is_said(project: Project) -> None:

@@ -98,6 +98,17 @@ def test_the_first_signal_stops_and_the_second_interrupts(signum: signal.Signals
     assert signal.getsignal(signum) is before
 
 
+def test_a_signal_that_was_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignals(lambda _: None):
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_where_nothing_runs_yet_the_first_signal_interrupts() -> None:
     reasons = list[str]()
     with StopSignals() as signals:

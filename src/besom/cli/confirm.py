@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
-from rich.console import Console
 
 from besom.cli import TAKES_OVERRIDES, main, results_dir_option
 
 if TYPE_CHECKING:
     from besom.confirm.view import ConfirmWatcher
+    from besom.view import Screen
 
 
-def _view(console: Console, stack: ExitStack) -> ConfirmWatcher:
+def _view(console: Screen, stack: ExitStack) -> ConfirmWatcher:
     """How a confirmation is shown: not at all, on a panel, or a line a run."""
     from besom.confirm.view import ConfirmWatcher, LiveConfirmView, PlainConfirmView
 
     if console.quiet:
         return ConfirmWatcher()
-    if console.is_terminal:
+    if console.shows_panels:
         return stack.enter_context(LiveConfirmView(console))
     return PlainConfirmView(console)
 
@@ -81,6 +81,7 @@ def confirm(
     from besom.layout import StudyPaths
     from besom.openings import read_openings
     from besom.study.storage import load_record
+    from besom.view import Screen
 
     plan = make_confirm_plan(
         load_record(results_dir, name),
@@ -96,7 +97,7 @@ def confirm(
         workers=workers,
         retry_failed=retry_failed,
     )
-    console = Console(quiet=quiet)
+    console = Screen(quiet=quiet)
     if plan.left_out:
         console.print(plan.left_out, markup=False, highlight=False, soft_wrap=True)
     with ExitStack() as stack:

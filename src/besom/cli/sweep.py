@@ -78,10 +78,10 @@ def sweep(
     from besom.statistics import claim
     from besom.study import make_plan, run_sweep
     from besom.study.watcher import Watcher, Watchers
-    from besom.view import LiveView, PlainView
+    from besom.view import LiveView, PlainView, Screen
 
     plan = make_plan(name, overrides, config_dir)
-    console = Console(quiet=quiet)
+    console = Screen(quiet=quiet)
     if dry_run:
         _dry_run(plan, console)
         return
@@ -90,7 +90,7 @@ def sweep(
         view: Watcher
         if quiet:
             view = Watcher()
-        elif console.is_terminal:
+        elif console.shows_panels:
             view = stack.enter_context(LiveView(console))
         else:
             view = PlainView(console)

@@ -146,6 +146,25 @@ def _unprepared(error: BaseException) -> Unprepared:
     return Unprepared("BesomError", f"The workers cannot prepare: {reason}\n{detail.rstrip()}")
 
 
+class _Log(io.FileIO):
+    """A full disk costs the log, not the trial that prints."""
+
+    def write(self, data: Any) -> int:
+        """Write what the disk takes, and drop the rest."""
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def _log_to(descriptor: int) -> io.TextIOWrapper:
+    raw = _Log(descriptor, "w", closefd=False)
+    # By the line: else a death loses what was printed last.
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True
+    )
+
+
 def main() -> int:
     """Run a worker; its arguments are ``besom.executors.process``'s business."""
     faulthandler.enable()  # a segmentation fault leaves the Python frames in the log
@@ -157,8 +176,7 @@ def main() -> int:
     arguments = parser.parse_args()
     lifeline.hold(arguments.lifeline, arguments.coordinator, arguments.die_with_parent)
     os.set_inheritable(arguments.connection, False)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # else a death loses what was printed last
+    sys.stdout, sys.stderr = _log_to(1), _log_to(2)
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     print(f"[besom] worker {arguments.worker}, process {os.getpid()}, {now}", flush=True)
     try:

@@ -47,7 +47,8 @@ class Budget:
         if trial.outcome.failed:
             self.n_failed_first += 1
             return
-        self._any_succeeded = True
+        # (A duplicate only says again how its original has ended.)
+        self._any_succeeded |= trial.outcome is not Outcome.DUPLICATE
         if trial.outcome is not Outcome.COMPLETE or trial.value is None:
             return
         score = self._objective.sign * trial.value

@@ -94,6 +94,11 @@ class Coordinator:
         return StudyRecord(was.name, was.objectives, trials, was.config, was.facts)
 
     @property
+    def n_trials(self) -> int:
+        """How many trials there will have been, those that are continued after screening too."""
+        return int(self._plan.sweep["n_trials"]) + self._budget.n_extra
+
+    @property
     def stop_reason(self) -> str | None:
         """Why the sweep stopped before n_trials; None if it did not."""
         return self._stop.reason
@@ -145,7 +150,7 @@ class Coordinator:
             return True
         if not self._running and (n := self._asker.continue_best()):
             self._budget.n_extra += n
-            self._watcher.extended(int(self._plan.sweep["n_trials"]) + self._budget.n_extra)
+            self._watcher.extended(self.n_trials)
             return True
         return False
 
@@ -185,13 +190,15 @@ class Coordinator:
             flight.history = {k: list(v) for k, v in self._trials[flight.continues].history.items()}
         flight.hear(event.epoch, {name: float(value) for name, value in event.metrics.items()})
         stops = self._judge.stops(flight, event.epoch)
-        flight.interrupted = not stops and self._stop.reason is not None
+        # After its last epoch it ends by itself, whole: with its model, where that is to be kept.
+        ends = event.epoch == flight.n_epochs
+        flight.interrupted = not (stops or ends) and self._stop.reason is not None
         self._executor.answer(event.trial, stop=stops or flight.interrupted)
         self._watcher.epoch(event.trial, event.worker, event.epoch, event.metrics)
 
     def _on_finished(self, event: Finished) -> None:
         flight, result = self._land(event.trial), event.result
-        if flight.interrupted and result.epochs < flight.n_epochs and not result.stopped_early:
+        if flight.interrupted:
             self._watcher.kept(event.trial)  # it stays running in the storage
             return
         numbers = {

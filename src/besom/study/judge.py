@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 
@@ -49,7 +50,10 @@ class Judge:
         trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
         if flight.audited_at is not None or epoch == flight.n_epochs:
             return False  # after the last epoch nothing is spared: the trial is complete
-        frozen = trial.storage.get_trial(trial._trial_id)
+        frozen = copy.copy(trial.storage.get_trial(trial._trial_id))
+        # An earlier, lost attempt may have come further: this one is judged by what it has done.
+        seen = frozen.intermediate_values.items()
+        frozen.intermediate_values = {step: value for step, value in seen if step <= epoch}
         if not self._study.pruner.prune(self._study, frozen):
             return False
         share = self._plan.sweep["audit"]

@@ -93,7 +93,8 @@ def run_sweep(
                 definition.check_same_task(plan.name, stored.config, plan.config, extend)
                 reason = _done(stored, plan)
                 if reason is not None:
-                    watcher.began(lambda: stored, plan.sweep["n_trials"], 0)
+                    n_all = plan.sweep["n_trials"] + _n_continued(stored)
+                    watcher.began(lambda: stored, n_all, 0)
                     return SweepOutcome(stored, Ending.DONE, reason)
             if executor is None:
                 executor = instantiate(plan.sweep["executor"])
@@ -121,7 +122,7 @@ def _run_locked(
         study, environment = _open(plan, facts, watcher)
         coordinator = Coordinator(plan, study, executor, read_study(study), environment, watcher)
         signals.stop = coordinator.interrupt
-        watcher.began(coordinator.record, n_trials, executor.n_workers)
+        watcher.began(coordinator.record, coordinator.n_trials, executor.n_workers)
         for note in [*plan.notes, *remarks(plan)]:
             watcher.remarked(note)
         try:
@@ -198,7 +199,7 @@ def _done(stored: StudyRecord, plan: SweepPlan) -> str | None:
     """Why nothing is left to run, so that no worker need be started; None if something is."""
     finished = [t for t in stored.trials if t.outcome is not Outcome.RUNNING]
     budget = Budget(plan.sweep, plan.objectives[0], finished)
-    budget.n_extra = sum(t.origin is Origin.CONTINUED for t in stored.trials)
+    budget.n_extra = _n_continued(stored)
     pruner = build_pruner(plan.sweep["pruner"])
     if spent := budget.spent():
         return spent
@@ -206,6 +207,11 @@ def _done(stored: StudyRecord, plan: SweepPlan) -> str | None:
         isinstance(pruner, ScreeningPruner) and pruner.missing(finished, plan.objectives[0])
     )
     return "" if not waits and not budget.remaining_trials else None
+
+
+def _n_continued(stored: StudyRecord) -> int:
+    """The screened trials that are continued come on top of ``n_trials``."""
+    return sum(t.origin is Origin.CONTINUED for t in stored.trials)
 
 
 def _archive(plan: SweepPlan) -> None:
