@@ -70,7 +70,9 @@ def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
     only_one = int((correct[0] & ~correct[1]).sum())
     only_other = int((correct[1] & ~correct[0]).sum())
     p_value = float(mcnemar(only_one, only_other))
-    told = "they differ" if p_value <= 0.05 else "they cannot be told apart"
+    told = "they cannot be told apart"
+    if p_value <= 0.05:
+        told = "they differ, if these two were named beforehand and not for their scores"
     shown = points(gain.gain, gain.standard_error)
     return (
         f"On the same {one.n_validation} validation images trial {one.number} is {shown} ahead of "

@@ -213,7 +213,7 @@ def _row(
     baseline = study.baseline
     if baseline is not None and len(study.objectives) == 1:
         assert baseline.value is not None
-        row["gain"] = study.objective.sign * (trial.values[0] - baseline.value)
+        row["gain"] = study.objective.sign * (trial.values[0] - baseline.value) + 0.0
     if claimed is not None and claimed.rows:
         said = claimed.rows[trial.number]
         row["standard_error"] = said.standard_error

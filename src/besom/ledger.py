@@ -179,7 +179,8 @@ def verdict(study: StudyRecord, book: Ledger) -> list[str]:
         ]
         if epochs:
             lines.append(
-                f"Kendall's tau of an epoch's ranking with the end's: {', '.join(epochs)}."
+                "Kendall's tau of an epoch's ranking with that of the final scores: "
+                f"{', '.join(epochs)}."
             )
     return lines
 

@@ -89,6 +89,14 @@ def test_every_opening_of_the_test_images_is_logged_before_it_happens(
     assert len(read_openings(plan.paths.root)) == 4
 
 
+def test_a_lone_worker_that_is_replaced_costs_no_run(study: StudyRecord, plan_of: PlanOf) -> None:
+    plan = plan_of(study, n_seeds=2, top=1, words=["executor.max_trials_per_worker=1"])
+    outcome = run_confirm(plan)
+    assert not outcome.reason
+    assert outcome.confirmation.n_missing == 0
+    assert len(outcome.confirmation.runs) == 4
+
+
 def test_on_validation_images_nothing_is_opened(study: StudyRecord, plan_of: PlanOf) -> None:
     plan = plan_of(study, n_seeds=2, top=1)
     run_confirm(plan)

@@ -167,16 +167,27 @@ def print_report(confirmation: Confirmation, openings: Sequence[Opening], consol
         left_out += ["95 % interval", "gain"] if both else [_GAIN]
         shown = shown.drop(columns=left_out).rename(columns=_ON_TERMINALS)
         title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
-        table = Table(title=title, title_justify="left", header_style="bold")
-        for column in shown.columns:
-            wordy = column == "standing"
-            table.add_column(column, justify="left" if wordy else "right", no_wrap=not wordy)
-        for row in shown.itertuples(index=False):
-            table.add_row(*map(str, row))
+        table = _table(shown, title)
+        for interval in (_ON_TERMINALS[_GAIN], "95 % interval"):
+            unbounded = console.options.update(max_width=1000)
+            wide = console.measure(table, options=unbounded).maximum > console.width
+            if wide and interval in shown:
+                shown = shown.drop(columns=interval)
+                table = _table(shown, title)
         console.print(table)
     lines = [conclusion(confirmation), *caveats(confirmation), opened(confirmation.plan, openings)]
     for line in filter(None, lines):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(shown: pd.DataFrame, title: str) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in shown.columns:
+        wordy = column == "standing"
+        table.add_column(column, justify="left" if wordy else "right", no_wrap=not wordy)
+    for row in shown.itertuples(index=False):
+        table.add_row(*map(str, row))
+    return table
 
 
 def write_report(confirmation: Confirmation, openings: Sequence[Opening]) -> list[Path]:
@@ -243,8 +254,9 @@ def _how(plan: ConfirmPlan) -> str:
     return (
         f"`{plan.objective.metric}`, {better} is better. Seeds {seeds}{split}; {race}. ± is one "
         f"standard error; sd is the standard deviation between seeds; gains are over the baseline "
-        f"at the same seeds, in {unit}, positive where better. A gain's interval is for that row "
-        "alone; the conclusion and `p_gain` allow for the number of rows."
+        f"at the same seeds, in {unit}, positive where better. The first's own interval is wider "
+        "than a single mean's: it allows for its having been picked by its mean. A gain's interval "
+        "is for that row alone; the conclusion and `p_gain` allow for the number of rows."
     )
 
 

@@ -52,7 +52,9 @@ class Row:
         rank: by the mean, among those that got every seed; None for the others.
         baseline: whether it is the base config.
         scores: by seed, of the runs that have one; nothing else enters any number below.
-        estimate: the mean with its interval, these images being fixed; None without a score.
+        estimate: the mean with its interval, these images being fixed; None without a score. The
+            first was picked from K by its mean, so its interval has the confidence 1 - ``ALPHA``/K
+            (Bonferroni): it holds whichever of the K turned out to be first.
         new: the same for new images, see ``besom.confirm.images``; None where that says nothing.
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
         p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be told.
@@ -219,7 +221,9 @@ def _placed_row(
     gains: Mapping[int, _Gained],
 ) -> Row:
     if standing.behind is None:
-        return _row(known, trial, Status.FIRST, gains, rank=standing.rank)
+        n_picked_from = sum(bool(by_seed) for by_seed in known.scores.values())
+        alpha = ALPHA / n_picked_from
+        return _row(known, trial, Status.FIRST, gains, rank=standing.rank, alpha=alpha)
     status = Status.TIED if standing.tied else Status.BEHIND
     row = _row(known, trial, status, gains, rank=standing.rank, first=first, behind=standing.behind)
     return replace(row, p_behind=standing.corrected)
@@ -234,13 +238,15 @@ def _row(
     rank: int | None = None,
     first: int | None = None,
     behind: Gain | None = None,
+    alpha: float = ALPHA,
 ) -> Row:
     plan, scores = known.plan, known.scores[trial]
     mine = [known.runs[key] for key in sorted(known.runs) if key[0] == trial]
     estimate = None
     if scores:
         step = images.step(plan, mine)
-        estimate = mean_interval(list(scores.values()), method=plan.method, step=step)
+        values = list(scores.values())
+        estimate = mean_interval(values, confidence=1.0 - alpha, method=plan.method, step=step)
     right = known.rights.get(trial, {})
     gained = gains.get(trial, _Gained())
     return Row(
@@ -250,7 +256,7 @@ def _row(
         baseline=trial == plan.baseline,
         scores=scores,
         estimate=estimate,
-        new=images.score_on_new_images(plan, estimate, right, mine, 1.0 - ALPHA),
+        new=images.score_on_new_images(plan, estimate, right, mine, 1.0 - alpha),
         gain=gained.gain,
         p_gain=gained.p_value,
         new_gain=gained.new,

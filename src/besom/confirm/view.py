@@ -58,9 +58,9 @@ class PlainConfirmView(ConfirmWatcher):
 
     def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
         self._plan, self._contest = plan, contest
-        done = len(contest.scores)
+        done, configs = len(contest.scores), _counted(len(plan.entrants), "config")
         self._say(
-            f"{plan.study.name}: {len(plan.entrants)} configs on {len(plan.seeds)} seeds, measured "
+            f"{plan.study.name}: {configs} on {len(plan.seeds)} seeds, measured "
             f"on the {plan.on} images"
             + (f"; {done} runs already done" if done else "")
             + (f", {n_workers} workers" if n_workers else "")
@@ -155,6 +155,10 @@ class LiveConfirmView(Panel, PlainConfirmView):
         left = self._contest.n_runs - len(self._contest.scores)
         seconds = (time.monotonic() - self._began) / done * left
         return f"ETA {time.strftime('%H:%M:%S', time.gmtime(seconds))}"
+
+
+def _counted(n: int, of: str) -> str:
+    return f"1 {of}" if n == 1 else f"{n} {of}s"
 
 
 def _named(run: RunRecord) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from besom.confirm.images import is_share, n_images
+from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import ALPHA, Confirmation, Row, Status
 from besom.environment import environment_then, what_changed
 from besom.statistics import Estimate, Interval
@@ -37,9 +38,14 @@ def conclusion(confirmation: Confirmation) -> str:
     worth = amount(metric, first.estimate)
     if interval := span(metric, first.estimate.interval):
         new = "" if first.new is None else span(metric, first.new.interval)
-        worth += f" ({_CONFIDENCE} interval {interval}{f', for new images {new}' if new else ''})"
+        n_scored = sum(row.status is not Status.FAILED for row in confirmation.rows)
+        worth += (
+            f" ({_CONFIDENCE} interval {interval}{f', for new images {new}' if new else ''}"
+            f"{f', whichever of the {n_scored} were first' if n_scored > 1 else ''})"
+        )
+    images = f"{_images(confirmation)}{_epochs(plan)}"
     text = (
-        f"{plan.study.name}: {so_far}{name} is first on {_images(confirmation)} with a mean "
+        f"{plan.study.name}: {so_far}{name} is first on {images} with a mean "
         f"{metric} of {worth} over {_seeds(len(first.scores))}"
     )
     return f"{text}{_gain(confirmation, first)}; {_ties(confirmation)}."
@@ -57,9 +63,17 @@ def caveats(confirmation: Confirmation) -> list[str]:
             f"{n} failed and {'is' if len(failed) == 1 else 'are'} in no mean: {named}{more}."
         )
     if plan.on == "validation":
+        found += _chosen_on_validation(plan)
+    if plan.new_split:
         found.append(
-            "These trials were chosen on validation images, so these means may flatter them; "
-            "--on test has no such bias."
+            "The splits share most of their training images, so the seeds' scores are alike: the "
+            "intervals are of the scatter between splits of these data, and too narrow for new "
+            "data."
+        )
+    if len(plan.study.objectives) > 1:
+        found.append(
+            f"Compared by {plan.objective.metric} alone, one of {len(plan.study.objectives)} "
+            "objectives; by the others another may be first."
         )
     if plan.baseline is None:
         found.append("The study has no baseline, so nothing can be said of a gain over it.")
@@ -83,6 +97,23 @@ def caveats(confirmation: Confirmation) -> list[str]:
         found.append(unsure)
     if changed := _changed(confirmation):
         found.append("The sweep ran with something else: " + "; ".join(changed) + ".")
+    return found
+
+
+def _chosen_on_validation(plan: ConfirmPlan) -> list[str]:
+    """What was picked on the very images that a confirmation on validation measures."""
+    found = []
+    if not plan.new_split:
+        found.append(
+            "These trials were chosen on these images, so means and gains flatter them; --on test "
+            "has no such bias."
+        )
+    if plan.objective.epoch == "best":
+        found.append(
+            "Each run's best epoch was picked on the very images that it is measured on: that luck "
+            "is in every mean, in some configs' more than in others', and so in the gains; --on "
+            "test has no such bias."
+        )
     return found
 
 
@@ -227,7 +258,7 @@ def _ties(confirmation: Confirmation) -> str:
 def _images(confirmation: Confirmation) -> str:
     plan = confirmation.plan
     if _split_by_seed(confirmation):
-        return "validation images, others for each seed,"
+        return "validation images, others for each seed"
     n = n_images(plan, confirmation.runs.values())
     return f"these {n:,} {plan.on} images" if n else f"these {plan.on} images"
 
@@ -239,6 +270,12 @@ def _split_by_seed(confirmation: Confirmation) -> bool:
 
 def _listed(trials: Sequence[int]) -> str:
     return ", ".join(map(str, trials[:_NAMED])) + (", ..." if len(trials) > _NAMED else "")
+
+
+def _epochs(plan: ConfirmPlan) -> str:
+    """Named where the images that judge a run have also chosen its epoch."""
+    chosen = plan.on == "validation" and plan.objective.epoch == "best"
+    return ", by each run's best epoch on them," if chosen else ""
 
 
 def _seeds(n: int) -> str:

@@ -191,7 +191,8 @@ def _single_objective(
 ) -> Claim:
     """The claim where the leader's predictions are known; it is the first of ``testable``."""
     correct = correctness_matrix(table.testable)
-    compared = compare_with_first(correct, 0, alpha=alpha)
+    n_epochs = [n_epochs_picked_from(trial, study.objective) for trial in table.testable]
+    compared = compare_with_first(correct, 0, alpha=alpha, n_picked=n_epochs)
     picked_from = candidates(table.testable, study.objective)
     draws: Draws = {"n_draws": n_draws, "seed": seed, "confidence": 1.0 - alpha}
     selection = correct_for_selection(picked_from.correct, picked_from.trial, **draws)

@@ -91,7 +91,12 @@ class Comparison:
 
 
 def compare_with_first(
-    correct: Correctness, first: int = 0, *, alpha: float = 0.05, first_was_chosen: bool = True
+    correct: Correctness,
+    first: int = 0,
+    *,
+    alpha: float = 0.05,
+    first_was_chosen: bool = True,
+    n_picked: ArrayLike | None = None,
 ) -> Comparison:
     """Test every row against row ``first`` on the same images (McNemar, Holm).
 
@@ -101,10 +106,15 @@ def compare_with_first(
         alpha: how often, at most, any row that equals the first may be called different.
         first_was_chosen: True if the first leads because it scored highest on these very images;
             False if it was fixed beforehand, such as the baseline. See ``holm``.
+        n_picked: shape ``(n_rows,)``: each row is the best of so many epochs; None: of equally
+            many. Where the first had r times as many as another, its p-value counts r times.
     """
     right = correct.sum(axis=1, dtype=np.int64)
     both = (correct & correct[first]).sum(axis=1, dtype=np.int64)
     p_value = mcnemar(right[first] - both, right - both)
+    if n_picked is not None:
+        picked = np.asarray(n_picked, dtype=np.float64)
+        p_value = np.minimum(p_value * np.maximum(picked[first] / picked, 1.0), 1.0)
     others = np.arange(len(correct)) != first
     corrected = np.ones_like(p_value)
     corrected[others] = holm(p_value[others], chosen_reference=first_was_chosen)
