@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from user_project import CHEAP_SWEEP, TESTS, Project, marked, wait_for
 STUDY = str(TESTS / "study")
 if STUDY not in sys.path:  # workers import trial functions by way of this
     sys.path.insert(0, STUDY)
+
+# A suite that a script runs in the background is born deaf to Ctrl-C, and so is what it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
