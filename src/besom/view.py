@@ -138,8 +138,8 @@ class PlainView(Watcher):
         self._standing = Standing(study(), n_trials)
         done = self._standing.resumed
         resumed = f", {done} already done" if done else ""
-        working = f", {_number(n_workers, 'worker')}" if n_workers else ""  # else all is done
-        self._say(f"{self._standing.name}: {_number(n_trials, 'trial')}{resumed}{working}")
+        working = f", {counted(n_workers, 'worker')}" if n_workers else ""  # else all is done
+        self._say(f"{self._standing.name}: {counted(n_trials, 'trial')}{resumed}{working}")
 
     def finished(self, trial: TrialRecord) -> None:
         standing = self._standing
@@ -151,7 +151,7 @@ class PlainView(Watcher):
             what += " *" if new_best and standing.complete > 1 else ""
         else:
             what = trial.reason
-        took = f"{_number(trial.epochs, 'epoch')}, {trial.seconds:.1f} s"
+        took = f"{counted(trial.epochs, 'epoch')}, {trial.seconds:.1f} s"
         self._say(
             f"[{standing.finished}/{standing.n_trials}] trial {trial.number} {trial.outcome}: "
             f"{what} ({took}); {standing.best_text()}"
@@ -303,7 +303,8 @@ def stopping_text(reason: str) -> str:
     return f"stopping after the running epochs ({reason}); a second Ctrl-C stops at once"
 
 
-def _number(n: int, of: str) -> str:
+def counted(n: int, of: str) -> str:
+    """``1 trial``, ``2 trials``."""
     return f"1 {of}" if n == 1 else f"{n} {of}s"
 
 

@@ -17,7 +17,7 @@ from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import score_of
 from besom.tables import format_value
-from besom.view import STARTING, Panel, stopping_text
+from besom.view import STARTING, Panel, counted, stopping_text
 
 
 class ConfirmWatcher:
@@ -58,7 +58,7 @@ class PlainConfirmView(ConfirmWatcher):
 
     def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
         self._plan, self._contest = plan, contest
-        done, configs = len(contest.scores), _counted(len(plan.entrants), "config")
+        done, configs = len(contest.scores), counted(len(plan.entrants), "config")
         self._say(
             f"{plan.study.name}: {configs} on {len(plan.seeds)} seeds, measured "
             f"on the {plan.on} images"
@@ -155,10 +155,6 @@ class LiveConfirmView(Panel, PlainConfirmView):
         left = self._contest.n_runs - len(self._contest.scores)
         seconds = (time.monotonic() - self._began) / done * left
         return f"ETA {time.strftime('%H:%M:%S', time.gmtime(seconds))}"
-
-
-def _counted(n: int, of: str) -> str:
-    return f"1 {of}" if n == 1 else f"{n} {of}s"
 
 
 def _named(run: RunRecord) -> str:
