@@ -26,6 +26,7 @@ LAYERS = (
     ("leaderboard",),
     ("export",),
     ("study",),
+    ("screen", "standing"),
     ("outputs", "overview", "view", "environment", "reruns", "ledger"),
     ("differences",),
     ("confirm", "comparison"),

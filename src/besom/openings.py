@@ -11,7 +11,7 @@ import csv
 import fcntl
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +88,11 @@ def _n_columns(descriptor: int) -> int:
     """How many columns the file's heading has: an earlier besom logged no data."""
     heading = os.pread(descriptor, 200, 0).decode(errors="replace").partition("\n")[0]
     return heading.count(",") + 1 if heading else len(COLUMNS)
+
+
+def data_named(facts: Mapping[str, object]) -> str:
+    """What ``Opening.data`` is of a worker's facts on its data; empty where they say nothing."""
+    return " ".join(str(facts[fact]) for fact in ("name", "fingerprint") if fact in facts)
 
 
 def read_openings(folder: Path) -> list[Opening]:

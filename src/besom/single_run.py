@@ -19,7 +19,7 @@ from besom.config import TRAIN_GROUPS, Composed
 from besom.errors import ConfigError, StudyError
 from besom.export import dump, exported_config, find_trial
 from besom.layout import StudyPaths, TrainPaths, write_atomically
-from besom.openings import log_opening, outside
+from besom.openings import data_named, log_opening, outside
 
 #: How the names of Keras's logs are said to people.
 _SPOKEN = (("val_", "validation "), ("test_", "test "), ("", "training "))
@@ -68,6 +68,7 @@ def train_once(
 
     config = composed.config
     data = load_training(config["data"])
+    identity = {"name": data.name, "fingerprint": data.fingerprint}
     try:
         test = load_test(config["data"], data)
     except NoTestImages:
@@ -77,7 +78,7 @@ def train_once(
     def on_built(model: Any) -> None:  # noqa: ARG001
         # Now nothing is refused any more, and nothing has been trained that could be lost.
         if test is not None:
-            _log_opening(config, f"{data.name} {data.fingerprint}", results_dir, say)
+            _log_opening(config, data_named(identity), results_dir, say)
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
         say(f"Epoch {epoch}/{epochs}: {spoken(metrics)}")
@@ -100,7 +101,7 @@ def train_once(
         "seconds_per_epoch": fitted.seconds_per_epoch,
         "engine": fitted.engine,
         "input_scale": data.scale,
-        "data": {"name": data.name, "fingerprint": data.fingerprint},
+        "data": identity,
         "versions": runtime.versions(),
     }
     _write(paths, composed, fitted.model, fitted.history, metrics)

@@ -2,129 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
 from collections.abc import Callable, Mapping
-from typing import Self
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
-from besom.study.signals import Suspension
+from besom.records import StudyRecord, TrialRecord
+from besom.screen import STARTING, Panel, counted, stopping_text
+from besom.standing import Standing
 from besom.study.watcher import Watcher
-from besom.tables import format_gain, format_value
+from besom.tables import format_value
 
 #: A terminal narrower than this has no room for a bar, nor for a metric's name on each line.
 NARROW = 60
 BAR = 30
-_SHOW_CURSOR, _HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
-
-#: What a panel shows until the first worker is ready.
-STARTING = "starting the workers: importing TensorFlow, loading the data ..."
-
-
-class Standing:
-    """What both views count: the best so far, its gain, how trials ended, the time to come."""
-
-    def __init__(self, study: StudyRecord, n_trials: int) -> None:
-        self.name = study.name
-        self.objective: Objective = study.objective
-        self.n_trials = n_trials
-        self.best: TrialRecord | None = None
-        self.baseline: TrialRecord | None = None
-        self.complete = self.pruned = self.failed = self.reused = self.infeasible = 0
-        for trial in study.trials:
-            if trial.outcome is not Outcome.RUNNING:
-                self._count(trial)
-        self.resumed = self.finished
-        self._began = time.monotonic()
-        self._end: float | None = None  # when all will have ended, at the pace of the last count
-
-    def count(self, trial: TrialRecord) -> bool:
-        """Count a finished trial; True if it is the new best."""
-        better = self._count(trial)
-        self._foresee_end()
-        return better
-
-    def _count(self, trial: TrialRecord) -> bool:
-        if trial.outcome is not Outcome.COMPLETE:
-            self.pruned += trial.outcome is Outcome.PRUNED
-            self.failed += trial.outcome.failed
-            self.reused += trial.outcome is Outcome.DUPLICATE
-            self.infeasible += trial.outcome is Outcome.INFEASIBLE
-            return False
-        self.complete += 1
-        if trial.baseline:
-            self.baseline = trial
-        better = self.best is None or self.gain(trial, self.best) > 0
-        if better:
-            self.best = trial
-        return better
-
-    def gain(self, trial: TrialRecord, over: TrialRecord) -> float:
-        """How much better one complete trial is than another; positive is better."""
-        assert trial.value is not None
-        assert over.value is not None
-        return self.objective.sign * (trial.value - over.value)
-
-    @property
-    def finished(self) -> int:
-        """Trials that ended, in whatever way."""
-        return self.complete + self.pruned + self.failed + self.reused + self.infeasible
-
-    def extend(self, n_trials: int) -> None:
-        """More trials than at first will run."""
-        self.n_trials = n_trials
-        self._foresee_end()
-
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds to go at this run's pace so far; None before its first trial has ended.
-
-        Counts down between the endings of trials.
-        """
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
-
-    def _foresee_end(self) -> None:
-        now, here = time.monotonic(), self.finished - self.resumed
-        left = max(0, self.n_trials - self.finished)
-        self._end = now + (now - self._began) / here * left if here else None
-
-    def best_text(self) -> str:
-        """The best so far and its gain over the baseline."""
-        if self.best is None or self.best.value is None:
-            return "no complete trial yet"
-        metric = self.objective.metric
-        text = f"best {metric} {format_value(metric, self.best.value)} (trial {self.best.number})"
-        if self.baseline is not None and self.baseline is not self.best:
-            gain = format_gain(metric, self.gain(self.best, self.baseline))
-            text += f", {gain} over the baseline"
-        return text
-
-    def counts_text(self) -> str:
-        """How many trials ended in which way."""
-        text = f"{self.complete} complete, {self.pruned} pruned, {self.failed} failed"
-        text += f", {self.reused} reused" if self.reused else ""
-        return text + (f", {self.infeasible} infeasible" if self.infeasible else "")
-
-
-class Screen(Console):
-    """A console that falls silent when nobody reads it any more: ``besom sweep NAME | head``."""
-
-    @property
-    def shows_panels(self) -> bool:
-        """Whether it can redraw in place; FORCE_COLOR makes no terminal of a file."""
-        return self.is_interactive and self.file.isatty()
-
-    def on_broken_pipe(self) -> None:
-        """Go on unheard: what runs is not to end with its reader."""
-        with contextlib.suppress(SystemExit):
-            super().on_broken_pipe()
 
 
 class PlainView(Watcher):
@@ -175,43 +68,6 @@ class PlainView(Watcher):
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
         except OSError:  # a full disk under `> sweep.log`: the sweep goes on, unheard
             self._console.quiet = True
-
-
-class Panel:
-    """A context manager: what ``render`` gives is redrawn in place, and gone at the end.
-
-    What is printed to the console meanwhile stays above it. Ctrl-Z gives the shell its cursor back.
-    """
-
-    _console: Console
-    _live: Live | None = None
-
-    def __enter__(self) -> Self:
-        self._suspension = Suspension(self._control(_SHOW_CURSOR), self._control(_HIDE_CURSOR))
-        self._suspension.__enter__()
-        self._live = Live(
-            console=self._console, get_renderable=self.render, refresh_per_second=4, transient=True
-        )
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.__exit__(None, None, None)
-            self._live = None
-        self._suspension.__exit__(*error)
-
-    def _control(self, code: bytes) -> Callable[[], None]:
-        def write() -> None:
-            # Past the console: the signal may have come in the midst of its own writing.
-            with contextlib.suppress(OSError):
-                os.write(self._console.file.fileno(), code)
-
-        return write
-
-    def render(self) -> RenderableType:
-        """The panel as it stands."""
-        raise NotImplementedError
 
 
 class LiveView(Panel, Watcher):
@@ -296,16 +152,6 @@ class LiveView(Panel, Watcher):
             shown = "" if value is None else f"{name}{format_value(metric, value)}"
             table.add_row(f"worker {worker}", f"trial {trial}", f"epoch {epoch}", shown)
         return table
-
-
-def stopping_text(reason: str) -> str:
-    """What both views say when no new trials will start."""
-    return f"stopping after the running epochs ({reason}); a second Ctrl-C stops at once"
-
-
-def counted(n: int, of: str) -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"1 {of}" if n == 1 else f"{n} {of}s"
 
 
 def _clock(seconds: float) -> str:

@@ -16,7 +16,8 @@ from rich.console import Console
 from besom.confirm import ConfirmPlan
 from besom.confirm.images import rights
 from besom.confirm.plot import summarise as summarise_picture
-from besom.confirm.report import display, frame, print_report, to_markdown, write_report
+from besom.confirm.report import print_report, to_markdown, write_report
+from besom.confirm.tables import display, frame
 from besom.confirm.words import caveats, conclusion
 from besom.records import Objective
 

@@ -17,16 +17,9 @@ from rich.console import Console
 from besom.confirm import Confirmation, ConfirmPlan, Status
 from besom.confirm.plot import summarise as summarise_picture
 from besom.confirm.plot import write_confirmation
-from besom.confirm.report import (
-    failures,
-    frame,
-    opened,
-    print_report,
-    replaced,
-    to_markdown,
-    write_report,
-)
+from besom.confirm.report import opened, print_report, replaced, to_markdown, write_report
 from besom.confirm.result import make_contest, summarise
+from besom.confirm.tables import failures, frame
 from besom.confirm.words import caveats, conclusion
 from besom.openings import Opening
 from besom.records import Objective, StudyRecord

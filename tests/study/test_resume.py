@@ -22,6 +22,7 @@ from besom.errors import StudyError
 from besom.openings import log_opening, read_openings
 from besom.records import Outcome
 from besom.study.run import Ending
+from besom.study.watcher import Watcher
 from user_project import Project, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
@@ -137,6 +138,19 @@ def test_a_resumed_sampler_does_not_replay_its_suggestions(project: Project) -> 
         sweep(name, f"sweep/sampler={sampler}", "sweep.n_trials=4")
         sweep(name, f"sweep/sampler={sampler}", "sweep.n_trials=8", extend=True)
         assert len(set(points(assert_whole(8, sampler)))) == 8
+
+
+def test_no_more_workers_start_than_trials_are_left(project: Project) -> None:
+    class Listener(Watcher):
+        def began(self, study: object, n_trials: int, n_workers: int) -> None:
+            started_workers.append(n_workers)
+
+    started_workers: list[int] = []
+    workers = "sweep.executor.workers=2"
+    sweep("sweep.n_trials=3", workers, watcher=Listener())
+    sweep("sweep.n_trials=4", workers, watcher=Listener(), extend=True)
+    assert len(assert_whole(4).complete) == 4
+    assert started_workers == [2, 1]
 
 
 # Stopped

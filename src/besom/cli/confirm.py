@@ -14,7 +14,7 @@ from besom.cli import TAKES_OVERRIDES, main, results_dir_option
 
 if TYPE_CHECKING:
     from besom.confirm.view import ConfirmWatcher
-    from besom.view import Screen
+    from besom.screen import Screen
 
 
 def _view(console: Screen, stack: ExitStack) -> ConfirmWatcher:
@@ -80,8 +80,8 @@ def confirm(
     from besom.confirm.report import print_report, replaced, write_report
     from besom.layout import StudyPaths
     from besom.openings import read_openings
+    from besom.screen import Screen
     from besom.study.storage import load_record
-    from besom.view import Screen
 
     plan = make_confirm_plan(
         load_record(results_dir, name),

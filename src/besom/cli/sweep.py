@@ -75,10 +75,11 @@ def sweep(
       besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
     """
     from besom.outputs import LeaderboardWriter, write_tables
+    from besom.screen import Screen
     from besom.statistics import claim
     from besom.study import make_plan, run_sweep
     from besom.study.watcher import Watcher, Watchers
-    from besom.view import LiveView, PlainView, Screen
+    from besom.view import LiveView, PlainView
 
     plan = make_plan(name, overrides, config_dir)
     console = Screen(quiet=quiet)

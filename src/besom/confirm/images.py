@@ -23,6 +23,7 @@ from besom.statistics import (
     add_image_error,
     gain_for_new_images,
     image_error,
+    unpacked,
     widen_for_images,
 )
 
@@ -73,10 +74,9 @@ def rights(
         score = scores.get(trial, {}).get(seed)
         if score is None or run.correct is None or run.on != plan.on or run.n_images < 2:
             continue
-        packed = np.frombuffer(run.correct, dtype=np.uint8)
-        if packed.size != -(-run.n_images // 8):
+        right = unpacked(run.correct, run.n_images)
+        if right is None:
             continue
-        right = np.unpackbits(packed, count=run.n_images).astype(np.bool_)
         share = right.mean() if plan.objective.sign > 0 else 1.0 - right.mean()
         if abs(share - score) <= 0.5 / run.n_images:
             known.setdefault(trial, {})[seed] = right

@@ -1,13 +1,10 @@
-"""A confirmation as tables: on the terminal, as CSV and as Markdown."""
+"""A confirmation as it is told: on the terminal, as CSV and as Markdown."""
 
 from __future__ import annotations
 
 import io
-import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -15,25 +12,24 @@ from rich.table import Table
 
 from besom.confirm.images import is_share
 from besom.confirm.plan import ConfirmPlan
-from besom.confirm.result import Confirmation, Row, Status
-from besom.confirm.words import (
-    amount,
-    bounded,
-    caveats,
-    conclusion,
-    gain_span,
-    gained,
-    span,
+from besom.confirm.result import Confirmation
+from besom.confirm.tables import (
+    GAIN,
+    NEW_GAIN,
+    configs,
+    display,
+    failures,
+    frame,
+    has_new_gains,
 )
+from besom.confirm.words import caveats, conclusion
 from besom.environment import environment_then
 from besom.errors import StudyError
 from besom.layout import write_atomically
 from besom.openings import Opening, n_configs, said, said_outside
-from besom.statistics import Gain
 
-#: The columns of a gain's intervals, and how they are headed on a terminal.
-_GAIN, _NEW_GAIN = "its 95 % interval", "on new images"
-_ON_TERMINALS = {_GAIN: "gain, 95 %", _NEW_GAIN: "on new images"}
+#: How the columns of a gain's intervals are headed on a terminal.
+_ON_TERMINALS = {GAIN: "gain, 95 %", NEW_GAIN: "on new images"}
 
 
 def files(plan: ConfirmPlan) -> tuple[Path, Path, Path]:
@@ -51,90 +47,6 @@ def files(plan: ConfirmPlan) -> tuple[Path, Path, Path]:
     return root / f"{stem}.csv", root / f"{stem}.md", root / f"{stem}.png"
 
 
-def frame(confirmation: Confirmation) -> pd.DataFrame:
-    """One row a config, the first one first, then a column ``seed_N`` for each seed's score.
-
-    Columns: rank, trial, status, baseline, metric, mean, sd, low, high (these images), new_low,
-    new_high (new images), gain, gain_low, gain_high, p_gain (these images), new_gain_low,
-    new_gain_high, p_new_gain (new images), behind, p_behind (these images), n_seeds, n_failed.
-    Gains and ``behind`` are positive where better, whatever the direction. Empty where it cannot be
-    told.
-    """
-    rows, metric = [], confirmation.plan.objective.metric
-    for row in confirmation.rows:
-        cells: dict[str, Any] = {
-            "rank": row.rank,
-            "trial": row.trial,
-            "status": str(row.status),
-            "baseline": row.baseline,
-            "metric": metric,
-        }
-        if row.estimate is not None:
-            low, high = bounded(metric, row.estimate.interval)
-            cells |= {"mean": row.estimate.mean, "sd": row.estimate.standard_deviation}
-            cells |= {"low": low, "high": high}
-        if row.new is not None:
-            cells["new_low"], cells["new_high"] = bounded(metric, row.new.interval)
-        if row.gain is not None:
-            cells["gain"] = row.gain.estimate.mean
-            cells["gain_low"], cells["gain_high"] = row.gain.estimate.interval
-            cells["p_gain"] = row.p_gain
-        if row.new_gain is not None:
-            cells["new_gain_low"], cells["new_gain_high"] = row.new_gain.estimate.interval
-            cells["p_new_gain"] = row.p_new_gain
-        if row.behind is not None:
-            cells |= {"behind": row.behind.estimate.mean, "p_behind": row.p_behind}
-        cells |= {"n_seeds": len(row.scores), "n_failed": len(row.failures)}
-        cells |= {f"seed_{s}": row.scores.get(s) for s in confirmation.plan.seeds}
-        rows.append(cells)
-    table = pd.DataFrame(rows, columns=_columns(confirmation.plan))
-    table["rank"] = table["rank"].astype("Int64")
-    return table.replace([math.inf, -math.inf], math.nan)
-
-
-def _columns(plan: ConfirmPlan) -> list[str]:
-    fixed = (
-        "rank trial status baseline metric mean sd low high new_low new_high gain gain_low "
-        "gain_high p_gain new_gain_low new_gain_high p_new_gain behind p_behind n_seeds n_failed"
-    )
-    return [*fixed.split(), *(f"seed_{seed}" for seed in plan.seeds)]
-
-
-def display(confirmation: Confirmation) -> pd.DataFrame:
-    """The same for people: rounded, in percent where the metric is a share of images."""
-    metric = confirmation.plan.objective.metric
-    rows = []
-    for row in confirmation.rows:
-        cells = {"rank": "" if row.rank is None else str(row.rank), "trial": str(row.trial)}
-        known = row.estimate
-        cells["mean"] = "" if known is None else amount(metric, known, digits=2)
-        cells["95 % interval"] = "" if known is None else span(metric, known.interval, digits=2)
-        cells["sd"] = "" if known is None else _width(metric, known.standard_deviation)
-        cells["gain"] = "" if row.gain is None else gained(metric, row.gain.estimate)
-        cells[_GAIN] = _gain_span(metric, row.gain)
-        cells[_NEW_GAIN] = _gain_span(metric, row.new_gain)
-        cells["seeds"] = _seeds(row)
-        cells["standing"] = _standing(confirmation, row)
-        rows.append(cells)
-    shown = pd.DataFrame(rows)
-    return shown if _of_new_images(confirmation) else shown.drop(columns=_NEW_GAIN, errors="ignore")
-
-
-def _of_new_images(confirmation: Confirmation) -> bool:
-    """Whether any gain is known for new images."""
-    return any(row.new_gain is not None for row in confirmation.rows)
-
-
-def failures(confirmation: Confirmation) -> pd.DataFrame:
-    """One row a run that failed: trial, seed, outcome, reason."""
-    rows = [
-        {"trial": r.trial, "seed": r.seed, "outcome": str(r.outcome), "reason": r.reason}
-        for row in confirmation.rows
-        for r in row.failures
-    ]
-    return pd.DataFrame(rows, columns=["trial", "seed", "outcome", "reason"])
-
-
 def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
     """Everything there is to say, as Markdown."""
     plan = confirmation.plan
@@ -147,10 +59,7 @@ def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
     if new := _new_images(confirmation):
         out.write(f"\n- {new}")
     out.write("\n\n## The configs\n\n")
-    configs = [
-        {"trial": t.number, **{p: _cell(v) for p, v in t.params.items()}} for t in plan.entrants
-    ]
-    out.write((pd.DataFrame(configs).fillna("").to_markdown(index=False) or "") + "\n")
+    out.write((configs(plan).to_markdown(index=False) or "") + "\n")
     failed = failures(confirmation)
     if len(failed):
         out.write("\n## Runs that failed\n\n" + (failed.to_markdown(index=False) or "") + "\n")
@@ -163,12 +72,12 @@ def print_report(confirmation: Confirmation, openings: Sequence[Opening], consol
     if len(shown):
         # Terminals have 80 columns; who has how many seeds is said where it matters.
         left_out = ["rank", "sd", "seeds"]
-        both = _of_new_images(confirmation)
-        left_out += ["95 % interval", "gain"] if both else [_GAIN]
+        both = has_new_gains(confirmation)
+        left_out += ["95 % interval", "gain"] if both else [GAIN]
         shown = shown.drop(columns=left_out).rename(columns=_ON_TERMINALS)
         title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
         table = _table(shown, title)
-        for interval in (_ON_TERMINALS[_GAIN], "95 % interval"):
+        for interval in (_ON_TERMINALS[GAIN], "95 % interval"):
             unbounded = console.options.update(max_width=1000)
             wide = console.measure(table, options=unbounded).maximum > console.width
             if wide and interval in shown:
@@ -269,38 +178,9 @@ def _new_images(confirmation: Confirmation) -> str:
         f"Intervals allow for other seeds on these {plan.on} images. Those for new images allow "
         "for other images from the same source too"
     )
-    if _of_new_images(confirmation):
+    if has_new_gains(confirmation):
         return f"{told}, by which image each seed got right."
     return (
         f"{told}; there is none for gains, since these runs did not store which image they got "
         "right."
     )
-
-
-def _standing(confirmation: Confirmation, row: Row) -> str:
-    words = str(row.status)
-    if row.status is Status.BEATEN:
-        words = f"beaten after {confirmation.beaten[row.trial]}"
-    if row.failures and row.status is not Status.FAILED:
-        words += f", {len(row.failures)} failed"
-    return f"baseline, {words}" if row.baseline else words
-
-
-def _seeds(row: Row) -> str:
-    return f"{len(row.scores)}" + (f" ({len(row.failures)} failed)" if row.failures else "")
-
-
-def _gain_span(metric: str, gain: Gain | None) -> str:
-    return "" if gain is None else gain_span(metric, gain.estimate.interval)
-
-
-def _width(metric: str, value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return f"{100 * value:.2f}" if is_share(metric) else f"{value:.2g}"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return json.dumps(value) if isinstance(value, list | dict) else str(value)

@@ -16,7 +16,7 @@ from besom.confirm.view import ConfirmWatcher
 from besom.environment import environment_now, environment_then, merge
 from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
-from besom.openings import log_opening
+from besom.openings import data_named, log_opening
 from besom.records import Outcome
 from besom.reruns import Driver, same_data, started_executor, stored_config
 from besom.seam import TrialConfig, TrialResult
@@ -156,8 +156,7 @@ class _Desk:
 
     def _log(self, key: RunKey) -> None:
         if self._plan.on == "test":
-            data = self._environment.get("data", {})
-            opened = " ".join(str(data[fact]) for fact in ("name", "fingerprint") if fact in data)
+            opened = data_named(self._environment.get("data", {}))
             name, root = self._plan.study.name, self._plan.paths.root
             log_opening(root, name, *key, command="confirm", data=opened)
 

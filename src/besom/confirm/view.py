@@ -16,8 +16,8 @@ from besom.confirm.contest import Contest, RunKey
 from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import score_of
+from besom.screen import STARTING, Panel, counted, stopping_text
 from besom.tables import format_value
-from besom.view import STARTING, Panel, counted, stopping_text
 
 
 class ConfirmWatcher:

@@ -26,7 +26,12 @@ from besom.statistics.paired import (
     mcnemar,
     paired_gain,
 )
-from besom.statistics.predictions import correctness_matrix, has_predictions, same_images
+from besom.statistics.predictions import (
+    correctness_matrix,
+    has_predictions,
+    same_images,
+    unpacked,
+)
 from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.racing import Race, Standing, race, standings
 from besom.statistics.ranking import knee, pareto_front, ranks
@@ -77,6 +82,7 @@ __all__ = [
     "same_images",
     "score",
     "standings",
+    "unpacked",
     "widen_for_images",
     "wilson_interval",
 ]

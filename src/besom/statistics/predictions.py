@@ -74,11 +74,22 @@ def correctness_matrix(trials: Sequence[TrialRecord]) -> Correctness:
                 f"trial {trials[0].number} on {n_images}; only trials judged on the same images "
                 "can be compared"
             )
-        packed = np.frombuffer(trial.correct, dtype=np.uint8)
-        if packed.size != (n_images + 7) // 8:
+        right = unpacked(trial.correct, n_images)
+        if right is None:
             raise StudyError(
-                f"trial {trial.number} stores {packed.size} bytes of predictions where "
-                f"{n_images} images need {(n_images + 7) // 8}: its record is damaged"
+                f"trial {trial.number} stores {len(trial.correct)} bytes of predictions where "
+                f"{n_images} images need {-(-n_images // 8)}: its record is damaged"
             )
-        row[:] = np.unpackbits(packed, count=n_images).view(np.bool_)
+        row[:] = right
     return matrix
+
+
+def unpacked(packed: bytes, n_images: int) -> NDArray[np.bool_] | None:
+    """Return one boolean an image from the bits of ``numpy.packbits``.
+
+    None where these are not as many bytes as so many images need.
+    """
+    if len(packed) != -(-n_images // 8):
+        return None
+    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=n_images)
+    return bits.view(np.bool_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +123,7 @@ def make_plan(
     sweep["storage"] = _absolute(sweep["storage"])
     study_name = _study_name(sweep["name"] or primary)
     objectives = _objectives(sweep)
-    _check_budget(sweep)
+    _check_numbers(sweep)
     _check_constraints(sweep)
     plan = SweepPlan(
         name=study_name,
@@ -213,7 +214,7 @@ def _check_constraints(sweep: Mapping[str, Any]) -> None:
         if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
             raise ConfigError(f"{path} is {bounds!r}, expected {{max: NUMBER}}, min, or both.")
         for key, value in bounds.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
                 raise ConfigError(f"{path}.{key} is {value!r}, expected a number.")
 
 
@@ -225,13 +226,18 @@ def _check_seed(plan: SweepPlan) -> None:
         )
 
 
-def _check_budget(sweep: Mapping[str, Any]) -> None:
-    for key in ("n_trials", "max_failures", "patience", "timeout_s", "trial_timeout_s"):
-        value = sweep[key]
-        least = 1 if isinstance(value, int) and not key.endswith("_s") else 0
-        if value is not None and (value < least or (key.endswith("_s") and value <= 0)):
-            expected = "more than 0 seconds" if key.endswith("_s") else "at least 1"
-            raise ConfigError(f"sweep.{key} is {value}, expected {expected}.")
+def _check_numbers(sweep: Mapping[str, Any]) -> None:
+    """Each number of the node ``sweep`` is in its range; NaN is in none."""
+    for keys, expected, holds in (
+        (("n_trials", "max_failures", "patience"), "at least 1", lambda v: v >= 1),
+        (("timeout_s", "trial_timeout_s"), "more than 0 seconds", lambda v: v > 0),
+        (("target",), "a number", lambda v: not math.isnan(v)),
+        (("audit",), "a share from 0 to 1", lambda v: 0 <= v <= 1),
+        (("keep_models",), "0 or more", lambda v: v >= 0),
+    ):
+        for key in keys:
+            if sweep[key] is not None and not holds(sweep[key]):
+                raise ConfigError(f"sweep.{key} is {sweep[key]}, expected {expected}.")
 
 
 def _trial_part(config: Mapping[str, Any], objectives: Sequence[Objective]) -> TrialConfig:

@@ -91,15 +91,17 @@ def run_sweep(
             stored = _stored_study(plan)
             if stored is not None:
                 definition.check_same_task(plan.name, stored.config, plan.config, extend)
-                reason = _done(stored, plan)
-                if reason is not None:
+                n_left, reason = _left(stored, plan)
+                if not n_left:
                     n_all = plan.sweep["n_trials"] + _n_continued(stored)
                     watcher.began(lambda: stored, n_all, 0)
                     return SweepOutcome(stored, Ending.DONE, reason)
+            else:
+                n_left = plan.sweep["n_trials"]
             if executor is None:
                 executor = instantiate(plan.sweep["executor"])
             with StopSignals() as signals:
-                return _run_locked(plan, watcher, executor, signals)
+                return _run_locked(plan, n_left, watcher, executor, signals)
     except OSError as error:
         raise StudyError(
             f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished trial is "
@@ -114,10 +116,10 @@ def run_sweep(
 
 
 def _run_locked(
-    plan: SweepPlan, watcher: Watcher, executor: Executor, signals: StopSignals
+    plan: SweepPlan, n_left: int, watcher: Watcher, executor: Executor, signals: StopSignals
 ) -> SweepOutcome:
-    function, n_trials = plan.sweep["trial_function"], plan.sweep["n_trials"]
-    with started(executor, function, plan.as_composed, plan.paths.logs, n_trials) as facts:
+    function = plan.sweep["trial_function"]
+    with started(executor, function, plan.as_composed, plan.paths.logs, n_left) as facts:
         check_names(plan, facts)
         study, environment = _open(plan, facts, watcher)
         coordinator = Coordinator(plan, study, executor, read_study(study), environment, watcher)
@@ -195,18 +197,19 @@ def _stored_study(plan: SweepPlan) -> StudyRecord | None:
     return read_study(study) if STUDY_ATTRIBUTE in study.user_attrs else None
 
 
-def _done(stored: StudyRecord, plan: SweepPlan) -> str | None:
-    """Why nothing is left to run, so that no worker need be started; None if something is."""
+def _left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:
+    """How many trials are left to run at most; if none is, why it ended before ``n_trials``."""
     finished = [t for t in stored.trials if t.outcome is not Outcome.RUNNING]
     budget = Budget(plan.sweep, plan.objectives[0], finished)
     budget.n_extra = _n_continued(stored)
-    pruner = build_pruner(plan.sweep["pruner"])
     if spent := budget.spent():
-        return spent
-    waits = len(finished) < len(stored.trials) or (
-        isinstance(pruner, ScreeningPruner) and pruner.missing(finished, plan.objectives[0])
-    )
-    return "" if not waits and not budget.remaining_trials else None
+        return 0, spent
+    pruner = build_pruner(plan.sweep["pruner"])
+    n_to_continue = 0
+    if isinstance(pruner, ScreeningPruner):
+        n_to_continue = len(pruner.missing(finished, plan.objectives[0]))
+    n_begun = len(stored.trials) - len(finished)
+    return max(budget.remaining_trials, n_begun) + n_to_continue, ""
 
 
 def _n_continued(stored: StudyRecord) -> int:
