@@ -1,7 +1,8 @@
 """Ray Tune: ASHA and OptunaSearch, as many trials at once as there are cores.
 
-Two things are better here than by default: actors are kept from trial to trial, so that TensorFlow
-is not imported for each, and each trains on the one core that it was given.
+Better here than by default: actors are kept from trial to trial, so that TensorFlow is not imported
+for each, and wait for a stopped trial to end longer than Ray's two seconds (one that did not end in
+time costs Ray the actor's place for good); each trains on the one core that it was given.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def train(config: dict[str, Any], data: dict[str, Any], log: EpochLog, how: dict
 def main() -> None:
     options = arguments().parse_args()
     os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
+    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
     from keras_mlp import load
 
     data = load(options.arrays)
