@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from besom.config import Composer, find_sweep
-from besom.config.sweep_node import usual_direction
+from besom.config import Composer, SearchPath, find_sweep
+from besom.directions import usual_direction
 from besom.errors import ConfigError
 from besom.study import make_plan
 from user_project import Project
@@ -155,6 +155,35 @@ def test_a_whole_sweep_takes_an_emptied_space_and_constraints(project: Project) 
     assert plan.sweep["constraints"] == {}
 
 
+@pytest.mark.parametrize("form", ["sweep.space={}", "~sweep.space", "sweep.space=null"])
+def test_an_emptied_space_holds_nothing_of_a_pasted_block_either(
+    project: Project, form: str
+) -> None:
+    assert node(project, PASTED)["space"] != {}
+    assert node(project, PASTED, form)["space"] == {}
+
+
+@pytest.mark.parametrize("key", ["space", "constraints", "enqueue", "objectives"])
+def test_a_key_with_nothing_below_it_is_empty(project: Project, key: str) -> None:
+    assert not node(project, f"sweep:\n  {key}:\n")[key]
+    assert not node(project, "", f"sweep.{key}=null")[key]
+    assert node(project, f"sweep:\n  {key}:\n")[key] is not None
+
+
+@pytest.mark.parametrize("value", ["null", "nothing"])
+@pytest.mark.parametrize("key", ["sampler", "pruner", "executor"])
+def test_a_part_that_builds_nothing_is_refused_with_the_names_to_choose_from(
+    project: Project, key: str, value: str
+) -> None:
+    for said in (
+        refusal(project, f"sweep: {{{key}: {value}}}\n"),
+        refusal(project, "", f"sweep.{key}={value}"),
+    ):
+        assert said.startswith(f"sweep.{key} is ")
+        assert f"write sweep/{key}=NAME" in said
+        assert ", ".join(sorted(SearchPath.of().options(f"sweep/{key}"))) in said
+
+
 # What is left out
 
 
@@ -162,7 +191,8 @@ def test_a_whole_sweep_takes_an_emptied_space_and_constraints(project: Project) 
     "metric",
     [
         *("val_loss", "loss", "val_mean_squared_error", "val_mae", "sparse_crossentropy"),
-        *("val_kl_divergence", "val_false_negatives", "val_logcosh"),
+        *("val_kl_divergence", "val_false_negatives", "val_logcosh", "val_error_rate", "val_err"),
+        *("time_ms", "MeanSquaredError", "val_MSE"),
         *("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds"),
     ],
 )
@@ -171,7 +201,8 @@ def test_losses_errors_and_costs_are_minimized_if_nothing_is_said(metric: str) -
 
 
 @pytest.mark.parametrize(
-    "metric", ["val_accuracy", "val_auc", "val_f1_score", "val_cosine_similarity", "reward"]
+    "metric",
+    ["val_accuracy", "val_auc", "val_f1_score", "val_AUC", "reward"],
 )
 def test_everything_else_is_maximized_if_nothing_is_said(metric: str) -> None:
     assert usual_direction(metric) == "maximize"

@@ -108,7 +108,7 @@ def test_steps_of_floats_give_the_numbers_one_would_write() -> None:
 
 
 def test_lists_and_mappings_survive_a_journal_on_disk(tmp_path: Any) -> None:
-    choices = [None, {0: 1.0, 1: 2.5}, {"b": [1, 2], "a": None}, "auto", [1, 2]]
+    choices = [None, {"0": 1.0, "1": 2.5}, {"b": [1, 2], "a": None}, "auto", [1, 2]]
     space = space_of({"trainer.class_weight": choices, "model.hidden_units": [[64], [128, 64]]})
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.journal"))
     storage = optuna.storages.JournalStorage(backend)

@@ -81,6 +81,8 @@ def message_of(spec: dict[str, Any], **choices: str) -> str:
         ("trainer.class_weight", ["[1]", [1]], "cannot stand in one list of choices"),
         ("trainer.class_weight", [NAN], "NaN cannot be a choice"),
         ("trainer.class_weight", [object()], "which no config can hold"),
+        ("trainer.class_weight", [{0: 1.0}], "has the key 0, which is no text: quote it"),
+        ("trainer.class_weight", [[{"a": {1: 2}}]], "has the key 1, which is no text: quote it"),
         # types
         ("trainer.batch_size", [16, 8.5], "8.5 is a float, but the config holds 32, an int."),
         ("trainer.batch_size", [8.0], "an int. Write 8."),
@@ -95,6 +97,7 @@ def message_of(spec: dict[str, Any], **choices: str) -> str:
         ("model.hidden_units", [64], "Give lists to choose from"),
         # lists
         ("model.dropout", LIST, "this is a list, but the config holds 0.2, a float"),
+        ("model.hidden_units.length", {"low": 1, "high": 4}, "{length: ..., each: ...}"),
         ("model.hidden_units", {"length": 2}, "each is missing"),
         ("model.hidden_units", {"each": [2]}, "length is missing"),
         ("model.hidden_units", {"lenght": 2, "each": [2]}, "Did you mean 'length'?"),

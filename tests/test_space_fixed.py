@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from besom.errors import SpaceError
 from besom.space import Space, flatten, parse_space
 from space_world import BASE, CHOICES, GROUPS, compose, own_spaces
 
@@ -88,3 +89,39 @@ def test_a_nested_space_is_flattened_to_paths() -> None:
 def test_own_spaces_without_choices_mean_every_option_of_the_group() -> None:
     space = fixed({"optimizer": {"with_own_spaces": True}})
     assert space.entries[0].choices == ("adam", "rmsprop", "sgd")
+
+
+# What another entry's `when` reads
+
+
+MOMENTUM = {"low": 0.0, "high": 0.99}
+NESTEROV = {"choices": [True, False], "when": {"optimizer.momentum": {"min": 0.5}}}
+
+
+@pytest.mark.parametrize("how", ["fixed", "dropped"])
+@pytest.mark.parametrize("group", [{}, {"model": ["mlp", "cnn"]}], ids=["alone", "with a group"])
+def test_an_entry_that_reads_what_is_no_longer_searched_is_left_out(
+    how: str, group: dict[str, Any]
+) -> None:
+    chosen = {**CHOICES, "optimizer": "sgd"}
+    spec = {**group, "optimizer.nesterov": NESTEROV, "trainer.epochs": [1, 2]}
+    settled = {how: ["optimizer.momentum"]}
+    space = parse_space(spec, compose(chosen), GROUPS, chosen, compose=compose, **settled)
+    assert space.paths == (*group, "trainer.epochs")
+    (note,) = space.notes
+    assert note.startswith("'optimizer.nesterov' is left out: when optimizer.momentum >= 0.5")
+    assert "optimizer.momentum is 0.0 here" in note
+
+
+def test_a_condition_that_a_fixed_value_meets_holds() -> None:
+    chosen = {**CHOICES, "optimizer": "sgd"}
+    base = compose(chosen)
+    base["optimizer"]["momentum"] = 0.7
+    spec = {"optimizer.momentum": MOMENTUM, "optimizer.nesterov": NESTEROV}
+    space = parse_space(spec, base, GROUPS, chosen, fixed=["optimizer.momentum"])
+    assert space.paths == ("optimizer.nesterov",)
+
+
+def test_a_condition_that_never_holds_as_the_sweep_is_written_is_refused() -> None:
+    with pytest.raises(SpaceError, match=r"never holds, optimizer\.momentum is 0\.0 here"):
+        fixed({"optimizer.nesterov": NESTEROV}, "trainer.epochs", optimizer="sgd")

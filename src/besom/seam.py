@@ -25,6 +25,9 @@ from typing import Any, Protocol
 #:   epoch after it, if the file is there; leave the state after the last epoch in ``save``.
 TrialConfig = dict[str, Any]
 
+#: The trial function that trains with Keras, as ``sweep.trial_function`` names it.
+KERAS_TRIALS = "besom.training.trial.run_trial"
+
 #: ``report(epoch, metrics) -> stop``: called after each epoch (from 1); True means stop now.
 Report = Callable[[int, Mapping[str, float]], bool]
 
@@ -70,7 +73,10 @@ class TrialFunction(Protocol):
 
     A module may define ``prepare(config: TrialConfig) -> dict[str, Any]`` beside it: each worker
     calls that once, before its first trial, to import and load what trials share. It returns
-    plain facts about the environment (see ``besom.training.trial.prepare``).
+    plain facts about the environment, stored with the study. Of these are read: ``metrics`` (every
+    name a history will have) and ``numbers`` (every name in a result's ``numbers``), for objectives
+    and constraints to be checked against; and ``data``, whose ``fingerprint`` a resume must find
+    unchanged. All may be left out (see ``besom.training.trial.prepare``).
     """
 
     def __call__(self, config: TrialConfig, report: Report) -> TrialResult:

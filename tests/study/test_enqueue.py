@@ -8,7 +8,7 @@ import yaml
 
 from besom.errors import ConfigError
 from besom.study import make_plan
-from besom.study.given import Given, enqueued
+from besom.study.given import Given, enqueued, remarks_on_given
 from user_project import Project
 
 
@@ -109,3 +109,27 @@ def test_a_sampled_trainer_is_taken_from_a_file_and_one_that_is_not_sampled_stay
 def test_a_file_that_is_no_config_is_refused_with_its_name(project, content, message):
     with pytest.raises(ConfigError, match=message):
         given(entry=as_file(project, **content))
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ("{model.dropout: 0.1}", None),
+        ("{model.dropout: 0.9}", "model.dropout"),
+        ("{trainer.epochs: 50, model.dropout: 0.1}", "trainer.epochs is 50, here 3"),
+        ("{optimizer: sgd, optimizer.learning_rate: 0.01}", "optimizer._target_ is"),
+    ],
+    ids=["a point", "outside", "longer", "another group"],
+)
+def test_a_sampler_learns_only_from_what_it_could_have_proposed(project, entry, reason):
+    plan = make_plan("cheap", [f"sweep.enqueue=[{entry}]"])
+    (one,) = enqueued(plan)
+    remarks = remarks_on_given(plan)
+    if reason is None:
+        assert one.params(plan) == {"model.dropout": 0.1, "optimizer.learning_rate": 0.001}
+        assert not remarks
+    else:
+        assert one.params(plan) is None
+        (remark,) = remarks
+        assert remark.startswith("sweep.enqueue[0] lies outside the space (")
+        assert reason in remark

@@ -84,3 +84,21 @@ def test_a_sobol_sequence_goes_on_where_it_was_extended(project, no_orphans):
     parts = sweeping.sweep(sampler, "sweep.name=parts", "sweep.n_trials=9", extend=True).study
     # Trial 1 is drawn at random: the sequence's space is read from the first trial that is told.
     assert sweeping.points(parts)[2:] == sweeping.points(whole)[2:]
+
+
+def test_a_given_config_that_differs_outside_the_space_takes_no_point_of_the_grid(
+    project, no_orphans
+):
+    given = (
+        "[{optimizer: sgd, model.dropout: 0.1, optimizer.learning_rate: 0.1},"
+        " {trainer.epochs: 2, model.dropout: 0.1}]"
+    )
+    sweeping.sweep(*GRID, f"sweep.enqueue={given}", "sweep.n_trials=50")
+    own = [
+        t.config
+        for t in load_study("cheap").trials
+        if t.config["trainer"]["epochs"] == 3 and "momentum" not in t.config["optimizer"]
+    ]
+    points = [(c["model"]["dropout"], c["optimizer"]["learning_rate"]) for c in own]
+    grid = {(a, b) for a in (0.1, 0.2, 0.3, 0.4) for b in (0.001, 0.01, 0.1)}
+    assert grid <= set(points)

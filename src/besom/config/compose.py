@@ -1,54 +1,37 @@
-"""Composes primary configs with Hydra, and turns Hydra's errors into ours.
+"""Composes primary configs, checked: every override, every key, every type.
 
-What an override may say is ``besom.config.overrides``'s affair; here it is applied. Hydra's compose
-uses global state, so it happens here only, in one process, under one lock.
+What an override may say is ``besom.config.overrides``'s affair; here it is applied. Hydra itself is
+behind ``besom.config.backend``.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, cast
 
-from hydra import compose, initialize_config_dir
-from hydra.core.config_search_path import ConfigSearchPath
+from hydra import compose
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from besom.config import schema, sweep_node
+from besom.config.backend import explain, hydra_on, inherited
+from besom.config.interpolations import reads
 from besom.config.overrides import check_key, check_option, parse_overrides
 from besom.config.search_path import SearchPath, read_yaml
-from besom.config.types import check_group, has_path, leaves, value_at
+from besom.config.types import check_group, check_keys, has_path, leaves, value_at
 from besom.errors import ConfigError, did_you_mean
 from besom.targets import TARGET
 
-_LOCK = threading.Lock()
 _EXPORTED = "_exported_"
 
 #: The key of a group's option that holds search space entries of its own.
 OWN_SPACE = "space"
-
-
-class _OtherDirectories(SearchPathPlugin):
-    """Puts the search path after its first folder.
-
-    The override ``hydra.searchpath`` cannot: a primary config is not looked for there.
-    """
-
-    directories: ClassVar[list[Path]] = []
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Called by Hydra when it starts."""
-        for directory in self.directories:
-            search_path.append("besom", f"file://{directory}")
 
 
 @dataclass(frozen=True)
@@ -58,10 +41,12 @@ class Composed:
     Attributes:
         config: plain data, every interpolation resolved.
         choices: config group to the option chosen; groups under ``sweep`` by ``sweep/sampler``.
+        reads: the paths whose values are interpolations, and the paths that these read.
     """
 
     config: dict[str, Any]
     choices: dict[str, str]
+    reads: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,44 +85,76 @@ class Composer:
             base = self._compose(choosing, complete=False)
             for override in parsed:
                 if not self._is_group(override):
-                    check_key(override, base.config, self.groups)
+                    elsewhere = self._belongs(override.key_or_group, base.choices)
+                    check_key(override, base.config, self.groups, elsewhere)
         composed = self._compose(parsed)
+        check_keys(composed.config)
         self._check_types(composed)
         return composed
+
+    def compose_for(self, chosen: Mapping[str, str], overrides: Sequence[str]) -> Composed:
+        """Compose with other options of some groups than ``overrides`` choose.
+
+        An override of a key that such an option lacks, and another of its group has, is meant for
+        that other, and left out.
+        """
+        kept = []
+        for override in parse_overrides(overrides):
+            key = override.key_or_group
+            owners = {group: self._owners(group, key) for group in chosen}
+            if key not in chosen and all(not o or chosen[g] in o for g, o in owners.items()):
+                kept.append(_text(override))
+        return self.compose([*kept, *(f"{group}={name}" for group, name in chosen.items())])
+
+    def _owners(self, group: str, key: str) -> list[str]:
+        """The options of a group that have ``key``, a dotted path from the root; or none."""
+        node = f"{group.replace('/', '.')}."
+        inside = key.removeprefix(node)
+        options = self.groups.get(group, {}) if key.startswith(node) else {}
+        return [name for name in options if has_path(self.option(group, name), inside)]
+
+    def _belongs(self, key: str, choices: Mapping[str, str]) -> str:
+        """To which other options a missing key belongs, in words; or empty."""
+        for group, chosen in choices.items():
+            if owners := [f"{group}={name}" for name in self._owners(group, key)]:
+                return (
+                    f" It is a key of {' or '.join(owners)}, and this is {group}={chosen}: to set "
+                    f"it, choose {owners[0]} beside it."
+                )
+        return ""
 
     def _compose(self, overrides: Sequence[Override], complete: bool = True) -> Composed:
         """Compose; ``complete`` refuses values that are mandatory and missing."""
         if (path := self.search.find(self.primary)) is not None:
             sweep_node.refuse_multirun(path)
         given = [_text(o) for o in overrides if not sweep_node.empties(o)]
-        with _LOCK:
-            schema.register()
-            primary, defaults = self.primary, list[str]()
-            if self.exported is not None:
-                primary, defaults = self._store_exported(self.exported)
-            first, *_OtherDirectories.directories = self.search.directories
-            Plugins.instance().register(_OtherDirectories)
-            try:
-                with initialize_config_dir(str(first), job_name="besom", version_base="1.3"):
-                    node = compose(primary, [*defaults, *given], return_hydra_config=True)
-                    choices = dict(node.hydra.runtime.choices)
-                    pasted = sweep_node.pasted_params(node)
-                    with open_dict(node):
-                        del node["hydra"]
-                    if self.exported is not None:
-                        _restore_scalars(node, self.exported, overrides)
-                    sweep_node.empty(node, overrides)
-                    plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=complete)
-            except (HydraException, OmegaConfBaseException, ValueError) as error:
-                raise ConfigError(_explain(error)) from error
+        try:
+            with hydra_on(self.search):
+                primary, defaults = self.primary, list[str]()
+                if self.exported is not None:
+                    primary, defaults = self._store_exported(self.exported)
+                node = compose(primary, [*defaults, *given], return_hydra_config=True)
+                choices = dict(node.hydra.runtime.choices)
+                pasted = sweep_node.pasted_params(node, overrides)
+                with open_dict(node):
+                    del node["hydra"]
+                if self.exported is not None:
+                    _restore_scalars(node, self.exported, overrides)
+                sweep_node.empty(node, overrides)
+                read = reads(cast(dict[str, Any], OmegaConf.to_container(node)))
+                plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=complete)
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise ConfigError(explain(error)) from error
         assert isinstance(plain, dict)
         own = {k: v for k, v in choices.items() if not k.startswith("hydra") and v is not None}
         config = {str(k): v for k, v in plain.items()}
         self._keep_own_keys(config, own, {o.key_or_group for o in overrides})
         if isinstance(sweep := config.get("sweep"), dict):
+            sweep_node.settle_nulls(sweep, self.groups)
             sweep["space"] = {**pasted, **sweep["space"]}
             sweep_node.settle_directions(sweep, overrides)
-        return Composed(config, own)
+        read = {path: others for path, others in read.items() if has_path(config, path)}
+        return Composed(config, own, read)
 
     def _keep_own_keys(
         self, config: dict[str, Any], choices: Mapping[str, str], overridden: set[str]
@@ -157,9 +174,9 @@ class Composer:
                 continue
             if group in schema.TRAIN_GROUPS:
                 node.pop(OWN_SPACE, None)
-            own = self._option(group, chosen)
-            foreign = {key for name in self.groups[group] for key in self._option(group, name)}
-            for key in foreign - set(own):
+            own = self.option(group, chosen)
+            foreign = {key for name in self.groups[group] for key in self.option(group, name)}
+            for key in foreign - {*own, TARGET}:
                 if key in node and f"{path}.{key}" not in overridden:
                     del node[key]
 
@@ -189,7 +206,7 @@ class Composer:
     def _reference(self, group: str, node: Any, chosen: str | None) -> dict[str, Any] | None:
         """The chosen option, unless ``node`` builds something else than that does."""
         if chosen in self.groups[group] and isinstance(node, Mapping):
-            option = self._option(group, chosen)
+            option = self.option(group, chosen)
             if option.get(TARGET) == node.get(TARGET):
                 return option
         return self.reference(group, node)
@@ -201,7 +218,7 @@ class Composer:
         """
         if group not in self.groups or not isinstance(node, Mapping):
             return []
-        options = {name: self._option(group, name) for name in self.groups[group]}
+        options = {name: self.option(group, name) for name in self.groups[group]}
         builds = [name for name, o in options.items() if o.get(TARGET) == node.get(TARGET)]
         return sorted(builds, key=lambda name: _distance(node, options[name]))
 
@@ -215,11 +232,15 @@ class Composer:
     def reference(self, group: str, node: Any) -> dict[str, Any] | None:
         """The option of ``group`` that builds the same thing as ``node``, as plain YAML."""
         name = self.option_of(group, node)
-        return None if name is None else self._option(group, name)
+        return None if name is None else self.option(group, name)
 
-    def _option(self, group: str, name: str) -> dict[str, Any]:
+    def option(self, group: str, name: str) -> dict[str, Any]:
+        """An option of a group as plain YAML, with what its defaults list brings in."""
         if (group, name) not in self._read:
-            self._read[group, name] = read_yaml(self.groups[group][name])
+            content = read_yaml(self.groups[group][name])
+            if "defaults" in content:
+                content = inherited(self.search, group, name) or content
+            self._read[group, name] = content
         return self._read[group, name]
 
 
@@ -250,26 +271,3 @@ def _restore_scalars(
                 + did_you_mean(key, [str(k) for k in node])
             )
         OmegaConf.update(node, key, value)
-
-
-def _explain(error: BaseException) -> str:
-    """One line out of Hydra's and OmegaConf's nested, multi-line messages."""
-    innermost = error
-    while inner := innermost.__cause__ or _during(innermost):
-        innermost = inner
-    lines = [line.strip() for line in str(innermost).splitlines() if line.strip()]
-    first = lines[0] if lines else type(innermost).__name__
-    key = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key")), "")
-    if isinstance(innermost, MissingMandatoryValue):
-        return f"{key} has no value, and no default. Set it with {key}=VALUE."
-    if isinstance(innermost, ConfigKeyError) and is_dataclass(innermost.object_type):
-        known = [f.name for f in fields(innermost.object_type)]
-        where = schema.NAMES.get(innermost.object_type, innermost.object_type.__name__)
-        return f"{where} has no {innermost.key!r}.{did_you_mean(str(innermost.key), known)}"
-    return f"The config cannot be composed: {first}" + (f" (at {key})" if key else "")
-
-
-def _during(error: BaseException) -> BaseException | None:
-    """What OmegaConf said before Hydra put an error of its own in its place."""
-    before = error.__context__ if isinstance(error, HydraException) else None
-    return before if isinstance(before, OmegaConfBaseException) else None

@@ -93,13 +93,16 @@ def check_option(override: Override, options: Collection[str]) -> None:
         )
 
 
-def check_key(override: Override, base: Mapping[str, Any], groups: Collection[str]) -> None:
+def check_key(
+    override: Override, base: Mapping[str, Any], groups: Collection[str], elsewhere: str = ""
+) -> None:
     """Check that something reads the key which an override sets, adds or deletes.
 
     Args:
         override: whose key is no group.
         base: the config that it overrides, plain.
         groups: the config groups, whose names are no keys but may be meant.
+        elsewhere: if other options than the chosen one have the key: which, as a sentence.
 
     Raises:
         ConfigError: there is no such key (near names are listed), and adding it would help nobody.
@@ -119,7 +122,9 @@ def check_key(override: Override, base: Mapping[str, Any], groups: Collection[st
         hint = did_you_mean(leaf, [name for name in siblings if name != TARGET])
         said = f"{parent} has no {leaf!r}.{hint}"
         if takes_more:
-            said += f" A key that the option takes but does not list is added with '+{key}=...'."
+            said += elsewhere or (
+                f" A key that the option takes but does not list is added with '+{key}=...'."
+            )
     else:
         known = {*groups, *(p for p in dotted_paths(base) if not p.endswith(TARGET))}
         hint = did_you_mean(key, known)

@@ -12,6 +12,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from besom.seam import KERAS_TRIALS
+
 #: The config groups of one training run; ``seed`` stands beside them.
 TRAIN_GROUPS = ("data", "model", "optimizer", "trainer")
 
@@ -49,13 +51,13 @@ class SweepNode:
     target: float | None = None
     patience: int | None = None
     objective: ObjectiveSchema = field(default_factory=ObjectiveSchema)
-    objectives: list[ObjectiveSchema] = field(default_factory=list)
-    constraints: dict[str, Any] = field(default_factory=dict)
+    objectives: list[ObjectiveSchema] | None = field(default_factory=list)
+    constraints: dict[str, Any] | None = field(default_factory=dict)
     sampler: Any = MISSING
     pruner: Any = MISSING
     executor: Any = MISSING
-    space: dict[str, Any] = field(default_factory=dict)
-    enqueue: list[Any] = field(default_factory=list)
+    space: dict[str, Any] | None = field(default_factory=dict)
+    enqueue: list[Any] | None = field(default_factory=list)
     warm_start: str | None = None
     storage: str | None = None
     trial_timeout_s: float | None = None
@@ -64,7 +66,7 @@ class SweepNode:
     reuse_duplicates: bool = True
     audit: float = 0.0
     keep_models: int = 1
-    trial_function: str = "besom.training.trial.run_trial"
+    trial_function: str = KERAS_TRIALS
 
 
 @dataclass

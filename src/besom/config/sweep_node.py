@@ -6,7 +6,7 @@ that hold what is meant and nothing inherited. The other forms are turned into t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from besom.config.overrides import MULTIRUN_HELP
 from besom.config.search_path import read_yaml
+from besom.directions import usual_direction
 from besom.errors import ConfigError
 
 #: Mappings whose keys the user names: ``{}`` empties them, where Hydra would merge nothing in.
 _OPEN = ("sweep.space", "sweep.constraints")
-
-#: Metrics that end in one of these words are losses or errors.
-_LOSSES = {
-    *("loss", "error", "errors", "mse", "mae", "mape", "msle", "rmse", "crossentropy", "nll"),
-    *("divergence", "kld", "perplexity", "regret", "poisson", "hinge", "huber", "cosh", "logcosh"),
-}
-#: Numbers with one of these words in their name are costs.
-_COSTS = {"params", "bytes", "seconds", "latency", "memory", "false"}
 
 
 def refuse_multirun(path: Path) -> None:
@@ -57,8 +50,13 @@ def _refusal(path: Path, what: str) -> ConfigError:
     )
 
 
-def pasted_params(node: DictConfig) -> dict[str, Any]:
-    """The entries of ``hydra.sweeper.params``, which ``sweep.space`` takes as they are."""
+def pasted_params(node: DictConfig, overrides: Sequence[Override]) -> dict[str, Any]:
+    """The entries of ``hydra.sweeper.params``, which ``sweep.space`` takes as they are.
+
+    They are of the space, so none is left where an override empties that.
+    """
+    if any(o.key_or_group == "sweep.space" and empties(o) for o in overrides):
+        return {}
     params = OmegaConf.select(node, "hydra.sweeper.params")
     plain = {} if params is None else OmegaConf.to_container(params, resolve=True)
     assert isinstance(plain, dict)
@@ -67,7 +65,8 @@ def pasted_params(node: DictConfig) -> dict[str, Any]:
 
 def empties(override: Override) -> bool:
     """Whether an override leaves nothing of a mapping: ``sweep.space={}``, ``~sweep.space``."""
-    return override.key_or_group in _OPEN and (override.is_delete() or override.value() == {})
+    emptied = override.is_delete() or override.value() in ({}, None)
+    return override.key_or_group in _OPEN and emptied
 
 
 def empty(node: DictConfig, overrides: Sequence[Override]) -> None:
@@ -82,6 +81,34 @@ def empty(node: DictConfig, overrides: Sequence[Override]) -> None:
             if not override.is_delete():
                 OmegaConf.update(added, override.key_or_group, override.value(), force_add=True)
         OmegaConf.update(node, path, OmegaConf.select(added, path) or {}, merge=False)
+
+
+def settle_nulls(sweep: dict[str, Any], options: Mapping[str, Collection[str]]) -> None:
+    """Read a key with nothing below it as empty, and refuse one that has to build something.
+
+    Args:
+        sweep: the composed node, changed in place.
+        options: config group to its options, for the message.
+
+    Raises:
+        ConfigError: names the group to choose from.
+    """
+    for key, empty_value in (
+        ("space", {}),
+        ("constraints", {}),
+        ("enqueue", []),
+        ("objectives", []),
+    ):
+        if sweep[key] is None:
+            sweep[key] = empty_value
+    for key in ("sampler", "pruner", "executor"):
+        if not isinstance(sweep[key], Mapping):
+            given = "null" if sweep[key] is None else repr(sweep[key])
+            names = ", ".join(sorted(options.get(f"sweep/{key}", ())))
+            raise ConfigError(
+                f"sweep.{key} is {given}, which builds nothing: write sweep/{key}=NAME, with one "
+                f"of {names}."
+            )
 
 
 def settle_directions(sweep: Mapping[str, Any], overrides: Sequence[Override] = ()) -> None:
@@ -110,9 +137,3 @@ def _named(override: Override) -> list[str]:
     """The paths an override sets: its key, or for a mapping each key in that."""
     key, value = override.key_or_group, override.value()
     return [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]
-
-
-def usual_direction(metric: str) -> str:
-    """``minimize`` for what is called a loss, an error or a cost, else ``maximize``."""
-    words = metric.lower().split("_")
-    return "minimize" if words[-1] in _LOSSES or _COSTS.intersection(words) else "maximize"

@@ -67,6 +67,23 @@ def _refuse(path: str, expected: str, reference: Any, value: Any) -> None:
     )
 
 
+def check_keys(node: Any, path: str = "") -> None:
+    """Refuse a mapping whose keys are not text, at any depth: none is stored as it is.
+
+    Raises:
+        ConfigError: names the mapping's path, and the key.
+    """
+    items = node.items() if isinstance(node, Mapping) else ()
+    for key, value in enumerate(node) if isinstance(node, list) else items:
+        if isinstance(node, Mapping) and not isinstance(key, str):
+            raise ConfigError(
+                f"{path or 'the config'} has the key {key!r}, expected text: configs are stored as "
+                f"JSON, which has no other keys. Quote it ('{key}'), and let the function that "
+                "takes the mapping turn it back."
+            )
+        check_keys(value, f"{path}.{key}" if path else str(key))
+
+
 def dotted_paths(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Every dotted path in a plain config, inner nodes included; list items are not paths."""
     for key, value in node.items():

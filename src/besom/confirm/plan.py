@@ -12,7 +12,7 @@ from besom.errors import ConfigError, StudyError
 from besom.layout import StudyPaths
 from besom.records import Objective, StudyRecord, TrialRecord
 from besom.reruns import executor_config, plain_value, stored_config
-from besom.seam import TrialConfig
+from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.study import definition
 
 Images = Literal["test", "validation"]
@@ -21,7 +21,7 @@ DEFAULT_SEEDS = 5
 #: How the option ``--interval`` names what ``besom.statistics.mean_interval`` does.
 INTERVALS = {"t": "student-t", "bootstrap": "bootstrap"}
 #: Which trial function measures the test images after what the sweep's own one does.
-TEST_FUNCTIONS = {"besom.training.trial.run_trial": "besom.training.confirmation.run_confirmation"}
+TEST_FUNCTIONS = {KERAS_TRIALS: "besom.training.confirmation.run_confirmation"}
 
 _PRECISION = "trainer.precision"
 

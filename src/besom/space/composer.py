@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from besom.space.conditions import Source
-from besom.space.paths import MISSING, descend, lookup
+from besom.space.paths import MISSING, descend, lookup, within
 
 #: Gives the plain config composed for a complete choice of groups. Called often: cache it.
 Compose = Callable[[Mapping[str, str]], Mapping[str, Any]]
@@ -27,12 +27,18 @@ class Composer:
         groups: config group to its available options.
         choices: the option of each group in the base config.
         compose: None where configs other than the base cannot be had.
+        settled: paths that the command line takes out of the search.
     """
 
     base: Mapping[str, Any]
     groups: Mapping[str, Collection[str]]
     choices: Mapping[str, str]
     compose: Compose | None = None
+    settled: Collection[str] = ()
+
+    def settles(self, path: str) -> bool:
+        """Whether the command line takes out of the search what is read at ``path``."""
+        return any(within(path, outer) for outer in self.settled)
 
     def config(self, chosen: Mapping[str, str]) -> Mapping[str, Any]:
         """Return the plain config in which these options replace the base's."""

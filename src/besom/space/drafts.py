@@ -73,7 +73,8 @@ def read_drafts(
         SpaceError: an entry is malformed, or two entries fill the same place.
     """
     given = flatten(spec, composer.base)
-    explicit = {_path_of(name, composer) for name in given}
+    dropped = {name for name, value in given.items() if value is None and "@" in name}
+    explicit = {_path_of(name, composer) for name in given.keys() - dropped}
     fixed = {_path_of(path, composer) for path in fixed}
     reading, taken = Reading(), dict[str, str]()
     for name, value in given.items():
@@ -90,7 +91,7 @@ def read_drafts(
         if not (isinstance(draft.body, ChoiceBody) and draft.body.with_own_spaces):
             continue
         all_own = _own_drafts(draft, composer, own_spaces, required=draft.path not in fixed)
-        own = [one for one in all_own if one.path not in explicit]
+        own = [one for one in all_own if one.path not in explicit and one.name not in dropped]
         left = [one for one in own if one.path not in fixed]
         reading.drafts.extend(left)
         if draft.path in fixed and left:
@@ -175,6 +176,11 @@ def _draft(name: str, value: Any, given: Mapping[str, Any], composer: Composer) 
             value = {k: v for k, v in value.items() if k != "when"}
         if not isinstance(when, Mapping):
             raise Refused(f"when is {show(when)}: write {{path: value}}")
+        if "${" in show(whole):
+            raise Refused(
+                "an interpolation, ${...}, is not resolved on the command line, nor in the "
+                "`space` of an option: write its value, or the entry in the sweep's own YAML"
+            )
         body = read_body(value, options)
         if group is not None:
             if "@" in name:

@@ -8,7 +8,7 @@ from typing import Any
 from besom.errors import did_you_mean
 from besom.space.composer import Composer, node_of
 from besom.space.conditions import Condition
-from besom.space.kinds import Field, Refused, show
+from besom.space.kinds import Field, NeverApplies, Refused, show
 from besom.space.paths import MISSING, every_path, lookup, within
 
 Variant = tuple[Mapping[str, str], Mapping[str, Any]]
@@ -26,6 +26,7 @@ def fields_of(
         Refused: the path is not in one of these configs; says which ``when`` would mend it.
     """
     variants = reachable(conditions, allowed, composer)
+    _refuse_length(path, variants)
     absent = [v for v in variants if lookup(v[1], path) is MISSING]
     present = [v for v in variants if lookup(v[1], path) is not MISSING]
     if absent:
@@ -36,12 +37,23 @@ def fields_of(
     ]
 
 
+def _refuse_length(path: str, variants: Sequence[Variant]) -> None:
+    """A list answers to ``length``, but only to be read."""
+    outer, _, key = path.rpartition(".")
+    if key == "length" and any(isinstance(lookup(v[1], outer), list) for v in variants):
+        raise Refused(
+            "a list's length can be read by a `when`, but not be sampled alone: write "
+            f"'{outer}': {{length: ..., each: ...}}"
+        )
+
+
 def reachable(
     conditions: Sequence[Condition], allowed: Mapping[str, Sequence[str]], composer: Composer
 ) -> list[Variant]:
     """Return the configs in which the conditions that read the config hold.
 
     Raises:
+        NeverApplies: there are none, as the command line settles what a condition reads.
         Refused: there are none.
     """
     variants: list[Variant] = list(composer.variants(allowed))
@@ -52,7 +64,9 @@ def reachable(
         if not held:
             value = lookup(variants[0][1], condition.source.path)
             now = "not there" if value is MISSING else show(value)
-            raise Refused(f"when {condition}: this never holds, {condition.path} is {now} here")
+            never = f"when {condition}: this never holds, {condition.path} is {now} here"
+            error = NeverApplies if composer.settles(condition.source.path) else Refused
+            raise error(never)
         variants = held
     return variants
 

@@ -17,6 +17,11 @@ class Refused(ValueError):
     """Why a value or a definition cannot be used; whoever catches it says which entry it was."""
 
 
+class NeverApplies(Refused):
+    """An entry is tied to what is not sampled: no mistake where a sweep is narrowed
+    (``optimizer=adam`` over a space with an entry for sgd), so it is left out."""
+
+
 def show(value: Any) -> str:
     """Return a value as it would be written in JSON: ``null``, ``true``, ``"text"``, ``[1, 2]``."""
     try:
@@ -65,6 +70,10 @@ def kind_of(value: Any) -> Kind:
     """
     if isinstance(value, list):
         return Kind("list", _common([kind_of(item) for item in value]))
+    for key, item in value.items() if isinstance(value, Mapping) else ():
+        if not isinstance(key, str):
+            raise Refused(f"{show(value)} has the key {key!r}, which is no text: quote it")
+        kind_of(item)
     for kind, types in _PLAIN:
         if isinstance(value, types):
             return Kind(kind)

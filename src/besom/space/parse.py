@@ -12,11 +12,10 @@ from besom.space.conditions import Condition, exclude_each_other
 from besom.space.drafts import Draft, OwnSpaces, read_drafts, refused
 from besom.space.entries import Entry, ListEntry, ScalarEntry
 from besom.space.fields import fields_of, reachable
-from besom.space.kinds import Refused
+from besom.space.kinds import NeverApplies, Refused
 from besom.space.order import sampling_order
 from besom.space.paths import within
 from besom.space.sources import (
-    NeverApplies,
     allowed_options,
     check_possible,
     conditions_of,
@@ -37,12 +36,14 @@ def parse_space(
     compose: Compose | None = None,
     own_spaces: OwnSpaces | None = None,
     fixed: Collection[str] = (),
+    dropped: Collection[str] = (),
 ) -> Space:
     """Read a search space and check it against the config it will be applied to.
 
     Args:
         spec: the entries, keyed by dotted config path or config group, plain; ``path@label``
-            gives a path a second entry; null drops an inherited one. An empty space is legal.
+            gives a path a second entry; null drops an inherited one, or an option's own. An empty
+            space is legal.
         base: the base config, plain and resolved.
         groups: config group to its available options.
         choices: the option of each group in the base config.
@@ -54,6 +55,8 @@ def parse_space(
         fixed: paths and groups that the command line sets in ``base``: every entry for one of
             them, also under a label or of an option's own space, is taken out, with a note. A
             fixed group keeps the own space of the option chosen.
+        dropped: names whose entries the command line has taken out of ``spec``. An entry whose
+            ``when`` reads one of these or of ``fixed``, and cannot hold, is left out with a note.
 
     Raises:
         SpaceError: an entry is malformed, does not fit the config, or can never apply. (One tied
@@ -66,7 +69,8 @@ def parse_space(
         ... )
         >>> sample = space.suggest(optuna.create_study().ask())  # doctest: +SKIP
     """
-    composer = Composer(base, groups, choices, compose)
+    settled = {name.partition("@")[0] for name in (*fixed, *dropped)}
+    composer = Composer(base, groups, choices, compose, settled)
     reading = read_drafts(spec, composer, own_spaces, fixed)
     drafts, conditions, left_out = _applicable(reading.drafts, composer)
     needs = {d.name: list(needs_of(d, conditions[d.name], drafts)) for d in drafts}
@@ -127,7 +131,7 @@ def _build(
             for condition in conditions[name]:
                 if condition.source.sampled:
                     check_possible(condition, built.get(condition.source.path, []), composer)
-            mine = allowed_options(conditions[name], options, allowed)
+            mine = allowed_options(conditions[name], options, allowed, composer)
             entry = _entry(draft, conditions[name], mine, composer)
         except NeverApplies as why:
             notes.append(f"'{name}' is left out: {why}")

@@ -19,13 +19,8 @@ from besom.space.conditions import (
 from besom.space.domains import Choice, Domain, FloatRange, IntRange
 from besom.space.drafts import Draft
 from besom.space.entries import Entry, ListEntry, ScalarEntry
-from besom.space.kinds import Refused, show
+from besom.space.kinds import NeverApplies, Refused, show
 from besom.space.paths import MISSING, descend, every_path, lookup, within
-
-
-class NeverApplies(Refused):
-    """An entry is tied to an option that is not sampled: no mistake where a sweep is narrowed
-    (``optimizer=adam`` over a space with an entry for sgd), so it is left out."""
 
 
 def conditions_of(
@@ -34,7 +29,8 @@ def conditions_of(
     """Read the ``when`` of an entry. What is settled before sampling is settled here, and dropped.
 
     Raises:
-        NeverApplies: a group is fixed at another option than the entry is tied to.
+        NeverApplies: a group is fixed at another option than the entry is tied to, or the command
+            line settles the value it reads at one that it does not apply to.
         Refused: a path is neither sampled nor in the config, or a condition can never hold.
     """
     found = []
@@ -53,7 +49,7 @@ def conditions_of(
             if source.path in composer.groups:
                 _check_options(condition, composer)
                 raise NeverApplies(never)
-            raise Refused(never)
+            raise NeverApplies(never) if composer.settles(source.path) else Refused(never)
     return tuple(found)
 
 
@@ -77,7 +73,7 @@ def _source(path: str, drafts: Sequence[Draft], composer: Composer) -> Source:
     known = {d.path for d in drafts}.union(lengths, composer.groups, every_path(composer.base))
     for config in configs:
         known.update(every_path(config))
-    raise Refused(
+    raise (NeverApplies if composer.settles(path) else Refused)(
         f"when '{path}': this is neither sampled nor in the config.{did_you_mean(path, known)}"
     )
 
@@ -206,13 +202,20 @@ def allowed_options(
     conditions: Sequence[Condition],
     options: Mapping[str, Sequence[str]],
     before: Mapping[str, Sequence[Mapping[str, Sequence[str]]]],
+    composer: Composer,
 ) -> dict[str, list[str]]:
     """The options of each sampled group under which an entry, and what it depends on, can apply.
 
     Args:
         options: every option of each sampled group.
         before: path to what was returned here for each of its entries.
+        composer: knows what the command line takes out of the search.
+
+    Raises:
+        NeverApplies: there are none, since the command line took some entry out of the search.
+        Refused: there are none.
     """
+    settled = any(composer.settles(condition.source.path) for condition in conditions)
     allowed = {group: list(names) for group, names in options.items()}
     for condition in conditions:
         if not condition.source.sampled:
@@ -225,5 +228,6 @@ def allowed_options(
             names[:] = [name for name in names if name in reachable]
         for group, names in allowed.items():
             if not names:
-                raise Refused(f"when {condition}: with its other conditions, no {group} is left")
+                error = NeverApplies if settled else Refused
+                raise error(f"when {condition}: with its other conditions, no {group} is left")
     return allowed

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from besom.config import TRAIN_GROUPS, Composer, has_path, read_yaml, value_at
+from besom.config import TRAIN_GROUPS, Composer, check_keys, has_path, read_yaml, value_at
 from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
 from besom.records import GIVEN, Origin, StudyRecord, TrialRecord
 from besom.seam import TrialConfig
@@ -35,9 +35,20 @@ class Given:
     choices: dict[str, str]
     shown: dict[str, Any]
 
+    def beside_the_space(self, plan: SweepPlan) -> list[str]:
+        """Why it is no point of the space: a value outside, or one that is not sampled and not the
+        sweep's own, so that its result is not the point's; or nothing."""
+        outside = plan.space.outside(self.config, self.choices)
+        return outside or plan.space.differences(self.config, self.choices)
+
+    def params(self, plan: SweepPlan) -> dict[str, Any] | None:
+        """The Optuna parameters of the point of the space that it is; None where it is none."""
+        beside = self.beside_the_space(plan)
+        return None if beside else plan.space.encode(self.config, self.choices)
+
     def enqueue(self, plan: SweepPlan, study: optuna.Study) -> None:
         """Put it in the study's queue; with parameters, so that samplers learn, where it fits."""
-        stored = plan.space.encode(self.config, self.choices) or {}
+        stored = self.params(plan) or {}
         given = {"origin": str(self.origin), "config": self.config, "params": self.shown}
         study.enqueue_trial(stored, user_attrs={GIVEN: given})
 
@@ -73,6 +84,7 @@ def _read(plan: SweepPlan, name: str, entry: Any) -> Given:
     if not path.is_file():
         raise ConfigError(f"{name}: there is no file {entry!r}.")
     content = read_yaml(path)
+    check_keys(content, f"{name} ({entry})")
     if "defaults" in content:
         raise ConfigError(
             f"{name}: {entry} has a defaults list, which is composed for a run of its own. Give a "
@@ -174,6 +186,16 @@ def _given(
         if path in choices or has_path(config, path)
     }
     return Given(origin, config, dict(choices), shown)
+
+
+def remarks_on_given(plan: SweepPlan) -> list[str]:
+    """Which enqueued configs teach the sampler nothing; one line each."""
+    return [
+        f"sweep.enqueue[{i}] lies outside the space ({reasons[0]}): it is run and ranked, but the "
+        "sampler cannot learn from it"
+        for i, given in enumerate(enqueued(plan))
+        if (reasons := given.beside_the_space(plan))
+    ]
 
 
 def all_given(plan: SweepPlan) -> list[Given]:

@@ -8,24 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from besom.config import (
-    TRAIN_GROUPS,
-    Composer,
-    find_sweep,
-    read_yaml,
-)
+from besom.config import TRAIN_GROUPS, Composer, find_sweep, overlap
 from besom.errors import ConfigError, did_you_mean
 from besom.layout import RESERVED, StudyPaths
 from besom.records import Objective
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
-from besom.study.space_overrides import sort_out
+from besom.study.space_overrides import Asked, sort_out
 
 #: Numbers a trial has once, as opposed to metrics it has after each epoch.
 TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")
 
 #: The path that a space may sample, and that every trial's config has.
 SEED = "seed"
+
+#: What ``trainer`` leaves open, so that a sweep's objective may set it.
+_OBJECTIVES_OWN = {"monitor": "val_accuracy", "mode": "auto", "restore_best": False}
 
 DIRECTIONS = ("maximize", "minimize")
 EPOCHS = ("best", "last")
@@ -56,6 +54,7 @@ class SweepPlan:
     overrides: list[str]
     notes: list[str] = field(default_factory=list)
     _composed: dict[tuple[tuple[str, str], ...], TrialConfig] = field(default_factory=dict)
+    _reads: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def sweep(self) -> dict[str, Any]:
@@ -79,9 +78,10 @@ class SweepPlan:
         if key not in self._composed:
             config = self.config
             if key:
-                chosen = [f"{group}={option}" for group, option in key]
-                others = [o for o in self.overrides if o.partition("=")[0] not in dict(key)]
-                config = self.composer.compose([*others, *chosen]).config
+                composed = self.composer.compose_for(dict(key), self.overrides)
+                config = composed.config
+                for path, read in composed.reads.items():
+                    self._reads[path] = self._reads.get(path, frozenset()) | read
             self._composed[key] = _trial_part(config, self.objectives)
         return self._composed[key]
 
@@ -119,7 +119,7 @@ def make_plan(
     composed = composer.compose(asked.plain)
     config, sweep = composed.config, composed.config["sweep"]
     if asked.of_space:
-        sweep["space"] = asked.changed(flatten(sweep["space"], config))
+        sweep["space"] = asked.changed(flatten(sweep["space"], config), composer)
     sweep["storage"] = _absolute(sweep["storage"])
     study_name = _study_name(sweep["name"] or primary)
     objectives = _objectives(sweep)
@@ -134,16 +134,19 @@ def make_plan(
         paths=StudyPaths.of(Path(results_dir or config["results_dir"]), study_name),
         composer=composer,
         overrides=asked.plain,
+        _reads=dict(composed.reads),
     )
-    plan.space = _space_of(plan, asked.fixed)
+    plan.space = _space_of(plan, asked)
     if plan.space.spec != flatten(sweep["space"], plan.base):  # else it stays as written
         sweep["space"] = plan.space.spec
     plan.notes += plan.space.notes
     _check_seed(plan)
+    _check_interpolations(plan)
+    _leave_to_objective(plan)
     return plan
 
 
-def _space_of(plan: SweepPlan, fixed: Sequence[str]) -> Space:
+def _space_of(plan: SweepPlan, asked: Asked) -> Space:
     return parse_space(
         plan.sweep["space"],
         base=plan.base,
@@ -151,7 +154,8 @@ def _space_of(plan: SweepPlan, fixed: Sequence[str]) -> Space:
         choices=plan.choices,
         compose=plan.trial_base,
         own_spaces=_own_spaces(plan.composer),
-        fixed=fixed,
+        fixed=asked.fixed,
+        dropped=asked.dropped,
     )
 
 
@@ -160,7 +164,7 @@ _NO_SPACE = parse_space({}, base={}, groups={}, choices={})
 
 def _own_spaces(composer: Composer) -> Callable[[str, str], Mapping[str, Any]]:
     def of(group: str, option: str) -> Mapping[str, Any]:
-        space = read_yaml(composer.groups[group][option]).get("space") or {}
+        space = composer.option(group, option).get("space") or {}
         if not isinstance(space, Mapping):
             raise ConfigError(f"{group}/{option}.yaml: space must be a mapping, got {space!r}.")
         return space
@@ -224,6 +228,39 @@ def _check_seed(plan: SweepPlan) -> None:
             "sweep.space samples 'seed', and sweep.vary_seed gives each trial a seed of its own: "
             "only one of them can. Set sweep.vary_seed=false, or take 'seed' out of the space."
         )
+
+
+def _check_interpolations(plan: SweepPlan) -> None:
+    """Refuse what is made from a sampled value, and would not follow it: it is resolved before."""
+    sampled = [entry.path for entry in plan.space.entries if entry.group is None]
+    for path, read in plan._reads.items():
+        is_sampled = any(f"{path}.".startswith(f"{outer}.") for outer in sampled)
+        if path.partition(".")[0] not in TRAIN_GROUPS or is_sampled:
+            continue
+        if stale := [other for other in sampled if any(overlap(other, r) for r in read)]:
+            raise ConfigError(
+                f"{path} is made from {stale[0]} by an interpolation (${{...}}), and sweep.space "
+                f"samples {stale[0]}: it would not follow, but stay as it is in the base config. "
+                f"Write its value, as in {path}=VALUE, or sample it too."
+            )
+
+
+def _leave_to_objective(plan: SweepPlan) -> None:
+    """What the trainer watches is the objective: refuse to sample it, say so where it is set."""
+    for key, unset in _OBJECTIVES_OWN.items():
+        path = f"trainer.{key}"
+        if path in plan.space.paths:
+            raise ConfigError(
+                f"sweep.space samples {path!r}, but in a sweep the objective says what patience "
+                "goes by and which epoch's weights are kept: take it out of the space, and see "
+                "sweep.objective."
+            )
+        asked, used = plan.config["trainer"].get(key), plan.base["trainer"].get(key)
+        if asked not in (None, unset, used):
+            plan.notes.append(
+                f"{path}={asked} is not used: in a sweep the objective says what patience goes by "
+                f"and which epoch's weights are kept ({path}={used}); see sweep.objective"
+            )
 
 
 def _check_numbers(sweep: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ Overrides of ``sweep.space`` have dotted paths for keys, which Hydra would take 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from besom.config import refuse_options
+from besom.config import Composer, refuse_options
 from besom.errors import ConfigError, did_you_mean
-from besom.space import split_overrides
+from besom.space import flatten, split_overrides
 
 SPACE_PREFIX = "sweep.space."
 
@@ -40,14 +41,20 @@ class Asked(NamedTuple):
         plain: the config: what Hydra takes.
         of_space: the space, in the order given.
         fixed: what a plain override sets, and nothing after it searches: it is not searched.
+        dropped: the entries that are taken out of the space.
     """
 
     plain: list[str]
     of_space: list[str | Swept]
     fixed: list[str]
+    dropped: list[str]
 
-    def changed(self, space: Mapping[str, Any]) -> dict[str, Any]:
+    def changed(self, space: Mapping[str, Any], composer: Composer) -> dict[str, Any]:
         """The flat space as this command line wants it.
+
+        Args:
+            space: as the sweep has it.
+            composer: knows the groups' options, which may have spaces of their own.
 
         Raises:
             ConfigError: see ``override_space``.
@@ -55,7 +62,7 @@ class Asked(NamedTuple):
         changed = dict(space)
         for change in self.of_space:
             if isinstance(change, str):
-                changed = override_space(changed, [change])
+                changed = override_space(changed, [change], _own_entries(changed, composer))
                 continue
             others = [name for name in changed if name.partition("@")[0] == change.path]
             for name in others:
@@ -67,8 +74,9 @@ class Asked(NamedTuple):
 def sort_out(overrides: Sequence[str]) -> Asked:
     """Tell overrides of the config from those of the space.
 
-    A plain value whose key is swept after it sets the config, so the baseline; one whose entry
-    is changed by ``sweep.space.KEY`` anywhere in the command does too.
+    A plain value whose key is swept after it, or an entry ``KEY@LABEL`` changed after it, sets the
+    config, so the baseline; one whose entry is changed by ``sweep.space.KEY`` anywhere in the
+    command does too.
 
     Raises:
         ConfigError: an option or multirun's words among them, or no Hydra syntax.
@@ -78,11 +86,18 @@ def sort_out(overrides: Sequence[str]) -> Asked:
     of_space: list[str | Swept] = []
     fixed: dict[str, None] = {}
     searched: list[str] = []
+    dropped: list[str] = []
     for text in overrides:
         if text.lstrip("+~").startswith(SPACE_PREFIX):
             of_space.append(text)
-            if not (override := _parse(text)).is_delete():
-                searched.append(_path_in_space(override))
+            override = _parse(text)
+            path = _path_in_space(override)
+            if override.is_delete() or override.value() is None:
+                dropped.append(path)
+            elif "@" in path:
+                _free(fixed, re.sub(r"@[^.]+", "", path))
+            else:
+                searched.append(path)
             continue
         # Constraints are named by the user: in Hydra's terms, every one of them is added.
         added = "++" if text.startswith("sweep.constraints") else ""
@@ -92,27 +107,67 @@ def sort_out(overrides: Sequence[str]) -> Asked:
         for path, entry in swept.items():
             of_space.append(Swept(path, entry))
             fixed.pop(path, None)
+    for path in searched:
+        _free(fixed, path)
+    return Asked(plain, of_space, list(fixed), dropped)
+
+
+def _free(fixed: dict[str, None], searched: str) -> None:
+    """What is searched is not fixed: ``searched`` names an entry, or a field in one."""
     for path in list(fixed):
-        if any(_reaches(other, path, {}) for other in searched):
+        if _reaches(searched, path, {}):
             del fixed[path]
-    return Asked(plain, of_space, list(fixed))
 
 
-def override_space(spec: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def _own_entries(space: Mapping[str, Any], composer: Composer) -> list[str]:
+    """What options bring along into a flat space, by name, such as ``optimizer.momentum@sgd``."""
+    names = []
+    for key, entry in space.items():
+        group = next((g for g in (key, key.replace(".", "/")) if g in composer.groups), None)
+        if group is None or not isinstance(entry, Mapping) or not entry.get("with_own_spaces"):
+            continue
+        for option in composer.groups[group]:
+            node = composer.option(group, option)
+            own = node.get("space")
+            inside = flatten(own, node) if isinstance(own, Mapping) else {}
+            names += [f"{group.replace('/', '.')}.{path}@{option}" for path in inside]
+    return names
+
+
+def override_space(
+    spec: Mapping[str, Any], overrides: Sequence[str], own: Sequence[str] = ()
+) -> dict[str, Any]:
     """Apply ``sweep.space.PATH=ENTRY``, ``sweep.space.PATH.FIELD=VALUE`` and ``~sweep.space.PATH``.
 
+    Args:
+        spec: the flat space.
+        overrides: of its entries.
+        own: the entries that options bring along: what drops one of these writes null for it.
+
     Raises:
-        ConfigError: a syntax error, or the deletion of an entry that is not there.
+        ConfigError: a syntax error, the deletion of an entry that is not there, or a field of one
+            that an option brings along.
     """
+    own_paths = {name.partition("@")[0] for name in own}
     space = copy.deepcopy(dict(spec))
     for text in overrides:
         override = _parse(text)
         path = _path_in_space(override)
         entry = max((k for k in space if _reaches(path, k, space[k])), key=len, default=None)
         if override.is_delete():
-            if entry != path:
-                raise ConfigError(f"{text}: the space has no {path!r}.{did_you_mean(path, space)}")
-            del space[path]
+            if entry != path and path not in own_paths.union(own):
+                known = [*space, *own]
+                raise ConfigError(f"{text}: the space has no {path!r}.{did_you_mean(path, known)}")
+            space.pop(path, None)
+            if path in own_paths.union(own):
+                space[path] = None
+        elif entry is None and (name := _field_of(path, [*own, *own_paths])) is not None:
+            raise ConfigError(
+                f"{text}: {name!r} comes from an option's own space, whose fields are set in the "
+                f"option's YAML. Here, drop it with '~{SPACE_PREFIX}{name}', or write a whole "
+                f"entry in its place: '{SPACE_PREFIX}{name.partition('@')[0]}={{low: ..., high: "
+                "..., when: ...}'."
+            )
         elif entry is None or entry == path:
             space[path] = _plain(override)
         else:
@@ -131,6 +186,11 @@ def _reaches(path: str, entry: str, body: Any) -> bool:
         return True
     field = path.removeprefix(f"{entry}.").partition(".")[0]
     return path.startswith(f"{entry}.") and isinstance(body, Mapping) and field in FIELDS
+
+
+def _field_of(path: str, entries: Sequence[str]) -> str | None:
+    """The entry of which a path names a field; or None."""
+    return next((name for name in entries if path != name and _reaches(path, name, {})), None)
 
 
 def _set(node: dict[str, Any], parts: Sequence[str], value: Any, text: str) -> None:
@@ -155,7 +215,7 @@ def _unquoted(value: Any) -> Any:
     if isinstance(value, list):
         return [_unquoted(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _unquoted(item) for key, item in value.items()}
+        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
     return value.text if hasattr(value, "text") else value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from besom.directions import usual_direction
 from besom.errors import ConfigError, did_you_mean
 
 ENGINES = ("auto", "compiled", "keras")
@@ -77,7 +78,7 @@ class TrainerSettings:
         """Whether a larger ``monitor`` is better."""
         if self.mode != "auto":
             return self.mode == "max"
-        return not any(word in self.monitor for word in ("loss", "error", "entropy", "divergence"))
+        return usual_direction(self.monitor) == "maximize"
 
 
 def _is_number(value: Any) -> bool:

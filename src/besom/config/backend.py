@@ -1,0 +1,95 @@
+"""Hydra itself: its compose and its global state behind one lock, and its errors in one line."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from besom.config import schema
+from besom.config.search_path import SearchPath
+from besom.config.types import has_path, value_at
+from besom.errors import did_you_mean
+
+_LOCK = threading.Lock()
+_ALONE = "_alone_"
+
+
+class _OtherDirectories(SearchPathPlugin):
+    """Puts the search path after its first folder.
+
+    The override ``hydra.searchpath`` cannot: a primary config is not looked for there.
+    """
+
+    directories: ClassVar[list[Path]] = []
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Called by Hydra when it starts."""
+        for directory in self.directories:
+            search_path.append("besom", f"file://{directory}")
+
+
+@contextmanager
+def hydra_on(search: SearchPath) -> Iterator[None]:
+    """Hydra, ready to compose on this search path; for one caller at a time."""
+    with _LOCK:
+        schema.register()
+        first, *_OtherDirectories.directories = search.directories
+        Plugins.instance().register(_OtherDirectories)
+        with initialize_config_dir(str(first), job_name="besom", version_base="1.3"):
+            yield
+
+
+def inherited(search: SearchPath, group: str, option: str) -> dict[str, Any] | None:
+    """An option with what its defaults list brings in, plain, interpolations unresolved.
+
+    Returns:
+        None where Hydra cannot compose the option without a primary config around it.
+    """
+    try:
+        with hydra_on(search):
+            # A primary of its own around it: as a primary itself it would be read otherwise.
+            alone = OmegaConf.create({"defaults": [{group: option}]})
+            ConfigStore.instance().store(name=_ALONE, node=alone)
+            composed = compose(_ALONE)
+        plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=False))
+    except (HydraException, OmegaConfBaseException, ValueError):
+        return None
+    path = group.replace("/", ".")
+    node = value_at(plain, path) if has_path(plain, path) else None
+    return {str(key): value for key, value in node.items()} if isinstance(node, dict) else None
+
+
+def explain(error: BaseException) -> str:
+    """One line out of Hydra's and OmegaConf's nested, multi-line messages."""
+    innermost = error
+    while inner := innermost.__cause__ or _during(innermost):
+        innermost = inner
+    lines = [line.strip() for line in str(innermost).splitlines() if line.strip()]
+    first = lines[0] if lines else type(innermost).__name__
+    key = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("full_key")), "")
+    if isinstance(innermost, MissingMandatoryValue):
+        return f"{key} has no value, and no default. Set it with {key}=VALUE."
+    if isinstance(innermost, ConfigKeyError) and is_dataclass(innermost.object_type):
+        known = [f.name for f in fields(innermost.object_type)]
+        where = schema.NAMES.get(innermost.object_type, innermost.object_type.__name__)
+        return f"{where} has no {innermost.key!r}.{did_you_mean(str(innermost.key), known)}"
+    return f"The config cannot be composed: {first}" + (f" (at {key})" if key else "")
+
+
+def _during(error: BaseException) -> BaseException | None:
+    """What OmegaConf said before Hydra put an error of its own in its place."""
+    before = error.__context__ if isinstance(error, HydraException) else None
+    return before if isinstance(before, OmegaConfBaseException) else None
