@@ -52,8 +52,11 @@ def sweep(
         fresh: move an existing study to the archive first.
 
     Raises:
-        BesomError: see ``besom.study.run.run_sweep``.
+        BesomError: see ``besom.study.run.run_sweep``; or no trial has succeeded.
+        KeyboardInterrupt: a signal has ended it before its time, all that it has is written, and
+            the same call goes on.
     """
+    from besom.errors import BesomError
     from besom.outputs import LeaderboardWriter, write_outputs
     from besom.study import make_plan, run_sweep
 
@@ -61,6 +64,12 @@ def sweep(
     writer = LeaderboardWriter(plan.paths)
     outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=writer)
     write_outputs(outcome.study, plan.paths)
+    if outcome.interrupted:
+        raise KeyboardInterrupt(outcome.reason)
+    if not outcome.study.complete:
+        raise BesomError(
+            f"No trial of {plan.name} has succeeded; {plan.paths.leaderboard_md} says why."
+        )
     return outcome.study
 
 

@@ -31,10 +31,10 @@ def packaged_config_dirs() -> tuple[Path, Path]:
 class StudyPaths:
     """Where one study lives: ``<results_dir>/<name>/``.
 
-    The study itself is ``journal``, or in the storage that ``storage_url`` names. Everything else
-    can be deleted and made again from it, but for what only training or opening the test images
-    has given: ``models``, ``confirm/runs.jsonl`` (each run of ``besom confirm``) and
-    ``test_openings.csv`` (who has seen the test images, and when).
+    The study itself is ``journal``, or in the storage that ``storage_url`` names. What is shown can
+    be deleted and made again from it; not so what only training or opening the test images has
+    given: ``models``, the checkpoints of screened trials, ``logs``, ``confirm/runs.jsonl`` (each
+    run of ``besom confirm``) and ``test_openings.csv`` (who has seen the test images, and when).
     """
 
     root: Path

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ import psutil
 import pytest
 from sweeping import assert_whole, point, points, runs, stored, sweep, workers_of
 
-from besom.errors import StudyError
+import besom
+from besom.errors import BesomError, StudyError
 from besom.openings import log_opening, read_openings
 from besom.records import Outcome
 from besom.study.run import Ending
@@ -181,6 +183,31 @@ def test_a_signal_stops_at_the_end_of_the_epoch_and_keeps_the_trial_for_later(
     assert len(after.complete) == 5
     assert points(after)[1] == point(interrupted)
     assert len(runs(trace)) == 6
+
+
+TWO_SWEEPS = """
+import besom
+for name in ("first", "second"):
+    besom.sweep("cheap", ["trainer.seconds=0.2", "trainer.trace=trace", f"sweep.name={name}"])
+"""
+
+
+def test_from_python_a_signal_ends_the_script_that_sweeps_too(project: Project) -> None:
+    command = [sys.executable, "-c", TWO_SWEEPS]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(runs(project.root / "trace")) == 2, "the second trial")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt: SIGINT received" in err
+    assert Path("results/first/leaderboard.md").exists()
+    assert not Path("results/second").exists()
+
+
+def test_from_python_a_sweep_without_any_success_is_an_error(project: Project) -> None:
+    broken = ["trainer.fault=raise", "sweep.max_failures=2"]
+    with pytest.raises(BesomError, match=r"No trial of cheap has succeeded; .*leaderboard\.md"):
+        besom.sweep("cheap", broken)
 
 
 def test_two_signals_stop_at_once(project: Project) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 
 import pytest
 import sweep_trials
@@ -20,7 +18,7 @@ from sweeping import (
     sweep,
 )
 
-from besom.errors import BesomError, ConfigError, StudyError
+from besom.errors import BesomError, ConfigError
 from besom.leaderboard import ranking
 from besom.records import Outcome
 from besom.study import load_record, make_plan, run_sweep
@@ -327,75 +325,7 @@ def test_groups_and_conditions_are_sampled_and_composed(project: Project) -> Non
         assert trial.config["model"]["hidden_units"] == trial.params["model.hidden_units"]
 
 
-# Storages
-
-
-def test_any_storage_url_will_do(project: Project) -> None:
-    url = f"sweep.storage=sqlite:///{project.root}/study.db"
-    done = sweep(url, "sweep.n_trials=3")
-    assert done.exit_code == 0
-    first = assert_whole(3)
-    assert not (RESULTS / "cheap/study.journal").exists()
-    sweep(url, "sweep.n_trials=5", extend=True)
-    again = assert_whole(5)
-    assert again.trials[:3] == first.trials
-    assert project.besom("leaderboard", "cheap").exit_code == 0
-    assert "cheap" in project.besom("list").output
-
-
-def test_fresh_archives_a_study_in_a_database_too(project: Project) -> None:
-    import optuna
-
-    url = f"sqlite:///{project.root}/study.db"
-    sweep(f"sweep.storage={url}", "sweep.n_trials=2")
-    sweep(f"sweep.storage={url}", "sweep.n_trials=1", "trainer.epochs=2", fresh=True)
-    assert_whole(1)
-    names = optuna.get_all_study_names(url)
-    assert len(names) == 2
-    assert "cheap" in names
-
-
-def test_a_storage_that_cannot_be_opened_is_refused(project: Project) -> None:
-    for url in ("nosuch://x", f"sqlite:///{project.root}/no/such/folder/x.db"):
-        with pytest.raises(StudyError) as caught:
-            sweep(f"sweep.storage={url}", "sweep.n_trials=1")
-        assert url in str(caught.value)
-        assert not RESULTS.exists()
-
-
-def test_a_results_folder_that_cannot_be_written_is_refused(project: Project) -> None:
-    project.write("results", "a file, where the folder should be")
-    with pytest.raises(StudyError) as caught:
-        sweep("sweep.n_trials=1")
-    assert "results" in str(caught.value)
-    assert "results_dir" in str(caught.value)
-
-
-AS_NOBODY = """
-import os
-from besom.study import make_plan, run_sweep
-run_sweep(make_plan("cheap", ["sweep.n_trials=1", "results_dir=elsewhere"]))  # all is imported
-plan = make_plan("cheap", ["sweep.n_trials=1"])
-if os.geteuid() == 0:  # root may write everywhere, so the sweep is given by somebody who may not
-    os.setgid(65534)
-    os.setuid(65534)
-try:
-    run_sweep(plan)
-except Exception as error:
-    print(type(error).__name__, error)
-"""
-
-
-def test_a_folder_without_permission_is_refused(project: Project) -> None:
-    project.root.chmod(0o755)
-    RESULTS.mkdir(mode=0o555)
-    done = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith("StudyError"), done.stderr
-    assert "Permission denied" in done.stdout
-    assert "results_dir" in done.stdout
-    assert list(RESULTS.iterdir()) == []
+# What is told
 
 
 def test_the_cost_of_the_loop_leaves_no_trace_of_trials_in_memory_only(project: Project) -> None:

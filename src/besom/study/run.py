@@ -15,9 +15,16 @@ from besom.executors.base import Executor
 from besom.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
 from besom.study import definition, storage
 from besom.study.budget import Budget
-from besom.study.checks import check_names, check_same_data, check_strategy, remarks
+from besom.study.checks import (
+    check_given,
+    check_names,
+    check_same_data,
+    check_strategy,
+    remarks,
+    remarks_on_workers,
+)
 from besom.study.coordinator import Coordinator
-from besom.study.given import all_given
+from besom.study.given import all_given, remarks_on_given
 from besom.study.lock import CoordinatorLock
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
@@ -81,6 +88,8 @@ def run_sweep(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     watcher = watcher or Watcher()
     check_strategy(plan)
+    if fresh or not (plan.paths.journal.exists() or plan.paths.storage_url.exists()):
+        check_given(plan)  # a study that goes on has read them when it began
     existed_before, results_existed = plan.paths.root.exists(), plan.paths.root.parent.exists()
     try:
         if fresh and existed_before:
@@ -88,8 +97,11 @@ def run_sweep(
                 _archive(plan)
             existed_before = False
         with CoordinatorLock(plan.paths.lock, "sweep"):
+            asked = plan.sweep["storage"]
+            plan.sweep["storage"] = storage.settle_url(plan.paths, plan.name, asked)
             stored = _stored_study(plan)
             if stored is not None:
+                storage.remember_url(plan.paths, plan.sweep["storage"])
                 definition.check_same_task(plan.name, stored.config, plan.config, extend)
                 n_left, reason = _left(stored, plan)
                 if not n_left:
@@ -125,7 +137,7 @@ def _run_locked(
         coordinator = Coordinator(plan, study, executor, read_study(study), environment, watcher)
         signals.stop = coordinator.interrupt
         watcher.began(coordinator.record, coordinator.n_trials, executor.n_workers)
-        for note in [*plan.notes, *remarks(plan)]:
+        for note in [*plan.notes, *remarks(plan), *remarks_on_workers(facts)]:
             watcher.remarked(note)
         try:
             ending = coordinator.run()
@@ -180,6 +192,8 @@ def _seed(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
     """A new study: the base config is trial 0, then the enqueued ones, then earlier knowledge."""
     for given in all_given(plan):
         given.enqueue(plan, study)
+    for note in remarks_on_given(plan):
+        watcher.remarked(note)
     if plan.sweep["warm_start"] is not None:
         other = storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
         watcher.remarked(str(warm_start(plan, study, other)))
@@ -193,6 +207,12 @@ def _stored_study(plan: SweepPlan) -> StudyRecord | None:
     try:
         study = optuna.load_study(study_name=plan.name, storage=opened)
     except KeyError:
+        if (moved := storage.only_other(opened, plan.name)) is not None:
+            raise StudyError(
+                f"{plan.paths.journal} holds the study {moved!r}: its folder was renamed. It can "
+                f"be read as it is; to go on with it, call the folder {moved!r} again. To start "
+                "over here, give --fresh."
+            ) from None
         return None
     return read_study(study) if STUDY_ATTRIBUTE in study.user_attrs else None
 
@@ -218,10 +238,14 @@ def _n_continued(stored: StudyRecord) -> int:
 
 
 def _archive(plan: SweepPlan) -> None:
-    url = plan.sweep["storage"]
+    """Move the study there is out of the way, in its storage too."""
+    target = storage.archived_as(plan.paths)
+    url = storage.stored_url(plan.paths) or plan.sweep["storage"]
     if url is not None:
-        storage.archive_in_storage(storage.open_storage(plan.paths, url, writable=True), plan.name)
-    storage.archive(plan.paths)
+        opened = storage.open_storage(plan.paths, url, writable=True)
+        storage.archive_in_storage(opened, plan.name, target.name)
+        storage.remember_url(plan.paths, url)
+    storage.archive(plan.paths, target)
 
 
 def _is_hollow(plan: SweepPlan) -> bool:

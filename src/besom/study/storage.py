@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.trial import FrozenTrial
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from besom import openings
 from besom.errors import StudyError, did_you_mean
 from besom.layout import ARCHIVE, RESERVED, StudyPaths, write_atomically
-from besom.records import GIVEN, STUDY_ATTRIBUTE, StudyRecord, read_study
+from besom.records import GIVEN, STUDY_ATTRIBUTE, Origin, StudyRecord, read_study
 from besom.study.journal import StudyJournal
 
 
@@ -40,6 +42,28 @@ class SweepStudy(optuna.Study):
         return [
             t for t in trials if t.params or not (t.state.is_finished() or GIVEN in t.user_attrs)
         ]
+
+
+class RunHere(SweepStudy):
+    """The same study without knowledge from others, whose epochs no pruner can compare."""
+
+    @property
+    def best_trial(self) -> FrozenTrial:
+        """The best complete one.
+
+        Raises:
+            ValueError: none is complete.
+        """
+        complete = self.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        sign = 1.0 if self.direction is StudyDirection.MAXIMIZE else -1.0
+        return max(complete, key=lambda trial: sign * (trial.value or 0.0))
+
+    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        trials = super()._get_trials(*args, **kwargs)
+        return [t for t in trials if t.user_attrs.get(GIVEN, {}).get("origin") != _ELSEWHERE]
+
+
+_ELSEWHERE = str(Origin.WARM_START)
 
 
 def open_storage(paths: StudyPaths, url: str | None, writable: bool) -> BaseStorage:
@@ -85,6 +109,23 @@ def stored_url(paths: StudyPaths) -> str | None:
     return paths.storage_url.read_text().strip() if paths.storage_url.exists() else None
 
 
+def settle_url(paths: StudyPaths, name: str, asked: str | None) -> str | None:
+    """Where a study is that is to go on: asked for or not, a study has one place.
+
+    Raises:
+        StudyError: it is elsewhere than was asked for.
+    """
+    known = stored_url(paths)
+    if asked == known or asked is None or not (known or paths.journal.exists()):
+        return asked or known
+    raise StudyError(
+        f"The study {name!r} is in {known or paths.journal}, not in sweep.storage={asked}: there "
+        "would be two of one name. Leave sweep.storage out to go on with it, sweep under another "
+        "name with sweep.name=NAME, or start over with --fresh. If its storage has moved, write "
+        f"the new URL into {paths.storage_url}."
+    )
+
+
 def remember_url(paths: StudyPaths, url: str | None) -> None:
     """Write down a storage URL, so that the reporting commands need not be told."""
     if url is not None:
@@ -119,15 +160,24 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
             + " `besom sweep NAME` makes one; --results-dir or BESOM_RESULTS_DIR say where to look."
         )
     storage = open_storage(paths, stored_url(paths), writable=False)
-    study_id = _find(storage, name)
-    if study_id is None:
-        raise StudyError(f"The storage of {name!r} holds no study of that name: it never started.")
-    return optuna.load_study(study_name=name, storage=storage)
+    if _find(storage, name) is not None:
+        return optuna.load_study(study_name=name, storage=storage)
+    if (moved := only_other(storage, name)) is not None:
+        return optuna.load_study(study_name=moved, storage=storage)
+    raise StudyError(f"The storage of {name!r} holds no study of that name: it never started.")
 
 
 def load_record(results_dir: Path, name: str) -> StudyRecord:
-    """Read a study into records, see ``load_optuna_study`` for errors."""
-    return read_study(load_optuna_study(results_dir, name))
+    """Read a study into records, under its folder's name; see ``load_optuna_study`` for errors."""
+    return replace(read_study(load_optuna_study(results_dir, name)), name=name)
+
+
+def only_other(storage: BaseStorage, name: str) -> str | None:
+    """The name of the study that a renamed or archived folder's journal holds; None if none is."""
+    if not isinstance(getattr(storage, "_backend", None), StudyJournal):
+        return None  # a storage for many
+    names = [summary.study_name for summary in storage.get_all_studies()]
+    return names[0] if len(names) == 1 and names[0] != name else None
 
 
 def open_study(
@@ -160,37 +210,34 @@ def _find(storage: BaseStorage, name: str) -> int | None:
         return None
 
 
-def archive(paths: StudyPaths) -> Path | None:
-    """Move a study's folder to ``<results_dir>/archive/<name>-<time>``; None if there is none.
+def archive(paths: StudyPaths, target: Path) -> None:
+    """Move a study's folder to ``target``, a path from ``archived_as``.
 
     The log of openings is also left where it was: a study that begins anew under the same name
     has had its test images seen.
     """
-    if not paths.root.exists():
-        return None
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    target = paths.root.parent / ARCHIVE / f"{paths.root.name}-{stamp}"
-    number = 1
-    while target.exists():
-        number += 1
-        target = target.with_name(f"{paths.root.name}-{stamp}-{number}")
     target.parent.mkdir(parents=True, exist_ok=True)
     paths.root.rename(target)
     if (target / openings.FILE).exists():
         paths.root.mkdir()
         shutil.copy2(target / openings.FILE, paths.root)
+
+
+def archived_as(paths: StudyPaths) -> Path:
+    """A free place for a study's folder: ``<results_dir>/archive/<name>-<time>``."""
+    stamped = f"{paths.root.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    target, number = paths.root.parent / ARCHIVE / stamped, 1
+    while target.exists():
+        number += 1
+        target = target.with_name(f"{stamped}-{number}")
     return target
 
 
-def archive_in_storage(storage: BaseStorage, name: str) -> None:
+def archive_in_storage(storage: BaseStorage, name: str, archived: str) -> None:
     """Give a study in a shared storage another name, by copying and deleting it."""
     if _find(storage, name) is None:
         return
-    stamp = time.strftime("%Y%m%d-%H%M%S")
     optuna.copy_study(
-        from_study_name=name,
-        from_storage=storage,
-        to_storage=storage,
-        to_study_name=f"{name}-{stamp}",
+        from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=archived
     )
     optuna.delete_study(study_name=name, storage=storage)
