@@ -71,7 +71,16 @@ def find_trial(study: StudyRecord, number: int) -> TrialRecord:
 
 
 def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
-    """A complete, resolved config, with a comment that says where it comes from."""
+    """A complete, resolved config, with a comment that says where it comes from.
+
+    Raises:
+        StudyError: the trial was not run here, so its config is not known here.
+    """
+    if not trial.config:
+        raise StudyError(
+            f"Trial {trial.number} of {study.name!r} has no config to export: it is "
+            f"{trial.outcome} ({trial.reason}). Export it from where it ran."
+        )
     head = [f"# Trial {trial.number} of the besom study {study.name!r}."]
     if trial.outcome is Outcome.COMPLETE and trial.values is not None:
         values = ", ".join(

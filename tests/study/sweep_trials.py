@@ -53,6 +53,14 @@ def quadratic(config: TrialConfig, report: Report) -> TrialResult:
     return TrialResult(history=history, numbers={"n_params": float(_units(config))})
 
 
+def unsized(config: TrialConfig, report: Report) -> TrialResult:
+    """Trials of more than ``fault_above`` dropout do not know their size."""
+    result = quadratic(config, report)
+    if config["model"]["dropout"] > config["trainer"]["fault_above"]:
+        result.numbers["n_params"] = math.nan
+    return result
+
+
 def told(config: TrialConfig, report: Report) -> TrialResult:
     """``trainer.really`` epochs, whatever ``epochs`` says; ``told`` counts the orders to stop."""
     trainer, n_told = config["trainer"], 0

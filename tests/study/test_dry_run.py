@@ -9,7 +9,7 @@ import optuna
 import pytest
 from rich.console import Console
 
-from besom.cli.dry_run import print_dry_run
+from besom.cli.dry_run import print_dry_run, print_space
 from besom.errors import ConfigError
 from besom.executors.base import Finished, Ready, Usage
 from besom.seam import TrialConfig, TrialResult
@@ -92,6 +92,7 @@ def said(*overrides: str) -> str:
     plan = make_plan("cheap", overrides)
     found = dry_run(plan, Builder())  # type: ignore[arg-type]
     with (console := Console(width=400, file=StringIO())).capture() as capture:
+        print_space(plan, console)
         print_dry_run(plan, found, console)
     return capture.get()
 

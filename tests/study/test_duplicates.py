@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sweeping
+from optuna.trial import TrialState
 
 from besom.api import load_study
 from besom.records import Outcome
+from besom.study.storage import load_optuna_study
 
 POINTS = (
     "sweep.space.model.dropout=[0.1,0.4]",
@@ -36,6 +38,17 @@ def test_what_waited_for_a_trial_that_failed_is_run_itself(project, no_orphans):
     failed = sweeping.by_outcome(study, Outcome.ERROR)[0]
     again = [t for t in study.complete if t.config == failed.config]
     assert len(again) == 1
+
+
+def test_a_duplicate_of_a_stopped_trial_teaches_what_that_one_taught(project, no_orphans):
+    sweeping.sweep(*POINTS, "sweep/pruner=screening", "sweep.pruner.keep=1", "sweep.n_trials=20")
+    trials = {t.number: t for t in load_optuna_study(sweeping.RESULTS, "cheap").trials}
+    again = sweeping.by_outcome(load_study("cheap"), Outcome.DUPLICATE)
+    assert again
+    for duplicate in again:
+        told, original = trials[duplicate.number], trials[duplicate.duplicate_of]
+        if original.state is TrialState.PRUNED:
+            assert told.intermediate_values[1] == original.intermediate_values[1]
 
 
 def test_noise_studies_train_every_trial(project, no_orphans):

@@ -148,7 +148,9 @@ def test_a_trial_run_again_is_judged_by_what_it_has_done_this_time() -> None:
     trial = study.ask()
     trial.report(0.1, 3)  # by an attempt that was lost
     plan = SimpleNamespace(
-        objectives=(Objective("val_accuracy", "maximize"),), sweep={"audit": 0}, config={"seed": 0}
+        objectives=(Objective("val_accuracy", "maximize"),),
+        sweep={"audit": 0, "warm_start": None},
+        config={"seed": 0},
     )
     flight = SimpleNamespace(
         trial=trial, number=0, history={"val_accuracy": [0.1]}, audited_at=None, n_epochs=9

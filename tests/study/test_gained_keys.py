@@ -129,7 +129,7 @@ def test_a_warm_start_takes_the_trials_of_an_older_study(project: Project) -> No
     words = ["sweep.name=second", "sweep.n_trials=1", "sweep.warm_start=first"]
     done = project.besom("sweep", "cheap", *words, "trainer.min_delta=interval(0.0, 0.1)")
     assert done.exit_code == 0, done.output
-    assert "warm start: 3 trials of 'first' are known to the sampler\n" in done.output
+    assert "warm start: 3 trials of 'first' are added as knowledge\n" in done.output
     taken = [t for t in stored("second").trials if t.outcome is Outcome.WARM_START]
     assert [t.raw_params["trainer.min_delta"] for t in taken] == [0.0] * 3
 

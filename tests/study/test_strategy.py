@@ -11,7 +11,7 @@ from besom.export import best_trial
 from besom.leaderboard import ranking
 from besom.records import Origin, Outcome, StudyRecord
 from besom.study import make_plan
-from besom.study.checks import remarks
+from besom.study.checks import remarks, remarks_on_workers
 from besom.study.screening import ScreeningPruner
 
 FINITE = (
@@ -71,7 +71,8 @@ PRUNERS = "none median percentile successive_halving hyperband threshold patient
 
 @pytest.mark.parametrize("pruner", PRUNERS.split())
 def test_every_pruner_leaves_the_baseline_complete_and_every_trial_ended(sweep, pruner):
-    study = sweep(f"sweep/pruner={pruner}", "sweep.n_trials=12", "trainer.epochs=6")
+    limits = ["sweep.pruner.lower=0.15"] if pruner == "threshold" else []
+    study = sweep(f"sweep/pruner={pruner}", "sweep.n_trials=12", "trainer.epochs=6", *limits)
     assert study.baseline is not None
     assert {t.outcome for t in study.trials} <= {Outcome.COMPLETE, Outcome.PRUNED}
     assert len([t for t in study.trials if t.continues is None]) == 12
@@ -149,6 +150,9 @@ def test_an_infeasible_trial_is_told_as_such_and_never_ranked(sweep):
         ("sweep.enqueue=[nowhere.yaml]", "no file 'nowhere.yaml'"),
         ("sweep.enqueue=[3]", "expected a mapping"),
         ("sweep.warm_start=nothing", "There is no study 'nothing'"),
+        ("sweep.warm_start=cheap", "is this study itself"),
+        ("sweep/pruner=threshold", "Either lower or upper must be specified"),
+        ("trainer.monitor=choice(val_loss,val_accuracy)", "the objective says what patience goes"),
     ],
 )
 def test_nonsense_in_the_strategy_is_refused_before_anything_is_written(project, override, message):
@@ -174,7 +178,7 @@ def test_a_warm_start_is_knowledge_marked_as_such_and_never_ranked(sweep, projec
         "sweep", "cheap", "sweep.name=second", "sweep.warm_start=first",
         "sweep.space.model.dropout.high=0.25", "sweep/sampler=tpe",
     )  # fmt: skip
-    assert "of 'first' are known to the sampler" in done.output
+    assert "of 'first' are added as knowledge" in done.output
     assert "do not fit" in done.output
     study = load_study("second")
     taken = [t for t in study.trials if t.outcome is Outcome.WARM_START]
@@ -313,9 +317,42 @@ def test_a_sampler_that_is_blind_to_constraints_is_remarked(project, no_orphans,
 def test_a_sampler_that_is_blind_to_conditions_is_remarked(project, sampler, remarked):
     chosen = f"sweep/sampler={sampler}"
     conditional = "sweep.space.model.hidden_units={length: {low: 1, high: 3}, each: [4,8]}"
-    plain, listed = make_plan("cheap", [chosen]), make_plan("cheap", [chosen, conditional])
+    enough = "sweep.n_trials=60"
+    plain = make_plan("cheap", [chosen, enough])
+    listed = make_plan("cheap", [chosen, enough, conditional])
     assert remarks(plain) == []
     assert ["at random" in line for line in remarks(listed)] == [True] * remarked
+
+
+@pytest.mark.parametrize(
+    ("overrides", "remarked"),
+    [
+        (["sweep/sampler=cmaes", "sweep/pruner=screening"], "screening stops nearly all"),
+        (["sweep/sampler=nsga2"], "population_size=50 is all of the 5 trials"),
+        (["sweep/sampler=cmaes", "sweep.warm_start=other"], "learns nothing from the trials"),
+        (["sweep/sampler=tpe", "sweep/pruner=screening", "sweep.warm_start=other"], ""),
+    ],
+)
+def test_a_sampler_that_cannot_use_what_it_is_given_is_remarked(project, overrides, remarked):
+    lines = remarks(make_plan("cheap", overrides))
+    assert [remarked in line for line in lines] == [True] * bool(remarked)
+
+
+def test_workers_that_lack_their_gpus_are_remarked():
+    (line,) = remarks_on_workers({"device": {"gpus": [], "lacks_gpu": True}})
+    assert "tensorflow[and-cuda]" in line
+    assert remarks_on_workers({"device": {"gpus": []}}) == remarks_on_workers({}) == []
+
+
+def test_a_limited_number_that_is_nan_is_neither_kept_nor_broken(sweep):
+    study = sweep(
+        "sweep.trial_function=sweep_trials.unsized", "trainer.fault_above=0.2",
+        "sweep.constraints={n_params: {max: 1000}}", "sweep.n_trials=8",
+    )  # fmt: skip
+    nameless = [t for t in study.trials if t.params["model.dropout"] > 0.2]
+    assert nameless
+    assert {(t.outcome, t.reason) for t in nameless} == {(Outcome.DIVERGED, "n_params is nan")}
+    assert len(study.complete) == 8 - len(nameless)
 
 
 def test_hydra_grammar_on_the_command_line_adds_to_the_space(sweep):

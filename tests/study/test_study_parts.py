@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from besom.errors import ConfigError
@@ -16,7 +17,8 @@ from besom.study import definition, make_plan
 from besom.study.budget import Budget
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values
 from besom.study.space_overrides import override_space
-from besom.study.strategy import mix_seed
+from besom.study.storage import SweepStudy
+from besom.study.strategy import build_pruner, mix_seed
 from user_project import CHEAP_SWEEP, Project
 
 ACCURACY = Objective("val_accuracy", "maximize")
@@ -169,6 +171,31 @@ def test_of_equal_epochs_the_first_counts() -> None:
     assert last_value(ACCURACY, history) == 0.7
     assert objective_values([ACCURACY, LOSS], history, {}) == [0.7, 2.0]
     assert objective_values([Objective("n_params", "minimize")], {}, {"n_params": 3}) == [3.0]
+
+
+def test_several_objectives_are_measured_on_one_model() -> None:
+    history = {"val_precision": [1.0, 0.6, 0.7], "val_recall": [0.05, 0.95, 0.9]}
+    precision, recall = (Objective(name, "maximize") for name in history)
+    assert objective_values([precision, recall], history, {}) == [1.0, 0.05]
+    assert objective_values([recall, precision], history, {}) == [0.95, 0.6]
+    size = Objective("n_params", "minimize")
+    assert objective_values([size, recall, precision], history, {"n_params": 7}) == [7.0, 0.95, 0.6]
+
+
+def test_hyperbands_brackets_hide_what_the_study_hides_from_samplers() -> None:
+    storage = optuna.storages.InMemoryStorage()
+    optuna.create_study(study_name="s", storage=storage)
+    study = SweepStudy("s", storage)
+    study.add_trial(optuna.trial.create_trial(value=0.5))  # a baseline outside the space
+    uniform = optuna.distributions.FloatDistribution(0.0, 1.0)
+    study.add_trial(
+        optuna.trial.create_trial(value=0.7, params={"x": 0.3}, distributions={"x": uniform})
+    )
+    node = {"_target_": "optuna.pruners.HyperbandPruner", "max_resource": 9}
+    study.pruner = build_pruner(node)
+    trial = study.ask({"x": uniform})
+    bracket = optuna.pruners._filter_study(study, trial.storage.get_trial(trial._trial_id))
+    assert [t.number for t in bracket._get_trials()] == [1, 2]
 
 
 def test_a_metric_that_no_trial_reports_is_refused_with_near_names() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import sweeping
 
 from besom.api import load_study
 from besom.errors import ConfigError
-from besom.records import Origin, StudyRecord
+from besom.records import Origin, Outcome, StudyRecord
 from besom.study.watcher import Watcher
 
 WIDE = (
@@ -49,6 +51,34 @@ def test_what_breaks_a_constraint_of_this_sweep_is_known_as_infeasible(
     n_infeasible = sum(t.numbers["n_params"] > 60 for t in old)
     assert n_infeasible
     assert any(f"{n_infeasible} of them outside this sweep's constraints" in x for x in told.lines)
+
+
+def test_a_study_goes_on_without_the_one_it_has_learnt_from(project, no_orphans):
+    sweeping.sweep("sweep.name=first", "sweep.n_trials=2")
+    second = ("sweep.name=second", "sweep.warm_start=first")
+    sweeping.sweep(*second, "sweep.n_trials=1")
+    shutil.rmtree("results/first")
+    sweeping.sweep(*second, "sweep.n_trials=2", extend=True)
+    assert len(load_study("second").complete) == 2
+
+
+def test_knowledge_has_no_config_to_export(project, no_orphans):
+    sweeping.sweep("sweep.name=first", "sweep.n_trials=1")
+    sweeping.sweep("sweep.name=second", "sweep.warm_start=first", "sweep.n_trials=1")
+    (known,) = taken(load_study("second"))
+    done = project.besom("export", "second", "--trial", str(known.number))
+    assert done.exit_code == 2
+    assert "trial 0 of 'first'" in done.output
+
+
+def test_pruners_compare_with_trials_run_here_only(project, no_orphans):
+    sweeping.sweep("sweep.name=first", "sweep.n_trials=8")
+    sweeping.sweep(
+        "sweep.name=second", "sweep.warm_start=first", "sweep.n_trials=8", "trainer.epochs=6",
+        "sweep/pruner=median",
+    )  # fmt: skip
+    ended = [t.outcome for t in load_study("second").trials if t.origin is not Origin.WARM_START]
+    assert Outcome.PRUNED not in ended[:5]  # median waits for five complete trials
 
 
 def test_rows_of_another_study_say_whose_they_are(project, no_orphans):

@@ -112,6 +112,14 @@ def test_a_gain_below_min_delta_is_none_and_losses_are_minimized() -> None:
     assert run(trainer=falling | {"mode": "max"}).stopped_early
 
 
+def test_min_delta_is_for_patience_and_the_best_epoch_is_the_best() -> None:
+    falling = {"monitor": "loss", "epochs": 3, "min_delta": 10.0, "restore_best": True}
+    fitted = run(trainer=falling)
+    losses = fitted.history["loss"]
+    assert len(losses) == 3
+    assert fitted.best_epoch == losses.index(min(losses)) + 1 == 3
+
+
 @ENGINES
 def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_told(engine: str) -> None:
     heard: list[int] = []

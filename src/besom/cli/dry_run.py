@@ -15,7 +15,7 @@ from besom.tables import rich_table, shown_params
 
 
 def print_space(plan: SweepPlan, console: Console) -> None:
-    """The search space as a table."""
+    """The search space as a table, and what is optimised in it."""
     rows = [
         {"hyperparameter": entry.path, "values": str(entry), "when": entry.condition or ""}
         for entry in plan.space.entries
@@ -24,8 +24,10 @@ def print_space(plan: SweepPlan, console: Console) -> None:
         console.print(rich_table(pd.DataFrame(rows), f"Search space of {plan.name}"))
     else:
         console.print("The search space is empty: only the base config would run.")
-    for note in plan.notes:
-        console.print(note, markup=False, highlight=False)
+    aims = ", ".join(f"{o.metric} ({o.direction})" for o in plan.objectives)
+    strategy = [f"{key} {plan.choices.get(f'sweep/{key}', 'own')}" for key in ("sampler", "pruner")]
+    for line in (f"Optimised: {aims}; {', '.join(strategy)}.", *plan.notes):
+        console.print(line, markup=False, highlight=False)
 
 
 def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
@@ -46,9 +48,6 @@ def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
 
 
 def _said(plan: SweepPlan, found: DryRun) -> Iterator[str]:
-    aims = ", ".join(f"{o.metric} ({o.direction})" for o in plan.objectives)
-    strategy = [f"{key} {plan.choices.get(f'sweep/{key}', 'own')}" for key in ("sampler", "pruner")]
-    yield f"Optimised: {aims}; {', '.join(strategy)}."
     small, large = found.smallest.numbers["n_params"], found.largest.numbers["n_params"]
     yield f"Parameters: {small:,.0f} to {large:,.0f}."
     if outside := [p for p in found.sampled if p.broken]:

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 def _dry_run(plan: SweepPlan, console: Console) -> None:
     from besom.cli.dry_run import print_dry_run, print_space
-    from besom.study.checks import check_strategy, remarks
-    from besom.study.dry_run import KERAS_TRIALS, dry_run
+    from besom.seam import KERAS_TRIALS
+    from besom.study.checks import check_given, check_strategy, remarks
+    from besom.study.dry_run import dry_run
+    from besom.study.given import remarks_on_given
     from besom.targets import instantiate
 
     check_strategy(plan)
+    check_given(plan)
     print_space(plan, console)
-    for remark in remarks(plan):
+    for remark in [*remarks(plan), *remarks_on_given(plan)]:
         console.print(remark, markup=False, highlight=False, soft_wrap=True)
     own = plan.sweep["trial_function"]
     if own != KERAS_TRIALS:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from besom.errors import ConfigError, StudyError, did_you_mean
+from besom.seam import KERAS_TRIALS
 from besom.study import storage
-from besom.study.given import all_given, enqueued
+from besom.study.given import all_given
 from besom.study.objective import check_metric
 from besom.study.plan import TRIAL_NUMBERS, SweepPlan
 from besom.study.screening import ScreeningPruner
@@ -18,6 +19,15 @@ from besom.targets import TARGET
 #: Samplers that learn from complete trials only: one outside the constraints is never complete.
 _BLIND_TO_CONSTRAINTS = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler")
 
+#: Samplers that learn from their own proposals only, or not at all.
+_BLIND_TO_KNOWLEDGE = (
+    *("CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler", "RandomSampler"),
+    *("SpaceGridSampler", "SpaceBruteForceSampler"),
+)
+
+#: Samplers to which a trial that was stopped early says nothing.
+_BLIND_TO_STOPPED = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler")
+
 #: Samplers that propose together what occurs in every trial, and the rest at random.
 _BLIND_TO_CONDITIONS = ("GPSampler", "QMCSampler", "NSGAIISampler", "NSGAIIISampler")
 
@@ -26,7 +36,7 @@ _OPENS_THE_TEST_SET = "besom.training.confirmation."
 
 
 def check_strategy(plan: SweepPlan) -> None:
-    """Refuse a sampler, a pruner, given configs or a warm start that cannot be used.
+    """Refuse a sampler or a pruner that cannot be used.
 
     Raises:
         BesomError: says which and why.
@@ -36,10 +46,23 @@ def check_strategy(plan: SweepPlan) -> None:
     pruner = build_pruner(plan.sweep["pruner"])
     if isinstance(pruner, ScreeningPruner):
         _check_screening(plan, pruner)
+
+
+def check_given(plan: SweepPlan) -> None:
+    """Refuse given configs or a warm start that a new study cannot begin with.
+
+    Raises:
+        BesomError: says which and why.
+    """
     all_given(plan)
-    if plan.sweep["warm_start"] is not None:
-        other = storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
-        check_objectives(plan, other)
+    other = plan.sweep["warm_start"]
+    if other == plan.name:
+        raise ConfigError(
+            f"sweep.warm_start={other} is this study itself. Name this one otherwise with "
+            "sweep.name=NAME, so that the other one stays to be learnt from."
+        )
+    if other is not None:
+        check_objectives(plan, storage.load_record(plan.paths.root.parent, other))
 
 
 def _check_sealed(trial_function: str) -> None:
@@ -80,13 +103,25 @@ def _refuse_screening_by(number: str) -> None:
 def remarks(plan: SweepPlan) -> list[str]:
     """What can be swept so, but not as well as the user may think; one line each."""
     lines = []
-    for i, given in enumerate(enqueued(plan)):
-        if reasons := plan.space.outside(given.config, given.choices):
-            lines.append(
-                f"sweep.enqueue[{i}] lies outside the space ({reasons[0]}): it is run and ranked, "
-                "but the sampler cannot learn from it"
-            )
-    sampler = str(plan.sweep["sampler"].get(TARGET)).rpartition(".")[2]
+    node = plan.sweep["sampler"]
+    sampler = str(node.get(TARGET)).rpartition(".")[2]
+    if plan.sweep["warm_start"] is not None and sampler in _BLIND_TO_KNOWLEDGE:
+        lines.append(
+            f"{sampler} learns nothing from the trials that sweep.warm_start brings; "
+            "sweep/sampler=tpe does"
+        )
+    screens = isinstance(build_pruner(plan.sweep["pruner"]), ScreeningPruner)
+    if screens and sampler in _BLIND_TO_STOPPED:
+        lines.append(
+            f"{sampler} learns from complete trials only, and screening stops nearly all: it "
+            "proposes at random; sweep/sampler=tpe learns from all"
+        )
+    n_trials, population = plan.sweep["n_trials"], node.get("population_size")
+    if sampler.startswith("NSGA") and population is not None and population >= n_trials:
+        lines.append(
+            f"{sampler} draws its first generation at random, and sweep.sampler.population_size="
+            f"{population} is all of the {n_trials} trials: lower it, or raise sweep.n_trials"
+        )
     if plan.sweep["constraints"] and sampler in _BLIND_TO_CONSTRAINTS:
         lines.append(
             f"{sampler} learns from complete trials only, so not from those outside "
@@ -98,6 +133,17 @@ def remarks(plan: SweepPlan) -> list[str]:
             "length) at random; sweep/sampler=tpe learns of it"
         )
     return lines
+
+
+def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
+    """The same of what the workers have found; one line each."""
+    if not facts.get("device", {}).get("lacks_gpu"):
+        return []
+    return [
+        "the workers were given GPUs, but TensorFlow sees none and trains on the processor, one "
+        "worker a GPU: install its CUDA libraries (pip install 'tensorflow[and-cuda]'), or say "
+        "sweep.executor.gpus=none to share out the cores"
+    ]
 
 
 def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
@@ -112,14 +158,22 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"sweep.constraints.{name}: no trial has a number {name!r}."
                 + did_you_mean(name, numbers)
+                + _own_numbers(plan)
             )
     for objective in plan.objectives:
         if "metrics" in facts:
-            check_metric(objective, facts["metrics"], numbers)
+            check_metric(objective, facts["metrics"], numbers, _own_numbers(plan))
     screens = isinstance(build_pruner(plan.sweep["pruner"]), ScreeningPruner)
     first = plan.objectives[0].metric
     if screens and first in numbers and first not in facts.get("metrics", ()):
         _refuse_screening_by(first)
+
+
+def _own_numbers(plan: SweepPlan) -> str:
+    """How a trial function of the user's says what its trials report."""
+    if plan.sweep["trial_function"] == KERAS_TRIALS:
+        return ""
+    return " What trials report is what `prepare` returns under 'metrics' and 'numbers'."
 
 
 def check_same_data(name: str, stored: Mapping[str, Any], environment: Mapping[str, Any]) -> None:

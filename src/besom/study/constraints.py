@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 #: A number of a trial to its ``min``, its ``max``, or both.
@@ -11,13 +12,22 @@ Limits = Mapping[str, Mapping[str, float]]
 def excesses(limits: Limits, numbers: Mapping[str, float]) -> dict[str, float]:
     """By how much each limit is exceeded, as Optuna has it: above 0 it is broken.
 
-    A number that is not known counts as kept: a trial that broke before it was measured says
-    nothing about it.
+    A number that is not known, or NaN, counts as kept: a trial that broke before it was measured
+    says nothing about it.
     """
     return {
-        name: _excess(bounds, float(numbers[name])) if name in numbers else 0.0
+        name: _excess(bounds, float(numbers[name])) if _is_known(name, numbers) else 0.0
         for name, bounds in limits.items()
     }
+
+
+def undefined(limits: Limits, numbers: Mapping[str, float]) -> list[str]:
+    """Which limited numbers are NaN, in words: neither within a limit nor outside."""
+    return [f"{name} is nan" for name in limits if math.isnan(numbers.get(name, 0.0))]
+
+
+def _is_known(name: str, numbers: Mapping[str, float]) -> bool:
+    return name in numbers and not math.isnan(numbers[name])
 
 
 def _excess(bounds: Mapping[str, float], value: float) -> float:

@@ -23,6 +23,7 @@ from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.seam import TrialResult
 from besom.study.asking import Asker
 from besom.study.budget import Budget
+from besom.study.constraints import undefined
 from besom.study.duplicates import Duplicates
 from besom.study.flight import InFlight
 from besom.study.judge import Judge
@@ -168,7 +169,8 @@ class Coordinator:
             flight = self._waiting.popleft() if self._waiting else self._asker.ask()
             original = self._duplicates.original_of(flight)
             if original is not None:
-                self._finish(tell_duplicate(self._study, flight, original))
+                first = self._plan.objectives[0]
+                self._finish(tell_duplicate(self._study, first, flight, original))
                 self._check_budget()
             elif not self._duplicates.hold(flight):
                 self._running[flight.number] = flight
@@ -206,8 +208,12 @@ class Coordinator:
             "seconds": event.usage.seconds,
             "cpu_seconds": event.usage.cpu_seconds,
         }
-        broken = set_constraints(flight.trial, self._plan.sweep["constraints"], numbers)
-        if broken:
+        limits = self._plan.sweep["constraints"]
+        broken = set_constraints(flight.trial, limits, numbers)
+        if bad := undefined(limits, numbers):
+            flight.reason = "; ".join(bad)
+            self._tell(flight, Outcome.DIVERGED, event, result)
+        elif broken:
             flight.reason = "; ".join(broken)
             self._tell(flight, Outcome.INFEASIBLE, event, result)
         elif flight.stopped is not None:

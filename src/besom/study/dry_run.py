@@ -23,7 +23,6 @@ from besom.study.strategy import build_pruner, build_sampler
 from besom.tables import shown_params
 
 #: Builds a model, runs a few measured steps, and trains nothing to speak of.
-KERAS_TRIALS = "besom.training.trial.run_trial"
 PROBE = "besom.training.probe:probe"
 N_SAMPLED = 5
 
@@ -161,9 +160,7 @@ def _n_points(plan: SweepPlan) -> int | None:
     sampler = build_sampler(plan.sweep["sampler"], plan.space, 0, len(plan.objectives))
     if not isinstance(sampler, SpaceGridSampler):
         return None
-    return sampler.n_points + sum(
-        plan.space.encode(g.config, g.choices) is None for g in all_given(plan)
-    )
+    return sampler.n_points + sum(g.params(plan) is None for g in all_given(plan))
 
 
 def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:

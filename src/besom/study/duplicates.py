@@ -10,6 +10,7 @@ from besom.study.flight import InFlight
 
 #: Endings that would be the same again, so that a duplicate need not be trained.
 _REUSABLE = (Outcome.COMPLETE, Outcome.PRUNED, Outcome.DIVERGED)
+_CONTINUED = (Outcome.PRUNED, Outcome.COMPLETE)
 
 
 class Duplicates:
@@ -58,7 +59,11 @@ class Duplicates:
             Those that waited for it: to reuse its ending or, if that says nothing, to run.
         """
         if trial.config and trial.outcome in _REUSABLE:
-            self._ended.setdefault(fingerprint(trial.config), trial)
+            key = fingerprint(trial.config)
+            known = self._ended.get(key)
+            # What screening has stopped and then trained to its end has this ending.
+            if known is None or (known.outcome, trial.outcome) == _CONTINUED:
+                self._ended[key] = trial
         self._flying = {key: n for key, n in self._flying.items() if n != trial.number}
         return self._held.pop(trial.number, [])
 

@@ -12,6 +12,7 @@ from besom.records import Outcome
 from besom.study.flight import InFlight
 from besom.study.objective import last_value
 from besom.study.plan import SweepPlan
+from besom.study.storage import RunHere
 
 
 class Judge:
@@ -23,7 +24,9 @@ class Judge:
     """
 
     def __init__(self, plan: SweepPlan, study: optuna.Study) -> None:
-        self._plan, self._study = plan, study
+        self._plan, self._pruner = plan, study.pruner
+        # Knowledge from another study has no epochs to be compared with.
+        self._study = RunHere(plan.name, study._storage) if plan.sweep["warm_start"] else study
         self._prunes = len(plan.objectives) == 1 and not isinstance(
             study.pruner, optuna.pruners.NopPruner
         )
@@ -54,7 +57,7 @@ class Judge:
         # An earlier, lost attempt may have come further: this one is judged by what it has done.
         seen = frozen.intermediate_values.items()
         frozen.intermediate_values = {step: value for step, value in seen if step <= epoch}
-        if not self._study.pruner.prune(self._study, frozen):
+        if not self._pruner.prune(self._study, frozen):
             return False
         share = self._plan.sweep["audit"]
         if share and random.Random(f"{self._plan.config['seed']}:{flight.number}").random() < share:

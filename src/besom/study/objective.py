@@ -8,8 +8,15 @@ from besom.errors import ConfigError, did_you_mean
 from besom.records import Objective
 
 
-def check_metric(objective: Objective, metrics: Sequence[str], numbers: Sequence[str]) -> None:
+def check_metric(
+    objective: Objective, metrics: Sequence[str], numbers: Sequence[str], hint: str = ""
+) -> None:
     """Refuse an objective that no trial will report.
+
+    Args:
+        objective: what is optimised.
+        metrics, numbers: the names that trials report.
+        hint: a sentence on how that is told, for the message's end.
 
     Raises:
         ConfigError: names the near ones.
@@ -19,6 +26,7 @@ def check_metric(objective: Objective, metrics: Sequence[str], numbers: Sequence
         raise ConfigError(
             f"sweep.objective.metric is {objective.metric!r}, which no trial reports."
             + did_you_mean(objective.metric, known)
+            + hint
         )
 
 
@@ -46,14 +54,18 @@ def objective_values(
 ) -> list[float]:
     """One value an objective.
 
+    All that want the best epoch get the best of the first of them: there is one model to be had.
+
     Raises:
         ConfigError: a trial has no such metric or number.
     """
     values = []
+    bests = (best_epoch(o, history) for o in objectives if o.epoch == "best")
+    best = next((epoch for epoch in bests if epoch is not None), None)
     for objective in objectives:
-        epoch = best_epoch(objective, history)
-        if epoch is not None:
-            values.append(float(history[objective.metric][epoch - 1]))
+        if measured := history.get(objective.metric):
+            epoch = best if objective.epoch == "best" else None
+            values.append(float(measured[-1 if epoch is None else epoch - 1]))
         elif objective.metric in numbers:
             values.append(float(numbers[objective.metric]))
         else:

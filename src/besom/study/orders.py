@@ -79,7 +79,11 @@ class Orders:
                 del self._best[self._keeps_models :]
         elif trial.outcome is not Outcome.DUPLICATE:
             self._plan.paths.model(trial.number).unlink(missing_ok=True)
-        if isinstance(self._pruner, ScreeningPruner) and trial.outcome is Outcome.PRUNED:
+        if not isinstance(self._pruner, ScreeningPruner):
+            return
+        if trial.outcome is not Outcome.PRUNED:
+            _delete(self._plan, trial.number)  # it needs no continuing
+        else:
             self._screened.append(trial)
             kept = self._pruner.kept(self._screened, self._objective)
             for out in self._screened:

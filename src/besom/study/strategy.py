@@ -69,7 +69,21 @@ def build_pruner(node: Mapping[str, Any]) -> optuna.pruners.BasePruner:
         ConfigError: the node builds no pruner.
     """
     pruner: optuna.pruners.BasePruner = _build(node, optuna.pruners.BasePruner, "sweep.pruner")
+    if isinstance(pruner, optuna.pruners.HyperbandPruner):
+        _hide_trials_in_brackets(pruner)
     return pruner
+
+
+def _hide_trials_in_brackets(pruner: Any) -> None:
+    """Samplers get a bracket in place of the study: what the study hides is to be hidden there."""
+    make = pruner._create_bracket_study
+
+    def make_hiding(study: optuna.Study, bracket: int) -> Any:
+        made = make(study, bracket)
+        made._get_trials = study._get_trials
+        return made
+
+    pruner._create_bracket_study = make_hiding
 
 
 def _build(node: Mapping[str, Any], kind: type, path: str) -> Any:

@@ -86,8 +86,17 @@ def tell(
     return _store(study, flight.trial, record, _STATES.get(outcome, TrialState.FAIL), values)
 
 
-def tell_duplicate(study: optuna.Study, flight: InFlight, original: TrialRecord) -> TrialRecord:
-    """Store that a trial's config has run before: its ending is reused, nothing is trained."""
+def tell_duplicate(
+    study: optuna.Study, objective: Objective, flight: InFlight, original: TrialRecord
+) -> TrialRecord:
+    """Store that a trial's config has run before: its ending is reused, nothing is trained.
+
+    Args:
+        study: the study of both.
+        objective: its first one.
+        flight: the trial.
+        original: the one that ran.
+    """
     record = TrialRecord(
         number=flight.number,
         outcome=Outcome.DUPLICATE,
@@ -103,6 +112,11 @@ def tell_duplicate(study: optuna.Study, flight: InFlight, original: TrialRecord)
     for key, value in original.constraints.items():
         flight.trial.set_constraint(key, value)
     state = _STATES[original.outcome]
+    measured = original.history.get(objective.metric)
+    if state is TrialState.PRUNED and measured:
+        # By this samplers rank what was stopped; without it, it is the worst of all.
+        storage, number = flight.trial.storage, flight.trial._trial_id
+        storage.set_trial_intermediate_value(number, len(measured), measured[-1])
     values = list(original.values) if original.values is not None else None
     return _store(study, flight.trial, record, state, values)
 

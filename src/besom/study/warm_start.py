@@ -36,7 +36,7 @@ class WarmStart:
     remarks: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        text = f"warm start: {self.n_taken} trials of {self.study!r} are known to the sampler"
+        text = f"warm start: {self.n_taken} trials of {self.study!r} are added as knowledge"
         if self.n_infeasible:
             text += f", {self.n_infeasible} of them outside this sweep's constraints"
         if self.refused:

@@ -118,14 +118,19 @@ def versions() -> dict[str, str]:
 
 
 def device() -> dict[str, Any]:
-    """Return what this process trains on: ``cpu``, ``gpus`` (names) and ``threads`` (None: all)."""
+    """Return what this process trains on: ``cpu``, ``gpus`` (names) and ``threads`` (None: all).
+
+    ``lacks_gpu`` is True where the process was given a GPU and TensorFlow sees none.
+    """
     import tensorflow as tf
 
     gpus = [
         tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    return {"cpu": _cpu_model(), "gpus": gpus, "threads": start()}
+    facts = {"cpu": _cpu_model(), "gpus": gpus, "threads": start()}
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "") not in ("", "-1")
+    return facts | ({"lacks_gpu": True} if given and not gpus else {})
 
 
 def _cpu_model() -> str:

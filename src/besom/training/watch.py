@@ -38,6 +38,7 @@ class Watch:
         self._settings, self._model, self._on_epoch = settings, model, on_epoch
         self.best = -math.inf
         self.best_weights: list[np.ndarray[Any, Any]] | None = None
+        self._last_gain, self._gained_to = 0, -math.inf  # the epoch patience counts from
         self.correct_by_epoch: list[bytes] | None = []
 
     def epoch_ended(
@@ -81,13 +82,22 @@ class Watch:
                 + did_you_mean(settings.monitor, values)
             )
         value = values[settings.monitor] if settings.maximize else -values[settings.monitor]
-        if self.best_epoch is None or value > self.best + settings.min_delta:
+        if self.best_epoch is None or value > self.best:
             self.best, self.best_epoch = value, epoch
             if settings.restore_best:
                 self.best_weights = self._model.get_weights()
-        elif settings.patience is not None and epoch - self.best_epoch >= settings.patience:
+        if self._gains(epoch, value):
+            return
+        if settings.patience is not None and epoch - self._last_gain >= settings.patience:
             self.stopped_early = epoch < settings.epochs
             self._model.stop_training = True
+
+    def _gains(self, epoch: int, value: float) -> bool:
+        """Whether an epoch is better by ``min_delta``: patience's measure, not the best one's."""
+        if self._last_gain and value <= self._gained_to + self._settings.min_delta:
+            return False
+        self._last_gain, self._gained_to = epoch, value
+        return True
 
     @property
     def counted_epoch(self) -> int:
@@ -112,6 +122,8 @@ class Watch:
         self.history = {name: list(values) for name, values in history.items()}
         self.best_epoch, self.best, self.best_weights = best_epoch, best, best_weights
         self.correct_by_epoch = correct_by_epoch
+        for epoch, value in enumerate(self.history.get(self._settings.monitor, ()), start=1):
+            self._gains(epoch, value if self._settings.maximize else -value)
         return len(next(iter(self.history.values()), ()))
 
 
