@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def main() -> None:
     parser.add_argument("--n-trials", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
     options = parser.parse_args()
+    # An actor whose trial has not ended after Ray's two seconds is lost for good.
+    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
     ray.init(num_cpus=options.workers, include_dashboard=False, log_to_driver=False)
     tuner = tune.Tuner(
         sleep,
