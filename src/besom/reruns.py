@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from besom.config import SearchPath, parse_overrides, read_yaml
+from besom.config import Composer, SearchPath, parse_overrides
 from besom.errors import ConfigError, did_you_mean
 from besom.executors.awake import AwakeClock
 from besom.executors.base import Epoch, Executor, Failed, FailureKind, Finished, Ready, Started
@@ -238,7 +238,8 @@ def plain_value(value: Any) -> Any:
 
 
 def _option(name: str) -> dict[str, Any]:
-    options = SearchPath.of().options(_EXECUTOR_GROUP)
+    composer = Composer(SearchPath.of(), "train")
+    options = composer.groups[_EXECUTOR_GROUP]
     if name not in options:
         raise ConfigError(f"There is no executor {name!r}.{did_you_mean(name, options)}")
-    return read_yaml(options[name])
+    return dict(composer.option(_EXECUTOR_GROUP, name))

@@ -16,17 +16,15 @@ from besom.study.strategy import build_pruner, build_sampler
 from besom.study.warm_start import check_objectives
 from besom.targets import TARGET
 
-#: Samplers that learn from complete trials only: one outside the constraints is never complete.
-_BLIND_TO_CONSTRAINTS = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler")
+#: Samplers that learn from complete trials only, which one that was stopped early, or is outside
+#: the constraints, never is.
+_BLIND_TO_STOPPED = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler")
 
 #: Samplers that learn from their own proposals only, or not at all.
 _BLIND_TO_KNOWLEDGE = (
     *("CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler", "RandomSampler"),
     *("SpaceGridSampler", "SpaceBruteForceSampler"),
 )
-
-#: Samplers to which a trial that was stopped early says nothing.
-_BLIND_TO_STOPPED = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler")
 
 #: Samplers that propose together what occurs in every trial, and the rest at random.
 _BLIND_TO_CONDITIONS = ("GPSampler", "QMCSampler", "NSGAIISampler", "NSGAIIISampler")
@@ -122,7 +120,7 @@ def remarks(plan: SweepPlan) -> list[str]:
             f"{sampler} draws its first generation at random, and sweep.sampler.population_size="
             f"{population} is all of the {n_trials} trials: lower it, or raise sweep.n_trials"
         )
-    if plan.sweep["constraints"] and sampler in _BLIND_TO_CONSTRAINTS:
+    if plan.sweep["constraints"] and sampler in _BLIND_TO_STOPPED:
         lines.append(
             f"{sampler} learns from complete trials only, so not from those outside "
             "sweep.constraints: it may propose many more of them; sweep/sampler=tpe learns from all"

@@ -14,6 +14,7 @@ from besom.layout import RESERVED, StudyPaths
 from besom.records import Objective
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
+from besom.space.paths import within
 from besom.study.space_overrides import Asked, sort_out
 
 #: Numbers a trial has once, as opposed to metrics it has after each epoch.
@@ -234,7 +235,7 @@ def _check_interpolations(plan: SweepPlan) -> None:
     """Refuse what is made from a sampled value, and would not follow it: it is resolved before."""
     sampled = [entry.path for entry in plan.space.entries if entry.group is None]
     for path, read in plan._reads.items():
-        is_sampled = any(f"{path}.".startswith(f"{outer}.") for outer in sampled)
+        is_sampled = any(within(path, outer) for outer in sampled)
         if path.partition(".")[0] not in TRAIN_GROUPS or is_sampled:
             continue
         if stale := [other for other in sampled if any(overlap(other, r) for r in read)]:
