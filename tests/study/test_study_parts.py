@@ -15,10 +15,12 @@ from besom.records import Objective, Outcome, TrialRecord
 from besom.revision import git_revision
 from besom.study import definition, make_plan
 from besom.study.budget import Budget
+from besom.study.flight import InFlight
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values
 from besom.study.space_overrides import override_space
 from besom.study.storage import SweepStudy
 from besom.study.strategy import build_pruner, mix_seed
+from besom.study.verdict import verdict_on
 from user_project import CHEAP_SWEEP, Project
 
 ACCURACY = Objective("val_accuracy", "maximize")
@@ -389,3 +391,37 @@ def test_an_empty_variable_means_the_default_folder(monkeypatch: pytest.MonkeyPa
     assert default_results_dir() == Path("results")
     monkeypatch.setenv("BESOM_RESULTS_DIR", "/elsewhere")
     assert StudyPaths.of(default_results_dir(), "s").journal == Path("/elsewhere/s/study.journal")
+
+
+# Verdict
+
+
+def ended(stopped: Outcome | None = None, reason: str = "") -> InFlight:
+    trial = optuna.create_study().ask()
+    return InFlight(trial, params={}, config={}, stopped=stopped, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "accuracy", "stopped", "outcome", "reason"),
+    [
+        ({"n_params": 400.0}, 0.9, None, Outcome.COMPLETE, ""),
+        ({"n_params": 900.0}, 0.9, None, Outcome.INFEASIBLE, "n_params is 900 (max 500)"),
+        ({"n_params": 900.0}, 0.9, Outcome.PRUNED, Outcome.INFEASIBLE, "n_params is 900 (max 500)"),
+        ({"n_params": 400.0}, 0.9, Outcome.PRUNED, Outcome.PRUNED, "stopped at epoch 2"),
+        ({"n_params": float("nan")}, 0.9, None, Outcome.DIVERGED, "n_params is nan"),
+        ({"n_params": 400.0}, float("nan"), None, Outcome.DIVERGED, "val_accuracy is nan"),
+        ({}, float("inf"), None, Outcome.DIVERGED, "val_accuracy is inf"),
+    ],
+)
+def test_only_a_trial_with_finite_values_within_its_limits_is_complete(
+    numbers: dict[str, float],
+    accuracy: float,
+    stopped: Outcome | None,
+    outcome: Outcome,
+    reason: str,
+) -> None:
+    flight = ended(stopped, "stopped at epoch 2" if stopped else "")
+    history = {"val_accuracy": [accuracy]}
+    verdict = verdict_on(flight, history, numbers, [ACCURACY], {"n_params": {"max": 500}})
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+    assert verdict.values == ([accuracy] if outcome is Outcome.COMPLETE else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -23,17 +22,16 @@ from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.seam import TrialResult
 from besom.study.asking import Asker
 from besom.study.budget import Budget
-from besom.study.constraints import undefined
 from besom.study.duplicates import Duplicates
 from besom.study.flight import InFlight
 from besom.study.judge import Judge
-from besom.study.objective import objective_values
 from besom.study.orders import Orders
 from besom.study.patience import Patience
 from besom.study.plan import SweepPlan
 from besom.study.stopping import Ending, Stop
 from besom.study.storage import SweepStudy
 from besom.study.telling import set_constraints, tell, tell_duplicate
+from besom.study.verdict import verdict_on
 from besom.study.watcher import Watcher
 
 #: How often a trial is given to a fresh worker after its worker died.
@@ -208,36 +206,15 @@ class Coordinator:
             "seconds": event.usage.seconds,
             "cpu_seconds": event.usage.cpu_seconds,
         }
-        limits = self._plan.sweep["constraints"]
-        broken = set_constraints(flight.trial, limits, numbers)
-        if bad := undefined(limits, numbers):
-            flight.reason = "; ".join(bad)
-            self._tell(flight, Outcome.DIVERGED, event, result)
-        elif broken:
-            flight.reason = "; ".join(broken)
-            self._tell(flight, Outcome.INFEASIBLE, event, result)
-        elif flight.stopped is not None:
-            self._tell(flight, flight.stopped, event, result)
-        else:
-            self._tell_complete(flight, event, numbers)
+        objectives, limits = self._plan.objectives, self._plan.sweep["constraints"]
+        set_constraints(flight.trial, limits, numbers)
+        verdict = verdict_on(flight, result.history, numbers, objectives, limits)
+        flight.reason = verdict.reason
+        self._tell(flight, verdict.outcome, event, result, values=verdict.values)
 
     def _land(self, trial: int) -> InFlight:
         self._patience.ended(trial)
         return self._running.pop(trial)
-
-    def _tell_complete(self, flight: InFlight, event: Finished, numbers: dict[str, float]) -> None:
-        objectives = self._plan.objectives
-        values = objective_values(objectives, event.result.history, numbers)
-        bad = [
-            f"{objective.metric} is {value}"
-            for objective, value in zip(objectives, values, strict=True)
-            if not math.isfinite(value)
-        ]
-        if bad:
-            flight.reason = "; ".join(bad)
-            self._tell(flight, Outcome.DIVERGED, event, event.result)
-        else:
-            self._tell(flight, Outcome.COMPLETE, event, event.result, values=values)
 
     def _on_failed(self, event: Failed) -> None:
         flight = self._land(event.trial)

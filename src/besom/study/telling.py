@@ -20,7 +20,7 @@ from besom.records import (
     to_attribute,
 )
 from besom.seam import TrialResult
-from besom.study.constraints import Limits, broken, excesses
+from besom.study.constraints import Limits, excesses
 from besom.study.flight import InFlight
 from besom.study.objective import best_epoch
 
@@ -121,11 +121,10 @@ def tell_duplicate(
     return _store(study, flight.trial, record, state, values)
 
 
-def set_constraints(trial: Trial, limits: Limits, numbers: Mapping[str, float]) -> list[str]:
-    """Tell Optuna how far each constraint is exceeded, and say which are."""
+def set_constraints(trial: Trial, limits: Limits, numbers: Mapping[str, float]) -> None:
+    """Tell Optuna how far each constraint is exceeded."""
     for name, excess in excesses(limits, numbers).items():
         trial.set_constraint(name, excess)
-    return broken(limits, numbers)
 
 
 def _store(
