@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from besom.errors import ConfigError
+from besom.errors import ConfigError, SpaceError
 from besom.space import Sample
 from besom.study import SweepPlan, make_plan
 from user_project import Project
@@ -52,6 +52,52 @@ def test_what_depends_on_a_fixed_value_that_meets_its_condition_is_searched(
 ) -> None:
     plan = plan_of(project, CHAINED, "optimizer.momentum=0.7")
     assert plan.space.paths == ("optimizer.nesterov",)
+
+
+# The space as one mapping
+
+PLAIN = """
+defaults: [sweep, _self_]
+sweep:
+  space:
+    model.dropout: {low: 0.0, high: 0.5, when: {model.activation: relu}}
+    model.activation: [relu, tanh]
+"""
+DROPOUT = "sweep.space={model.dropout: {low: 0.1, high: 0.2, when: {optimizer.beta_1: 0.9}}}"
+
+
+@pytest.mark.parametrize("mark", ["", "+", "++"])
+def test_entries_given_at_once_take_the_place_of_those_for_their_paths(
+    project: Project, mark: str
+) -> None:
+    plan = plan_of(project, PLAIN, mark + DROPOUT)
+    assert plan.sweep["space"] == {
+        "model.activation": ["relu", "tanh"],
+        "model.dropout": {"low": 0.1, "high": 0.2, "when": {"optimizer.beta_1": 0.9}},
+    }
+
+
+def test_entries_given_at_once_may_be_nested_and_null_drops_one(project: Project) -> None:
+    given = "sweep.space={model: {dropout: [0.1, 0.2]}, model.activation: null}"
+    assert plan_of(project, PLAIN, given).space.paths == ("model.dropout",)
+
+
+def test_an_emptied_space_holds_what_comes_after_it_only(project: Project) -> None:
+    plan = plan_of(project, PLAIN, "model.activation=relu,gelu", "sweep.space={}", DROPOUT)
+    assert plan.space.paths == ("model.dropout",)
+
+
+def test_entries_given_at_once_are_searched_though_their_path_is_set(project: Project) -> None:
+    plan = plan_of(project, PLAIN, "model.dropout=0.3", DROPOUT)
+    assert "model.dropout" in plan.space.paths
+    assert plan.base["model"]["dropout"] == 0.3
+
+
+def test_a_condition_given_at_once_is_checked_as_one_in_a_file(project: Project) -> None:
+    with pytest.raises(SpaceError, match="neither sampled nor in the config"):
+        plan_of(project, PLAIN, "sweep.space={model.dropout: {low: 0, high: 1, when: {no: 3}}}")
+    with pytest.raises(ConfigError, match=r"sweep\.space=3: expected the entries by path"):
+        plan_of(project, PLAIN, "sweep.space=3")
 
 
 # Values of one option of a sampled group

@@ -28,10 +28,10 @@ FIELDS = {
 
 
 class Swept(NamedTuple):
-    """An override in Hydra's sweep grammar: an entry for the space, in the place of any other."""
+    """An entry for the space, in the place of any other: Hydra's sweep grammar, or written out."""
 
     path: str
-    entry: str
+    entry: Any
 
 
 class Asked(NamedTuple):
@@ -88,6 +88,15 @@ def sort_out(overrides: Sequence[str]) -> Asked:
     searched: list[str] = []
     dropped: list[str] = []
     for text in overrides:
+        if (entries := _entries_in(text)) is not None:
+            if not entries:
+                of_space.clear()
+                searched.clear()
+                plain.append(text)
+            for path, entry in entries.items():
+                of_space.append(Swept(path, entry))
+                (dropped if entry is None else searched).append(path)
+            continue
         if text.lstrip("+~").startswith(SPACE_PREFIX):
             of_space.append(text)
             override = _parse(text)
@@ -110,6 +119,20 @@ def sort_out(overrides: Sequence[str]) -> Asked:
     for path in searched:
         _free(fixed, path)
     return Asked(plain, of_space, list(fixed), dropped)
+
+
+def _entries_in(text: str) -> dict[str, Any] | None:
+    """The entries that an override of the whole space holds, none if it empties that; else None."""
+    if text.partition("=")[0].lstrip("+~") != SPACE_PREFIX.rstrip("."):
+        return None
+    override = _parse(text)
+    value = {} if override.is_delete() else _plain(override)
+    if value is not None and not isinstance(value, dict):
+        raise ConfigError(
+            f"{text}: expected the entries by path, such as "
+            f"'{SPACE_PREFIX.rstrip('.')}={{model.dropout: {{low: 0.0, high: 0.6}}}}'."
+        )
+    return value or {}
 
 
 def _free(fixed: dict[str, None], searched: str) -> None:
