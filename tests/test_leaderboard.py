@@ -31,7 +31,14 @@ from besom.outputs import INTERVAL_S, SHARE, LeaderboardWriter
 from besom.overview import print_study
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import claim
-from besom.tables import cell, display, hyperparameters, shown_params
+from besom.tables import (
+    cell,
+    display,
+    format_gain,
+    format_value,
+    hyperparameters,
+    shown_params,
+)
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
 
@@ -451,6 +458,24 @@ def told_ledger(study: StudyRecord) -> str:
     out = io.StringIO()
     ledger.print_ledger(study, Console(file=out, width=200))
     return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "shown", "gain"),
+    [
+        ("val_accuracy", 0.9, "0.9000", "+0.9000"),
+        ("val_loss", 0.123456, "0.12346", "+0.1235"),
+        ("n_params", 167178.0, "167178", "+167178"),
+        ("n_params", 2410.0, "2410", "+2410"),
+        ("val_loss", 1e20, "1e+20", "+1e+20"),
+    ],
+)
+def test_a_value_is_rounded_and_a_count_stays_whole(
+    metric: str, value: float, shown: str, gain: str
+) -> None:
+    assert format_value(metric, value) == shown
+    assert format_gain(metric, value) == gain
+    assert format_value("val_loss", float("nan")) == "nan"
 
 
 def test_a_number_as_the_objective_is_a_column_once() -> None:

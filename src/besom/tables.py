@@ -32,13 +32,19 @@ def shown_outcome(trial: TrialRecord) -> str:
 
 
 def format_value(metric: str, value: float) -> str:
-    """A value for people: accuracies with four decimals, all else with five digits."""
-    return f"{value:.4f}" if "accuracy" in metric else f"{value:.5g}"
+    """A value for people: accuracies with four decimals, all else with five digits or whole."""
+    return f"{value:.4f}" if "accuracy" in metric else _rounded(value, digits=5)
 
 
 def format_gain(metric: str, gain: float) -> str:
     """A difference of values for people, with its sign."""
-    return f"{gain:+.4f}" if "accuracy" in metric else f"{gain:+.4g}"
+    return f"{gain:+.4f}" if "accuracy" in metric else _rounded(gain, digits=4, sign="+")
+
+
+def _rounded(value: float, digits: int, sign: str = "") -> str:
+    """So many digits, but 167178 parameters are no 1.6718e+05."""
+    whole = 10**digits <= abs(value) < 1e15
+    return f"{value:{sign}.0f}" if whole else f"{value:{sign}.{digits}g}"
 
 
 def duration(seconds: float) -> str:
@@ -98,11 +104,12 @@ def display(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
     metrics = [o.metric for o in study.objectives]
     for metric in metrics:
         shown[metric] = [format_value(metric, v) for v in frame[metric]]
-    accuracy = "accuracy" in metrics[0]
-    for column in ("gain", "standard_error", "corrected"):
+    if "gain" in shown:
+        gains = frame["gain"]
+        shown["gain"] = ["" if pd.isna(v) else format_gain(metrics[0], v) for v in gains]
+    form = ".4f" if "accuracy" in metrics[0] else ".4g"
+    for column in ("standard_error", "corrected"):
         if column in shown:
-            sign = "+" if column == "gain" else ""
-            form = f"{sign}.4f" if accuracy else f"{sign}.4g"
             shown[column] = ["" if pd.isna(v) else format(v, form) for v in frame[column]]
     if "tied" in shown:
         shown["tied"] = ["" if v is None else ("tied" if v else "no") for v in frame["tied"]]
