@@ -93,6 +93,16 @@ def test_entries_given_at_once_are_searched_though_their_path_is_set(project: Pr
     assert plan.base["model"]["dropout"] == 0.3
 
 
+def test_of_a_labelled_entry_given_at_once_and_a_value_for_its_path_the_last_counts(
+    project: Project,
+) -> None:
+    entry = "{low: 0.1, high: 0.2, when: {model.activation: tanh}}"
+    given, value = f"sweep.space={{model.dropout@tanh: {entry}}}", "model.dropout=0.3"
+    searched = plan_of(project, PLAIN, value, given).space
+    assert "model.dropout@tanh" in [entry.name for entry in searched.entries]
+    assert plan_of(project, PLAIN, given, value).space.paths == ("model.activation",)
+
+
 def test_a_condition_given_at_once_is_checked_as_one_in_a_file(project: Project) -> None:
     with pytest.raises(SpaceError, match="neither sampled nor in the config"):
         plan_of(project, PLAIN, "sweep.space={model.dropout: {low: 0, high: 1, when: {no: 3}}}")

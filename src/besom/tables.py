@@ -43,7 +43,7 @@ def format_gain(metric: str, gain: float) -> str:
 
 def _rounded(value: float, digits: int, sign: str = "") -> str:
     """So many digits, but 167178 parameters are no 1.6718e+05."""
-    whole = 10**digits <= abs(value) < 1e15
+    whole = 10**digits - 0.5 <= abs(value) < 1e15
     return f"{value:{sign}.0f}" if whole else f"{value:{sign}.{digits}g}"
 
 

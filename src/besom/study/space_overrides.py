@@ -15,10 +15,12 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from besom.config import Composer, refuse_options
+from besom.config.sweep_node import empties
 from besom.errors import ConfigError, did_you_mean
 from besom.space import flatten, split_overrides
 
-SPACE_PREFIX = "sweep.space."
+SPACE = "sweep.space"
+SPACE_PREFIX = f"{SPACE}."
 
 #: What an entry can say, see docs/guide.md.
 FIELDS = {
@@ -93,20 +95,20 @@ def sort_out(overrides: Sequence[str]) -> Asked:
                 of_space.clear()
                 searched.clear()
                 plain.append(text)
-            for path, entry in entries.items():
-                of_space.append(Swept(path, entry))
-                (dropped if entry is None else searched).append(path)
-            continue
-        if text.lstrip("+~").startswith(SPACE_PREFIX):
+            of_space += [Swept(path, entry) for path, entry in entries.items()]
+        elif text.lstrip("+~").startswith(SPACE_PREFIX):
             of_space.append(text)
             override = _parse(text)
-            path = _path_in_space(override)
-            if override.is_delete() or override.value() is None:
-                dropped.append(path)
-            elif "@" in path:
-                _free(fixed, re.sub(r"@[^.]+", "", path))
-            else:
-                searched.append(path)
+            value = None if override.is_delete() else override.value()
+            entries = {_path_in_space(override): value}
+        if entries is not None:
+            for path, entry in entries.items():
+                if entry is None:
+                    dropped.append(path)
+                elif "@" in path:
+                    _free(fixed, re.sub(r"@[^.]+", "", path))
+                else:
+                    searched.append(path)
             continue
         # Constraints are named by the user: in Hydra's terms, every one of them is added.
         added = "++" if text.startswith("sweep.constraints") else ""
@@ -123,16 +125,16 @@ def sort_out(overrides: Sequence[str]) -> Asked:
 
 def _entries_in(text: str) -> dict[str, Any] | None:
     """The entries that an override of the whole space holds, none if it empties that; else None."""
-    if text.partition("=")[0].lstrip("+~") != SPACE_PREFIX.rstrip("."):
+    if text.partition("=")[0].lstrip("+~") != SPACE:
         return None
     override = _parse(text)
-    value = {} if override.is_delete() else _plain(override)
-    if value is not None and not isinstance(value, dict):
+    entries = {} if empties(override) else _plain(override)
+    if not isinstance(entries, dict):
         raise ConfigError(
             f"{text}: expected the entries by path, such as "
-            f"'{SPACE_PREFIX.rstrip('.')}={{model.dropout: {{low: 0.0, high: 0.6}}}}'."
+            f"'{SPACE}={{model.dropout: {{low: 0.0, high: 0.6}}}}'."
         )
-    return value or {}
+    return entries
 
 
 def _free(fixed: dict[str, None], searched: str) -> None:
