@@ -15,6 +15,7 @@ from besom.comparison_report import display, headline, to_markdown, write_compar
 from besom.differences import contrast, differences, verdict
 from besom.errors import StudyError
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.values import ABSENT
 
 if TYPE_CHECKING:
     from user_project import Project
@@ -161,8 +162,8 @@ def test_what_differs_is_listed_by_part_and_nothing_else() -> None:
         [study("a", 0.5, **described(0.0)), study("b", 0.5, **described(0.1, audit=0.05))]
     )
     assert [tuple(row) for row in frame.itertuples(index=False)] == [
-        ("space", "model.dropout.low", "0", "0.1"),
-        ("config", "sweep.audit", "0", "0.05"),
+        ("space", "model.dropout.low", "0.0", "0.1"),
+        ("config", "sweep.audit", "0.0", "0.05"),
         ("versions", "keras", "3.0", "3.1"),
     ]
 
@@ -222,7 +223,7 @@ def test_only_what_differs_is_shown() -> None:
     frame = differences(study("s", 0.5), one, other)
     assert [tuple(row) for row in frame.itertuples(index=False)] == [
         ("config", "a.c", [1, 2], [1, 3]),
-        ("config", "d", None, None),
+        ("config", "d", ABSENT, None),
         ("outcome", "val_accuracy", 0.9, 0.8),
     ]
 

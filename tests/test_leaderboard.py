@@ -32,11 +32,11 @@ from besom.overview import print_study
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import claim
 from besom.tables import (
-    cell,
     display,
     format_gain,
     format_value,
     hyperparameters,
+    param_cell,
     shown_params,
 )
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
@@ -218,9 +218,9 @@ def test_null_is_told_from_what_does_not_apply() -> None:
 
 def test_a_mapping_is_one_short_text_wherever_it_is_shown() -> None:
     schedule = {"decay_steps": 900, "_target_": "keras.optimizers.schedules.CosineDecay", "a": None}
-    assert cell(schedule) == "CosineDecay(a=null, decay_steps=900)"
-    assert cell(dict(reversed(schedule.items()))) == cell(schedule)
-    assert cell({"b": [1, True], "a": 0.1 + 0.2}) == "{a: 0.3, b: [1, true]}"
+    assert param_cell(schedule) == "CosineDecay(a=null, decay_steps=900)"
+    assert param_cell(dict(reversed(schedule.items()))) == param_cell(schedule)
+    assert param_cell({"b": [1, True], "a": 0.1 + 0.2}) == "{a: 0.3, b: [1, true]}"
 
 
 def test_numpy_values_do_not_hurt(tmp_path: Path) -> None:

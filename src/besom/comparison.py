@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS
-from besom.differences import shown
+from besom.differences import CONFIG, alike, shown
 from besom.errors import StudyError
 from besom.leaderboard import outcome_counts
 from besom.plots.comparison import summarise as summarise_progress
@@ -21,6 +21,10 @@ from besom.statistics import claim, pareto_front, score
 from besom.study import definition
 from besom.study.defaults import as_of_now
 from besom.tables import UNFINISHED
+from besom.values import ABSENT
+
+#: The parts of what differs that hold a config's values.
+_OF_CONFIGS = ("space", "config", "budget")
 
 #: Longer names are cut: a file's name has 255 bytes.
 _MOST_CHARS = 120
@@ -196,9 +200,11 @@ def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
             empty = all(one.get(what, {}) == {} for one in flat)
             if empty and any(path.startswith(f"{what}.") for path in paths):
                 continue  # empty in one study; what another has in it is a row each
-            values = [shown(one.get(what)) for one in flat]
-            if len(set(values)) > 1:
-                named = dict(zip((s.name for s in studies), values, strict=True))
+            values = [one.get(what, ABSENT) for one in flat]
+            kind = CONFIG if part in _OF_CONFIGS else part
+            texts = [shown(value, kind) for value in values]
+            if len(set(texts)) > 1 and not all(alike(values[0], value) for value in values):
+                named = dict(zip((s.name for s in studies), texts, strict=True))
                 rows.append({"part": part, "what": what, **named})
     return pd.DataFrame(rows, columns=["part", "what", *(study.name for study in studies)])
 
@@ -227,7 +233,7 @@ def _all_seen(key: str, environments: Sequence[Mapping[str, Any]]) -> dict[str, 
     seen: dict[str, dict[str, None]] = {}
     for environment in environments:
         for path, value in definition.flatten(environment.get(key, {}), key).items():
-            seen.setdefault(path.removeprefix(f"{key}."), {})[shown(value)] = None
+            seen.setdefault(path.removeprefix(f"{key}."), {})[shown(value, key)] = None
     return {path: ", then ".join(values) for path, values in seen.items()}
 
 

@@ -13,8 +13,9 @@ from besom.comparison import Comparison, aim_of
 from besom.errors import StudyError
 from besom.layout import write_atomically
 from besom.leaderboard import outcome_counts
+from besom.printable import markdown_cell, markdown_line
 from besom.records import StudyRecord
-from besom.tables import duration, format_gain, format_value
+from besom.tables import csv, duration, format_gain, format_value, markdown
 
 #: The folder under ``results_dir``.
 FOLDER = "compare"
@@ -129,16 +130,15 @@ def _open(comparison: Comparison, first: Mapping[Any, Any]) -> bool:
 def to_markdown(comparison: Comparison) -> str:
     """Everything as Markdown."""
     out = io.StringIO()
-    out.write("# " + ", ".join(study.name for study in comparison.studies) + "\n\n")
+    out.write(f"# {markdown_cell(', '.join(s.name for s in comparison.studies))}\n\n")
     if told := headline(comparison):
-        out.write(told + "\n\n")
-    out.write((display(comparison).to_markdown(index=False, disable_numparse=True) or "") + "\n")
+        out.write(markdown_line(told) + "\n\n")
+    out.write(markdown(display(comparison)) + "\n")
     for remark in comparison.remarks:
-        out.write(f"\n- {remark}")
+        out.write(f"\n- {markdown_line(remark)}")
     out.write("\n\n## What differs\n\n")
     if len(comparison.contrasts):
-        table = comparison.contrasts.to_markdown(index=False, disable_numparse=True)
-        out.write((table or "") + "\n")
+        out.write(markdown(comparison.contrasts) + "\n")
     else:
         out.write("Nothing: space, config, budget, code, data, versions and device are the same.\n")
     return out.getvalue()
@@ -155,7 +155,7 @@ def write_comparison_files(comparison: Comparison, results_dir: Path) -> list[Pa
     base = results_dir / FOLDER
     paths = [base / f"{comparison.stem}{suffix}" for suffix in (".csv", ".md")]
     try:
-        write_atomically(paths[0], str(comparison.outcomes.to_csv(index=False)))
+        write_atomically(paths[0], csv(comparison.outcomes))
         write_atomically(paths[1], to_markdown(comparison))
         if comparison.comparable:
             picture = base / f"{comparison.stem}.png"

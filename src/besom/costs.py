@@ -8,7 +8,7 @@ import pandas as pd
 
 from besom.layout import StudyPaths, write_atomically
 from besom.records import Outcome, StudyRecord, TrialRecord
-from besom.tables import COSTS, shown_outcome
+from besom.tables import COSTS, csv, shown_outcome
 
 
 def costs(study: StudyRecord) -> pd.DataFrame:
@@ -54,4 +54,4 @@ def _gpus(study: StudyRecord, trial: TrialRecord) -> float:
 
 def write_costs(study: StudyRecord, paths: StudyPaths) -> None:
     """Write ``ledger.csv``: one row a trial, see ``costs``."""
-    write_atomically(paths.ledger_csv, str(costs(study).to_csv(index=False)))
+    write_atomically(paths.ledger_csv, csv(costs(study)))

@@ -11,23 +11,27 @@ import pandas as pd
 
 from besom.environment import environment_then
 from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.space.kinds import same
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
 from besom.statistics.wording import points
 from besom.study.defaults import as_of_now
 from besom.study.definition import flatten
+from besom.tables import csv
+from besom.values import ABSENT, value_text
 
-_ABSENT = object()
+#: The part whose values are a config's; those of the others are what besom or a machine says.
+CONFIG = "config"
 
 
 def differences(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> pd.DataFrame:
     """One row a thing that differs; columns: part, what, and the two trials' numbers.
 
     Parts: ``config`` (by dotted path), ``outcome``, ``environment``. A value that one of them does
-    not have is None; floats are exact. Where the study went on with a newer besom, keys that came
-    with it count with their defaults.
+    not have is ``ABSENT``; floats are exact. Where the study went on with a newer besom, keys
+    that came with it count with their defaults.
     """
     parts = (
-        ("config", as_of_now(one.config, other.config), as_of_now(other.config, one.config)),
+        (CONFIG, as_of_now(one.config, other.config), as_of_now(other.config, one.config)),
         ("outcome", _outcome(study, one), _outcome(study, other)),
         ("environment", environment_then(study, one), environment_then(study, other)),
     )
@@ -39,14 +43,14 @@ def differences(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> pd.
 
 
 def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """The leaves that differ, as dotted path and both values; None where there is none."""
+    """The leaves that differ, as dotted path and both values; ``ABSENT`` where there is none."""
     mine, theirs = flatten(one), flatten(other)
     paths = dict.fromkeys([*mine, *theirs])
-    both = [(path, mine.get(path, _ABSENT), theirs.get(path, _ABSENT)) for path in paths]
+    both = [(path, mine.get(path, ABSENT), theirs.get(path, ABSENT)) for path in paths]
     return [
-        (path, None if a is _ABSENT else a, None if b is _ABSENT else b)
+        (path, a, b)
         for path, a, b in both
-        if path and (a is _ABSENT or b is _ABSENT or not _same(a, b))
+        if path and (a is ABSENT or b is ABSENT or not alike(a, b))
     ]
 
 
@@ -81,13 +85,34 @@ def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
     )
 
 
-def shown(value: Any) -> str:
-    """A value for people."""
-    if value is None:
+def shown(value: Any, part: str = CONFIG) -> str:
+    """A value for people: a config's with all its digits, of the other parts words as they are."""
+    if value is ABSENT or (value is None and part != CONFIG):
         return "-"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    if part != CONFIG and isinstance(value, str):
+        return value
+    return value_text(value, digits=None if part == CONFIG else 6)
+
+
+def told(frame: pd.DataFrame) -> pd.DataFrame:
+    """``differences`` for people."""
+    parts, names = frame["part"], frame.columns[2:]
+    cells = {c: [shown(v, p) for v, p in zip(frame[c], parts, strict=True)] for c in names}
+    return frame.assign(**cells)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """``differences`` as CSV: every value as ``besom.values.csv_value`` writes it."""
+    return csv(frame, frame.columns[2:])
+
+
+def to_json(frame: pd.DataFrame) -> str:
+    """``differences`` as a JSON list of rows; a trial that lacks a value has no key there."""
+    rows = [
+        {key: None if _is_nan(v) else v for key, v in row.items() if v is not ABSENT}
+        for row in frame.to_dict(orient="records")
+    ]
+    return json.dumps(rows, indent=2, default=str)
 
 
 def _column(trial: TrialRecord) -> str:
@@ -108,7 +133,10 @@ def _outcome(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     return found | {k: v for k, v in trial.numbers.items() if k not in found} | cost
 
 
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b):
-        return True
-    return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
+def alike(a: Any, b: Any) -> bool:
+    """Whether two plain values are no difference: 1 is 1.0, but True is not 1."""
+    return (_is_nan(a) and _is_nan(b)) or same(a, b)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

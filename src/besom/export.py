@@ -13,6 +13,7 @@ from besom.config.schema import TRAIN_GROUPS
 from besom.errors import ConfigError, StudyError
 from besom.layout import StudyPaths, write_atomically
 from besom.leaderboard import ranking
+from besom.printable import command, escape_hidden, hidden_in, one_line
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import knee
 from besom.tables import format_value
@@ -27,8 +28,8 @@ def best_trial(study: StudyRecord) -> TrialRecord:
     frame = ranking(study)
     if frame.empty:
         raise StudyError(
-            f"The study {study.name!r} has no complete trial to export. `besom leaderboard "
-            f"{study.name}` says what became of its trials."
+            f"The study {study.name!r} has no complete trial to export. "
+            f"`{command('leaderboard', study.name)}` says what became of its trials."
         )
     if len(study.objectives) > 1:
         complete = study.complete
@@ -79,7 +80,7 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
     if not trial.config:
         raise StudyError(
             f"Trial {trial.number} of {study.name!r} has no config to export: it is "
-            f"{trial.outcome} ({trial.reason}). Export it from where it ran."
+            f"{trial.outcome} ({one_line(trial.reason)}). Export it from where it ran."
         )
     head = [f"# Trial {trial.number} of the besom study {study.name!r}."]
     if trial.outcome is Outcome.COMPLETE and trial.values is not None:
@@ -89,7 +90,7 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
         )
         head.append(f"# {values}; epoch {trial.best_epoch} of {trial.epochs} counts.")
     else:
-        head.append(f"# It did not complete: {trial.outcome} ({trial.reason}).")
+        head.append(f"# It did not complete: {trial.outcome} ({one_line(trial.reason)}).")
     head.append("# Retrain it: besom train THIS_FILE [trainer.epochs=40 ...]")
     precision = (trial.config.get("trainer") or {}).get("precision", "float32")
     if precision != "float32":
@@ -108,7 +109,8 @@ def exported_config(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
 
 def dump(config: dict[str, Any]) -> str:
     """A config as YAML, its keys in their own order, floats readable by every YAML reader."""
-    return yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    # What is hidden is in quotes by now, where YAML has escapes for it.
+    return escape_hidden(yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def write_best(study: StudyRecord, paths: StudyPaths) -> Path | None:
@@ -166,7 +168,9 @@ def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     """Text that Hydra's YAML would read as something else (1e-3, yes) is quoted."""
     plain = dumper.represent_scalar("tag:yaml.org,2002:str", value)
-    if "\n" not in value and not isinstance(_as_read(value), str):
+    if hidden_in(value):
+        plain.style = '"'
+    elif "\n" not in value and not isinstance(_as_read(value), str):
         plain.style = "'"
     return plain
 

@@ -14,10 +14,12 @@ import pandas as pd
 from besom.costs import trial_costs
 from besom.errors import ConfigError, did_you_mean
 from besom.layout import StudyPaths, write_atomically
+from besom.printable import markdown_cell, markdown_line
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import Claim, pareto_front, ranks
 from besom.tables import (
     UNFINISHED,
+    csv,
     display,
     format_gain,
     format_value,
@@ -27,6 +29,7 @@ from besom.tables import (
     shown_outcome,
     shown_params,
 )
+from besom.values import value_text
 
 #: What ``leaderboard`` can print.
 FORMATS = ("table", "csv", "md", "json")
@@ -61,9 +64,10 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
             frame[column] = frame[column].astype("Int64")
     if "gpu_seconds" in frame and not frame["gpu_seconds"].any():
         frame = frame.drop(columns="gpu_seconds")
-    for path in paths:  # pandas takes None for NaN, but null is a value here
+    for path in paths:
         values = [row[path] for row in rows]
-        if any(value is None for value in values):
+        if len({type(value) for value in values}) > 1:
+            # pandas would take null for what does not apply, and 3 for 3.0 beside it.
             frame[path] = pd.Series(values, dtype=object)
     return frame
 
@@ -102,9 +106,17 @@ def sort_by(frame: pd.DataFrame, column: str | None) -> pd.DataFrame:
             + did_you_mean(column, [str(c) for c in frame.columns])
         )
     key = frame[column]
-    if key.map(lambda v: isinstance(v, list | dict)).any():
-        key = key.map(str)
+    if key.dtype == object:  # numbers, then everything else by its text, what does not apply last
+        order = key.map(_place).sort_values(kind="stable").index
+        return frame.loc[order]
     return frame.loc[key.sort_values(kind="stable").index]
+
+
+def _place(value: Any) -> tuple[int, float, str]:
+    if _is_nan(value):
+        return 2, 0.0, ""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (0, float(value), "") if number else (1, 0.0, value_text(value))
 
 
 def write_leaderboard(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> None:
@@ -115,14 +127,8 @@ def write_leaderboard(study: StudyRecord, paths: StudyPaths, claimed: Claim | No
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """The ranking as CSV: lists, mappings and null as JSON, nothing for what does not apply."""
-    plain = frame.copy()
-    for path in hyperparameters(frame):
-        shown = (
-            json.dumps(v) if v is None or isinstance(v, list | dict) else v for v in frame[path]
-        )
-        plain[path] = pd.Series(shown, index=frame.index, dtype=object)
-    return str(plain.to_csv(index=False))
+    """The ranking as CSV: hyperparameters as ``besom.values.csv_value`` writes them."""
+    return csv(frame, hyperparameters(frame))
 
 
 def to_json(frame: pd.DataFrame) -> str:
@@ -146,12 +152,12 @@ def _is_nan(value: Any) -> bool:
 def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None = None) -> str:
     """Both tables as Markdown, under what may be claimed and what is ranked."""
     out = io.StringIO()
-    out.write(f"# {study.name}\n\n{headline(study)}\n\n")
+    out.write(f"# {markdown_cell(study.name)}\n\n{markdown_line(headline(study))}\n\n")
     if claimed is not None:
-        out.write(f"{claimed.text}\n\n")
-        out.writelines(f"- {caveat}\n" for caveat in claimed.caveats)
+        out.write(f"{markdown_line(claimed.text)}\n\n")
+        out.writelines(f"- {markdown_line(caveat)}\n" for caveat in claimed.caveats)
         out.write("\n" if claimed.caveats else "")
-    out.write(f"{_ranked_by(study)}\n\n")
+    out.write(f"{markdown_line(_ranked_by(study))}\n\n")
     out.write(markdown(display(frame, study)) if len(frame) else "")
     rest = unranked(study)
     if len(rest):

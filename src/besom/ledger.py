@@ -11,7 +11,9 @@ from rich.console import Console
 from besom import leaderboard
 from besom.costs import costs
 from besom.leaderboard import outcome_counts
+from besom.printable import markdown_cell, markdown_line
 from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.screen import say
 from besom.statistics import (
     Prospect,
     PruningCost,
@@ -22,7 +24,15 @@ from besom.statistics import (
     proportion_standard_error,
     pruning_cost,
 )
-from besom.tables import COSTS, duration, format_gain, markdown, rich_table, shown_params
+from besom.tables import (
+    COSTS,
+    csv,
+    duration,
+    format_gain,
+    markdown,
+    rich_table,
+    shown_params,
+)
 
 #: The question "stop now?" is about this many further trials.
 N_MORE = 20
@@ -86,7 +96,7 @@ def print_ledger(study: StudyRecord, console: Console) -> None:
     if len(first):
         console.print(rich_table(_shown(first), f"The {len(first)} dearest trials"))
     for line in verdict(study, book):
-        console.print(line, markup=False, highlight=False)
+        say(console, line, wrap=True)
 
 
 def dearest(study: StudyRecord) -> pd.DataFrame:
@@ -106,7 +116,7 @@ def dearest(study: StudyRecord) -> pd.DataFrame:
 
 def to_csv(study: StudyRecord) -> str:
     """One row a trial, as in ``ledger.csv``; see ``besom.costs``."""
-    return str(costs(study).to_csv(index=False))
+    return csv(costs(study))
 
 
 def to_json(study: StudyRecord) -> str:
@@ -117,8 +127,8 @@ def to_json(study: StudyRecord) -> str:
 def to_markdown(study: StudyRecord) -> str:
     """The totals, what they tell, and one row a trial."""
     book = ledger(study)
-    lines = [f"# Cost of {study.name}", "", markdown(_shown(book.by_outcome)), ""]
-    lines += [f"- {line}" for line in verdict(study, book)]
+    lines = [f"# Cost of {markdown_cell(study.name)}", "", markdown(_shown(book.by_outcome)), ""]
+    lines += [f"- {markdown_line(line)}" for line in verdict(study, book)]
     lines += ["", "## Trials", "", markdown(_shown(costs(study))), ""]
     return "\n".join(lines)
 

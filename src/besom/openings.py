@@ -18,6 +18,7 @@ from pathlib import Path
 
 from besom.errors import StudyError
 from besom.layout import TrainPaths
+from besom.values import csv_text, read_text
 
 FILE = "test_openings.csv"
 COLUMNS = ("date", "study", "trial", "seed", "command", "data")
@@ -111,11 +112,11 @@ def read_openings(folder: Path) -> list[Opening]:
     return [
         Opening(
             row.get("date", ""),
-            row.get("study", ""),
+            read_text(row.get("study", "")),
             _number(row.get("trial", "")),
             _number(row.get("seed", "")) or 0,
-            row.get("command", ""),
-            row.get("data", ""),
+            read_text(row.get("command", "")),
+            read_text(row.get("data", "")),
         )
         for row in rows
     ]
@@ -168,5 +169,7 @@ def _number(text: str) -> int | None:
 
 def _line(values: Sequence[object]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
+    csv.writer(buffer, lineterminator="\n").writerow(
+        [csv_text(value) if isinstance(value, str) else value for value in values]
+    )
     return buffer.getvalue()

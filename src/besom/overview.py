@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from besom.errors import BesomError
 from besom.layout import StudyPaths
 from besom.leaderboard import headline, outcome_counts, ranking, unranked
 from besom.records import StudyRecord
+from besom.screen import say
 from besom.statistics import Claim, claim
 from besom.study.storage import load_record, study_names
 from besom.tables import format_gain, format_value, print_ranking, rich_table
@@ -38,18 +37,15 @@ def print_study(
     top: int | None = None,
 ) -> None:
     """Print what may be claimed, the ranking, and the trials that are not in it."""
-    console.print(headline(study), markup=False, highlight=False)
-    console.print(claimed.text, markup=False, highlight=False)
+    say(console, headline(study), wrap=True)
+    say(console, claimed.text, wrap=True)
     for caveat in claimed.caveats:
-        console.print(f"  {caveat}", markup=False, highlight=False)
+        say(console, f"  {caveat}", wrap=True)
     if len(frame):
         print_ranking(frame.head(MOST_ROWS), study, console)
     if len(frame) > MOST_ROWS:
-        console.print(
-            f"{len(frame) - MOST_ROWS} more rows are in the leaderboard's files, and in "
-            "--format csv, md and json.",
-            highlight=False,
-        )
+        more = f"{len(frame) - MOST_ROWS} more rows are in the leaderboard's files, and in "
+        say(console, more + "--format csv, md and json.", wrap=True)
     rest = unranked(study)
     if len(rest):
         if console.width < WIDE:
@@ -63,32 +59,28 @@ def print_studies(results_dir: Path, console: Console) -> None:
     """Print every study with its trials and its best; a damaged one with what is wrong with it."""
     names = study_names(results_dir)
     if not names:
-        console.print(
-            f"There is no study under {results_dir}. `besom sweep quickstart` makes one.",
-            highlight=False,
-        )
+        nothing = f"There is no study under {results_dir}. `besom sweep quickstart` makes one."
+        say(console, nothing, wrap=True)
         return
-    table = Table(title=f"Studies under {results_dir}", title_justify="left", header_style="bold")
     columns = _LISTED if console.width >= WIDE else _LISTED_NARROW
-    for column in columns:
-        wordy = column in ("study", "trials")
-        justify: Literal["left", "right"] = "left" if wordy else "right"
-        table.add_column(column, justify=justify, no_wrap=not wordy, overflow="fold")
+    rows = []
     for name in names:
         try:
             study = load_record(results_dir, name)
             cells = _listed(study, StudyPaths.of(results_dir, name))
         except BesomError as error:
-            table.add_row(name, Text(str(error)))
+            rows.append([name, str(error), *([""] * (len(columns) - 2))])
             continue
         if console.width < WIDE:
             cells["trials"] = f"{len(study.complete)} of {len(study.trials)}"
-        table.add_row(name, *(cells.get(column, "") for column in columns[1:]))
-    console.print(table)
-    console.print(
+        rows.append([name, *(cells.get(column, "") for column in columns[1:])])
+    frame = pd.DataFrame(rows, columns=columns)
+    console.print(rich_table(frame, f"Studies under {results_dir}", wordy=("study", "trials")))
+    say(
+        console,
         "best and gain are raw: the best of many looks better than it is. corrected is what is "
         "left of best once that luck is taken out.",
-        highlight=False,
+        wrap=True,
     )
 
 

@@ -16,6 +16,7 @@ from besom.environment import environment_now, environment_then, not_recorded, w
 from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
 from besom.layout import StudyPaths
+from besom.printable import command
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.reruns import Driver, executor_config, same_data, started_executor, stored_config
 from besom.seam import TrialConfig
@@ -115,7 +116,7 @@ def replay(
         why = _NOT_TRAINED.get(trial.outcome, "its config is not stored")
         raise StudyError(
             f"Trial {trial.number} of {study.name!r} was never trained ({trial.outcome}): {why}. "
-            f"`besom leaderboard {study.name}` shows those that were."
+            f"`{command('leaderboard', study.name)}` shows those that were."
         )
     config = stored_config(trial)
     node = executor_config(study, words, workers=1)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
+from rich.segment import Segment
+from rich.text import Text
 
+from besom.printable import one_line, visible
 from besom.study.signals import Suspension
 
 #: What a panel shows until the first worker is ready.
@@ -18,7 +21,22 @@ _SHOW_CURSOR, _HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
 
 
 class Screen(Console):
-    """A console that falls silent when nobody reads it any more: ``besom sweep NAME | head``."""
+    """The console of every command: what enters it from outside cannot steer the terminal.
+
+    Texts are shown as they are, without markup, and what is hidden in them as escapes. It falls
+    silent when nobody reads it any more: ``besom sweep NAME | head``.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet, markup=False, highlight=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Render as rich does; no text keeps a control character."""
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else visible(segment.text)
+            yield segment if text == segment.text else Segment(text, segment.style)
 
     @property
     def shows_panels(self) -> bool:
@@ -66,6 +84,11 @@ class Panel:
     def render(self) -> RenderableType:
         """The panel as it stands."""
         raise NotImplementedError
+
+
+def say(console: Console, line: str, wrap: bool = False) -> None:
+    """Print one line of plain text; with ``wrap`` it is broken between words where it is long."""
+    console.print(Text(one_line(line)), soft_wrap=not wrap)
 
 
 def stopping_text(reason: str) -> str:

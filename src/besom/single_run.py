@@ -20,6 +20,7 @@ from besom.errors import ConfigError, StudyError
 from besom.export import dump, exported_config, find_trial
 from besom.layout import StudyPaths, TrainPaths, write_atomically
 from besom.openings import data_named, log_opening, outside
+from besom.tables import csv
 
 #: How the names of Keras's logs are said to people.
 _SPOKEN = (("val_", "validation "), ("test_", "test "), ("", "training "))
@@ -228,7 +229,7 @@ def _write(
         write_atomically(beside.config, head + dump(config))
         frame = pd.DataFrame(history)
         frame.insert(0, "epoch", range(1, len(frame) + 1))
-        write_atomically(beside.history, frame.to_csv(index=False))
+        write_atomically(beside.history, csv(frame))
         write_learning_curve(history, beside.learning_curve, paths.root.name, metrics["best_epoch"])
         model.save(beside.model)
         write_atomically(beside.metrics, json.dumps(metrics, indent=2) + "\n")

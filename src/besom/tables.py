@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from besom.printable import markdown_cell, one_line
 from besom.records import Outcome, StudyRecord, TrialRecord
-from besom.targets import node_text
+from besom.values import csv_text, csv_value, value_text
 
 #: Columns of a terminal from which the leader's corrected score stands in the table too, not
 #: only in the sentence above it.
@@ -55,18 +56,12 @@ def duration(seconds: float) -> str:
 
 
 def cell(value: Any) -> str:
-    """One cell: lists as ``512-256``, nothing for what is not known, four digits for numbers."""
-    if isinstance(value, Mapping):
-        return node_text(value)
-    if isinstance(value, list):
-        return "-".join(cell(v) for v in value) or "[]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        if value != value:
-            return ""
-        return f"{value:.4g}"
-    return "" if value is None or value is pd.NA else str(value)
+    """A cell of what besom itself says: nothing for what is not known, four digits of numbers."""
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NA or value != value:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def shown_params(params: Mapping[str, Any]) -> str:
@@ -77,8 +72,8 @@ def shown_params(params: Mapping[str, Any]) -> str:
 
 
 def param_cell(value: Any) -> str:
-    """The cell of a hyperparameter: null is a value; nothing is for one that does not apply."""
-    return "null" if value is None else cell(value)
+    """The cell of a hyperparameter, see ``value_text``: nothing for one that does not apply."""
+    return "" if isinstance(value, float) and value != value else value_text(value, digits=4)
 
 
 def hyperparameters(frame: pd.DataFrame) -> list[str]:
@@ -118,8 +113,7 @@ def display(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
     shown = shown.drop(columns=[c for c in COSTS[1:] if c in shown and c not in metrics])
     params = hyperparameters(frame)
     for column in shown.columns:
-        text = param_cell if column in params else cell
-        shown[column] = [v if isinstance(v, str) else text(v) for v in shown[column]]
+        shown[column] = list(map(param_cell if column in params else cell, shown[column]))
     for column in ("note", "corrected", "standard_error", "tied"):
         if column in shown and not shown[column].astype(bool).any():
             shown = shown.drop(columns=column)
@@ -136,8 +130,9 @@ def print_ranking(frame: pd.DataFrame, study: StudyRecord, console: Console) -> 
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table; a bar in a cell does not end it."""
-    escaped = frame.map(lambda v: v.replace("|", "\\|") if isinstance(v, str) else v)
+    """A frame as a Markdown table; nothing in a cell ends it, or is taken for Markdown."""
+    escaped = frame.map(lambda v: markdown_cell(v) if isinstance(v, str) else v)
+    escaped.columns = [markdown_cell(str(column)) for column in frame.columns]
     if frame.empty:
         return str(escaped.to_markdown(index=False))
     aligned = ["right" if frame[column].map(_is_number).all() else "left" for column in frame]
@@ -154,17 +149,50 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def rich_table(frame: pd.DataFrame, title: str) -> Table:
-    """A frame as a table for the terminal."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+def csv(frame: pd.DataFrame, values: Collection[str] = ()) -> str:
+    """A frame as CSV, for spreadsheets too: no cell is taken for a formula, none ends its line.
+
+    Args:
+        frame: texts, numbers and bools; anything in the columns of ``values``.
+        values: the columns that hold a config's values, see ``besom.values.csv_value``.
+    """
+    told = {
+        column: frame[column].map(csv_value).astype(object)
+        if column in values
+        else frame[column].map(lambda v: csv_text(v) if isinstance(v, str) else v)
+        if frame[column].dtype == object
+        else frame[column]
+        for column in frame.columns
+    }
+    plain = pd.DataFrame(told, index=frame.index, columns=frame.columns)
+    return str(plain.rename(columns=lambda column: csv_text(str(column))).to_csv(index=False))
+
+
+def rich_table(
+    frame: pd.DataFrame,
+    title: str,
+    wordy: Collection[str] = _WORDY,
+    left: Collection[str] = ("outcome", "study"),
+    overflow: Literal["fold", "ellipsis"] = "fold",
+) -> Table:
+    """A frame as a table for the terminal; nothing in it is taken for rich's markup.
+
+    Args:
+        frame: what to show, see ``cell``.
+        title: stands above it.
+        wordy: columns of texts, which may be wrapped.
+        left: columns that begin at the left beside those.
+        overflow: what becomes of a number that has no room.
+    """
+    shown = Text(one_line(title), style="table.title")
+    table = Table(title=shown, title_justify="left", header_style="bold")
     for column in frame.columns:
-        wordy = column in _WORDY
-        left = wordy or column in ("outcome", "study")
-        justify: Literal["left", "right"] = "left" if left else "right"
-        table.add_column(str(column), justify=justify, no_wrap=not wordy, overflow="fold")
-    for row in frame.itertuples(index=False):
-        # As Text: brackets in a reason are no markup.
-        table.add_row(*(Text(cell(v)) for v in row))
+        justify: Literal["left", "right"] = "left" if column in (*wordy, *left) else "right"
+        heading = Text(one_line(str(column)))
+        no_wrap = column not in wordy
+        table.add_column(heading, justify=justify, no_wrap=no_wrap, overflow=overflow)
+    for row in frame.itertuples(index=False, name=None):
+        table.add_row(*(Text(one_line(cell(value))) for value in row))
     return table
 
 

@@ -128,27 +128,3 @@ def _nearest(name: str, known: list[str]) -> str:
     """Near names only: a whole module's contents would bury the message."""
     hint = did_you_mean(name, known)
     return hint if hint.startswith(" Did") else ""
-
-
-def node_text(node: Mapping[str, Any]) -> str:
-    """A mapping on one line, the same in whatever order its keys are; used wherever one is shown.
-
-    Example:
-        >>> node_text({"_target_": "keras.optimizers.schedules.CosineDecay", "decay_steps": 900})
-        'CosineDecay(decay_steps=900)'
-    """
-    items = sorted((str(key), _text(value)) for key, value in node.items() if key != TARGET)
-    if TARGET in node:
-        name = str(node[TARGET]).rpartition(".")[2]
-        return f"{name}({', '.join(f'{key}={text}' for key, text in items)})"
-    return "{" + ", ".join(f"{key}: {text}" for key, text in items) + "}"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return node_text(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_text, value)) + "]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -9,8 +9,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from besom.printable import one_line
 from besom.records import StudyRecord, TrialRecord
-from besom.screen import STARTING, Panel, counted, stopping_text
+from besom.screen import STARTING, Panel, counted, say, stopping_text
 from besom.standing import Standing
 from besom.study.watcher import Watcher
 from besom.tables import format_value
@@ -65,7 +66,7 @@ class PlainView(Watcher):
 
     def _say(self, text: str) -> None:
         try:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            say(self._console, text)
         except OSError:  # a full disk under `> sweep.log`: the sweep goes on, unheard
             self._console.quiet = True
 
@@ -95,9 +96,7 @@ class LiveView(Panel, Watcher):
         if trial.worker is not None:
             self._workers.pop(trial.worker, None)
         if trial.outcome.failed:
-            self._console.print(
-                f"trial {trial.number} {trial.outcome}: {trial.reason}", markup=False
-            )
+            say(self._console, f"trial {trial.number} {trial.outcome}: {trial.reason}", wrap=True)
 
     def extended(self, n_trials: int) -> None:
         assert self._standing is not None
@@ -105,7 +104,7 @@ class LiveView(Panel, Watcher):
 
     def retried(self, trial: int, reason: str) -> None:
         self._clear(trial)
-        self._console.print(f"trial {trial} runs again on a fresh worker: {reason}", markup=False)
+        say(self._console, f"trial {trial} runs again on a fresh worker: {reason}", wrap=True)
 
     def kept(self, trial: int) -> None:
         self._clear(trial)
@@ -114,7 +113,7 @@ class LiveView(Panel, Watcher):
         self._stopping = stopping_text(reason)
 
     def remarked(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        say(self._console, text, wrap=True)
 
     def _clear(self, trial: int) -> None:
         self._workers = {w: shown for w, shown in self._workers.items() if shown[0] != trial}
@@ -123,10 +122,10 @@ class LiveView(Panel, Watcher):
         standing = self._standing
         if standing is None:
             return Text(STARTING)
-        lines: list[RenderableType] = [self._head(standing), Text(standing.best_text())]
+        lines: list[RenderableType] = [self._head(standing), Text(one_line(standing.best_text()))]
         lines.append(Text(standing.counts_text(), style="dim"))
         if self._stopping:
-            lines.append(Text(self._stopping, style="yellow"))
+            lines.append(Text(one_line(self._stopping), style="yellow"))
         # Last: on a low terminal, what does not fit is cut off at the bottom.
         return Group(*lines, self._workers_table(standing.objective.metric))
 
@@ -141,7 +140,7 @@ class LiveView(Panel, Watcher):
         room = self._console.width - sum(len(text) + 1 for text in told) - len(bar) * (BAR + 1)
         head = Table.grid(padding=(0, 1))
         head.add_column(no_wrap=True, overflow="ellipsis", max_width=max(1, room))
-        head.add_row(Text(standing.name, style="bold"), *bar, *told)
+        head.add_row(Text(one_line(standing.name), style="bold"), *bar, *told)
         return head
 
     def _workers_table(self, metric: str) -> Table:
@@ -150,7 +149,9 @@ class LiveView(Panel, Watcher):
         # A list of its own: workers come and go while this is drawn, in a thread of its own.
         for worker, (trial, epoch, value) in sorted(self._workers.items()):
             shown = "" if value is None else f"{name}{format_value(metric, value)}"
-            table.add_row(f"worker {worker}", f"trial {trial}", f"epoch {epoch}", shown)
+            table.add_row(
+                f"worker {worker}", f"trial {trial}", f"epoch {epoch}", Text(one_line(shown))
+            )
         return table
 
 

@@ -7,8 +7,9 @@ import json
 import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from besom.plots.columns import category_text, columns, merged_order
+from besom.plots.columns import columns, merged_order
 from besom.records import Outcome, TrialRecord
+from besom.values import value_text
 from records_factory import BASE_PARAMS, make_study, make_trial
 
 
@@ -98,18 +99,18 @@ def test_null_true_lists_and_mappings_are_categories():
     found = by_label([trial(params, space)])
     assert found["norm"].categories == ("null", "batch")
     assert found["bias"].categories == ("true", "false")
-    assert found["kernels"].categories == ("[3, 3]", "[5]")
+    assert found["kernels"].categories == ("3-3", "[5]")
     assert found["augmentation"].categories == ("null", "{name: cutout, size: 8}")
 
 
 def test_text_that_looks_like_another_value_is_told_apart():
-    texts = [category_text(v) for v in (None, "null", True, "true", 1, "1", "")]
-    assert texts == ["null", "'null'", "true", "'true'", "1", "'1'", "''"]
+    texts = [value_text(v) for v in (None, "null", True, "true", 1, "1", "")]
+    assert texts == ["null", '"null"', "true", '"true"', "1", '"1"', '""']
 
 
 def test_a_number_or_null_is_a_category():
     column = by_label([trial({"clip": None}), trial({"clip": 1.0}), trial({"clip": 0.1})])["clip"]
-    assert column.categories == ("null", "0.1", "1")
+    assert column.categories == ("null", "0.1", "1.0")
 
 
 def test_the_order_of_the_space_survives_missing_parameters():
@@ -139,5 +140,5 @@ def test_one_schedule_is_one_category_in_whatever_order_its_keys_are():
             trial({"optimizer.learning_rate": 0.001}, choices, 2),
         ]
     )
-    assert found[0].categories == ("0.001", "CosineDecay(alpha=0, decay_steps=900)")
+    assert found[0].categories == ("0.001", "CosineDecay(alpha=0.0, decay_steps=900)")
     assert list(found[0].positions) == [1, 1, 0]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import click
 
 from besom.errors import BesomError, did_you_mean
+from besom.printable import visible
 
 #: The commands, in the order a user meets them.
 ORDER = (
@@ -53,8 +55,11 @@ class Commands(click.Group):
         """Run a command; whatever the user can mend is one message, never a traceback."""
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:  # it repeats what was typed
+            vars(error)["message"] = visible(error.message)
+            raise
         except BesomError as error:
-            click.echo(f"besom: {error}", err=True)
+            echo(f"besom: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("besom: interrupted", err=True)
@@ -64,9 +69,14 @@ class Commands(click.Group):
             ctx.exit(0)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"besom: {where}{error.strerror or error}", err=True)
+            echo(f"besom: {where}{error.strerror or error}", err=True)
             click.echo("Make room or permission, or choose another place.", err=True)
             ctx.exit(2)
+
+
+def echo(text: object, nl: bool = True, err: bool = False) -> None:
+    """Print a text of one or more lines; nothing that comes from outside can steer the terminal."""
+    click.echo(visible(str(text)), nl=nl, err=err)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,10 +88,19 @@ def main() -> None:
     """
     # Python would end by searching all that is loaded for garbage: 0.2 s in which nothing happens.
     atexit.register(gc.freeze)
+    if logging.lastResort is not None:  # what prints warnings where nobody has set up logging
+        logging.lastResort.setFormatter(_Visible())
     # User modules named by a _target_ live where the command is given, as with `python -m`.
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+
+
+class _Visible(logging.Formatter):
+    """A log record as it is, but for what is hidden in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def results_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:

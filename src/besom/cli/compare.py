@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
-from besom.cli import main, results_dir_option
+from besom.cli import echo, main, results_dir_option
 from besom.leaderboard import FORMATS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from besom.screen import Screen
 
 
 @main.command()
@@ -21,27 +24,34 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
     """Show the studies NAMES side by side: what they reached, what they spent, what differs."""
     from besom import comparison_report as reporting
     from besom.comparison import compare as compare_studies
+    from besom.leaderboard import to_json
+    from besom.screen import Screen, say
     from besom.study.storage import load_record
+    from besom.tables import csv
 
     compared = compare_studies([load_record(results_dir, name) for name in names])
     if form == "md":
-        click.echo(reporting.to_markdown(compared), nl=False)
-    elif form != "table":
-        _echo(compared.outcomes, form)
+        echo(reporting.to_markdown(compared), nl=False)
+    elif form == "csv":
+        echo(csv(compared.outcomes), nl=False)
+    elif form == "json":
+        echo(to_json(compared.outcomes))
     else:
-        console = Console()
-        console.print(_table(reporting.display(compared), "Studies"))
+        console = Screen()
+        _print_table(reporting.display(compared), "Studies", console)
         if len(compared.contrasts):
-            console.print(_table(compared.contrasts, "What differs"))
+            _print_table(compared.contrasts, "What differs", console)
         else:
-            console.print(
-                "They differ in nothing: space, config, budget, code, data, versions or device."
+            say(
+                console,
+                "They differ in nothing: space, config, budget, code, data, versions or device.",
+                wrap=True,
             )
         for line in filter(None, [reporting.headline(compared), *compared.remarks]):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(console, line)
     written = reporting.write_comparison_files(compared, results_dir)
     if form == "table":
-        click.echo(f"Written: {', '.join(map(str, written))}")
+        echo(f"Written: {', '.join(map(str, written))}")
 
 
 @main.command()
@@ -51,43 +61,34 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
 @results_dir_option
 def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> None:
     """Show only what differs between two trials of the study NAME, in config and outcome."""
-    from besom.differences import differences, shown, verdict
+    from besom.differences import differences, to_csv, to_json, told, verdict
     from besom.export import find_trial
+    from besom.screen import Screen, say
     from besom.study.storage import load_record
+    from besom.tables import markdown
 
     study = load_record(results_dir, name)
     one, other = (find_trial(study, number) for number in trials)
     frame = differences(study, one, other)
     if form in ("csv", "json"):
-        _echo(frame, form)
+        echo(to_csv(frame).rstrip("\n") if form == "csv" else to_json(frame))
         return
-    told = frame.map(shown)
-    console = Console()
+    console = Screen()
+    both = f"Trials {one.number} and {other.number} of {name}"
     if form == "md":
-        click.echo(told.to_markdown(index=False, disable_numparse=True))
+        echo(markdown(told(frame)))
     elif len(frame):
-        console.print(_table(told, f"Trials {one.number} and {other.number} of {name}"))
+        _print_table(told(frame), both, console)
     else:
-        console.print(
-            f"Trials {one.number} and {other.number} of {name} do not differ in anything."
-        )
+        say(console, f"{both} do not differ in anything.", wrap=True)
     if one.config == other.config:
-        click.echo("Their configs are the same.")
+        echo("Their configs are the same.")
     if sentence := verdict(study, one, other):
-        click.echo(sentence)
+        echo(sentence)
 
 
-def _echo(frame: pd.DataFrame, form: str) -> None:
-    if form == "csv":
-        click.echo(frame.to_csv(index=False), nl=False)
-    else:
-        click.echo(frame.to_json(orient="records", indent=2, default_handler=str))
+def _print_table(frame: pd.DataFrame, title: str, console: Screen) -> None:
+    """Everything at the left, and wrapped: these are texts."""
+    from besom.tables import rich_table
 
-
-def _table(frame: pd.DataFrame, title: str) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for column in frame.columns:
-        table.add_column(str(column), overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(str, row))
-    return table
+    console.print(rich_table(frame, title, wordy=list(frame.columns)))

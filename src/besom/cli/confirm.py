@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from besom.cli import TAKES_OVERRIDES, main, results_dir_option
+from besom.cli import TAKES_OVERRIDES, echo, main, results_dir_option
 
 if TYPE_CHECKING:
     from besom.confirm.view import ConfirmWatcher
@@ -80,7 +80,7 @@ def confirm(
     from besom.confirm.report import print_report, replaced, write_report
     from besom.layout import StudyPaths
     from besom.openings import read_openings
-    from besom.screen import Screen
+    from besom.screen import Screen, say
     from besom.study.storage import load_record
 
     plan = make_confirm_plan(
@@ -99,19 +99,19 @@ def confirm(
     )
     console = Screen(quiet=quiet)
     if plan.left_out:
-        console.print(plan.left_out, markup=False, highlight=False, soft_wrap=True)
+        say(console, plan.left_out)
     with ExitStack() as stack:
         outcome = run_confirm(plan, _view(console, stack))
     openings = read_openings(plan.paths.root)
     lost = replaced(outcome.confirmation)
     files = write_report(outcome.confirmation, openings)
     if outcome.reason:
-        console.print(f"Stopped: {outcome.reason}.", markup=False, highlight=False)
+        say(console, f"Stopped: {outcome.reason}.", wrap=True)
     print_report(outcome.confirmation, openings, console)
     if lost:
-        console.print(lost, markup=False, highlight=False, soft_wrap=True)
+        say(console, lost)
     written = ", ".join(map(str, files))
-    console.print(f"Written: {written}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"Written: {written}")
     sys.exit(outcome.exit_code)
 
 
@@ -135,9 +135,9 @@ def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> 
 
     def tell(epoch: int, metrics: Mapping[str, float]) -> None:
         shown = ", ".join(f"{metric} {value:.6g}" for metric, value in metrics.items())
-        click.echo(f"Epoch {epoch}: {shown}")
+        echo(f"Epoch {epoch}: {shown}")
 
     paths = StudyPaths.of(results_dir, name)
     outcome = replaying.replay(study, chosen, paths, words=words, on_epoch=tell)
-    click.echo(replaying.report(outcome))
+    echo(replaying.report(outcome))
     sys.exit(outcome.exit_code)

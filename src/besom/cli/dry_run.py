@@ -8,6 +8,7 @@ import pandas as pd
 from optuna.pruners import NopPruner
 from rich.console import Console
 
+from besom.screen import say
 from besom.study.dry_run import DryRun
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
@@ -23,11 +24,11 @@ def print_space(plan: SweepPlan, console: Console) -> None:
     if rows:
         console.print(rich_table(pd.DataFrame(rows), f"Search space of {plan.name}"))
     else:
-        console.print("The search space is empty: only the base config would run.")
+        say(console, "The search space is empty: only the base config would run.", wrap=True)
     aims = ", ".join(f"{o.metric} ({o.direction})" for o in plan.objectives)
     strategy = [f"{key} {plan.choices.get(f'sweep/{key}', 'own')}" for key in ("sampler", "pruner")]
     for line in (f"Optimised: {aims}; {', '.join(strategy)}.", *plan.notes):
-        console.print(line, markup=False, highlight=False)
+        say(console, line, wrap=True)
 
 
 def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
@@ -44,7 +45,7 @@ def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
     ]
     console.print(rich_table(pd.DataFrame(rows), "Built, not trained"))
     for line in _said(plan, found):
-        console.print(line, markup=False, highlight=False)
+        say(console, line, wrap=True)
 
 
 def _said(plan: SweepPlan, found: DryRun) -> Iterator[str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from besom.cli import main, results_dir_option
+from besom.cli import echo, main, results_dir_option
 from besom.leaderboard import FORMATS
 
 
@@ -21,6 +20,7 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
     """Rank the trials of the study NAME."""
     from besom import leaderboard as board
     from besom.overview import print_study
+    from besom.screen import Screen
     from besom.statistics import claim
     from besom.study.storage import load_record
 
@@ -30,13 +30,13 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
     if top is not None:
         frame = frame.head(top)
     if form == "table":
-        print_study(study, frame, claimed, Console(), top)
+        print_study(study, frame, claimed, Screen(), top)
     elif form == "csv":
-        click.echo(board.to_csv(frame), nl=False)
+        echo(board.to_csv(frame), nl=False)
     elif form == "md":
-        click.echo(board.to_markdown(study, frame, claimed), nl=False)
+        echo(board.to_markdown(study, frame, claimed), nl=False)
     else:
-        click.echo(board.to_json(frame))
+        echo(board.to_json(frame))
 
 
 @main.command(name="list")
@@ -44,8 +44,9 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
 def list_studies(results_dir: Path) -> None:
     """Show every study under the results folder."""
     from besom.overview import print_studies
+    from besom.screen import Screen
 
-    print_studies(results_dir, Console())
+    print_studies(results_dir, Screen())
 
 
 @main.command()
@@ -59,7 +60,7 @@ def plot(name: str, results_dir: Path) -> None:
 
     study = load_record(results_dir, name)
     for path in write_plots(study, StudyPaths.of(results_dir, name).plots):
-        click.echo(path)
+        echo(path)
 
 
 @main.command()
@@ -72,17 +73,18 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
     The table has a row an outcome; csv and json have a row a trial, md has both.
     """
     from besom import ledger as book
+    from besom.screen import Screen
     from besom.study.storage import load_record
 
     study = load_record(results_dir, name)
     if form == "table":
-        book.print_ledger(study, Console())
+        book.print_ledger(study, Screen())
     elif form == "csv":
-        click.echo(book.to_csv(study), nl=False)
+        echo(book.to_csv(study), nl=False)
     elif form == "md":
-        click.echo(book.to_markdown(study), nl=False)
+        echo(book.to_markdown(study), nl=False)
     else:
-        click.echo(book.to_json(study))
+        echo(book.to_json(study))
 
 
 @main.command()
@@ -106,7 +108,7 @@ def export(
     study = load_record(results_dir, name)
     chosen = best_trial(study) if trial is None else find_trial(study, trial)
     if trial is None and len(study.objectives) > 1:
-        click.echo(
+        echo(
             f"Trial {chosen.number} of {name} is the knee of its Pareto front (or its first, where "
             "there is none); --trial N takes another.",
             err=True,
@@ -115,14 +117,14 @@ def export(
         kept = kept_model(study, chosen, StudyPaths.of(results_dir, name))
         target = output or Path(f"{name}.keras")
         write_atomically(target, kept.read_bytes())
-        click.echo(f"Trial {chosen.number} of {name}: {target}")
+        echo(f"Trial {chosen.number} of {name}: {target}")
         scale = environment_then(study, chosen).get("data", {}).get("input_scale", 1.0)
         if scale != 1.0:
-            click.echo(f"It was trained on images multiplied by {scale:.8g}: give it such images.")
+            echo(f"It was trained on images multiplied by {scale:.8g}: give it such images.")
         return
     text = to_yaml(study, chosen)
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
     else:
         write_atomically(output, text)
-        click.echo(f"Trial {chosen.number} of {name}: {output}")
+        echo(f"Trial {chosen.number} of {name}: {output}")

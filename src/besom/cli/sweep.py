@@ -7,18 +7,19 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from besom.cli import TAKES_OVERRIDES, config_dir_option, main, overrides_argument
+from besom.cli import TAKES_OVERRIDES, config_dir_option, echo, main, overrides_argument
 
 if TYPE_CHECKING:
     from besom.records import StudyRecord
+    from besom.screen import Screen
     from besom.statistics import Claim
     from besom.study import SweepPlan
 
 
-def _dry_run(plan: SweepPlan, console: Console) -> None:
+def _dry_run(plan: SweepPlan, console: Screen) -> None:
     from besom.cli.dry_run import print_dry_run, print_space
+    from besom.screen import say
     from besom.seam import KERAS_TRIALS
     from besom.study.checks import check_given, check_strategy, remarks
     from besom.study.dry_run import dry_run
@@ -29,10 +30,12 @@ def _dry_run(plan: SweepPlan, console: Console) -> None:
     check_given(plan)
     print_space(plan, console)
     for remark in [*remarks(plan), *remarks_on_given(plan)]:
-        console.print(remark, markup=False, highlight=False, soft_wrap=True)
+        say(console, remark)
     own = plan.sweep["trial_function"]
     if own != KERAS_TRIALS:
-        console.print(f"Nothing is built: sweep.trial_function is {own}, not besom's own.")
+        say(
+            console, f"Nothing is built: sweep.trial_function is {own}, not besom's own.", wrap=True
+        )
         return
     print_dry_run(plan, dry_run(plan, instantiate(plan.sweep["executor"])), console)
 
@@ -41,16 +44,17 @@ def _dry_run(plan: SweepPlan, console: Console) -> None:
 SHOWN = 10
 
 
-def _print_result(study: StudyRecord, claimed: Claim, console: Console) -> None:
+def _print_result(study: StudyRecord, claimed: Claim, console: Screen) -> None:
     """On a terminal the first of the leaderboard; in a pipe who leads, and what that is worth."""
     from besom.leaderboard import headline, ranking
     from besom.overview import print_study
+    from besom.screen import say
 
     if console.is_terminal:
         print_study(study, ranking(study, claimed).head(SHOWN), claimed, console, SHOWN)
         return
     for line in (headline(study), claimed.text):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
@@ -78,7 +82,7 @@ def sweep(
       besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
     """
     from besom.outputs import LeaderboardWriter, write_tables
-    from besom.screen import Screen
+    from besom.screen import Screen, say
     from besom.statistics import claim
     from besom.study import make_plan, run_sweep
     from besom.study.watcher import Watcher, Watchers
@@ -103,14 +107,14 @@ def sweep(
     write_tables(outcome.study, plan.paths, claimed)
     if outcome.reason:
         again = ". The same command again goes on" if outcome.interrupted else ""
-        console.print(f"Stopped: {outcome.reason}{again}.", markup=False, highlight=False)
+        say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
     _print_result(outcome.study, claimed, console)
     from besom.plots import write_plots  # matplotlib: the result need not wait for it
 
     write_plots(outcome.study, plan.paths.plots)
-    console.print(f"Written: {plan.paths.root}/", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:
-        click.echo(
+        echo(
             f"besom: no trial of {plan.name} has succeeded; {plan.paths.leaderboard_md} says why.",
             err=True,
         )

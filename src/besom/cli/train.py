@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from besom.cli import TAKES_OVERRIDES, config_dir_option, main, overrides_argument
+from besom.cli import TAKES_OVERRIDES, config_dir_option, echo, main, overrides_argument
 from besom.errors import BesomError, TrialDiverged
 
 
@@ -27,10 +27,10 @@ def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     config, rest = _split_config(overrides)
     composed = composer_for_train(config, config_dir).compose(rest)
     try:
-        run = train_once(composed, Path(composed.config["results_dir"]), click.echo)
+        run = train_once(composed, Path(composed.config["results_dir"]), echo)
     except TrialDiverged as error:
         raise BesomError(f"Training diverged: {error}. Try a smaller learning rate.") from error
-    click.echo(f"Written: {run.paths.root}/")
+    echo(f"Written: {run.paths.root}/")
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
@@ -43,7 +43,7 @@ def show(overrides: tuple[str, ...], config_dir: str | None, output: Path | None
     from besom.show import draw_examples
 
     composed = Composer(SearchPath.of(config_dir), "train").compose(overrides)
-    click.echo(draw_examples(composed, output))
+    echo(draw_examples(composed, output))
 
 
 def _split_config(words: tuple[str, ...]) -> tuple[str | None, list[str]]:

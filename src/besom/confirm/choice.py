@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from besom.errors import StudyError
 from besom.export import find_trial
 from besom.leaderboard import ranking
+from besom.printable import command
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import claim
 
@@ -40,8 +41,8 @@ def choose(
     """
     if not study.complete:
         raise StudyError(
-            f"The study {study.name!r} has no complete trial to confirm. `besom leaderboard "
-            f"{study.name}` says what became of its trials."
+            f"The study {study.name!r} has no complete trial to confirm. "
+            f"`{command('leaderboard', study.name)}` says what became of its trials."
         )
     if top is None and not trials:
         top = DEFAULT_TOP

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from besom.confirm.images import is_share
 from besom.confirm.plan import ConfirmPlan
@@ -27,6 +26,9 @@ from besom.environment import environment_then
 from besom.errors import StudyError
 from besom.layout import write_atomically
 from besom.openings import Opening, n_configs, said, said_outside
+from besom.printable import markdown_cell, markdown_line
+from besom.screen import say
+from besom.tables import csv, markdown, rich_table
 
 #: How the columns of a gain's intervals are headed on a terminal.
 _ON_TERMINALS = {GAIN: "gain, 95 %", NEW_GAIN: "on new images"}
@@ -51,18 +53,18 @@ def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
     """Everything there is to say, as Markdown."""
     plan = confirmation.plan
     out = io.StringIO()
-    out.write(f"# {plan.study.name}: confirmed on the {plan.on} images\n\n")
-    out.write(f"{conclusion(confirmation)}\n\n{_how(plan)}\n\n")
-    out.write((display(confirmation).to_markdown(index=False, disable_numparse=True) or "") + "\n")
+    out.write(f"# {markdown_cell(plan.study.name)}: confirmed on the {plan.on} images\n\n")
+    out.write(f"{markdown_line(conclusion(confirmation))}\n\n{markdown_line(_how(plan))}\n\n")
+    out.write(markdown(display(confirmation)) + "\n")
     for sentence in [*caveats(confirmation), opened(plan, openings)]:
-        out.write(f"\n- {sentence}" if sentence else "")
+        out.write(f"\n- {markdown_line(sentence)}" if sentence else "")
     if new := _new_images(confirmation):
-        out.write(f"\n- {new}")
+        out.write(f"\n- {markdown_line(new)}")
     out.write("\n\n## The configs\n\n")
-    out.write((configs(plan).to_markdown(index=False) or "") + "\n")
+    out.write(markdown(configs(plan)) + "\n")
     failed = failures(confirmation)
     if len(failed):
-        out.write("\n## Runs that failed\n\n" + (failed.to_markdown(index=False) or "") + "\n")
+        out.write("\n## Runs that failed\n\n" + markdown(failed) + "\n")
     return out.getvalue()
 
 
@@ -76,27 +78,17 @@ def print_report(confirmation: Confirmation, openings: Sequence[Opening], consol
         left_out += ["95 % interval", "gain"] if both else [GAIN]
         shown = shown.drop(columns=left_out).rename(columns=_ON_TERMINALS)
         title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
-        table = _table(shown, title)
+        table = rich_table(shown, title, wordy=("standing",), overflow="ellipsis")
         for interval in (_ON_TERMINALS[GAIN], "95 % interval"):
             unbounded = console.options.update(max_width=1000)
             wide = console.measure(table, options=unbounded).maximum > console.width
             if wide and interval in shown:
                 shown = shown.drop(columns=interval)
-                table = _table(shown, title)
+                table = rich_table(shown, title, wordy=("standing",), overflow="ellipsis")
         console.print(table)
     lines = [conclusion(confirmation), *caveats(confirmation), opened(confirmation.plan, openings)]
     for line in filter(None, lines):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(shown: pd.DataFrame, title: str) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for column in shown.columns:
-        wordy = column == "standing"
-        table.add_column(column, justify="left" if wordy else "right", no_wrap=not wordy)
-    for row in shown.itertuples(index=False):
-        table.add_row(*map(str, row))
-    return table
+        say(console, line)
 
 
 def write_report(confirmation: Confirmation, openings: Sequence[Opening]) -> list[Path]:
@@ -109,7 +101,7 @@ def write_report(confirmation: Confirmation, openings: Sequence[Opening]) -> lis
 
     table, text, picture = paths = files(confirmation.plan)
     try:
-        write_atomically(table, str(frame(confirmation).to_csv(index=False)))
+        write_atomically(table, csv(frame(confirmation)))
         write_atomically(text, to_markdown(confirmation, openings))
         write_confirmation(confirmation, picture)
     except OSError as error:

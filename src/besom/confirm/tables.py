@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -13,6 +12,7 @@ from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import Confirmation, Row, Status
 from besom.confirm.words import amount, bounded, gain_span, gained, span
 from besom.statistics import Gain
+from besom.tables import param_cell
 
 #: The columns of a gain's intervals.
 GAIN, NEW_GAIN = "its 95 % interval", "on new images"
@@ -105,7 +105,8 @@ def failures(confirmation: Confirmation) -> pd.DataFrame:
 def configs(plan: ConfirmPlan) -> pd.DataFrame:
     """One row a config: trial, and its hyperparameters."""
     rows = [
-        {"trial": t.number, **{p: _cell(v) for p, v in t.params.items()}} for t in plan.entrants
+        {"trial": t.number, **{p: param_cell(v) for p, v in t.params.items()}}
+        for t in plan.entrants
     ]
     return pd.DataFrame(rows).fillna("")
 
@@ -131,9 +132,3 @@ def _width(metric: str, value: float) -> str:
     if math.isnan(value):
         return ""
     return f"{100 * value:.2f}" if is_share(metric) else f"{value:.2g}"
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return json.dumps(value) if isinstance(value, list | dict) else str(value)

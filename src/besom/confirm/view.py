@@ -16,7 +16,8 @@ from besom.confirm.contest import Contest, RunKey
 from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import score_of
-from besom.screen import STARTING, Panel, counted, stopping_text
+from besom.printable import one_line
+from besom.screen import STARTING, Panel, counted, say, stopping_text
 from besom.tables import format_value
 
 
@@ -100,7 +101,7 @@ class PlainConfirmView(ConfirmWatcher):
         return f"{shown} ({run.epochs} epochs, {run.seconds:.1f} s)"
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, text)
 
 
 class LiveConfirmView(Panel, PlainConfirmView):
@@ -137,14 +138,16 @@ class LiveConfirmView(Panel, PlainConfirmView):
         head = Table.grid(padding=(0, 1))
         n_done, n_runs = len(self._contest.scores), self._contest.n_runs
         bar = ProgressBar(total=max(n_runs, 1), completed=n_done, width=30)
-        head.add_row(Text(self._plan.study.name, style="bold"), bar, self._progress(), self._eta())
+        head.add_row(
+            Text(one_line(self._plan.study.name), style="bold"), bar, self._progress(), self._eta()
+        )
         workers = Table.grid(padding=(0, 2))
         for worker in sorted(self._workers):
             (trial, seed), epoch = self._workers[worker]
             workers.add_row(f"worker {worker}", f"trial {trial} seed {seed}", f"epoch {epoch}")
         lines: list[RenderableType] = [head, workers]
         if self._stopping:
-            lines.append(Text(self._stopping, style="yellow"))
+            lines.append(Text(one_line(self._stopping), style="yellow"))
         return Group(*lines)
 
     def _eta(self) -> str:

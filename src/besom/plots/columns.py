@@ -20,12 +20,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from besom.plots.scales import Floats, number
+from besom.plots.scales import Floats
 from besom.records import TrialRecord
-from besom.targets import node_text
-
-#: Stands for "this trial does not have it"; None is a value a parameter may take.
-ABSENT = object()
+from besom.values import ABSENT, value_text
 
 
 class Column(NamedTuple):
@@ -112,22 +109,6 @@ def merged_order(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return order
 
 
-def category_text(value: Any) -> str:
-    """``value`` as YAML would have it on one line; what reads like something else is quoted."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return number(value, 6)
-    if isinstance(value, Mapping):
-        return node_text(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(category_text(v) for v in value) + "]"
-    text = str(value)
-    return repr(text) if text in ("", "null", "true", "false") or _reads_as_number(text) else text
-
-
 def _list_columns(
     path: str, values: list[Any], family: Mapping[str, BaseDistribution]
 ) -> list[Column]:
@@ -140,7 +121,7 @@ def _list_columns(
     if len({len(v) for v in lists}) > 1:
         found.append(_column(f"{path}.length", lengths, of_length))
     longest = max((len(v) for v in lists), default=0)
-    if longest > 1 and all(category_text(x) == category_text(v[0]) for v in lists for x in v):
+    if longest > 1 and all(value_text(x) == value_text(v[0]) for v in lists for x in v):
         one = [ABSENT if v is ABSENT or not v else v[0] for v in values]
         return [*found, _column(f"{path}.each", one, of_elements)]
     for i in range(longest):
@@ -180,8 +161,8 @@ def _category_column(
     distributions: Sequence[CategoricalDistribution],
 ) -> Column:
     """Categories in the space's order; values from outside the space come last."""
-    occurring = {category_text(v): v for v in values if v is not ABSENT}
-    known = dict.fromkeys(category_text(_choice(c)) for d in distributions for c in d.choices)
+    occurring = {value_text(v): v for v in values if v is not ABSENT}
+    known = dict.fromkeys(value_text(_choice(c)) for d in distributions for c in d.choices)
     # A space may store stand-ins of its own: then its choices are not our values.
     texts = list(known) if occurring.keys() & known.keys() else []
     strangers = [t for t in occurring if t not in texts]
@@ -189,7 +170,7 @@ def _category_column(
     strangers.sort(key=lambda t: float(occurring[t]) if _is_number(occurring[t]) else -math.inf)
     texts += strangers
     index = {text: float(i) for i, text in enumerate(texts)}
-    positions = np.array([0.0 if v is ABSENT else index[category_text(v)] for v in values])
+    positions = np.array([0.0 if v is ABSENT else index[value_text(v)] for v in values])
     return Column(label, present, positions, tuple(texts), high=float(max(len(texts) - 1, 0)))
 
 
@@ -205,11 +186,3 @@ def _choice(stored: Any) -> Any:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _reads_as_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from besom.layout import write_atomically
 from besom.plots.scales import log_ticks, number
+from besom.printable import one_line, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +49,7 @@ LOOK: Any = {
     "font.size": 9.5,
     "text.color": INK,
     "text.parse_math": False,  # a '$' in a category is a '$'
+    "text.usetex": False,
     "axes.edgecolor": FAINT,
     "axes.facecolor": "white",
     "axes.labelcolor": INK,
@@ -95,6 +97,7 @@ def picture(
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     lines = textwrap.wrap(subtitle, 128) or [""]
     header = HEADER + LINE * (len(lines) - 1)
@@ -108,12 +111,20 @@ def picture(
         canvas: Any = FigureCanvasAgg(figure)
         _leave_room(figure, header)
         figure.text(
-            0.013, 1 - 0.13 / total, shorten(title, 88), size=13, weight="bold", va="top", ha="left"
+            0.013,
+            1 - 0.13 / total,
+            shorten(one_line(title), 88),
+            size=13,
+            weight="bold",
+            va="top",
+            ha="left",
         )
         figure.text(
             0.013, 1 - 0.41 / total, "\n".join(lines), size=9.5, color=MUTED, va="top", ha="left"
         )
         yield figure
+        for text in figure.findobj(Text):
+            text.set_text(visible(text.get_text()))
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     write_atomically(path, _png(pixels, photographic))
@@ -193,7 +204,9 @@ def key(label: str, **look: Any) -> Line2D:
     """An entry of a legend: a line or a marker with no data."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], label=label, **look)
+    # Matplotlib leaves out what begins with an underscore.
+    label = one_line(label)
+    return Line2D([], [], label=f" {label}" if label.startswith("_") else label, **look)
 
 
 def gradient(*colours: str) -> Colormap:

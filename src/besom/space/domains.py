@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -23,7 +23,7 @@ from optuna.distributions import (
 from optuna.trial import BaseTrial
 
 from besom.space.kinds import Refused, same, show
-from besom.targets import node_text
+from besom.values import value_text
 
 #: What Optuna can store as the value of a parameter.
 Stored = None | bool | int | float | str
@@ -167,12 +167,6 @@ class FloatRange:
         return f"{show(self.low)} .. {show(self.high)}{step}{', log' if self.log else ''}"
 
 
-def _choice_text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return node_text(value)
-    return value if isinstance(value, str) else show(value)
-
-
 class Choice:
     """A few values of any plain kind, in no order.
 
@@ -235,7 +229,7 @@ class Choice:
         return iter(self.labels)
 
     def __str__(self) -> str:
-        return ", ".join(map(_choice_text, self.values))
+        return ", ".join(map(value_text, self.values))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Choice) and same(list(self.values), list(other.values))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from besom.printable import command
 from besom.records import StudyRecord, TrialRecord
 from besom.seam import KERAS_TRIALS
 from besom.statistics.proportions import Interval
@@ -94,14 +95,14 @@ def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) ->
         why = f"{metric} is not the share of validation images that is stored as right"
     return (
         f"{head}; {why}, so neither ties nor a correction for selection can be claimed from one "
-        f"run each: confirm it over several seeds (besom confirm {study.name}{_images_of(study)})"
+        f"run each: confirm it over several seeds ({_confirming(study)})"
     )
 
 
-def _images_of(study: StudyRecord) -> str:
-    """Only besom's own trials can be measured on test images."""
+def _confirming(study: StudyRecord) -> str:
+    """The command; only besom's own trials can be measured on test images."""
     own = study.config.get("sweep", {}).get("trial_function", KERAS_TRIALS) == KERAS_TRIALS
-    return "" if own else " --on validation"
+    return command("confirm", study.name, options="" if own else "--on validation")
 
 
 def no_winner(study: StudyRecord, front: Sequence[int]) -> str:
