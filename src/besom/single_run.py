@@ -64,11 +64,13 @@ def train_once(
     with _native_chatter_hidden():
         runtime.start()
         runtime.device()
-    from besom.training.data import NoTestImages, load_test, load_training
+    from besom.training.data import NoTestImages, label_gaps, load_test, load_training
     from besom.training.trainer import evaluate, fit
 
     config = composed.config
     data = load_training(config["data"])
+    if gaps := label_gaps(data):
+        say(f"{gaps[:1].upper()}{gaps[1:]}.")
     identity = {"name": data.name, "fingerprint": data.fingerprint}
     try:
         test = load_test(config["data"], data)

@@ -9,6 +9,7 @@ from optuna.pruners import NopPruner
 from rich.console import Console
 
 from besom.screen import say
+from besom.study.checks import remarks_on_workers
 from besom.study.dry_run import DryRun
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
@@ -44,7 +45,7 @@ def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
         for probed in found.built
     ]
     console.print(rich_table(pd.DataFrame(rows), "Built, not trained"))
-    for line in _said(plan, found):
+    for line in [*remarks_on_workers(found.facts), *_said(plan, found)]:
         say(console, line, wrap=True)
 
 

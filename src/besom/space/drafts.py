@@ -179,7 +179,9 @@ def _draft(name: str, value: Any, given: Mapping[str, Any], composer: Composer) 
         if "${" in show(whole):
             raise Refused(
                 "an interpolation, ${...}, is not resolved on the command line, nor in the "
-                "`space` of an option: write its value, or the entry in the sweep's own YAML"
+                "`space` of an option: write its value, or the entry in the sweep's own YAML. An "
+                "escaped one, \\${...}, cannot be a value: the exported config would have an "
+                "interpolation there again"
             )
         body = read_body(value, options)
         if group is not None:

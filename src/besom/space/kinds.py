@@ -114,11 +114,13 @@ class Field:
         kind: what may stand there.
         holds: the value that stands there now.
         where: which choice of groups it was read under, such as `` for model=cnn``; or empty.
+        inside: whether it is the place of an element in the list that stands there.
     """
 
     kind: Kind
     holds: Any
     where: str = ""
+    inside: bool = False
 
     @classmethod
     def holding(cls, value: Any, where: str = "") -> Field:
@@ -129,7 +131,7 @@ class Field:
     @property
     def elements(self) -> Field:
         """A field for the elements of this list."""
-        return Field(self.kind.element or ANYTHING, self.holds, self.where)
+        return Field(self.kind.element or ANYTHING, self.holds, self.where, inside=True)
 
     def fit(self, value: Any) -> Any:
         """Return ``value`` as the field would hold it.
@@ -137,18 +139,17 @@ class Field:
         Raises:
             Refused: it is of another kind.
         """
-        return _fit(value, self.kind, self)
+        return _fit(value, self)
 
     def refuse(self, what: str, advice: str = "") -> Refused:
         """Return the refusal of ``what``: names what the config holds."""
-        return Refused(
-            f"{what}, but the config holds {show(self.holds)}{self.where}, "
-            f"{kind_of(self.holds)}.{advice}"
-        )
+        kind = f"whose elements are {self.kind.name}s" if self.inside else str(kind_of(self.holds))
+        held = f"but the config holds {show(self.holds)}{self.where}, {kind}"
+        return Refused(f"{'the element ' if self.inside else ''}{what}, {held}.{advice}")
 
 
-def _fit(value: Any, kind: Kind, field: Field) -> Any:
-    given = kind_of(value)
+def _fit(value: Any, field: Field) -> Any:
+    given, kind = kind_of(value), field.kind
     if kind.name == "anything" or given.name == "null":
         return value
     if isinstance(value, Mapping) and "_target_" in value:
@@ -156,7 +157,7 @@ def _fit(value: Any, kind: Kind, field: Field) -> Any:
     if kind.name == "float" and given.name == "int":
         return float(value)
     if isinstance(value, list) and kind.name == "list":
-        return [_fit(item, kind.element or ANYTHING, field) for item in value]
+        return [_fit(item, field.elements) for item in value]
     if given.name != kind.name:
         raise field.refuse(f"{show(value)} is {given}", _advice(value, kind))
     return value

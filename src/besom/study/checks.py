@@ -135,13 +135,16 @@ def remarks(plan: SweepPlan) -> list[str]:
 
 def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
     """The same of what the workers have found; one line each."""
-    if not facts.get("device", {}).get("lacks_gpu"):
-        return []
-    return [
-        "the workers were given GPUs, but TensorFlow sees none and trains on the processor, one "
-        "worker a GPU: install its CUDA libraries (pip install 'tensorflow[and-cuda]'), or say "
-        "sweep.executor.gpus=none to share out the cores"
-    ]
+    data = facts.get("data")
+    gaps = data.get("label_gaps") if isinstance(data, Mapping) else None
+    lines = [str(gaps)] if gaps else []
+    if facts.get("device", {}).get("lacks_gpu"):
+        lines.append(
+            "the workers were given GPUs, but TensorFlow sees none and trains on the processor, "
+            "one worker a GPU: install its CUDA libraries (pip install 'tensorflow[and-cuda]'), or "
+            "say sweep.executor.gpus=none to share out the cores"
+        )
+    return lines
 
 
 def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:

@@ -30,6 +30,7 @@ from besom.training.dataset import (
     check_labels_in_range,
     checked_dataset,
     fingerprint,
+    label_gaps,
 )
 from besom.training.files import read_part
 from besom.training.split import checked_seed, n_held_out, stratified_split
@@ -41,6 +42,7 @@ __all__ = [
     "TrainingData",
     "digits",
     "fashion_mnist",
+    "label_gaps",
     "load_test",
     "load_training",
     "mnist",

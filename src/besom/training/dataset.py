@@ -23,6 +23,10 @@ class NoTestImages(DataError):
     """The dataset has no test part; its training part may be sound."""
 
 
+#: A sentence names so many classes, and counts the rest.
+_MOST_NAMED = 5
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """One part, training or test, of a dataset for classification.
@@ -79,6 +83,26 @@ class TrainingData:
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one image."""
         return self.x_train.shape[1:]
+
+
+def label_gaps(data: TrainingData) -> str:
+    """One sentence on classes that no example has; empty where each has one.
+
+    Labels that begin with 1, or that leave some out, give the model outputs it never needs.
+    """
+    counts = np.bincount(data.y_train, minlength=data.num_classes)
+    counts += np.bincount(data.y_validation, minlength=data.num_classes)
+    empty, used = np.flatnonzero(counts == 0), np.flatnonzero(counts)
+    if not len(empty):
+        return ""
+    named = [str(label) for label in empty[:_MOST_NAMED]]
+    named += [f"{len(empty) - _MOST_NAMED} more"] if len(empty) > _MOST_NAMED else []
+    which = ", ".join(named[:-1]) + f" and {named[-1]}" if len(named) > 1 else named[0]
+    classes = f"class {which} has" if len(empty) == 1 else f"classes {which} have"
+    return (
+        f"the labels of {data.name} run from {used[0]} to {used[-1]}: {classes} no example; the "
+        f"model has {data.num_classes} outputs"
+    )
 
 
 def checked_dataset(dataset: Dataset, where: str) -> Dataset:

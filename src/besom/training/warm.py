@@ -41,9 +41,12 @@ def environment(data: Any) -> dict[str, Any]:
 
     Returns:
         ``data`` (name, fingerprint, n_train, n_validation, input_shape, input_scale, which is the
-        factor on the images, and num_classes), ``versions``, ``device``, and
+        factor on the images, num_classes, and label_gaps where a class has no example), ``versions``, ``device``, and
         ``n_classes_unjudged``: how many classes no validation image shows; 0 without such images.
     """
+    from besom.training.dataset import label_gaps
+
+    gaps = label_gaps(data)
     return {
         "data": {
             "name": data.name,
@@ -53,6 +56,7 @@ def environment(data: Any) -> dict[str, Any]:
             "input_shape": list(data.x_train.shape[1:]),
             "input_scale": data.scale,
             "num_classes": data.num_classes,
+            **({"label_gaps": gaps} if gaps else {}),
         },
         "n_classes_unjudged": _n_classes_unjudged(data),
         "versions": runtime.versions(),
