@@ -80,7 +80,7 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
     if not trial.config:
         raise StudyError(
             f"Trial {trial.number} of {study.name!r} has no config to export: it is "
-            f"{trial.outcome} ({one_line(trial.reason)}). Export it from where it ran."
+            f"{trial.outcome} ({trial.reason}). Export it from where it ran."
         )
     head = [f"# Trial {trial.number} of the besom study {study.name!r}."]
     if trial.outcome is Outcome.COMPLETE and trial.values is not None:
@@ -90,12 +90,12 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
         )
         head.append(f"# {values}; epoch {trial.best_epoch} of {trial.epochs} counts.")
     else:
-        head.append(f"# It did not complete: {trial.outcome} ({one_line(trial.reason)}).")
+        head.append(f"# It did not complete: {trial.outcome} ({trial.reason}).")
     head.append("# Retrain it: besom train THIS_FILE [trainer.epochs=40 ...]")
     precision = (trial.config.get("trainer") or {}).get("precision", "float32")
     if precision != "float32":
         head.append(f"# The sweep trained in {precision}; a final model is float32.")
-    return "\n".join(head) + "\n" + dump(exported_config(study, trial))
+    return "\n".join(map(one_line, head)) + "\n" + dump(exported_config(study, trial))
 
 
 def exported_config(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:

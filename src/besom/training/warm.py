@@ -41,8 +41,9 @@ def environment(data: Any) -> dict[str, Any]:
 
     Returns:
         ``data`` (name, fingerprint, n_train, n_validation, input_shape, input_scale, which is the
-        factor on the images, num_classes, and label_gaps where a class has no example), ``versions``, ``device``, and
-        ``n_classes_unjudged``: how many classes no validation image shows; 0 without such images.
+        factor on the images, num_classes, and label_gaps where a class has no example),
+        ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation image
+        shows; 0 without such images.
     """
     from besom.training.dataset import label_gaps
 
