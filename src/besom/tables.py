@@ -156,14 +156,14 @@ def csv(frame: pd.DataFrame, values: Collection[str] = ()) -> str:
         frame: texts, numbers and bools; anything in the columns of ``values``.
         values: the columns that hold a config's values, see ``besom.values.csv_value``.
     """
-    told = {
-        column: frame[column].map(csv_value).astype(object)
-        if column in values
-        else frame[column].map(lambda v: csv_text(v) if isinstance(v, str) else v)
-        if frame[column].dtype == object
-        else frame[column]
-        for column in frame.columns
-    }
+    told = {}
+    for column, cells in frame.items():
+        if column in values:
+            told[column] = cells.map(csv_value).astype(object)
+        elif pd.api.types.is_numeric_dtype(cells):
+            told[column] = cells
+        else:
+            told[column] = cells.map(lambda v: csv_text(v) if isinstance(v, str) else v)
     plain = pd.DataFrame(told, index=frame.index, columns=frame.columns)
     return str(plain.rename(columns=lambda column: csv_text(str(column))).to_csv(index=False))
 
