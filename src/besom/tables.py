@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from besom.printable import markdown_cell, one_line
+from besom.printable import markdown_cell, one_line, visible
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.values import csv_text, csv_value, value_text
 
@@ -192,7 +192,7 @@ def rich_table(
         no_wrap = column not in wordy
         table.add_column(heading, justify=justify, no_wrap=no_wrap, overflow=overflow)
     for row in frame.itertuples(index=False, name=None):
-        table.add_row(*(Text(one_line(cell(value))) for value in row))
+        table.add_row(*(Text(visible(cell(value))) for value in row))
     return table
 
 

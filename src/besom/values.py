@@ -51,6 +51,16 @@ def value_text(value: Any, digits: int | None = None) -> str:
     return _nested(value, digits)
 
 
+def given_text(value: Any) -> str:
+    """Return a value as a message repeats it, so that no one takes it for the message's words.
+
+    Example:
+        >>> given_text(None), given_text("relx"), given_text([64, "a"])
+        ('null', "'relx'", '[64, a]')
+    """
+    return repr(value) if isinstance(value, str) else _nested(value, None)
+
+
 def _nested(value: Any, digits: int | None) -> str:
     if isinstance(value, str):
         return value if is_plain(value) else quoted(value)

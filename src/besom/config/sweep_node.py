@@ -17,6 +17,7 @@ from besom.config.overrides import MULTIRUN_HELP
 from besom.config.search_path import read_yaml
 from besom.directions import usual_direction
 from besom.errors import ConfigError
+from besom.values import given_text
 
 #: Mappings whose keys the user names: ``{}`` empties them, where Hydra would merge nothing in.
 _OPEN = ("sweep.space", "sweep.constraints")
@@ -103,11 +104,10 @@ def settle_nulls(sweep: dict[str, Any], options: Mapping[str, Collection[str]]) 
             sweep[key] = empty_value
     for key in ("sampler", "pruner", "executor"):
         if not isinstance(sweep[key], Mapping):
-            given = "null" if sweep[key] is None else repr(sweep[key])
             names = ", ".join(sorted(options.get(f"sweep/{key}", ())))
             raise ConfigError(
-                f"sweep.{key} is {given}, which builds nothing: write sweep/{key}=NAME, with one "
-                f"of {names}."
+                f"sweep.{key} is {given_text(sweep[key])}, which builds nothing: write "
+                f"sweep/{key}=NAME, with one of {names}."
             )
 
 

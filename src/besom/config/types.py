@@ -11,6 +11,7 @@ from typing import Any
 
 from besom.errors import ConfigError
 from besom.targets import TARGET
+from besom.values import given_text
 
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
@@ -63,7 +64,8 @@ def fits(value: Any, reference: Any) -> bool:
 
 def _refuse(path: str, expected: str, reference: Any, value: Any) -> None:
     raise ConfigError(
-        f"{path} is {value!r}, expected {expected} such as {reference!r}. Set it with {path}=VALUE."
+        f"{path} is {given_text(value)}, expected {expected} such as {given_text(reference)}. Set "
+        f"it with {path}=VALUE."
     )
 
 

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from besom.errors import ConfigError
+from besom.values import given_text
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
@@ -102,8 +103,8 @@ def parse_memory(value: str | int, name: str) -> int:
         size = int(float(number) * base ** " kmgt".index(letter.lower() or " "))
     if isinstance(value, bool) or size < 1:
         raise ConfigError(
-            f"{name} is {value!r}, expected an amount of memory: a number of bytes or a text "
-            "such as '4 GiB', '800 MB' or '2G'."
+            f"{name} is {given_text(value)}, expected an amount of memory: a number of bytes or a "
+            "text such as '4 GiB', '800 MB' or '2G'."
         )
     return size
 

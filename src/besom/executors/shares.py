@@ -9,6 +9,7 @@ from typing import Any
 
 from besom.errors import ConfigError
 from besom.executors import resources
+from besom.values import given_text
 
 #: What the workers may use of the machine's memory; the rest is the coordinator's and the system's.
 _WORKERS_MEMORY = 0.8
@@ -126,7 +127,7 @@ class Shares:
 def _at_least_one(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigError(
-            f"sweep.executor.{name} is {value!r}, expected a whole number of at least 1."
+            f"sweep.executor.{name} is {given_text(value)}, expected a whole number of at least 1."
         )
     return value
 
@@ -142,6 +143,6 @@ def _check_gpus(gpus: str | Sequence[int | str] | None) -> list[str] | None:
         if len(names) == len(gpus) and len(set(names)) == len(names) and "" not in names:
             return names
     raise ConfigError(
-        f"sweep.executor.gpus is {gpus!r}, expected 'auto', 'none', or a list of different GPUs "
-        "such as [0, 1]."
+        f"sweep.executor.gpus is {given_text(gpus)}, expected 'auto', 'none', or a list of "
+        "different GPUs such as [0, 1]."
     )

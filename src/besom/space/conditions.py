@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from besom.errors import did_you_mean
 from besom.space.kinds import Refused, same, show
 from besom.space.paths import MISSING
+from besom.values import value_text
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Among:
 
     def about(self, path: str) -> str:
         """The condition in words."""
-        texts = [v if isinstance(v, str) else show(v) for v in self.values]
+        texts = [value_text(value) for value in self.values]
         return f"{path} = {texts[0]}" if len(texts) == 1 else f"{path} in ({', '.join(texts)})"
 
 

@@ -17,6 +17,7 @@ from besom.space import apply
 from besom.study.plan import SweepPlan
 from besom.study.storage import load_record
 from besom.targets import TARGET
+from besom.values import given_text
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ def _read(plan: SweepPlan, name: str, entry: Any) -> Given:
         return _changed(plan, name, entry)
     if not isinstance(entry, str):
         raise ConfigError(
-            f"{name} is {entry!r}, expected a mapping such as {{model.dropout: 0.1}}, or the path "
-            "of a config file."
+            f"{name} is {given_text(entry)}, expected a mapping such as {{model.dropout: 0.1}}, or "
+            "the path of a config file."
         )
     path = Path(entry).expanduser()
     if not path.is_file():

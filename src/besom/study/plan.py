@@ -16,6 +16,7 @@ from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
 from besom.space.paths import within
 from besom.study.space_overrides import Asked, sort_out
+from besom.values import given_text
 
 #: Numbers a trial has once, as opposed to metrics it has after each epoch.
 TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")
@@ -208,7 +209,7 @@ def _objective(path: str, node: Mapping[str, Any]) -> Objective:
         known = DIRECTIONS if key == "direction" else EPOCHS
         if node[key] not in known:
             raise ConfigError(
-                f"{path}.{key} is {node[key]!r}." + did_you_mean(str(node[key]), known)
+                f"{path}.{key} is {given_text(node[key])}." + did_you_mean(str(node[key]), known)
             )
     return Objective(**node)
 
@@ -217,10 +218,12 @@ def _check_constraints(sweep: Mapping[str, Any]) -> None:
     for name, bounds in sweep["constraints"].items():
         path = f"sweep.constraints.{name}"
         if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
-            raise ConfigError(f"{path} is {bounds!r}, expected {{max: NUMBER}}, min, or both.")
+            raise ConfigError(
+                f"{path} is {given_text(bounds)}, expected {{max: NUMBER}}, min, or both."
+            )
         for key, value in bounds.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-                raise ConfigError(f"{path}.{key} is {value!r}, expected a number.")
+                raise ConfigError(f"{path}.{key} is {given_text(value)}, expected a number.")
 
 
 def _check_seed(plan: SweepPlan) -> None:

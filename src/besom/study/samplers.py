@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from besom.errors import ConfigError, SpaceError
 from besom.records import GIVEN, Origin
 from besom.space import Space
+from besom.values import given_text
 
 if TYPE_CHECKING:
     import optuna
@@ -41,8 +42,8 @@ class SpaceGridSampler(BaseSampler):
     def __init__(self, search_space: Space, seed: int | None = None) -> None:
         if not isinstance(search_space, Space):
             raise ConfigError(
-                f"sweep.sampler.search_space is {search_space!r}; a grid is always that of "
-                "sweep.space: leave it null, and write what is to be walked there."
+                f"sweep.sampler.search_space is {given_text(search_space)}; a grid is always that "
+                "of sweep.space: leave it null, and write what is to be walked there."
             )
         grid = search_space.grid()
         if (size := grid.size) > MOST_POINTS:

@@ -20,6 +20,7 @@ from optuna.pruners import BasePruner
 
 from besom.errors import ConfigError
 from besom.records import GIVEN, Objective, Origin, Outcome, TrialRecord
+from besom.values import given_text
 
 if TYPE_CHECKING:
     import optuna
@@ -40,7 +41,9 @@ class ScreeningPruner(BasePruner):
     def __init__(self, epochs: int = 1, keep: int = 10) -> None:
         for name, value in (("epochs", epochs), ("keep", keep)):
             if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"sweep.pruner.{name} is {value!r}, expected at least 1.")
+                raise ConfigError(
+                    f"sweep.pruner.{name} is {given_text(value)}, expected at least 1."
+                )
         self.epochs, self.keep = epochs, keep
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:  # noqa: ARG002

@@ -18,6 +18,7 @@ from besom.config import Composer, refuse_options
 from besom.config.sweep_node import empties
 from besom.errors import ConfigError, did_you_mean
 from besom.space import flatten, split_overrides
+from besom.values import given_text
 
 SPACE = "sweep.space"
 SPACE_PREFIX = f"{SPACE}."
@@ -222,7 +223,9 @@ def _set(node: dict[str, Any], parts: Sequence[str], value: Any, text: str) -> N
     for part in parts[:-1]:
         inner = node.get(part)
         if not isinstance(inner, dict):
-            raise ConfigError(f"{text}: {part!r} is {inner!r}, which has no fields to set.")
+            raise ConfigError(
+                f"{text}: {part!r} is {given_text(inner)}, which has no fields to set."
+            )
         node = inner
     node[parts[-1]] = value
 

@@ -10,6 +10,7 @@ from typing import Any
 from besom.errors import ConfigError
 from besom.executors.base import Executor, Ready
 from besom.seam import TrialConfig
+from besom.values import given_text
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def module_function(dotted: str) -> str:
     module, _, function = dotted.replace(":", ".").rpartition(".")
     if not module:
         raise ConfigError(
-            f"sweep.trial_function is {dotted!r}, expected a dotted name such as "
+            f"sweep.trial_function is {given_text(dotted)}, expected a dotted name such as "
             "'besom.training.trial.run_trial'."
         )
     return f"{module}:{function}"

@@ -11,6 +11,7 @@ from besom.errors import ConfigError, did_you_mean
 from besom.targets import instantiate
 from besom.training.precision import policy, resolve
 from besom.training.settings import TrainerSettings
+from besom.values import given_text
 
 _LARGEST_SEED = 2**32 - 1
 
@@ -22,7 +23,9 @@ def seed_everything(seed: Any) -> None:
         ConfigError: not a whole number in [0, 2**32).
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST_SEED:
-        raise ConfigError(f"seed is {seed!r}, expected a whole number from 0 to {_LARGEST_SEED}.")
+        raise ConfigError(
+            f"seed is {given_text(seed)}, expected a whole number from 0 to {_LARGEST_SEED}."
+        )
     keras.utils.set_random_seed(seed)
 
 
@@ -74,7 +77,9 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
 def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     node = config.get(name)
     if not isinstance(node, Mapping):
-        raise ConfigError(f"The config's {name!r} is {node!r}, expected a node with a _target_.")
+        raise ConfigError(
+            f"The config's {name!r} is {given_text(node)}, expected a node with a _target_."
+        )
     return node
 
 
@@ -120,13 +125,13 @@ def _metric(metric: Any, model: Any) -> Any:
 def _named(module: Any, key: str, name: Any) -> Any:
     """Check that Keras knows ``name``, and hand it on: Keras's own shorthands stay Keras's."""
     if not isinstance(name, str):
-        raise ConfigError(f"{key} is {name!r}, expected a name, or a node with _target_.")
+        raise ConfigError(f"{key} is {given_text(name)}, expected a name, or a node with _target_.")
     try:
         module.get(name)
     except ValueError:
         known = [n for n in dir(module) if n.islower() and not n.startswith("_")]
         known = [n for n in known if n not in ("get", "serialize", "deserialize")]
         raise ConfigError(
-            f"{key} is {name!r}, which Keras does not know.{did_you_mean(name, known)}"
+            f"{key} is {given_text(name)}, which Keras does not know.{did_you_mean(name, known)}"
         ) from None
     return name

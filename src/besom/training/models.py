@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from besom.errors import ConfigError, did_you_mean
+from besom.values import given_text
 
 
 def mlp(
@@ -109,17 +110,21 @@ def _softmax_output(num_classes: int) -> Any:
 
 def _check_counts(name: str, counts: object) -> None:
     if not isinstance(counts, list | tuple):
-        raise ConfigError(f"model.{name} is {counts!r}, expected a list of whole numbers above 0.")
+        raise ConfigError(
+            f"model.{name} is {given_text(counts)}, expected a list of whole numbers above 0."
+        )
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ConfigError(f"model.{name} holds {count!r}, expected whole numbers above 0.")
+            raise ConfigError(
+                f"model.{name} holds {given_text(count)}, expected whole numbers above 0."
+            )
 
 
 def _check_dropout(dropout: float) -> None:
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ConfigError(
-            f"model.dropout is {dropout!r}, expected a share of units from 0 up to (not including) "
-            "1, such as 0.2."
+            f"model.dropout is {given_text(dropout)}, expected a share of units from 0 up to (not "
+            "including) 1, such as 0.2."
         )
 
 
@@ -127,7 +132,9 @@ def _check_activation(name: str) -> None:
     import keras
 
     if not isinstance(name, str):
-        raise ConfigError(f"model.activation is {name!r}, expected a name such as 'relu'.")
+        raise ConfigError(
+            f"model.activation is {given_text(name)}, expected a name such as 'relu'."
+        )
     try:
         keras.activations.get(name)
     except ValueError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from besom.directions import usual_direction
 from besom.errors import ConfigError, did_you_mean
+from besom.values import given_text
 
 ENGINES = ("auto", "compiled", "keras")
 MODES = ("auto", "max", "min")
@@ -101,4 +102,4 @@ def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
 
 
 def _refuse(name: str, value: Any, expected: str) -> None:
-    raise ConfigError(f"trainer.{name} is {value!r}, expected {expected}.")
+    raise ConfigError(f"trainer.{name} is {given_text(value)}, expected {expected}.")

@@ -6,6 +6,7 @@ import numpy as np
 
 from besom.errors import DataError
 from besom.training.arrays import Array
+from besom.values import given_text
 
 _OPTION = "data.validation_split"
 
@@ -75,7 +76,7 @@ def n_held_out(validation_split: object, n: int) -> int:
     expected = "expected a share such as 0.1, a number of images such as 5000, or 0 for none"
     given = f"{_OPTION}={validation_split}"
     if isinstance(validation_split, bool) or not isinstance(validation_split, int | float):
-        raise DataError(f"{_OPTION}={validation_split!r}: {expected}.")
+        raise DataError(f"{_OPTION}={given_text(validation_split)}: {expected}.")
     if not 0 <= validation_split < float("inf"):
         raise DataError(f"{given}: {expected}.")
     if validation_split < 1:
@@ -98,5 +99,7 @@ def checked_seed(seed: object) -> int:
         DataError: it is anything else.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise DataError(f"data.split_seed={seed!r}: expected an integer from 0 to {2**32 - 1}.")
+        raise DataError(
+            f"data.split_seed={given_text(seed)}: expected an integer from 0 to {2**32 - 1}."
+        )
     return seed
