@@ -17,7 +17,7 @@ SOURCE = Path(besom.__file__).parent
 
 #: Each part may import from the lines above its own, and nothing else.
 LAYERS = (
-    ("errors",),
+    ("errors", "equality"),
     ("seam", "layout", "targets", "epoch_bits", "directions"),
     ("executors", "config", "records", "revision"),
     ("space", "statistics", "openings"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from besom.environment import environment_then
+from besom.equality import same
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
 from besom.statistics.wording import points
@@ -46,7 +46,7 @@ def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str
     return [
         (path, None if a is _ABSENT else a, None if b is _ABSENT else b)
         for path, a, b in both
-        if path and (a is _ABSENT or b is _ABSENT or not _same(a, b))
+        if path and (a is _ABSENT or b is _ABSENT or not same(a, b))
     ]
 
 
@@ -106,9 +106,3 @@ def _outcome(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
             found[f"last {metric}"] = values[-1]
     cost = {"seconds": trial.seconds, "cpu_seconds": trial.cpu_seconds}
     return found | {k: v for k, v in trial.numbers.items() if k not in found} | cost
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b):
-        return True
-    return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)

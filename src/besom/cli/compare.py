@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from besom.cli import main, results_dir_option
+from besom.equality import same
 from besom.leaderboard import FORMATS
 
 
@@ -71,7 +72,7 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
         console.print(
             f"Trials {one.number} and {other.number} of {name} do not differ in anything."
         )
-    if one.config == other.config:
+    if same(one.config, other.config):
         click.echo("Their configs are the same.")
     if sentence := verdict(study, one, other):
         click.echo(sentence)
