@@ -17,7 +17,7 @@ SOURCE = Path(besom.__file__).parent
 
 #: Each part may import from the lines above its own, and nothing else.
 LAYERS = (
-    ("errors", "printable"),
+    ("errors", "printable", "equality"),
     ("values",),
     ("seam", "layout", "targets", "epoch_bits", "directions"),
     ("executors", "config", "records", "revision"),

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from besom.config import read_yaml
+from besom.equality import same
 from besom.errors import SpaceError
 from besom.export import dump
 from besom.layout import packaged_config_dirs
 from besom.space import ListEntry, Sample, Space, apply
-from besom.space.kinds import same
 from besom.space.paths import lookup
 from besom.study import make_plan
 from besom.study.strategy import build_sampler

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from besom import tables
-from besom.space.kinds import same
+from besom.equality import same
 from besom.tables import param_cell
 from besom.values import ABSENT, csv_text, is_plain, read_cell, read_text, value_text
 

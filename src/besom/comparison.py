@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS
-from besom.differences import CONFIG, alike, shown
+from besom.differences import CONFIG, shown
+from besom.equality import same
 from besom.errors import StudyError
 from besom.leaderboard import outcome_counts
 from besom.plots.comparison import summarise as summarise_progress
@@ -203,7 +204,7 @@ def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
             values = [one.get(what, ABSENT) for one in flat]
             kind = CONFIG if part in _OF_CONFIGS else part
             texts = [shown(value, kind) for value in values]
-            if len(set(texts)) > 1 and not all(alike(values[0], value) for value in values):
+            if len(set(texts)) > 1 and not all(same(values[0], value) for value in values):
                 named = dict(zip((s.name for s in studies), texts, strict=True))
                 rows.append({"part": part, "what": what, **named})
     return pd.DataFrame(rows, columns=["part", "what", *(study.name for study in studies)])

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from besom.environment import environment_then
+from besom.equality import same
 from besom.records import Outcome, StudyRecord, TrialRecord
-from besom.space.kinds import same
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
 from besom.statistics.wording import points
 from besom.study.defaults import as_of_now
@@ -50,7 +50,7 @@ def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str
     return [
         (path, a, b)
         for path, a, b in both
-        if path and (a is ABSENT or b is ABSENT or not alike(a, b))
+        if path and (a is ABSENT or b is ABSENT or not same(a, b))
     ]
 
 
@@ -131,11 +131,6 @@ def _outcome(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
             found[f"last {metric}"] = values[-1]
     cost = {"seconds": trial.seconds, "cpu_seconds": trial.cpu_seconds}
     return found | {k: v for k, v in trial.numbers.items() if k not in found} | cost
-
-
-def alike(a: Any, b: Any) -> bool:
-    """Whether two plain values are no difference: 1 is 1.0, but True is not 1."""
-    return (_is_nan(a) and _is_nan(b)) or same(a, b)
 
 
 def _is_nan(value: Any) -> bool:

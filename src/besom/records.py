@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from optuna.trial import TrialState
 
 from besom.epoch_bits import EpochBits
+from besom.equality import SameFields
 from besom.errors import StudyError
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class Objective:
         return 1 if self.direction == "maximize" else -1
 
 
-@dataclass(frozen=True)
-class TrialRecord:
+@dataclass(frozen=True, eq=False)
+class TrialRecord(SameFields):
     """One trial, as stored.
 
     Attributes:
@@ -150,8 +151,8 @@ class TrialRecord:
         return None if self.values is None else self.values[0]
 
 
-@dataclass(frozen=True)
-class StudyRecord:
+@dataclass(frozen=True, eq=False)
+class StudyRecord(SameFields):
     """One study: what was asked, and every trial in the order of its number."""
 
     name: str

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from besom.environment import environment_now, environment_then, not_recorded, what_changed
+from besom.equality import SameFields
 from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
 from besom.layout import StudyPaths
@@ -32,8 +33,8 @@ _OUTSIDE = (Outcome.WORKER_DIED, Outcome.TIMEOUT)
 History = Mapping[str, Sequence[float]]
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, eq=False)
+class Difference(SameFields):
     """The first value that came out differently.
 
     Attributes:

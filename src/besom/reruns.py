@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from besom.config import Composer, SearchPath, parse_overrides
+from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
 from besom.executors.awake import AwakeClock
 from besom.executors.base import Epoch, Executor, Failed, FailureKind, Finished, Ready, Started
@@ -195,7 +196,7 @@ def same_data(study: StudyRecord, trial: TrialRecord) -> bool:
     """Whether a trial trained on the study's base data, which is what the study knows facts of."""
     base = study.config.get("data")
     known = {k: v for k, v in base.items() if k != "space"} if isinstance(base, Mapping) else base
-    return bool(trial.config.get("data") == known)
+    return same(trial.config.get("data"), known)
 
 
 def executor_config(

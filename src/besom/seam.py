@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from besom.equality import SameFields
+
 #: A trial's config: plain dicts, lists and scalars, everything resolved. What
 #: ``besom.training.trial.run_trial`` reads: ``data``, ``model``, ``optimizer``, ``trainer`` and
 #: ``seed``.
@@ -32,8 +34,8 @@ KERAS_TRIALS = "besom.training.trial.run_trial"
 Report = Callable[[int, Mapping[str, float]], bool]
 
 
-@dataclass
-class TrialResult:
+@dataclass(eq=False)
+class TrialResult(SameFields):
     """What a trial gives back when it was not stopped by an error.
 
     Attributes:

@@ -318,6 +318,13 @@ def test_what_makes_values_incomparable_is_a_change_of_the_task(
         definition.check_same_task("cheap", old, new, extend=True)
 
 
+def test_a_nan_in_the_config_is_no_change_of_the_task(project: Project) -> None:
+    sweep("+trainer.fill=nan", "sweep.n_trials=1")
+    assert sweep("+trainer.fill=nan", "sweep.n_trials=1").ending is Ending.DONE
+    with pytest.raises(StudyError, match=r"trainer\.fill: NaN -> 1"):
+        sweep("+trainer.fill=1", "sweep.n_trials=1")
+
+
 def test_a_larger_budget_needs_the_word_extend(project: Project) -> None:
     sweep("sweep.n_trials=1")
     with pytest.raises(StudyError) as caught:

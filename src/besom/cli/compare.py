@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from besom.cli import echo, main, results_dir_option
+from besom.equality import same
 from besom.leaderboard import FORMATS
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
         _print_table(told(frame), both, console)
     else:
         say(console, f"{both} do not differ in anything.", wrap=True)
-    if one.config == other.config:
+    if same(one.config, other.config):
         echo("Their configs are the same.")
     if sentence := verdict(study, one, other):
         echo(sentence)

@@ -25,6 +25,7 @@ from besom.config.interpolations import reads
 from besom.config.overrides import check_key, check_option, parse_overrides
 from besom.config.search_path import SearchPath, read_yaml
 from besom.config.types import check_group, check_keys, has_path, leaves, value_at
+from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
 from besom.targets import TARGET
 
@@ -254,7 +255,8 @@ def _distance(node: Mapping[str, Any], option: Mapping[str, Any]) -> int:
     mine = dict(leaves(node))
     theirs = dict(leaves({key: value for key, value in option.items() if key != OWN_SPACE}))
     missing = object()
-    return sum(mine.get(p, missing) != theirs.get(p, missing) for p in mine.keys() | theirs.keys())
+    paths = mine.keys() | theirs.keys()
+    return sum(not same(mine.get(p, missing), theirs.get(p, missing)) for p in paths)
 
 
 def _restore_scalars(

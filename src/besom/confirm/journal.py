@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from besom.confirm.plan import ConfirmPlan
+from besom.equality import SameFields
 from besom.errors import StudyError
 from besom.records import Outcome
 from besom.study.lines import all_or_nothing, drop_cut_line, write_all
@@ -23,8 +24,8 @@ from besom.study.lines import all_or_nothing, drop_cut_line, write_all
 FILE = Path("confirm") / "runs.jsonl"
 
 
-@dataclass(frozen=True)
-class RunRecord:
+@dataclass(frozen=True, eq=False)
+class RunRecord(SameFields):
     """One run that ended.
 
     Attributes:

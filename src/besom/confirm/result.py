@@ -12,6 +12,7 @@ from besom.confirm import images
 from besom.confirm.contest import RACE_ALPHA, Contest, RunKey
 from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
+from besom.equality import SameFields
 from besom.records import Outcome
 from besom.statistics import (
     Estimate,
@@ -42,8 +43,8 @@ class Status(StrEnum):
     """No run of it has a score."""
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, eq=False)
+class Row(SameFields):
     """One config over its seeds.
 
     Attributes:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from besom.equality import same
 from besom.errors import did_you_mean
-from besom.space.kinds import Refused, same, show
+from besom.space.kinds import Refused, show
 from besom.space.paths import MISSING
 from besom.values import value_text
 

@@ -22,7 +22,8 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
-from besom.space.kinds import Refused, same, show
+from besom.equality import same
+from besom.space.kinds import Refused, show
 from besom.values import value_text
 
 #: What Optuna can store as the value of a parameter.

@@ -18,9 +18,10 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
+from besom.equality import same
 from besom.space.conditions import Condition, Readable
 from besom.space.domains import Choice, Domain, FloatRange, IntRange
-from besom.space.kinds import Refused, same, show
+from besom.space.kinds import Refused, show
 from besom.space.paths import MISSING
 
 

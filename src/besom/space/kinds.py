@@ -30,19 +30,6 @@ def show(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, default=repr)
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two plain values are the same value: 1 is 1.0, but True is not 1."""
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, int | float) and isinstance(b, int | float):
-        return a == b
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    return type(a) is type(b) and bool(a == b)
-
-
 @dataclass(frozen=True)
 class Kind:
     """The kind of a value; ``element`` is the kind of a list's elements."""

@@ -10,11 +10,12 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
 from besom.config import leaves
+from besom.equality import same
 from besom.errors import SpaceError, did_you_mean
 from besom.space.composer import Composer, Drawn
 from besom.space.entries import Entry, ListEntry
 from besom.space.grid import Grid
-from besom.space.kinds import Refused, same, show
+from besom.space.kinds import Refused, show
 from besom.space.paths import MISSING, apply, lookup, within
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from besom.equality import SameFields
 from besom.statistics import distributions
 from besom.statistics.proportions import Interval, normal_quantile
 from besom.statistics.ranking import sign_of
@@ -16,8 +17,8 @@ from besom.statistics.ranking import sign_of
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class RankAgreement:
+@dataclass(frozen=True, eq=False)
+class RankAgreement(SameFields):
     """How far an early score orders trials as the final score does: 1 the same, 0 not at all.
 
     Attributes:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from besom.equality import SameFields
 from besom.statistics import distributions
 from besom.statistics.proportions import Interval
 from besom.statistics.ranking import sign_of
@@ -15,8 +16,8 @@ from besom.statistics.seeds import ROUNDING, Estimate, Floats, finite, mean_inte
 SeedScores = Mapping[int, float]
 
 
-@dataclass(frozen=True)
-class Gain:
+@dataclass(frozen=True, eq=False)
+class Gain(SameFields):
     """How much better one config is than another over seeds; positive is better, also if minimised.
 
     Attributes:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from besom.equality import same
 from besom.errors import StudyError
 from besom.records import TrialRecord
 
@@ -36,7 +37,7 @@ def same_images(trial: TrialRecord, other: TrialRecord) -> bool:
     mine, theirs = _fingerprint(trial), _fingerprint(other)
     if mine is not None and theirs is not None:
         return mine == theirs
-    return bool(trial.config.get("data") == other.config.get("data"))
+    return same(trial.config.get("data"), other.config.get("data"))
 
 
 def _fingerprint(trial: TrialRecord) -> object:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from besom.equality import SameFields
 from besom.statistics.gains import Gain, SeedScores, gain_over
 from besom.statistics.paired import holm
 from besom.statistics.ranking import ranks, sign_of
@@ -19,8 +20,8 @@ from besom.statistics.seeds import Estimate, mean_interval
 FEWEST_SEEDS_TO_LOSE = 3
 
 
-@dataclass(frozen=True)
-class Standing:
+@dataclass(frozen=True, eq=False)
+class Standing(SameFields):
     """One config among those confirmed.
 
     Attributes:
@@ -86,8 +87,8 @@ def standings(
     }
 
 
-@dataclass(frozen=True)
-class Race:
+@dataclass(frozen=True, eq=False)
+class Race(SameFields):
     """Who may still win.
 
     Attributes:

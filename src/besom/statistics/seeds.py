@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from besom.equality import SameFields
 from besom.statistics import distributions
 from besom.statistics.proportions import Interval, normal_quantile, proportion_standard_error
 
@@ -28,8 +29,8 @@ _N_RESAMPLES = 20_000
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, eq=False)
+class Estimate(SameFields):
     """A mean over seeds, or a difference of two.
 
     Attributes:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from besom.equality import SameFields
 from besom.statistics.ranking import sign_of
 
 #: With fewer trials that have a value than this, nothing is said.
@@ -26,8 +27,8 @@ def fewest_trials(n_more: int) -> int:
     return max(FEWEST_TRIALS, n_more)
 
 
-@dataclass(frozen=True)
-class Prospect:
+@dataclass(frozen=True, eq=False)
+class Prospect(SameFields):
     """What the next trials may be expected to bring. Gains are in the objective's unit, 0 or more.
 
     Attributes:

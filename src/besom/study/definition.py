@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from besom.config import TRAIN_GROUPS
+from besom.equality import same
 from besom.errors import StudyError
 from besom.revision import git_revision
 from besom.study.defaults import as_of_now
@@ -61,7 +62,7 @@ def differences(old: Any, new: Any) -> list[str]:
     lines = []
     for path in paths:
         was, now = before.get(path, nothing), after.get(path, nothing)
-        if was != now:
+        if not same(was, now):
             shown = ("(absent)" if v is nothing else json.dumps(v, default=str) for v in (was, now))
             lines.append(f"{path}: " + " -> ".join(shown))
     return lines

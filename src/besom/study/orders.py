@@ -86,9 +86,8 @@ class Orders:
         else:
             self._screened.append(trial)
             kept = self._pruner.kept(self._screened, self._objective)
-            for out in self._screened:
-                if out not in kept:
-                    _delete(self._plan, out.number)
+            for number in {t.number for t in self._screened} - {t.number for t in kept}:
+                _delete(self._plan, number)
             self._screened = kept
 
 

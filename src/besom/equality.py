@@ -1,0 +1,41 @@
+"""When two values are the same.
+
+Python's ``==`` says that True is 1 and that NaN is not NaN, unless both are one object and lie in
+one container; which containers ask for that has changed with Python 3.13. Here a value that was
+stored and read again is the value it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from numbers import Real
+from typing import Any
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two plain values are the same value: 1 is 1.0, True is not 1, and NaN is NaN."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, Real) and isinstance(b, Real):
+        return bool(a == b or (a != a and b != b))
+    if isinstance(a, list | tuple) and type(a) is type(b):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return type(a) is type(b) and bool(a == b)
+
+
+class SameFields:
+    """A dataclass (``eq=False``) that equals another of its class if their fields are the same.
+
+    For records of measurements, in which NaN says that something is not known.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        return all(same(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
