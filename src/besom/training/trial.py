@@ -106,7 +106,9 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
         )
         measured: Mapping[str, float] = {}
         if not stopped:
-            orders.keep_model(fitted, TrainerSettings.from_config(config.get("trainer", {})))
+            settings = TrainerSettings.from_config(config.get("trainer", {}))
+            if problem := orders.keep_model(fitted, settings):
+                fitted.remarks["model"] = problem
             measured = measure(fitted) if measure is not None else {}
         return _told(fitted, data, measured)
     except OutOfBounds as out:
@@ -135,6 +137,7 @@ def _told(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialResult:
             "engine_reason": fitted.engine_reason,
             "kernel": fitted.kernel,
             "precision": fitted.precision,
+            **({"remarks": fitted.remarks} if fitted.remarks else {}),
         },
     )
 

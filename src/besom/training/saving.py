@@ -1,0 +1,61 @@
+"""Saves a trained model, or says why it cannot be: no result is lost with it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import textwrap
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("besom")
+
+#: A reason of more characters is cut.
+MAX_REASON_CHARS = 200
+
+
+def save_model(model: Any, path: Path) -> str | None:
+    """Write the model as ``.keras``, in one atomic step.
+
+    Args:
+        model: a ``keras.Model``.
+        path: the file; its folder is made.
+
+    Returns:
+        None; or, where it cannot be written for whatever reason, why and what to do about it, in
+        sentences without the path. Nothing is left in its place then.
+    """
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(partial)
+        os.replace(partial, path)  # noqa: PTH105
+    except Exception as error:  # what a user's layers raise when asked for their config is theirs
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        log.warning("The model is not kept in %s: %s", path, reason_of(error))
+        return f"The model cannot be saved: {reason_of(error)}. {_remedy(error)}"
+    return None
+
+
+def reason_of(error: Exception) -> str:
+    """The error in one line: Keras's messages have paragraphs, with examples."""
+    try:
+        text = str(error).strip().partition("\n\n")[0]
+    except Exception:  # a user's exception may not even have words
+        text = ""
+    text = textwrap.shorten(text, MAX_REASON_CHARS, placeholder=" ...").rstrip(".")
+    kind = type(error).__name__
+    if isinstance(error, OSError):
+        return text or kind
+    return f"{kind}: {text}" if text else kind
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return "Free disk space or fix the permissions."
+    return (
+        "Give its layers a get_config() and register them with "
+        "@keras.saving.register_keras_serializable()."
+    )
