@@ -25,6 +25,7 @@ _NOT_TRAINED = {
     Outcome.INFEASIBLE: "it violates a constraint",
     Outcome.WARM_START: "it was taken from another study",
 }
+_OTHER_IMAGES = "it now classifies other validation images right, with the same metrics"
 #: Told by the worker's surroundings rather than by the config: it need not happen again.
 _OUTSIDE = (Outcome.WORKER_DIED, Outcome.TIMEOUT)
 
@@ -63,6 +64,8 @@ class Replay:
         changed: what has changed since, one line each.
         not_recorded: what may have changed without a trace, in a sentence; else empty.
         interrupted: whether it was stopped before its end, so that nothing can be said.
+        failed_after_training: whether it failed then after its last epoch, in what a replay leaves
+            out: saving the model. Studies of an earlier besom have such trials.
     """
 
     study: StudyRecord
@@ -73,6 +76,7 @@ class Replay:
     changed: tuple[str, ...] = ()
     not_recorded: str = ""
     interrupted: bool = False
+    failed_after_training: bool = False
 
     @property
     def equal(self) -> bool:
@@ -145,6 +149,7 @@ def replay(
         _other_ending(trial, again),
         tuple(what_changed(then, now)),
         not_recorded(then, now),
+        failed_after_training=_failed_after_training(trial, again),
     )
 
 
@@ -161,13 +166,20 @@ def _other_ending(trial: TrialRecord, again: _Again) -> str:
     as_it_was = (then is now) or (
         now is Outcome.COMPLETE and (then is Outcome.PRUNED or (then in _OUTSIDE and trial.epochs))
     )
+    as_it_was = as_it_was or _failed_after_training(trial, again)
     if not as_it_was:
         return f"then it was {then}{_in_brackets(trial.reason)}, now it is {now}{reason}"
     if isinstance(end, Finished) and then is Outcome.COMPLETE:
         right = end.result.correct
         if trial.correct is not None and right is not None and right != trial.correct:
-            return "it now classifies other validation images right, with the same metrics"
+            return _OTHER_IMAGES
     return ""
+
+
+def _failed_after_training(trial: TrialRecord, again: _Again) -> bool:
+    n_epochs = max((len(values) for values in again.history.values()), default=0)
+    ended_well = isinstance(again.end, Finished) and not again.not_finite
+    return trial.outcome is Outcome.ERROR and ended_well and n_epochs == trial.epochs > 0
 
 
 def _finite(history: History) -> dict[str, list[float]]:
@@ -272,6 +284,11 @@ def report(replayed: Replay) -> str:
             if n_epochs
             else f"{name} ended as it did then ({replayed.trial.outcome}), before its first epoch."
         ]
+        if replayed.failed_after_training:
+            lines.append(
+                f"It failed then after its last epoch{_in_brackets(replayed.trial.reason)}, for "
+                "instance because its model could not be saved. A replay saves none."
+            )
     else:
         lines = [f"{name} came out differently."]
         if replayed.difference is not None:
@@ -283,7 +300,8 @@ def report(replayed: Replay) -> str:
         lines += [f"  {line}" for line in replayed.changed]
     if replayed.not_recorded and not replayed.equal:
         lines.append(replayed.not_recorded)
-    if not (replayed.equal or replayed.changed or replayed.not_recorded):
+    numbers_differ = replayed.difference or replayed.ended_otherwise == _OTHER_IMAGES
+    if numbers_differ and not (replayed.changed or replayed.not_recorded):
         lines.append(
             "Nothing that is known to matter has changed since: neither versions, git revision, "
             "data, processor nor threads. Something in the config is not seeded."

@@ -105,9 +105,12 @@ def sweep(
         again = ". The same command again goes on" if outcome.interrupted else ""
         console.print(f"Stopped: {outcome.reason}{again}.", markup=False, highlight=False)
     _print_result(outcome.study, claimed, console)
-    from besom.plots import write_plots  # matplotlib: the result need not wait for it
+    from besom.plots import not_drawn, write_plots  # matplotlib: the result need not wait for it
 
-    write_plots(outcome.study, plan.paths.plots)
+    problems: dict[str, str] = {}
+    write_plots(outcome.study, plan.paths.plots, problems)
+    for line in not_drawn(problems):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written: {plan.paths.root}/", markup=False, highlight=False, soft_wrap=True)
     if not outcome.study.complete and not outcome.interrupted:
         click.echo(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from besom.training.saving import reason_of
+from besom.errors import reason_of
 from besom.training.watch import Watch
 
 log = logging.getLogger("besom")
@@ -37,7 +37,7 @@ def save(path: Path, model: Any, watch: Watch) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            np.savez(file, **_arrays(model, watch))  # type: ignore[arg-type]
+            np.savez(file, **_arrays(model, watch))
         os.replace(partial, path)  # noqa: PTH105
     except Exception as error:
         with contextlib.suppress(OSError):

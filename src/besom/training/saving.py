@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import textwrap
 from pathlib import Path
 from typing import Any
 
-log = logging.getLogger("besom")
+from besom.errors import reason_of
 
-#: A reason of more characters is cut.
-MAX_REASON_CHARS = 200
+log = logging.getLogger("besom")
 
 
 def save_model(model: Any, path: Path) -> str | None:
@@ -37,19 +35,6 @@ def save_model(model: Any, path: Path) -> str | None:
         log.warning("The model is not kept in %s: %s", path, reason_of(error))
         return f"The model cannot be saved: {reason_of(error)}. {_remedy(error)}"
     return None
-
-
-def reason_of(error: Exception) -> str:
-    """The error in one line: Keras's messages have paragraphs, with examples."""
-    try:
-        text = str(error).strip().partition("\n\n")[0]
-    except Exception:  # a user's exception may not even have words
-        text = ""
-    text = textwrap.shorten(text, MAX_REASON_CHARS, placeholder=" ...").rstrip(".")
-    kind = type(error).__name__
-    if isinstance(error, OSError):
-        return text or kind
-    return f"{kind}: {text}" if text else kind
 
 
 def _remedy(error: Exception) -> str:
