@@ -143,12 +143,9 @@ def test_without_validation_the_weights_at_the_epochs_end_are_kept(engine: str) 
     ("name", "said"),
     [("train-end", True), ("ema", False)],
 )
-def test_a_change_that_is_not_kept_is_remarked(
-    engine: str, name: str, said: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_change_that_is_not_kept_is_remarked(engine: str, name: str, said: bool) -> None:
     fitted = run(CHANGES[name], engine, n_epochs=1)
     assert fitted.remarks == ({"weights": CHANGED_LATER} if said else {})
-    assert (CHANGED_LATER in caplog.text) is said
 
 
 @pytest.mark.parametrize(

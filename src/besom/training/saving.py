@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from besom.errors import reason_of
-
-log = logging.getLogger("besom")
 
 
 def save_model(model: Any, path: Path) -> str | None:
@@ -32,7 +29,6 @@ def save_model(model: Any, path: Path) -> str | None:
     except Exception as error:  # what a user's layers raise when asked for their config is theirs
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        log.warning("The model is not kept in %s: %s", path, reason_of(error))
         return f"The model cannot be saved: {reason_of(error)}. {_remedy(error)}"
     return None
 

@@ -109,8 +109,6 @@ def fit(
     watch = Watch(settings, model, on_epoch)
     job = Job(model, data, settings, seed, callbacks, watch, test, resume_from, save_to)
     run = engine.fit(job) if chosen == "compiled" else keras_engine.fit(job)
-    if watch.changed_later:
-        log.warning(CHANGED_LATER)
     return Fitted(
         model=model,
         history=watch.history,

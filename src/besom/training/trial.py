@@ -5,6 +5,7 @@ TensorFlow is imported inside the functions: the process's threads are set first
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime, warm
 from besom.training.requests import Orders, OutOfBounds
 from besom.training.settings import TrainerSettings
+
+log = logging.getLogger("besom")
 
 #: What a trial is known by once, beside its history (``TrialResult.numbers``).
 NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes")
@@ -110,6 +113,8 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
             if problem := orders.keep_model(fitted, settings):
                 fitted.remarks["model"] = problem
             measured = measure(fitted) if measure is not None else {}
+        for remark in fitted.remarks.values():
+            log.warning(remark)
         return _told(fitted, data, measured)
     except OutOfBounds as out:
         return TrialResult(numbers=out.numbers)
