@@ -68,12 +68,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def reason_of(error: Exception) -> str:
     """Any exception in one line: messages of Keras have paragraphs, with examples."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     try:
         text = str(error).strip().partition("\n\n")[0]
     except Exception:  # a user's exception may have no words of its own
         text = ""
     text = textwrap.shorten(text, MAX_REASON_CHARS, placeholder=" ...").rstrip(".")
     kind = type(error).__name__
-    if isinstance(error, OSError):
-        return text or kind
     return f"{kind}: {text}" if text else kind

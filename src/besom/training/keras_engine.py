@@ -14,7 +14,7 @@ import tensorflow as tf
 from besom.training.job import EpochsRun, Job, Judged, classified_right
 from besom.training.orders import epoch_order
 from besom.training.recorder import Recorder
-from besom.training.weights import Weights, alike, averages_in, held, keeps_averages, trainable
+from besom.training.weights import Weights, averages_in, held, keeps_averages, trainable
 
 
 def fit(job: Job) -> EpochsRun:
@@ -76,7 +76,7 @@ class Measuring:
     def test_begins(self) -> None:
         """The model now holds what will be measured; averages too, if no callback put them in."""
         model = self._job.model
-        if self._averages and alike(self._raw, trainable(model)):
+        if self._averages and all(map(np.array_equal, self._raw, trainable(model))):
             self._swap.enter_context(averages_in(model))
         if self._may_change:
             self._weights = model.get_weights()

@@ -18,8 +18,8 @@ def save_model(model: Any, path: Path) -> str | None:
         path: the file; its folder is made.
 
     Returns:
-        None; or, where it cannot be written for whatever reason, why and what to do about it, in
-        sentences without the path. Nothing is left in its place then.
+        None; or, where it cannot be written for whatever reason, why and what to do about it.
+        Nothing is left in its place then.
     """
     partial = path.with_name(f".partial-{path.name}")
     try:
@@ -34,9 +34,9 @@ def save_model(model: Any, path: Path) -> str | None:
 
 
 def _remedy(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return "Free disk space or fix the permissions."
+    if isinstance(error, OSError | MemoryError):
+        return "Free disk space or memory, or fix the permissions."
     return (
-        "Give its layers a get_config() and register them with "
+        "Give the layers that it names a get_config(), and register them with "
         "@keras.saving.register_keras_serializable()."
     )

@@ -55,7 +55,7 @@ def keeps_averages(model: Any) -> bool:
 
 def trainable(model: Any) -> Weights:
     """A copy of what is trained."""
-    return [np.array(variable) for variable in model.trainable_variables]
+    return [variable.numpy() for variable in model.trainable_variables]
 
 
 @contextmanager
