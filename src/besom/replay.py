@@ -64,8 +64,6 @@ class Replay:
         changed: what has changed since, one line each.
         not_recorded: what may have changed without a trace, in a sentence; else empty.
         interrupted: whether it was stopped before its end, so that nothing can be said.
-        failed_after_training: whether it failed then after its last epoch, in what a replay leaves
-            out: saving the model. Studies of an earlier besom have such trials.
     """
 
     study: StudyRecord
@@ -76,7 +74,6 @@ class Replay:
     changed: tuple[str, ...] = ()
     not_recorded: str = ""
     interrupted: bool = False
-    failed_after_training: bool = False
 
     @property
     def equal(self) -> bool:
@@ -149,7 +146,6 @@ def replay(
         _other_ending(trial, again),
         tuple(what_changed(then, now)),
         not_recorded(then, now),
-        failed_after_training=_failed_after_training(trial, again),
     )
 
 
@@ -166,7 +162,6 @@ def _other_ending(trial: TrialRecord, again: _Again) -> str:
     as_it_was = (then is now) or (
         now is Outcome.COMPLETE and (then is Outcome.PRUNED or (then in _OUTSIDE and trial.epochs))
     )
-    as_it_was = as_it_was or _failed_after_training(trial, again)
     if not as_it_was:
         return f"then it was {then}{_in_brackets(trial.reason)}, now it is {now}{reason}"
     if isinstance(end, Finished) and then is Outcome.COMPLETE:
@@ -174,12 +169,6 @@ def _other_ending(trial: TrialRecord, again: _Again) -> str:
         if trial.correct is not None and right is not None and right != trial.correct:
             return _OTHER_IMAGES
     return ""
-
-
-def _failed_after_training(trial: TrialRecord, again: _Again) -> bool:
-    n_epochs = max((len(values) for values in again.history.values()), default=0)
-    ended_well = isinstance(again.end, Finished) and not again.not_finite
-    return trial.outcome is Outcome.ERROR and ended_well and n_epochs == trial.epochs > 0
 
 
 def _finite(history: History) -> dict[str, list[float]]:
@@ -284,17 +273,19 @@ def report(replayed: Replay) -> str:
             if n_epochs
             else f"{name} ended as it did then ({replayed.trial.outcome}), before its first epoch."
         ]
-        if replayed.failed_after_training:
-            lines.append(
-                f"It failed then after its last epoch{_in_brackets(replayed.trial.reason)}, for "
-                "instance because its model could not be saved. A replay saves none."
-            )
     else:
         lines = [f"{name} came out differently."]
         if replayed.difference is not None:
             lines.append(f"First difference: {replayed.difference}.")
         if replayed.ended_otherwise:
             lines.append(f"How it ended: {replayed.ended_otherwise}.")
+        if replayed.difference is None and n_epochs:
+            lines.append("The metrics of every epoch are bitwise equal.")
+            if replayed.trial.outcome is Outcome.ERROR:
+                lines.append(
+                    "A replay saves no model and no state: it cannot fail where a trial of an "
+                    "earlier besom failed for those."
+                )
     if replayed.changed:
         lines.append("What has changed since:")
         lines += [f"  {line}" for line in replayed.changed]
