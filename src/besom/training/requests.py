@@ -87,7 +87,7 @@ class Orders:
         problem = save_model(fitted.model, self.model_path)
         if problem is None:
             return None
-        return f"{problem} Trials count without it; sweep.keep_models=0 saves none."
+        return f"{problem} Trials count without it. sweep.keep_models=0 turns saving off."
 
 
 def _path(text: str | None) -> Path | None:
