@@ -6,7 +6,11 @@ Every other module may import this one; it imports nothing of besom.
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable
+
+#: A reason of more characters is cut.
+MAX_REASON_CHARS = 200
 
 
 class BesomError(Exception):
@@ -60,3 +64,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return " Did you mean " + " or ".join(repr(n) for n in near) + "?"
     return " Known: " + ", ".join(names) + "." if names else ""
+
+
+def reason_of(error: Exception) -> str:
+    """Any exception in one line: messages of Keras have paragraphs, with examples."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    try:
+        text = str(error).strip().partition("\n\n")[0]
+    except Exception:  # a user's exception may have no words of its own
+        text = ""
+    text = textwrap.shorten(text, MAX_REASON_CHARS, placeholder=" ...").rstrip(".")
+    kind = type(error).__name__
+    return f"{kind}: {text}" if text else kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ def kept_model(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Pat
     """
     path = paths.model(trial.number)
     if not path.is_file():
+        remarks = trial.environment.get("remarks")
+        if isinstance(remarks, Mapping) and "model" in remarks:
+            raise StudyError(
+                f"No model of trial {trial.number} of {study.name!r} was kept. {remarks['model']}"
+            )
         kept = sorted(p.name for p in paths.models.glob("*.keras"))
         raise StudyError(
             f"No model of trial {trial.number} of {study.name!r} was kept"

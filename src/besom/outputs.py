@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,8 @@ from besom.leaderboard import write_leaderboard
 from besom.records import StudyRecord, TrialRecord
 from besom.statistics import Claim, claim
 from besom.study.watcher import Watcher
+
+log = logging.getLogger("besom")
 
 #: The leaderboard is rewritten at most this often, and never takes more than 1/SHARE of the time:
 #: its cost grows with the study.
@@ -39,7 +43,8 @@ class LeaderboardWriter(Watcher):
         now = self._clock()
         if not self._due or now < self._next or self._study is None:
             return
-        write_leaderboard(self._study(), self._paths)
+        with contextlib.suppress(OSError):  # it is said when the sweep ends and writes it again
+            write_leaderboard(self._study(), self._paths)
         self._due = False
         took = self._clock() - now
         self._next = now + max(INTERVAL_S, SHARE * took)
@@ -63,9 +68,13 @@ def write_outputs(
         claimed: what may be claimed of it, where that has been computed already.
 
     Returns:
-        The plots.
+        The plots; what cannot be drawn is logged.
     """
     write_tables(study, paths, claimed or claim(study))
-    from besom.plots import write_plots  # matplotlib: not for those who only want a table
+    from besom.plots import not_drawn, write_plots  # matplotlib: not for who only wants a table
 
-    return write_plots(study, paths.plots)
+    problems: dict[str, str] = {}
+    written = write_plots(study, paths.plots, problems)
+    for line in not_drawn(problems):
+        log.warning(line)
+    return written

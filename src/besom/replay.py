@@ -27,6 +27,7 @@ _NOT_TRAINED = {
     Outcome.INFEASIBLE: "it violates a constraint",
     Outcome.WARM_START: "it was taken from another study",
 }
+_OTHER_IMAGES = "it now classifies other validation images right, with the same metrics"
 #: Told by the worker's surroundings rather than by the config: it need not happen again.
 _OUTSIDE = (Outcome.WORKER_DIED, Outcome.TIMEOUT)
 
@@ -168,7 +169,7 @@ def _other_ending(trial: TrialRecord, again: _Again) -> str:
     if isinstance(end, Finished) and then is Outcome.COMPLETE:
         right = end.result.correct
         if trial.correct is not None and right is not None and right != trial.correct:
-            return "it now classifies other validation images right, with the same metrics"
+            return _OTHER_IMAGES
     return ""
 
 
@@ -280,12 +281,20 @@ def report(replayed: Replay) -> str:
             lines.append(f"First difference: {replayed.difference}.")
         if replayed.ended_otherwise:
             lines.append(f"How it ended: {replayed.ended_otherwise}.")
+        if replayed.difference is None and n_epochs:
+            lines.append("The metrics of every epoch are bitwise equal.")
+            if replayed.trial.outcome is Outcome.ERROR:
+                lines.append(
+                    "A replay saves no model and no state: it cannot fail where a trial of an "
+                    "earlier besom failed for those."
+                )
     if replayed.changed:
         lines.append("What has changed since:")
         lines += [f"  {line}" for line in replayed.changed]
     if replayed.not_recorded and not replayed.equal:
         lines.append(replayed.not_recorded)
-    if not (replayed.equal or replayed.changed or replayed.not_recorded):
+    numbers_differ = replayed.difference or replayed.ended_otherwise == _OTHER_IMAGES
+    if numbers_differ and not (replayed.changed or replayed.not_recorded):
         lines.append(
             "Nothing that is known to matter has changed since: neither versions, git revision, "
             "data, processor nor threads. Something in the config is not seeded."

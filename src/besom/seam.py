@@ -48,7 +48,8 @@ class TrialResult(SameFields):
             ``best_epoch`` classify it right; None if not known.
         correct_by_epoch: the same after each epoch of ``history``, so that the luck of having
             chosen the best of them can be taken out of the score; None if not known.
-        environment: versions, device, data fingerprint: what the values depend on.
+        environment: versions, device, data fingerprint: what the values depend on. ``remarks`` in
+            it, what each is about to a sentence, are for the user, who is shown one about each.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)

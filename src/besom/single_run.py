@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS, Composed
-from besom.errors import ConfigError, StudyError
+from besom.errors import ConfigError, StudyError, reason_of
 from besom.export import dump, exported_config, find_trial
 from besom.layout import StudyPaths, TrainPaths, write_atomically
 from besom.openings import data_named, log_opening, outside
@@ -107,7 +107,9 @@ def train_once(
         "data": identity,
         "versions": runtime.versions(),
     }
-    _write(paths, composed, fitted.model, fitted.history, metrics)
+    missing = _write(paths, composed, fitted.model, fitted.history, metrics)
+    for remark in [*fitted.remarks.values(), *missing]:
+        say(remark)
     return TrainRun(paths, fitted.history, measured)
 
 
@@ -217,9 +219,16 @@ def _write(
     model: Any,
     history: Mapping[str, list[float]],
     metrics: Mapping[str, Any],
-) -> None:
-    """Write the whole folder beside its place, then move it there in one step."""
+) -> list[str]:
+    """Write the whole folder beside its place, then move it there in one step.
+
+    Returns:
+        What is missing in it and why, a line each: the picture and the model cost nothing else.
+    """
     from besom.plots import write_learning_curve
+    from besom.training.saving import save_model
+
+    missing = []
 
     paths.root.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=paths.root.parent, prefix=f".{paths.root.name}."))
@@ -232,11 +241,17 @@ def _write(
         frame = pd.DataFrame(history)
         frame.insert(0, "epoch", range(1, len(frame) + 1))
         write_atomically(beside.history, csv(frame))
-        write_learning_curve(history, beside.learning_curve, paths.root.name, metrics["best_epoch"])
-        model.save(beside.model)
+        best_epoch = metrics["best_epoch"]
+        try:
+            write_learning_curve(history, beside.learning_curve, paths.root.name, best_epoch)
+        except Exception as error:  # a picture decides nothing
+            missing.append(f"{paths.learning_curve.name} is missing: {reason_of(error)}.")
+        if problem := save_model(model, beside.model):
+            missing.append(f"{paths.model.name} is missing: {problem}")
         write_atomically(beside.metrics, json.dumps(metrics, indent=2) + "\n")
         partial.chmod(0o755)
         partial.rename(paths.root)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    return missing

@@ -53,6 +53,13 @@ def quadratic(config: TrialConfig, report: Report) -> TrialResult:
     return TrialResult(history=history, numbers={"n_params": float(_units(config))})
 
 
+def remarking(config: TrialConfig, report: Report) -> TrialResult:
+    """As ``quadratic``; each trial has something to remark."""
+    result = quadratic(config, report)
+    result.environment["remarks"] = {"model": "This model cannot be saved."}
+    return result
+
+
 def unsized(config: TrialConfig, report: Report) -> TrialResult:
     """Trials of more than ``fault_above`` dropout do not know their size."""
     result = quadratic(config, report)

@@ -190,7 +190,49 @@ def test_a_disk_that_takes_no_model_and_no_state_costs_no_trial(tmp_path, caplog
         }
     )
     assert result.epochs == 4
-    assert [record.getMessage().split(" not kept")[0] for record in caplog.records] == [
-        "The trial's state is",
-        "The trial's model is",
-    ]
+    state_said, model_said = [record.getMessage() for record in caplog.records]
+    assert state_said.startswith("The trial's state is not kept in ")
+    assert model_said == result.environment["remarks"]["model"]
+    assert "fix the permissions" in model_said
+
+
+def test_a_model_that_cannot_be_saved_costs_the_model_and_says_what_to_do(tmp_path):
+    from besom.training.trial import run_trial
+
+    config = {**CONFIG, "model": {"_target_": "training_world.unsavable"}}
+    config["orders"] = {"save_model": {"path": str(tmp_path / "m" / "trial-0.keras")}}
+    result = run_trial(config, lambda epoch, metrics: False)
+    assert result.epochs == 4
+    assert result.correct is not None
+    said = result.environment["remarks"]["model"]
+    assert said.startswith("The model cannot be saved: NotImplementedError: Object Unsavable was")
+    assert "register_keras_serializable()" in said
+    assert "sweep.keep_models=0" in said
+    assert "\n" not in said
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+def test_a_run_whose_model_and_picture_cannot_be_written_leaves_all_else(
+    tmp_path, monkeypatch
+) -> None:
+    from besom import plots
+    from besom.layout import TrainPaths
+    from user_project import Project
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(plots, "write_learning_curve", broken)
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path)
+    project.write("conf/model/own.yaml", "_target_: training_world.unsavable\n")
+    done = project.besom("train", "model=own", "name=run", "trainer.epochs=2")
+    assert done.exit_code == 0, done.output
+    assert "model.keras is missing: The model cannot be saved: NotImplementedError" in done.output
+    assert "learning_curve.png is missing: RuntimeError: no ink." in done.output
+    paths = TrainPaths(tmp_path / "results" / "train" / "run")
+    assert {path.name for path in paths.root.iterdir()} == {
+        paths.config.name,
+        paths.history.name,
+        paths.metrics.name,
+    }

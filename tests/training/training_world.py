@@ -252,6 +252,72 @@ class StopAfterTwo(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+def _shrink(model: Any, factor: float) -> None:
+    for variable in model.trainable_variables:
+        variable.assign(variable * factor)
+
+
+class Shrink(keras.callbacks.Callback):
+    """Changes the weights at the end of each epoch, as clipping, averaging and pruning do."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        _shrink(self.model, 0.7)
+
+
+class ShrinkAtTheEnd(keras.callbacks.Callback):
+    """Changes the weights when training has ended."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        _shrink(self.model, 0.5)
+
+
+class HalveForValidation(keras.callbacks.Callback):
+    """Puts other weights in while the model is measured."""
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.kept = self.model.get_weights()
+        _shrink(self.model, 0.5)
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self.model.set_weights(self.kept)
+
+
+class OwnFit(keras.Model):
+    """A model that ends its training with a step of its own."""
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        history = super().fit(*args, **kwargs)
+        _shrink(self, 0.5)
+        return history
+
+
+def with_own_fit(input_shape: tuple[int, ...], num_classes: int) -> Any:
+    return _network(input_shape, num_classes, model=OwnFit)
+
+
+class FinalAdam(keras.optimizers.Adam):
+    """An optimizer whose last word comes after training."""
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        for variable in var_list:
+            variable.assign(variable * 0.5)
+
+
+class Unsavable(keras.layers.Layer):
+    """A layer that trains and predicts well, and has no config to be saved by."""
+
+    def __init__(self, scale: Any) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def call(self, x: Any) -> Any:
+        return self.scale(x)
+
+
+def unsavable(input_shape: tuple[int, ...], num_classes: int) -> Any:
+    return _network(input_shape, num_classes, Unsavable(lambda x: x * 2.0))
+
+
 class OwnAdam(keras.optimizers.Adam):
     """A user's optimizer: Adam that moves the other way."""
 

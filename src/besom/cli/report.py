@@ -54,13 +54,17 @@ def list_studies(results_dir: Path) -> None:
 @results_dir_option
 def plot(name: str, results_dir: Path) -> None:
     """Draw the plots of the study NAME again, from the study alone."""
+    from besom.errors import StudyError
     from besom.layout import StudyPaths
-    from besom.plots import write_plots
+    from besom.plots import not_drawn, write_plots
     from besom.study.storage import load_record
 
     study = load_record(results_dir, name)
-    for path in write_plots(study, StudyPaths.of(results_dir, name).plots):
+    problems: dict[str, str] = {}
+    for path in write_plots(study, StudyPaths.of(results_dir, name).plots, problems):
         echo(path)
+    if problems:
+        raise StudyError("\n".join(not_drawn(problems)))
 
 
 @main.command()

@@ -109,9 +109,12 @@ def sweep(
         again = ". The same command again goes on" if outcome.interrupted else ""
         say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
     _print_result(outcome.study, claimed, console)
-    from besom.plots import write_plots  # matplotlib: the result need not wait for it
+    from besom.plots import not_drawn, write_plots  # matplotlib: the result need not wait for it
 
-    write_plots(outcome.study, plan.paths.plots)
+    problems: dict[str, str] = {}
+    write_plots(outcome.study, plan.paths.plots, problems)
+    for line in not_drawn(problems):
+        say(console, line)
     say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:
         echo(

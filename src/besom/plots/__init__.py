@@ -7,10 +7,17 @@ siblings put the two together.
 from __future__ import annotations
 
 from besom.plots.write import (
+    not_drawn,
     write_comparison,
     write_image_grid,
     write_learning_curve,
     write_plots,
 )
 
-__all__ = ["write_comparison", "write_image_grid", "write_learning_curve", "write_plots"]
+__all__ = [
+    "not_drawn",
+    "write_comparison",
+    "write_image_grid",
+    "write_learning_curve",
+    "write_plots",
+]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
+from besom.errors import reason_of
 from besom.plots import (
     comparison,
     curves,
@@ -25,7 +27,9 @@ from besom.plots import images as image_grid
 from besom.records import StudyRecord
 
 
-def write_plots(study: StudyRecord, folder: Path) -> list[Path]:
+def write_plots(
+    study: StudyRecord, folder: Path, problems: dict[str, str] | None = None
+) -> list[Path]:
     """Write every picture of ``study`` as PNG into ``folder``, each atomically.
 
     A study with one objective gets ``optimization_history.png``, ``learning_curves.png``,
@@ -35,23 +39,43 @@ def write_plots(study: StudyRecord, folder: Path) -> list[Path]:
 
     Pictures that have nothing to show say why, so the files are the same whatever has happened.
 
+    Args:
+        study: what is drawn.
+        folder: where the files land.
+        problems: gets the name of each picture that cannot be drawn, and why; the others are drawn
+            all the same. None: the first problem is raised.
+
     Returns:
         The files, in the order of this description.
     """
-    written = []
-    if len(study.objectives) > 1:
-        written.append(_write_pareto(study, folder))
+    several = len(study.objectives) > 1
+    wanted: list[tuple[Path, Callable[[Path], Path]]] = []
+    if several:
+        wanted.append((folder / "pareto.png", lambda path: _write_pareto(study, path)))
     with_history = {name for t in study.trials for name in t.history}
     for index, aim in enumerate(study.objectives):
-        several = len(study.objectives) > 1
         suffix = f"-{re.sub(r'[^A-Za-z0-9_.]+', '_', aim.metric)}" if several else ""
-        written.append(_write_history(study, index, folder / f"optimization_history{suffix}.png"))
-        if not several or aim.metric in with_history:
-            written.append(_write_curves(study, index, folder / f"learning_curves{suffix}.png"))
-        written.append(_write_importance(study, index, folder / f"importance{suffix}.png"))
-        written.append(_write_slices(study, index, folder / f"slices{suffix}.png"))
-        written.append(_write_parallel(study, index, folder / f"parallel_coordinates{suffix}.png"))
+        for name, write in _PICTURES.items():
+            if write is not _write_curves or not several or aim.metric in with_history:
+                path = folder / f"{name}{suffix}.png"
+                wanted.append((path, functools.partial(write, study, index)))
+    written = []
+    for path, draw in wanted:
+        try:
+            written.append(draw(path))
+        except Exception as error:
+            if problems is None:
+                raise
+            problems[path.name] = reason_of(error)
     return written
+
+
+def not_drawn(problems: Mapping[str, str]) -> list[str]:
+    """``problems`` of ``write_plots`` as lines for people, one a reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in problems.items():
+        by_reason.setdefault(reason, []).append(name)
+    return [f"Not drawn: {', '.join(names)} ({reason})." for reason, names in by_reason.items()]
 
 
 def write_learning_curve(
@@ -189,10 +213,19 @@ def _write_parallel(study: StudyRecord, objective: int, path: Path) -> Path:
     return path
 
 
-def _write_pareto(study: StudyRecord, folder: Path) -> Path:
+def _write_pareto(study: StudyRecord, path: Path) -> Path:
     summary = pareto.summarise(study)
-    path = folder / "pareto.png"
     title = f"{study.name}: {pareto.headline(summary)}"
     with style.picture(path, 4.4, title, pareto.subtitle(summary)) as figure:
         pareto.draw(summary, figure)
     return path
+
+
+#: The pictures of each objective, by the names of their files.
+_PICTURES: dict[str, Callable[[StudyRecord, int, Path], Path]] = {
+    "optimization_history": _write_history,
+    "learning_curves": _write_curves,
+    "importance": _write_importance,
+    "slices": _write_slices,
+    "parallel_coordinates": _write_parallel,
+}

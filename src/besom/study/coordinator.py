@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from besom.executors.awake import AwakeClock
@@ -77,6 +77,7 @@ class Coordinator:
         self._waiting: deque[InFlight] = deque()
         self._running: dict[int, InFlight] = {}
         self._stop = Stop(self._on_stop)
+        self._said: set[str] = set()  # what trials' remarks were about
         self._screening_cut = False  # the rest of the time is for training the best to their end
         self._handlers: dict[type, Callable[[Any], None]] = {
             Ready: self._on_ready,
@@ -211,6 +212,15 @@ class Coordinator:
         verdict = verdict_on(flight, result.history, numbers, objectives, limits)
         flight.reason = verdict.reason
         self._tell(flight, verdict.outcome, event, result, values=verdict.values)
+        self._pass_on(result)
+
+    def _pass_on(self, result: TrialResult) -> None:
+        """Show what a trial remarks, once: a hundred others would say the same."""
+        remarks = result.environment.get("remarks")
+        for about, text in remarks.items() if isinstance(remarks, Mapping) else ():
+            if about not in self._said:
+                self._said.add(about)
+                self._watcher.remarked(str(text))
 
     def _land(self, trial: int) -> InFlight:
         self._patience.ended(trial)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -62,7 +64,7 @@ class Orders:
         """A trial has ended: delete the files that nothing will need."""
         self._rank(trial)
         if trial.continues is not None:
-            _delete(self._plan, trial.continues)
+            _delete(self._plan.paths.checkpoint(trial.continues))
 
     def _rank(self, trial: TrialRecord) -> None:
         sign, paths = self._objective.sign, self._plan.paths
@@ -75,25 +77,26 @@ class Orders:
                     key=lambda t: (-sign * (t.value or 0.0), has_none[t.number], t.number)
                 )
                 for out in self._best[self._keeps_models :]:
-                    self._plan.paths.model(out.number).unlink(missing_ok=True)
+                    _delete(paths.model(out.number))
                 del self._best[self._keeps_models :]
         elif trial.outcome is not Outcome.DUPLICATE:
-            self._plan.paths.model(trial.number).unlink(missing_ok=True)
+            _delete(paths.model(trial.number))
         if not isinstance(self._pruner, ScreeningPruner):
             return
         if trial.outcome is not Outcome.PRUNED:
-            _delete(self._plan, trial.number)  # it needs no continuing
+            _delete(paths.checkpoint(trial.number))  # it needs no continuing
         else:
             self._screened.append(trial)
             kept = self._pruner.kept(self._screened, self._objective)
             for number in {t.number for t in self._screened} - {t.number for t in kept}:
-                _delete(self._plan, number)
+                _delete(paths.checkpoint(number))
             self._screened = kept
 
 
-def _delete(plan: SweepPlan, number: int) -> None:
-    path = plan.paths.checkpoint(number)
+def _delete(path: Path) -> None:
+    """Delete a file or folder, if it is there and can be: what stays costs nothing but room."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -20,6 +20,7 @@ from besom.training.dropout import cheap_dropout
 from besom.training.fused import fused_update
 from besom.training.job import EpochsRun, Job, classified_right
 from besom.training.orders import epoch_order
+from besom.training.weights import averages_in
 
 #: A call of the training function should take about this long: what Ctrl-C waits for at most.
 CALL_SECONDS = 1.0
@@ -41,6 +42,7 @@ def fit(job: Job) -> EpochsRun:
         job.callbacks, model=model, epochs=settings.epochs, steps=training.n_steps, verbose=0
     )
     run = EpochsRun(kernel=training.kernel)
+    may_change = job.weights_may_change
     logs: dict[str, Any] = {}
     model.stop_training = False
     model.reset_metrics()
@@ -50,14 +52,14 @@ def fit(job: Job) -> EpochsRun:
         callbacks.on_epoch_begin(epoch - 1)
         began = time.perf_counter()
         logs = training.epoch(epoch_order(job.seed, epoch, images.n))
-        for prefix, judge in judges.items():
-            logs |= {prefix + name: value for name, value in judge.measure().items()}
+        with averages_in(model):
+            for prefix, judge in judges.items():
+                logs |= {prefix + name: value for name, value in judge.measure().items()}
+            measured = model.get_weights() if may_change else None
         run.seconds.append(time.perf_counter() - began)
         callbacks.on_epoch_end(epoch - 1, logs)
         correct = judges["val_"].correct if "val_" in judges else None
-        job.watch.epoch_ended(epoch, logs, correct)
-        if job.watch.counted_epoch == epoch:
-            run.correct = correct
+        job.watch.epoch_ended(epoch, logs, correct, measured)
         if model.stop_training:
             break
     if job.save_to is not None:
@@ -65,7 +67,8 @@ def fit(job: Job) -> EpochsRun:
     model.optimizer.finalize_variable_values(model.trainable_variables)
     callbacks.on_train_end(logs)
     job.watch.restore()
-    if "val_" in judges and run.correct is None:  # the epoch that counts was before the checkpoint
+    run.correct = job.watch.correct
+    if "val_" in judges and run.correct is None and done:  # it counts what was before `done`
         judges["val_"].measure()
         run.correct = judges["val_"].correct
     return run

@@ -13,6 +13,7 @@ import numpy as np
 
 from besom.training.settings import TrainerSettings
 from besom.training.watch import Watch
+from besom.training.weights import may_change_later
 
 #: Images judged at once where ``trainer.evaluation_batch_size`` is null. Measured on a CPU, from
 #: 100 to 5000: no difference in speed; this keeps a convolutional network's activations small.
@@ -57,6 +58,11 @@ class Job:
     def evaluation_batch_size(self) -> int:
         """Images judged at once."""
         return self.settings.evaluation_batch_size or EVALUATION_BATCH_SIZE
+
+    @property
+    def weights_may_change(self) -> bool:
+        """Whether the weights must be taken when they are measured, to be kept as they were."""
+        return may_change_later(self.model, self.callbacks)
 
     @property
     def judged(self) -> dict[str, Judged]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import keras
@@ -14,57 +14,130 @@ import tensorflow as tf
 from besom.training.job import EpochsRun, Job, Judged, classified_right
 from besom.training.orders import epoch_order
 from besom.training.recorder import Recorder
+from besom.training.weights import Weights, averages_in, held, keeps_averages, trainable
 
 
 def fit(job: Job) -> EpochsRun:
     """Run the job's epochs with ``model.fit``, on the compiled engine's batches in its order."""
     model, settings, judged = job.model, job.settings, job.judged
-    run = EpochsRun()
-    began = 0.0
-
-    def epoch_begins(_epoch: int, _logs: Any) -> None:
-        nonlocal began
-        began = time.perf_counter()
-
-    def epoch_ended(epoch: int, logs: Any) -> None:
-        logs = dict(logs)
-        correct = recorder.take() if recorder else None
-        if "test_" in judged:
-            measured = model.evaluate(
-                _batches(judged["test_"], job.evaluation_batch_size), verbose=0, return_dict=True
-            )
-            logs |= {f"test_{name}": value for name, value in measured.items()}
-            if recorder:
-                recorder.take()  # the test images' are nobody's business
-        run.seconds.append(time.perf_counter() - began)
-        job.watch.epoch_ended(epoch + 1, logs, correct)
-
-    judge = keras.callbacks.LambdaCallback(on_epoch_begin=epoch_begins, on_epoch_end=epoch_ended)
     validation = judged.get("val_")
     recorder = None
     if validation is not None and not tf.distribute.has_strategy():  # replicas see parts
         recorder = Recorder(len(validation.y))
+    measuring = Measuring(job, recorder)
     with recorder.listening(model) if recorder else nullcontext():
         model.fit(
             _training_batches(job),
             steps_per_epoch=-(-len(job.data.x_train) // settings.batch_size),
             epochs=settings.epochs,
             validation_data=validation and _batches(validation, job.evaluation_batch_size),
-            callbacks=[*job.callbacks, judge],
+            callbacks=[_Before(measuring), *job.callbacks, _After(measuring)],
             shuffle=False,  # the batches are shuffled already
             verbose=0,
         )
     job.watch.restore()
-    run.correct = _correct(job)
-    return run
+    correct = job.watch.correct
+    if correct is None and validation is not None:
+        correct = classified(model, validation, job.evaluation_batch_size)
+    return EpochsRun(seconds=measuring.seconds, correct=correct)
 
 
-def _correct(job: Job) -> np.ndarray[Any, Any] | None:
-    """Whether each validation image is classified right by the weights as they are now."""
-    validation = job.judged.get("val_")
-    if validation is None:
-        return None
-    return classified(job.model, validation, job.evaluation_batch_size)
+class Measuring:
+    """What an epoch is measured by: taken within Keras's validation, as soon as it begins.
+
+    Callbacks are told in their order, and may put other weights in for validation and take them
+    out again. So what is taken is taken after all of the user's callbacks have been told that
+    validation begins, and before any is told that it, or the epoch, has ended.
+
+    Attributes:
+        seconds: of each epoch, its validation included.
+    """
+
+    def __init__(self, job: Job, recorder: Recorder | None) -> None:
+        self._job, self._recorder = job, recorder
+        self._may_change, self._averages = job.weights_may_change, keeps_averages(job.model)
+        self._swap = ExitStack()
+        self._raw: Weights = []
+        self._weights: Weights | None = None
+        self._correct: np.ndarray[Any, Any] | None = None
+        self._began = 0.0
+        self.seconds: list[float] = []
+
+    def epoch_begins(self) -> None:
+        """Nothing has been measured of this epoch yet."""
+        self._weights = self._correct = None
+        self._began = time.perf_counter()
+
+    def test_will_begin(self) -> None:
+        """Validation begins, and no callback knows it yet."""
+        if self._averages:
+            self._raw = trainable(self._job.model)
+
+    def test_begins(self) -> None:
+        """The model now holds what will be measured; averages too, if no callback put them in."""
+        model = self._job.model
+        if self._averages and all(map(np.array_equal, self._raw, trainable(model))):
+            self._swap.enter_context(averages_in(model))
+        if self._may_change:
+            self._weights = model.get_weights()
+        if self._recorder:
+            self._recorder.forget()
+
+    def test_ended(self) -> None:
+        """Validation has ended, and no callback knows it yet."""
+        if self._recorder:
+            self._correct = self._recorder.taken()
+        self._swap.close()
+
+    def epoch_will_end(self, logs: dict[str, Any]) -> None:
+        """The epoch has ended, and no callback knows it yet: the test images come last."""
+        job, model = self._job, self._job.model
+        if self._may_change and self._weights is None:  # there was no validation
+            with averages_in(model):
+                self._weights = model.get_weights()
+        if (test := job.judged.get("test_")) is not None:
+            with held(model, self._weights):
+                measured = evaluate(model, test, job.evaluation_batch_size)
+            logs |= {f"test_{name}": value for name, value in measured.items()}
+
+    def epoch_ended(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Tell the run's watch, after all callbacks."""
+        self.seconds.append(time.perf_counter() - self._began)
+        self._job.watch.epoch_ended(epoch, logs, self._correct, self._weights)
+
+
+class _Before(keras.callbacks.Callback):  # type: ignore[misc]
+    """Stands before the user's callbacks."""
+
+    def __init__(self, measuring: Measuring) -> None:
+        super().__init__()
+        self._measuring = measuring
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._measuring.epoch_begins()
+
+    def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        self._measuring.test_will_begin()
+
+    def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        self._measuring.test_ended()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._measuring.epoch_will_end(logs)
+
+
+class _After(keras.callbacks.Callback):  # type: ignore[misc]
+    """Stands after the user's callbacks."""
+
+    def __init__(self, measuring: Measuring) -> None:
+        super().__init__()
+        self._measuring = measuring
+
+    def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        self._measuring.test_begins()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._measuring.epoch_ended(epoch + 1, dict(logs))
 
 
 def classified(model: Any, judged: Judged, batch_size: int) -> np.ndarray[Any, Any] | None:

@@ -17,7 +17,7 @@ from besom.training.job import classified_right
 
 
 class Recorder:
-    """What the model's test step has seen since it was last asked.
+    """What the model's test step has seen since it was last told to forget.
 
     Args:
         n_images: the validation images, in their order.
@@ -30,13 +30,16 @@ class Recorder:
         self._n_seen = tf.Variable(0, dtype=tf.int32, trainable=False)
         self._testing = False
 
-    def take(self) -> np.ndarray[Any, Any] | None:
-        """Return whether each image was right, bool, and begin anew.
+    def forget(self) -> None:
+        """Begin anew: what is seen from now on is the validation images, from the first."""
+        self._n_seen.assign(0)
+
+    def taken(self) -> np.ndarray[Any, Any] | None:
+        """Return whether each image was right, bool.
 
         None if not each was seen once, as where the model's own test step tells nothing.
         """
         whole = int(self._n_seen.numpy()) == self._n_images
-        self._n_seen.assign(0)
         return self._right.numpy() > 0.5 if whole else None
 
     @contextmanager

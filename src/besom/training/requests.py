@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from besom.training.saving import save_model
 from besom.training.settings import TrainerSettings
-
-log = logging.getLogger("besom")
 
 
 class OutOfBounds(Exception):
@@ -71,31 +67,27 @@ class Orders:
             if (low is not None and value < low) or (high is not None and value > high):
                 raise OutOfBounds(numbers)
 
-    def keep_model(self, fitted: Any, settings: TrainerSettings) -> None:
-        """Save the trained model as ``.keras``, in one atomic step, if it is good enough.
-
-        A full disk costs the model, not the trial: that is logged.
+    def keep_model(self, fitted: Any, settings: TrainerSettings) -> str | None:
+        """Save the trained model as ``.keras``, if it is good enough.
 
         Args:
             fitted: a ``besom.training.trainer.Fitted``.
             settings: how it was judged; what ``mode`` leaves open is settled as in training.
+
+        Returns:
+            What to tell the user where it cannot be saved: that costs the model, not the trial.
         """
         if self.model_path is None:
-            return
+            return None
         values = fitted.history.get(settings.monitor)
         if values and self.better_than is not None:
             sign = 1.0 if settings.maximize else -1.0
             if sign * values[fitted.best_epoch - 1] <= sign * self.better_than:
-                return
-        partial = self.model_path.with_name(f".partial-{self.model_path.name}")
-        try:
-            self.model_path.parent.mkdir(parents=True, exist_ok=True)
-            fitted.model.save(partial)
-            os.replace(partial, self.model_path)  # noqa: PTH105
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-            log.warning("The trial's model is not kept in %s: %s", self.model_path, error)
+                return None
+        problem = save_model(fitted.model, self.model_path)
+        if problem is None:
+            return None
+        return f"{problem} Trials count without it. sweep.keep_models=0 turns saving off."
 
 
 def _path(text: str | None) -> Path | None:

@@ -22,6 +22,7 @@ from besom.training.choice import choose_engine, obstacle
 from besom.training.job import EVALUATION_BATCH_SIZE, Job, Judged
 from besom.training.settings import TrainerSettings
 from besom.training.watch import OnEpoch, Watch
+from besom.training.weights import CHANGED_LATER
 
 #: Called with the built and compiled model, before its first step.
 OnBuilt = Callable[[Any], None]
@@ -34,7 +35,7 @@ class Fitted:
     """A trained model and how it got there.
 
     Attributes:
-        model: the compiled Keras model, with the weights that count.
+        model: the compiled Keras model, with the weights that count, as they were measured.
         history: metric name to its value after each epoch run.
         best_epoch: the epoch (from 1) whose weights the model holds.
         stopped_early: whether the run's own patience ended it.
@@ -46,6 +47,7 @@ class Fitted:
         engine: ``compiled`` or ``keras``; ``engine_reason`` says why.
         kernel: the fused optimizer kernel, None where Keras's own update ran.
         precision: ``float32`` or ``bfloat16``: what ``auto`` came to.
+        remarks: what the user should know of the run, by what it is about.
     """
 
     model: Any
@@ -59,6 +61,7 @@ class Fitted:
     engine_reason: str = ""
     kernel: str | None = None
     precision: str = "float32"
+    remarks: dict[str, str] = field(default_factory=dict)
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -118,6 +121,7 @@ def fit(
         engine_reason=reason,
         kernel=run.kernel,
         precision=precision.resolve(settings.precision, settings.batch_size),
+        remarks={"weights": CHANGED_LATER} if watch.changed_later else {},
     )
 
 

@@ -5,6 +5,7 @@ TensorFlow is imported inside the functions: the process's threads are set first
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime, warm
 from besom.training.requests import Orders, OutOfBounds
 from besom.training.settings import TrainerSettings
+
+log = logging.getLogger("besom")
 
 #: What a trial is known by once, beside its history (``TrialResult.numbers``).
 NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes")
@@ -106,8 +109,12 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
         )
         measured: Mapping[str, float] = {}
         if not stopped:
-            orders.keep_model(fitted, TrainerSettings.from_config(config.get("trainer", {})))
+            settings = TrainerSettings.from_config(config.get("trainer", {}))
+            if problem := orders.keep_model(fitted, settings):
+                fitted.remarks["model"] = problem
             measured = measure(fitted) if measure is not None else {}
+        for remark in fitted.remarks.values():
+            log.warning(remark)
         return _told(fitted, data, measured)
     except OutOfBounds as out:
         return TrialResult(numbers=out.numbers)
@@ -135,6 +142,7 @@ def _told(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialResult:
             "engine_reason": fitted.engine_reason,
             "kernel": fitted.kernel,
             "precision": fitted.precision,
+            **({"remarks": fitted.remarks} if fitted.remarks else {}),
         },
     )
 

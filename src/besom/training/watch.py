@@ -13,6 +13,7 @@ import numpy as np
 
 from besom.errors import ConfigError, TrialDiverged, did_you_mean
 from besom.training.settings import TrainerSettings
+from besom.training.weights import Weights, alike
 
 #: ``on_epoch(epoch, metrics) -> stop``: after each epoch (from 1); True means stop now.
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
@@ -26,6 +27,10 @@ class Watch:
         best_epoch: the best epoch so far by the monitored metric, None if no epoch is judged.
         best, best_weights: its value, negated where less is better, and its weights where they are
             to be put back.
+        measured: the weights that the last epoch was measured by; None if they are the model's.
+        correct: whether each validation image was classified right by the weights that count.
+        changed_later: whether something has changed the weights after the last epoch was measured;
+            known at the end.
         stopped_early: whether the run's own patience ended it.
         correct_by_epoch: which validation images were right after each epoch of the history
             (``numpy.packbits``); None where that is not known of every one.
@@ -37,7 +42,10 @@ class Watch:
         self.stopped_early = False
         self._settings, self._model, self._on_epoch = settings, model, on_epoch
         self.best = -math.inf
-        self.best_weights: list[np.ndarray[Any, Any]] | None = None
+        self.best_weights: Weights | None = None
+        self.measured: Weights | None = None
+        self.correct: np.ndarray[Any, Any] | None = None
+        self.changed_later = False
         self._last_gain, self._gained_to = 0, -math.inf  # the epoch patience counts from
         self.correct_by_epoch: list[bytes] | None = []
 
@@ -46,6 +54,7 @@ class Watch:
         epoch: int,
         metrics: Mapping[str, Any],
         correct: np.ndarray[Any, Any] | None = None,
+        weights: Weights | None = None,
     ) -> None:
         """Take in how ``epoch`` (from 1) went; sets ``model.stop_training`` to end the run.
 
@@ -54,6 +63,8 @@ class Watch:
             metrics: name to value.
             correct: whether each validation image was classified right, bool, shape
                 (n_validation,); None if not known.
+            weights: what was measured; None: the model's, which nothing changes until the next
+                epoch or the end.
 
         Raises:
             TrialDiverged: a metric is NaN or infinite; ``on_epoch`` has not seen it then.
@@ -68,8 +79,11 @@ class Watch:
             self.correct_by_epoch = None
         else:
             self.correct_by_epoch.append(np.packbits(correct).tobytes())
+        self.measured = weights
         if self._settings.judges_epochs:
             self._judge(epoch, values)
+        if self.counted_epoch == epoch:
+            self.correct = correct
         if self._on_epoch(epoch, values):
             self.stopped_early = False
             self._model.stop_training = True
@@ -85,7 +99,7 @@ class Watch:
         if self.best_epoch is None or value > self.best:
             self.best, self.best_epoch = value, epoch
             if settings.restore_best:
-                self.best_weights = self._model.get_weights()
+                self.best_weights = self.measured or self._model.get_weights()
         if self._gains(epoch, value):
             return
         if settings.patience is not None and epoch - self._last_gain >= settings.patience:
@@ -106,21 +120,33 @@ class Watch:
         return self.best_epoch or n_epochs if self._settings.restore_best else n_epochs
 
     def restore(self) -> None:
-        """Put the best epoch's weights back, where the settings ask for it."""
-        if self.best_weights is not None:
-            self._model.set_weights(self.best_weights)
+        """Put the weights that count into the model, as they were measured."""
+        self.changed_later = self.measured is not None and not alike(
+            self.measured, self._model.get_weights()
+        )
+        if (weights := self.kept_weights) is not None:
+            self._model.set_weights(weights)
+
+    @property
+    def kept_weights(self) -> Weights | None:
+        """The weights that count; None if they are the model's."""
+        return self.measured if self.best_weights is None else self.best_weights
 
     def resume(
         self,
         history: Mapping[str, list[float]],
         best_epoch: int | None,
         best: float,
-        best_weights: list[np.ndarray[Any, Any]] | None,
+        kept_weights: Weights | None,
         correct_by_epoch: list[bytes] | None,
     ) -> int:
         """Go on from what an earlier part of this run knew; returns the epochs it ran."""
         self.history = {name: list(values) for name, values in history.items()}
-        self.best_epoch, self.best, self.best_weights = best_epoch, best, best_weights
+        self.best_epoch, self.best = best_epoch, best
+        if self._settings.restore_best:
+            self.best_weights = kept_weights
+        else:
+            self.measured = kept_weights
         self.correct_by_epoch = correct_by_epoch
         for epoch, value in enumerate(self.history.get(self._settings.monitor, ()), start=1):
             self._gains(epoch, value if self._settings.maximize else -value)
