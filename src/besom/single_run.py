@@ -20,6 +20,7 @@ from besom.errors import ConfigError, StudyError
 from besom.export import dump, exported_config, find_trial
 from besom.layout import StudyPaths, TrainPaths, write_atomically
 from besom.openings import data_named, log_opening, outside
+from besom.targets import refuse_untrusted
 
 #: How the names of Keras's logs are said to people.
 _SPOKEN = (("val_", "validation "), ("test_", "test "), ("", "training "))
@@ -60,6 +61,7 @@ def train_once(
     from besom.training import runtime
 
     name = run_name(composed)  # refused before anything is trained
+    refuse_untrusted(composed.config)
     with _native_chatter_hidden():
         runtime.start()
         runtime.device()
