@@ -60,8 +60,8 @@ def train_once(
     """
     from besom.training import runtime
 
-    name = run_name(composed)  # refused before anything is trained
     refuse_untrusted(composed.config)
+    name = run_name(composed)  # refused before anything is trained
     with _native_chatter_hidden():
         runtime.start()
         runtime.device()
