@@ -14,6 +14,7 @@ import yaml
 import besom
 from besom.config import Composer, SearchPath
 from besom.errors import ConfigError, TrustError
+from besom.export import composer_for_train
 from besom.layout import packaged_config_dirs
 from besom.targets import instantiate, names_in, refuse_untrusted, resolve
 from besom.trust import current, trusting
@@ -496,3 +497,13 @@ def test_python_callers_say_it_with_an_argument(hostile: Project) -> None:
 def test_a_partial_is_judged_by_what_it_calls(mine: Project) -> None:
     assert isinstance(resolve("mine.narrow"), functools.partial)
     assert resolve("mine.narrow")() == 3
+
+
+@pytest.mark.parametrize("text", ["${oc.env:HOME}", "a${oc.${x}:HOME}", r"\\${oc.env:HOME}"])
+def test_a_complete_config_reads_nothing_beside_itself(mine: Project, text: str) -> None:
+    config = Composer(SearchPath.of(), "train").compose([]).config
+    groups = {group: config[group] for group in ("data", "model", "optimizer", "trainer")}
+    mine.write("best.yaml", yaml.safe_dump({**groups, "x": "env", "name": text}))
+    assert "name is " in refused(mine, "train", "best.yaml")
+    mine.write("best.yaml", yaml.safe_dump({**groups, "name": r"\${oc.env:HOME}"}))
+    assert composer_for_train("best.yaml", None).compose([]).config["name"] == "${oc.env:HOME}"

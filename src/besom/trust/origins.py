@@ -55,8 +55,9 @@ def is_inside(folder: str, place: str) -> bool:
 def holds(folder: str, module: ModuleType) -> bool:
     """Whether an imported module is the project's."""
     file = getattr(module, "__file__", None)
-    places = [file] if file else list(getattr(module, "__path__", ()))
-    return bool(places) and all(is_inside(folder, place) for place in places)
+    if file is None:  # a namespace package has no code; what is built in has no file either
+        return hasattr(module, "__path__")
+    return is_inside(folder, file)
 
 
 def spec_of(name: str, folder: str) -> ModuleSpec | None:
