@@ -20,7 +20,7 @@ from besom.errors import ConfigError, StudyError
 from besom.export import dump, exported_config, find_trial
 from besom.layout import StudyPaths, TrainPaths, write_atomically
 from besom.openings import data_named, log_opening, outside
-from besom.targets import refuse_untrusted
+from besom.targets import follow, names_in, refuse_untrusted
 
 #: How the names of Keras's logs are said to people.
 _SPOKEN = (("val_", "validation "), ("test_", "test "), ("", "training "))
@@ -69,6 +69,7 @@ def train_once(
     from besom.training.trainer import evaluate, fit
 
     config = composed.config
+    follow(names_in(config))  # before the data is read, and the test images opened
     data = load_training(config["data"])
     identity = {"name": data.name, "fingerprint": data.fingerprint}
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from besom.errors import BesomError, ConfigError, TrustError, did_you_mean
@@ -113,6 +113,27 @@ def refuse_untrusted(node: Any, path: str = "", inside: bool = False) -> None:
     """
     for where, dotted in names_in(node, path, inside):
         current().check_name(dotted, where)
+
+
+def follow(named: Iterable[tuple[str, str]]) -> None:
+    """Import the project's modules that are named, and refuse what a name in them leads to.
+
+    Whatever else is wrong with a name is told where it is needed.
+
+    Args:
+        named: from ``names_in``.
+
+    Raises:
+        TrustError: one leads to what a config may not run.
+    """
+    for where, dotted in named:
+        if canonical(dotted).split(".")[0] not in KNOWN:
+            try:
+                resolve(dotted, where)
+            except TrustError:
+                raise
+            except (BesomError, SystemExit):
+                continue
 
 
 def names_in(node: Any, path: str = "", inside: bool = False) -> Iterator[tuple[str, str]]:

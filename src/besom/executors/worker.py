@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
@@ -136,26 +136,8 @@ def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any]]:
         importlib.import_module(module_name), "prepare", None
     )
     facts = {} if prepare is None else prepare(setup.base_config)
-    _look_at(setup.trust.named)
+    targets.follow(setup.trust.named)
     return cast("TrialFunction", function), plain(facts or {}, "what prepare returned")
-
-
-def _look_at(named: Iterable[tuple[str, str]]) -> None:
-    """Follow the names in the project's modules that trials will resolve, before any trial does.
-
-    Whatever else is wrong with one is told by the trial that needs it.
-
-    Raises:
-        TrustError: one leads to what a config may not run.
-    """
-    for where, dotted in named:
-        if dotted.split(".")[0] not in trust.KNOWN and not dotted.startswith("tensorflow.keras."):
-            try:
-                targets.resolve(dotted, where)
-            except errors.TrustError:
-                raise
-            except (errors.BesomError, SystemExit):
-                continue
 
 
 def _unprepared(error: BaseException) -> Unprepared:
