@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -404,16 +405,15 @@ def refused(project: Project, *words: str) -> str:
         "sweep.enqueue=[bird.yaml]",
     ],
 )
-@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["sweep", "dry-run"])
-def test_a_sweep_is_refused_before_its_first_trial(
-    hostile: Project, words: str, dry: tuple[str, ...]
-) -> None:
-    if dry and "alias" in words:
-        pytest.skip("told by a worker, and a dry run of a trial function of one's own has none")
-    import shlex
-
-    said = refused(hostile, "sweep", "cheap", *shlex.split(words.replace("'", '"')), *dry)
+def test_a_sweep_is_refused_before_its_first_trial(hostile: Project, words: str) -> None:
+    said = refused(hostile, "sweep", "cheap", *shlex.split(words.replace("'", '"')))
     assert "conf/trusted.yaml" in said
+
+
+def test_so_is_a_dry_run(hostile: Project) -> None:
+    assert "bird" in refused(hostile, "sweep", "cheap", "--dry-run", "model=bird")
+    words = ("sweep", "cheap", "--dry-run", "sweep.enqueue=[{model:bird}]")
+    assert "bird" in refused(hostile, *words)
 
 
 @pytest.mark.parametrize("key", ["sweep.trust=[bird]", "+sweep.trust=[bird]", "+trust=[bird]"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,8 @@ def resolve(dotted: str, where: str = TARGET, is_trial: bool = False) -> Any:
 
 def _refuse_slip(parts: Sequence[str], dotted: str, where: str) -> None:
     """Tell of a name that a trusted library does not have that it does not have it."""
-    if parts[0] in KNOWN and len(parts) > 1:
+    at_hand = parts[0] in sys.modules or parts[0] != "keras"  # which takes seconds to import
+    if parts[0] in KNOWN and len(parts) > 1 and at_hand:
         library, path = _imported(parts[0], dotted, where), ".".join(parts[:2])
         if _imported(path, dotted, where) is None:
             _attribute(library, path, dotted, where)
