@@ -143,7 +143,9 @@ class Trust:
             )
         known = root in KNOWN or self._entry_for(dotted) is not None
         if not known and not holds(self.folder, found):
-            raise refusal(where, dotted, f"the module {name!r} is not under the folder", path)
+            raise refusal(
+                where, dotted, f"the module {name!r} is not under the current folder", path
+            )
 
     def check_object(self, path: str, found: Any, dotted: str, where: str) -> None:
         """Refuse what was defined in a module that is not allowed, by whatever name it is reached.
