@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from besom.errors import ConfigError, DataError
 from besom.targets import instantiate, resolve
+from besom.trust import trusting
 
 
 def takes(a: int, b: int = 2, *, c: Any = None) -> tuple[Any, ...]:
@@ -22,6 +24,14 @@ def refuses(**options: Any) -> None:
 
 def cannot_load() -> None:
     raise DataError("The file is gone.")
+
+
+@pytest.fixture(autouse=True)
+def trusted() -> Iterator[None]:
+    """What these tests name beside besom's own; what is refused is in test_trust.py."""
+    names = ["datetime", "json", "os.path", "builtins", "needs_another", "breaks_on_import"]
+    with trusting(names):
+        yield
 
 
 NOT_CALLABLE = 3

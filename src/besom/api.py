@@ -15,6 +15,7 @@ def train(
     config: str | None = None,
     *,
     config_dir: str | Path | None = None,
+    trust: Sequence[str] = (),
 ) -> TrainRun:
     """Train once; see ``besom train --help``.
 
@@ -22,6 +23,7 @@ def train(
         overrides: Hydra overrides, such as ``["data=mnist", "trainer.epochs=5"]``.
         config: the path of a config, such as an exported ``best.yaml``; None: ``conf/train.yaml``.
         config_dir: your config folder; None takes ``./conf`` and ``./sweeps``.
+        trust: packages that the config may name, beside what ``besom.trust`` allows.
 
     Raises:
         BesomError: anything in the config or the data that cannot be trained.
@@ -29,9 +31,11 @@ def train(
     """
     from besom.export import composer_for_train
     from besom.single_run import train_once
+    from besom.trust import trusting
 
-    composed = composer_for_train(config, config_dir).compose(overrides)
-    return train_once(composed, Path(composed.config["results_dir"]))
+    with trusting(trust):
+        composed = composer_for_train(config, config_dir).compose(overrides)
+        return train_once(composed, Path(composed.config["results_dir"]))
 
 
 def sweep(
@@ -41,6 +45,7 @@ def sweep(
     config_dir: str | Path | None = None,
     extend: bool = False,
     fresh: bool = False,
+    trust: Sequence[str] = (),
 ) -> StudyRecord:
     """Run or continue a sweep, and write its leaderboard, plots and best config.
 
@@ -50,6 +55,7 @@ def sweep(
         config_dir: your config folder; None takes ``./conf`` and ``./sweeps``.
         extend: accept a larger budget or another executor than the study was made with.
         fresh: move an existing study to the archive first.
+        trust: packages that the config may name, beside what ``besom.trust`` allows.
 
     Raises:
         BesomError: see ``besom.study.run.run_sweep``; or no trial has succeeded.
@@ -59,10 +65,12 @@ def sweep(
     from besom.errors import BesomError
     from besom.outputs import LeaderboardWriter, write_outputs
     from besom.study import make_plan, run_sweep
+    from besom.trust import trusting
 
-    plan = make_plan(name, overrides, config_dir)
-    writer = LeaderboardWriter(plan.paths)
-    outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=writer)
+    with trusting(trust):
+        plan = make_plan(name, overrides, config_dir)
+        writer = LeaderboardWriter(plan.paths)
+        outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=writer)
     write_outputs(outcome.study, plan.paths)
     if outcome.interrupted:
         raise KeyboardInterrupt(outcome.reason)

@@ -23,6 +23,10 @@ class ConfigError(BesomError):
     """A config, override or option that cannot be used."""
 
 
+class TrustError(ConfigError):
+    """A config names code that it may not run; see ``besom.trust``."""
+
+
 class SpaceError(ConfigError):
     """A search space that cannot be sampled, or that does not fit the config."""
 

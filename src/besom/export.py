@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from besom.printable import command, escape_hidden, hidden_in, one_line
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import knee
 from besom.tables import format_value
+
+#: An interpolation that is more than a path, such as ``${oc.env:HOME}``: it may read what a
+#: stranger's config has no business to read. A backslash before it makes it plain text.
+_RESOLVER = re.compile(r"(?<!\\)(?:\\\\)*\$\{.*:", re.DOTALL)
 
 
 def best_trial(study: StudyRecord) -> TrialRecord:
@@ -148,6 +153,12 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
     content = read_yaml(path)
     if "defaults" in content:
         return Composer(SearchPath.of(config_dir, first=path.resolve().parent), path.stem)
+    for where, value in _texts(content):
+        if _RESOLVER.search(value):
+            raise ConfigError(
+                f"{config}: {where} is {value!r}, which calls a resolver. A complete config holds "
+                f"values only: write the value there, or give it as an override, {where}=VALUE."
+            )
     missing = [group for group in TRAIN_GROUPS if not isinstance(content.get(group), dict)]
     if missing:
         raise ConfigError(
@@ -156,6 +167,15 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
             "`besom export`, or begin it with 'defaults: [train, _self_]'."
         )
     return Composer(SearchPath.of(config_dir), "train", exported=content)
+
+
+def _texts(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a plain config, after where it stands."""
+    items = node.items() if isinstance(node, dict) else ()
+    for key, value in enumerate(node) if isinstance(node, list) else items:
+        yield from _texts(value, f"{path}.{key}" if path else str(key))
+    if isinstance(node, str):
+        yield path, node
 
 
 class _Dumper(yaml.SafeDumper):

@@ -19,8 +19,16 @@ from besom.executors.base import Epoch, Failed, Finished, Started
 from besom.layout import StudyPaths
 from besom.printable import command
 from besom.records import Outcome, StudyRecord, TrialRecord
-from besom.reruns import Driver, executor_config, same_data, started_executor, stored_config
+from besom.reruns import (
+    Driver,
+    check_trusted,
+    executor_config,
+    same_data,
+    started_executor,
+    stored_config,
+)
 from besom.seam import TrialConfig
+from besom.trust import trusting
 
 _NOT_TRAINED = {
     Outcome.DUPLICATE: "it reuses the value of an earlier trial with the same config",
@@ -128,8 +136,15 @@ def replay(
         node["threads_per_worker"] = threads
     again = _Again(trial, config, study.objective.metric, on_epoch)
     function = study.config["sweep"]["trial_function"]
+    named = check_trusted(function, node, [trial])
     logs = paths.logs / "replay"
-    with started_executor(node, function, config, logs, 1) as (executor, facts):
+    with (
+        trusting(named=named),
+        started_executor(node, function, config, logs, 1) as (
+            executor,
+            facts,
+        ),
+    ):
         timeout_s = study.config["sweep"].get("trial_timeout_s")
         stopped = Driver(executor, again, timeout_s).drive()
     if stopped is not None or again.end is None:

@@ -23,7 +23,8 @@ from besom.study.patience import Patience
 from besom.study.signals import StopSignals
 from besom.study.stopping import Ending, Stop
 from besom.study.workers import started
-from besom.targets import instantiate
+from besom.targets import instantiate, names_in
+from besom.trust import current
 
 #: How often a run is given to a fresh worker after its worker died.
 RETRIES = 1
@@ -183,6 +184,32 @@ def started_executor(
     executor: Executor = instantiate(node)
     with started(executor, trial_function, config, logs, n_runs) as facts:
         yield executor, facts
+
+
+def check_trusted(
+    trial_function: str, executor: Mapping[str, Any], trials: Sequence[TrialRecord]
+) -> list[tuple[str, str]]:
+    """Refuse what a study names and may not run here and now, whatever was trusted then.
+
+    Args:
+        trial_function: a dotted name.
+        executor: its config.
+        trials: whose stored configs run again.
+
+    Returns:
+        Every name, for ``besom.trust.trusting``.
+
+    Raises:
+        TrustError: names the first one, and the line that would allow it.
+    """
+    function = trial_function.replace(":", ".")
+    current().check_name(function, "sweep.trial_function", is_trial=True)
+    found = list(names_in(executor, "sweep.executor"))
+    for trial in trials:
+        found += names_in(trial.config, f"trial {trial.number}: ")
+    for where, dotted in found:
+        current().check_name(dotted, where)
+    return found
 
 
 def stored_config(trial: TrialRecord) -> TrialConfig:

@@ -8,6 +8,7 @@ import numpy as np
 
 from besom.config import Composed
 from besom.errors import DataError
+from besom.targets import refuse_untrusted
 
 N_IMAGES = 10
 
@@ -26,6 +27,7 @@ def draw_examples(composed: Composed, output: Path | None) -> Path:
     from besom.training.data import load_training
 
     config = composed.config
+    refuse_untrusted(config)
     data = load_training(config["data"])
     shape = data.x_train.shape[1:]
     if len(shape) not in (2, 3):

@@ -21,6 +21,7 @@ from besom.export import dump, exported_config, find_trial
 from besom.layout import StudyPaths, TrainPaths, write_atomically
 from besom.openings import data_named, log_opening, outside
 from besom.tables import csv
+from besom.targets import follow, names_in, refuse_untrusted
 
 #: How the names of Keras's logs are said to people.
 _SPOKEN = (("val_", "validation "), ("test_", "test "), ("", "training "))
@@ -60,6 +61,7 @@ def train_once(
     """
     from besom.training import runtime
 
+    refuse_untrusted(composed.config)
     name = run_name(composed)  # refused before anything is trained
     with _native_chatter_hidden():
         runtime.start()
@@ -68,6 +70,7 @@ def train_once(
     from besom.training.trainer import evaluate, fit
 
     config = composed.config
+    follow(names_in(config))  # before the data is read, and the test images opened
     data = load_training(config["data"])
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")

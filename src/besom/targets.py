@@ -1,7 +1,8 @@
 """Turns a config node with a ``_target_`` into the object it names.
 
 The grammar is Hydra's (``_target_``, ``_args_``, ``_partial_``, nested nodes first), on plain
-dicts, so that a worker needs no Hydra; the errors are for the person who wrote the config.
+dicts, so that a worker needs no Hydra; the errors are for the person who wrote the config. What a
+name may lead to is ``besom.trust``'s affair.
 """
 
 from __future__ import annotations
@@ -9,56 +10,153 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from besom.errors import BesomError, ConfigError, did_you_mean
+from besom.errors import BesomError, ConfigError, TrustError, did_you_mean
+from besom.trust import KNOWN, canonical, check_mapping, current
 
 TARGET, ARGS, PARTIAL = "_target_", "_args_", "_partial_"
 
 
-def resolve(dotted: str) -> Any:
+def resolve(dotted: str, where: str = TARGET, is_trial: bool = False) -> Any:
     """Import what ``dotted`` names, such as ``keras.optimizers.Adam``.
 
+    Args:
+        dotted: the name.
+        where: what holds it, for messages.
+        is_trial: whether it is to be a trial function.
+
     Raises:
+        TrustError: a config may not run it, see ``besom.trust``; nothing of it has been imported.
         ConfigError: the module cannot be imported, or has no such name (near names are listed).
     """
-    if not isinstance(dotted, str) or not all(part.isidentifier() for part in dotted.split(".")):
+    if not _is_dotted(dotted):
         raise ConfigError(
-            f"_target_ is {dotted!r}, expected a dotted name such as 'keras.optimizers.Adam'."
+            f"{where} is {dotted!r}, expected a dotted name such as 'keras.optimizers.Adam'."
         )
-    parts = dotted.split(".")
-    found: Any = None
-    for n in range(len(parts), 0, -1):
-        module_name = ".".join(parts[:n])
-        try:
-            found = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise ConfigError(f"_target_ {dotted!r} needs {error.name!r}: {error}.") from error
-            continue
-        except Exception as error:  # whatever a user's module does when it is imported
-            raise ConfigError(
-                f"_target_ {dotted!r} cannot be imported: {type(error).__name__}: {error}."
-            ) from error
-        rest = parts[n:]
-        break
-    else:
+    trust, parts = current(), canonical(dotted).split(".")
+    try:
+        trust.check_name(dotted, where, is_trial)
+    except TrustError:
+        _refuse_slip(parts, dotted, where)
+        raise
+    found = _imported(parts[0], dotted, where)
+    if found is None:
         raise ConfigError(
-            f"_target_ {dotted!r} cannot be found: there is no module {parts[0]!r} on the Python "
+            f"{where} {dotted!r} cannot be found: there is no module {parts[0]!r} on the Python "
             "path. Install it, or run from the folder it is in."
         )
-    for position, name in enumerate(rest):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            parent = ".".join(parts[: len(parts) - len(rest) + position])
-            public = [known for known in dir(found) if not known.startswith("_")]
-            raise ConfigError(
-                f"_target_ {dotted!r} cannot be found: {parent!r} has no {name!r}."
-                + _nearest(name, public)
-            ) from None
+    is_package = True
+    for n in range(1, len(parts) + 1):
+        path = ".".join(parts[:n])
+        if n > 1:
+            if is_package:
+                trust.check_module(path, dotted, where)
+            module = _imported(path, dotted, where) if is_package else None
+            is_package = module is not None
+            found = module if is_package else _attribute(found, path, dotted, where)
+        trust.check_step(path, found, canonical(dotted), where)
+    if callable(found):
+        trust.check_object(path, found, canonical(dotted), where)
     return found
+
+
+def _refuse_slip(parts: Sequence[str], dotted: str, where: str) -> None:
+    """Tell of a name that a trusted library does not have that it does not have it."""
+    at_hand = parts[0] in sys.modules or parts[0] != "keras"  # which takes seconds to import
+    if parts[0] in KNOWN and len(parts) > 1 and at_hand:
+        library, path = _imported(parts[0], dotted, where), ".".join(parts[:2])
+        if _imported(path, dotted, where) is None:
+            _attribute(library, path, dotted, where)
+
+
+def _is_dotted(name: Any) -> bool:
+    return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
+
+
+def _imported(module_name: str, dotted: str, where: str) -> Any:
+    """The module of this name, whose parents are imported; None where there is none."""
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise ConfigError(f"{where} {dotted!r} needs {error.name!r}: {error}.") from error
+        return None
+    except Exception as error:  # whatever a user's module does when it is imported
+        raise ConfigError(
+            f"{where} {dotted!r} cannot be imported: {type(error).__name__}: {error}."
+        ) from error
+
+
+def _attribute(found: Any, path: str, dotted: str, where: str) -> Any:
+    parent, _, name = path.rpartition(".")
+    try:
+        return getattr(found, name)
+    except AttributeError:
+        public = [known for known in dir(found) if not known.startswith("_")]
+        raise ConfigError(
+            f"{where} {dotted!r} cannot be found: {parent!r} has no {name!r}."
+            + _nearest(name, public)
+        ) from None
+
+
+def refuse_untrusted(node: Any, path: str = "", inside: bool = False) -> None:
+    """Refuse a config for the names in it that it may not run; nothing is imported.
+
+    Args:
+        node: plain data: a config, or a part of one.
+        path: where it stands, for messages.
+        inside: whether it is an argument of a ``_target_``.
+
+    Raises:
+        TrustError: names the first one, and the line that would allow it.
+    """
+    for where, dotted in names_in(node, path, inside):
+        current().check_name(dotted, where)
+
+
+def follow(named: Iterable[tuple[str, str]]) -> None:
+    """Import the project's modules that are named, and refuse what a name in them leads to.
+
+    Whatever else is wrong with a name is told where it is needed.
+
+    Args:
+        named: from ``names_in``.
+
+    Raises:
+        TrustError: one leads to what a config may not run.
+    """
+    for where, dotted in named:
+        if canonical(dotted).split(".")[0] not in KNOWN:
+            try:
+                resolve(dotted, where)
+            except TrustError:
+                raise
+            except (BesomError, SystemExit):
+                continue
+
+
+def names_in(node: Any, path: str = "", inside: bool = False) -> Iterator[tuple[str, str]]:
+    """Every name that a config would resolve, after where it stands: ``("model._target_", ...)``.
+
+    Raises:
+        TrustError: among arguments there is a serialised Keras object.
+    """
+    if isinstance(node, Mapping):
+        inside = inside or TARGET in node
+        if inside and TARGET not in node:
+            check_mapping(node, path)
+        for key, value in node.items():
+            below = f"{path}.{key}" if path and not path.endswith(" ") else f"{path}{key}"
+            if str(key).rpartition(".")[2] == TARGET:  # a space has such keys: model._target_
+                names = value if isinstance(value, list | tuple) else [value]
+                yield from ((below, name) for name in names if _is_dotted(name))
+            yield from names_in(value, below, inside)
+    elif isinstance(node, list | tuple):
+        for i, item in enumerate(node):
+            yield from names_in(item, f"{path}[{i}]", inside)
 
 
 def instantiate(node: Mapping[str, Any], /, *args: Any, **extra: Any) -> Any:
@@ -99,6 +197,7 @@ def _build(value: Any) -> Any:
     if isinstance(value, Mapping):
         if TARGET in value:
             return instantiate(value)
+        check_mapping(value, "An argument")
         return {key: _build(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_build(item) for item in value]

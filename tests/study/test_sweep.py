@@ -294,7 +294,7 @@ def test_a_sampler_can_be_tuned_by_its_keys(project: Project) -> None:
         (["sweep/pruner=median", "sweep.pruner.n_warmup_steps=1.5"], "n_warmup_steps is 1.5"),
         (["sweep.executor.threads_per_worker=two"], "threads_per_worker is 'two'"),
         (["+sweep.sampler.nonsense=3"], "no argument 'nonsense'"),
-        (["sweep/pruner=none", "sweep.pruner._target_=builtins.dict"], "built a dict"),
+        (["sweep/pruner=none", "sweep.pruner._target_=optuna.samplers.RandomSampler"], "built a"),
         (["sweep/pruner=percentile", "sweep.pruner.percentile=200"], "200"),
     ],
 )

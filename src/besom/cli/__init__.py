@@ -6,6 +6,7 @@ Commands that report never import TensorFlow; what a command needs is imported w
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 import logging
 import sys
@@ -123,6 +124,24 @@ def config_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
         default=None,
         help="Your config folder; default: ./conf and ./sweeps. Besom's own come after it.",
     )(command)
+
+
+def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--trust`` for the commands that run what a config names; stands nearest to the function."""
+
+    @functools.wraps(command)
+    def trusted(*args: Any, trust: tuple[str, ...], **options: Any) -> Any:
+        from besom.trust import trusting
+
+        with trusting(trust):
+            return command(*args, **options)
+
+    return click.option(
+        "--trust",
+        multiple=True,
+        metavar="PACKAGE",
+        help="Let configs name this too; give it repeatedly (also conf/trusted.yaml).",
+    )(trusted)
 
 
 def overrides_argument(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from besom.cli import TAKES_OVERRIDES, echo, main, results_dir_option
+from besom.cli import TAKES_OVERRIDES, echo, main, results_dir_option, trust_option
 
 if TYPE_CHECKING:
     from besom.confirm.view import ConfirmWatcher
@@ -54,6 +54,7 @@ def _view(console: Screen, stack: ExitStack) -> ConfirmWatcher:
 @click.option("--retry-failed", is_flag=True, help="Run again what failed in an earlier confirm.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @results_dir_option
+@trust_option
 def confirm(
     name: str,
     words: tuple[str, ...],
@@ -120,6 +121,7 @@ def confirm(
 @click.argument("trial", type=int)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @results_dir_option
+@trust_option
 def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> None:
     """Run TRIAL of the study NAME again, and compare every epoch bit by bit.
 

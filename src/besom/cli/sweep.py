@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from besom.cli import TAKES_OVERRIDES, config_dir_option, echo, main, overrides_argument
+from besom.cli import (
+    TAKES_OVERRIDES,
+    config_dir_option,
+    echo,
+    main,
+    overrides_argument,
+    trust_option,
+)
 
 if TYPE_CHECKING:
     from besom.records import StudyRecord
@@ -24,7 +31,9 @@ def _dry_run(plan: SweepPlan, console: Screen) -> None:
     from besom.study.checks import check_given, check_strategy, remarks
     from besom.study.dry_run import dry_run
     from besom.study.given import remarks_on_given
+    from besom.study.names import given_configs, names_of
     from besom.targets import instantiate
+    from besom.trust import trusting
 
     check_strategy(plan)
     check_given(plan)
@@ -37,7 +46,8 @@ def _dry_run(plan: SweepPlan, console: Screen) -> None:
             console, f"Nothing is built: sweep.trial_function is {own}, not besom's own.", wrap=True
         )
         return
-    print_dry_run(plan, dry_run(plan, instantiate(plan.sweep["executor"])), console)
+    with trusting(named=names_of(plan, given_configs(plan))):
+        print_dry_run(plan, dry_run(plan, instantiate(plan.sweep["executor"])), console)
 
 
 #: Rows of the leaderboard printed at the end of a sweep.
@@ -65,6 +75,7 @@ def _print_result(study: StudyRecord, claimed: Claim, console: Screen) -> None:
 @click.option("--fresh", is_flag=True, help="Start over; the old study goes to the archive.")
 @click.option("--dry-run", is_flag=True, help="Build the space's corners, train nothing.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@trust_option
 def sweep(
     name: str,
     overrides: tuple[str, ...],

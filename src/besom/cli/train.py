@@ -6,13 +6,21 @@ from pathlib import Path
 
 import click
 
-from besom.cli import TAKES_OVERRIDES, config_dir_option, echo, main, overrides_argument
+from besom.cli import (
+    TAKES_OVERRIDES,
+    config_dir_option,
+    echo,
+    main,
+    overrides_argument,
+    trust_option,
+)
 from besom.errors import BesomError, TrialDiverged
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
 @overrides_argument
 @config_dir_option
+@trust_option
 def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     """Train once: [CONFIG] [OVERRIDES...].
 
@@ -37,6 +45,7 @@ def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
 @overrides_argument
 @config_dir_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the picture goes.")
+@trust_option
 def show(overrides: tuple[str, ...], config_dir: str | None, output: Path | None) -> None:
     """Draw ten random training images with their labels: besom show data=mnist."""
     from besom.config import Composer, SearchPath

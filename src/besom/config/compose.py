@@ -130,6 +130,8 @@ class Composer:
             sweep_node.refuse_multirun(path)
         given = [_text(o) for o in overrides if not sweep_node.empties(o)]
         try:
+            if path is not None:
+                sweep_node.refuse_packages(path)
             with hydra_on(self.search):
                 primary, defaults = self.primary, list[str]()
                 if self.exported is not None:

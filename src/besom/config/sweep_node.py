@@ -17,6 +17,7 @@ from besom.config.overrides import MULTIRUN_HELP
 from besom.config.search_path import read_yaml
 from besom.directions import usual_direction
 from besom.errors import ConfigError
+from besom.trust import current
 from besom.values import given_text
 
 #: Mappings whose keys the user names: ``{}`` empties them, where Hydra would merge nothing in.
@@ -43,6 +44,18 @@ def refuse_multirun(path: Path) -> None:
         for key in node if isinstance(node, Mapping) else ():
             if (part, key) != ("sweeper", "params"):
                 raise _refusal(path, f"hydra.{part}.{key}")
+
+
+def refuse_packages(path: Path) -> None:
+    """Refuse ``pkg://`` in ``hydra.searchpath``: to look into a package, Hydra imports it.
+
+    Raises:
+        TrustError: the package is none that a config may name.
+    """
+    for place in OmegaConf.select(OmegaConf.create(read_yaml(path)), "hydra.searchpath") or ():
+        scheme, _, package = str(place).partition("://")
+        if scheme == "pkg":
+            current().check_name(package.replace("/", ".").strip("."), "hydra.searchpath")
 
 
 def _refusal(path: Path, what: str) -> ConfigError:

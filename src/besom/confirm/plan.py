@@ -11,7 +11,7 @@ from besom.confirm.choice import choose
 from besom.errors import ConfigError, StudyError
 from besom.layout import StudyPaths
 from besom.records import Objective, StudyRecord, TrialRecord
-from besom.reruns import executor_config, plain_value, stored_config
+from besom.reruns import check_trusted, executor_config, plain_value, stored_config
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.study import definition
 
@@ -131,6 +131,7 @@ def make_confirm_plan(
     Raises:
         ConfigError: an option out of range, or another word.
         StudyError: no complete trial, no such trial, or the study cannot be confirmed in this way.
+        TrustError: the study names what a config may not run.
     """
     _check_options(top, n_seeds, interval)
     chosen, left_out = choose(study, top, trials)
@@ -138,6 +139,9 @@ def make_confirm_plan(
     function: str = study.config["sweep"]["trial_function"]
     if new_split:
         _check_can_split(study, function)
+    executor = executor_config(study, rest, workers)
+    run = function if on == "validation" else _test_function(study, function)
+    check_trusted(run, executor, chosen)
     return ConfirmPlan(
         study=study,
         paths=paths,
@@ -148,8 +152,8 @@ def make_confirm_plan(
         new_split=new_split,
         race=race,
         method=INTERVALS[interval],
-        executor=executor_config(study, rest, workers),
-        trial_function=function if on == "validation" else _test_function(study, function),
+        executor=executor,
+        trial_function=run,
         precision=_default_precision(chosen[0]) if precision is None else precision,
         retry_failed=retry_failed,
         left_out=left_out,

@@ -18,9 +18,10 @@ from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
 from besom.openings import data_named, log_opening
 from besom.records import Outcome
-from besom.reruns import Driver, same_data, started_executor, stored_config
+from besom.reruns import Driver, check_trusted, same_data, started_executor, stored_config
 from besom.seam import TrialConfig, TrialResult
 from besom.study.lock import CoordinatorLock
+from besom.trust import trusting
 
 #: How a worker's exception says that a dataset has no test part; see ``besom.training.data``.
 _NO_TEST_IMAGES = "NoTestImages"
@@ -71,13 +72,17 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
             if not n_left:
                 watcher.began(plan, contest, 0)
                 return ConfirmOutcome(desk.confirmation())
-            with started_executor(
-                plan.executor,
-                plan.trial_function,
-                stored_config(plan.entrants[0]),
-                journal_path.parent / "logs",
-                n_left,
-            ) as (executor, facts):
+            named = check_trusted(plan.trial_function, plan.executor, plan.entrants)
+            with (
+                trusting(named=named),
+                started_executor(
+                    plan.executor,
+                    plan.trial_function,
+                    stored_config(plan.entrants[0]),
+                    journal_path.parent / "logs",
+                    n_left,
+                ) as (executor, facts),
+            ):
                 desk.meet(facts)
                 watcher.began(plan, contest, executor.n_workers)
                 driver = Driver(executor, desk, plan.timeout_s)

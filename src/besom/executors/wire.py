@@ -18,6 +18,7 @@ from typing import Any
 from besom.errors import ConfigError
 from besom.executors.base import Epoch, Failed, Finished
 from besom.seam import TrialConfig, TrialResult
+from besom.trust import Trust, current
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Setup:
         trial_function: ``"module:function"``.
         base_config: handed to the module's ``prepare``.
         sys_path: where the coordinator imports from, so that the worker finds the same modules.
+        trust: what the configs may run. The configs have no say in it.
     """
 
     trial_function: str
     base_config: TrialConfig
     sys_path: tuple[str, ...]
+    trust: Trust = field(default_factory=current)
 
 
 @dataclass(frozen=True)

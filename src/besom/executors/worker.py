@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
-from besom import errors, targets
+from besom import errors, targets, trust
 from besom.executors import lifeline
 from besom.executors.base import Epoch, Failed, Finished, Usage
 from besom.executors.failures import describe_exception
@@ -59,6 +59,7 @@ class Worker:
         """Prepare, then run what is asked; return the process's exit code."""
         setup: Setup = receive(self._connection)
         sys.path[:] = setup.sys_path
+        trust.adopt(setup.trust)
         try:
             run_trial, facts = _prepare(setup)
         except BaseException as error:
@@ -125,7 +126,7 @@ class _Report:
 def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any]]:
     """Import the trial function and run the ``prepare`` beside it."""
     module_name, _, function_name = setup.trial_function.partition(":")
-    function = targets.resolve(f"{module_name}.{function_name}")
+    function = targets.resolve(f"{module_name}.{function_name}", "The trial function", True)
     if not callable(function):
         raise errors.ConfigError(
             f"The trial function {setup.trial_function!r} is a {type(function).__name__}, "
@@ -135,6 +136,7 @@ def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any]]:
         importlib.import_module(module_name), "prepare", None
     )
     facts = {} if prepare is None else prepare(setup.base_config)
+    targets.follow(setup.trust.named)
     return cast("TrialFunction", function), plain(facts or {}, "what prepare returned")
 
 

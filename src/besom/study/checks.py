@@ -8,7 +8,7 @@ from typing import Any
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS
 from besom.study import storage
-from besom.study.given import all_given
+from besom.study.names import check_trusted, given_configs
 from besom.study.objective import check_metric
 from besom.study.plan import TRIAL_NUMBERS, SweepPlan
 from besom.study.screening import ScreeningPruner
@@ -40,6 +40,7 @@ def check_strategy(plan: SweepPlan) -> None:
         BesomError: says which and why.
     """
     _check_sealed(plan.sweep["trial_function"])
+    check_trusted(plan)
     build_sampler(plan.sweep["sampler"], plan.space, 0, len(plan.objectives))
     pruner = build_pruner(plan.sweep["pruner"])
     if isinstance(pruner, ScreeningPruner):
@@ -52,7 +53,7 @@ def check_given(plan: SweepPlan) -> None:
     Raises:
         BesomError: says which and why.
     """
-    all_given(plan)
+    check_trusted(plan, given_configs(plan))
     other = plan.sweep["warm_start"]
     if other == plan.name:
         raise ConfigError(

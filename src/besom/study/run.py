@@ -13,6 +13,7 @@ import optuna
 from besom.errors import StudyError
 from besom.executors.base import Executor
 from besom.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
+from besom.seam import TrialConfig
 from besom.study import definition, storage
 from besom.study.budget import Budget
 from besom.study.checks import (
@@ -26,6 +27,7 @@ from besom.study.checks import (
 from besom.study.coordinator import Coordinator
 from besom.study.given import all_given, remarks_on_given
 from besom.study.lock import CoordinatorLock
+from besom.study.names import check_trusted, given_configs, names_of
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
 from besom.study.signals import StopSignals
@@ -35,6 +37,7 @@ from besom.study.warm_start import warm_start
 from besom.study.watcher import Watcher
 from besom.study.workers import started
 from besom.targets import instantiate
+from besom.trust import trusting
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,10 @@ def run_sweep(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     watcher = watcher or Watcher()
     check_strategy(plan)
+    as_given: list[tuple[str, TrialConfig]] = []
     if fresh or not (plan.paths.journal.exists() or plan.paths.storage_url.exists()):
         check_given(plan)  # a study that goes on has read them when it began
+        as_given = given_configs(plan)
     existed_before, results_existed = plan.paths.root.exists(), plan.paths.root.parent.exists()
     try:
         if fresh and existed_before:
@@ -103,6 +108,9 @@ def run_sweep(
             if stored is not None:
                 storage.remember_url(plan.paths, plan.sweep["storage"])
                 definition.check_same_task(plan.name, stored.config, plan.config, extend)
+                running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
+                as_given = [(f"trial {t.number}: ", t.config) for t in running]
+                check_trusted(plan, as_given)
                 n_left, reason = _left(stored, plan)
                 if not n_left:
                     n_all = plan.sweep["n_trials"] + _n_continued(stored)
@@ -112,7 +120,7 @@ def run_sweep(
                 n_left = plan.sweep["n_trials"]
             if executor is None:
                 executor = instantiate(plan.sweep["executor"])
-            with StopSignals() as signals:
+            with StopSignals() as signals, trusting(named=names_of(plan, as_given)):
                 return _run_locked(plan, n_left, watcher, executor, signals)
     except OSError as error:
         raise StudyError(

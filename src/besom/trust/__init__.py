@@ -1,0 +1,74 @@
+"""What a config may run: decides, before anything is imported, whether a name may be resolved.
+
+A config is data, often somebody else's: a sweep from a colleague, an exported ``best.yaml``, a
+stored study. A name in it runs code, so these names are allowed and no others:
+
+- public objects of Keras (``keras.optimizers.Adam``), but nothing that loads, saves, deserialises,
+  downloads or deletes: ``keras.models.load_model``, ``keras.saving``, ``keras.utils.get_file``,
+  ``keras.layers.Lambda`` and their like (see ``public``);
+- Optuna's samplers, pruners and distributions;
+- what besom means to be named (``BESOMS_OWN``);
+- the project's own modules: their file lies under the current folder, and not in a
+  ``site-packages`` folder or a virtual environment there. Links and ``..`` are followed first.
+
+What the user trusts beside them is said in ``./conf/trusted.yaml``, by ``--trust`` (``trust=`` in
+Python) or in ``BESOM_TRUSTED``, and never in a config.
+
+A prefix protects nothing: ``mine.os.system`` begins in the project and ends in ``os``. So a name is
+judged twice: as text (``check_name``), and step by step while it is followed (``check_step``,
+``check_object``), by the module that each object was really defined in. No step leads into another
+package's module.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+
+from besom.trust.entries import entries_here
+from besom.trust.policy import Trust, canonical, check_mapping
+from besom.trust.public import KNOWN
+
+__all__ = ["KNOWN", "Trust", "adopt", "canonical", "check_mapping", "current", "trusting"]
+
+_CURRENT: ContextVar[Trust | None] = ContextVar("besom_trust", default=None)
+
+
+def _here() -> Trust:
+    return Trust(os.path.realpath(Path.cwd()), entries_here())
+
+
+def current() -> Trust:
+    """The trust in force: what ``trusting`` or ``adopt`` has set, else what the user says here."""
+    return _CURRENT.get() or _here()
+
+
+@contextmanager
+def trusting(more: Iterable[str] = (), named: Iterable[tuple[str, str]] = ()) -> Iterator[Trust]:
+    """Fix what a command trusts, before any code of the user's can change folder or environment.
+
+    Args:
+        more: what ``--trust`` or ``trust=`` lists, beside what is trusted already.
+        named: see ``Trust.named``.
+
+    Raises:
+        ConfigError: see ``besom.trust.entries``.
+    """
+    held = _CURRENT.get()
+    trust = held or _here()
+    if more:
+        trust = replace(trust, entries=tuple({*trust.entries, *entries_here(more)}))
+    token = _CURRENT.set(replace(trust, named=tuple(named)))
+    try:
+        yield trust
+    finally:
+        _CURRENT.reset(token)
+
+
+def adopt(trust: Trust) -> None:
+    """Trust what the coordinator trusts, for the rest of this process: a worker's first act."""
+    _CURRENT.set(trust)

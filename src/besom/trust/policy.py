@@ -1,0 +1,216 @@
+"""Judges names: as text, and step by step while they are followed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from besom.errors import TrustError
+from besom.trust.entries import FILE
+from besom.trust.origins import (
+    holds,
+    home_of,
+    in_project,
+    innermost,
+    is_exported,
+    is_inside,
+    spec_of,
+)
+from besom.trust.public import (
+    BESOMS_OWN,
+    BESOMS_TRIALS,
+    KNOWN,
+    ROOMS,
+    is_refused,
+    not_public,
+    objection_to_library,
+)
+
+#: The keys of a serialised Keras object; Keras imports what they name.
+_SERIALISED = frozenset({"config", "module", "registered_name", "spec_name"})
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom a command trusts.
+
+    Attributes:
+        folder: the project's, with links resolved: its modules are trusted.
+        entries: dotted names of further packages, modules or single objects.
+        named: names that the command will resolve; its first worker looks at them before a trial.
+    """
+
+    folder: str
+    entries: tuple[str, ...] = ()
+    named: tuple[tuple[str, str], ...] = ()
+
+    # By its name alone
+
+    def check_name(self, dotted: str, where: str, is_trial: bool = False) -> None:
+        """Refuse a name for what its text and the file of its module tell; nothing is imported.
+
+        A name whose first part is no module at all is let through: importing it says so.
+
+        Args:
+            dotted: such as ``keras.optimizers.Adam``.
+            where: what holds it, for the message, such as ``model._target_``.
+            is_trial: whether it names a trial function.
+
+        Raises:
+            TrustError: with the line that would allow it.
+        """
+        if is_trial and dotted in BESOMS_TRIALS:
+            return
+        if why := self._objection(canonical(dotted)):
+            root = dotted.split(".")[0]
+            foreign = in_project(self.folder, root) is False and root not in KNOWN
+            raise refusal(where, dotted, why, root if foreign else canonical(dotted))
+
+    def _objection(self, dotted: str) -> str:
+        parts = dotted.split(".")
+        if (entry := self._entry_for(dotted)) is not None:
+            beyond = parts[entry.count(".") + 1 :]
+            if any(part.startswith("__") for part in beyond):
+                return "a name with two leading underscores leads out of what it begins in"
+            return ""
+        if any(part.startswith("_") for part in parts):
+            return "what begins with an underscore is private"
+        if parts[0] == "besom":
+            return "" if dotted in BESOMS_OWN else not_public("besom", dotted, BESOMS_OWN)
+        if parts[0] in ROOMS:
+            return objection_to_library(parts)
+        return "" if in_project(self.folder, dotted) in (True, None) else self._foreign(parts[0])
+
+    def _foreign(self, root: str) -> str:
+        spec = spec_of(root, self.folder)
+        place = f" ({root!r} is {spec.origin})" if spec is not None and spec.origin else ""
+        return (
+            "besom runs only public objects of Keras, of Optuna's samplers and pruners, and of its "
+            f"own, and modules under the current folder{place}"
+        )
+
+    def _entry_for(self, dotted: str) -> str | None:
+        """The entry that a name begins with, the longest of them."""
+        begins = [e for e in self.entries if f"{dotted}.".startswith(f"{e}.")]
+        return max(begins, key=len, default=None)
+
+    # Step by step
+
+    def check_module(self, path: str, dotted: str, where: str) -> None:
+        """Refuse to import a module that a package of the project looks for outside of it.
+
+        Raises:
+            TrustError: says where the module is.
+        """
+        if path.split(".")[0] in KNOWN or self._entry_for(dotted) is not None:
+            return
+        spec = None
+        if path not in sys.modules:
+            with suppress(ImportError, ValueError):
+                spec = importlib.util.find_spec(path)
+        if spec is not None and spec.origin is not None and not is_inside(self.folder, spec.origin):
+            why = f"{path!r} is {spec.origin}, which is not under the current folder"
+            raise refusal(where, dotted, why, path)
+
+    def check_step(self, path: str, found: Any, dotted: str, where: str) -> None:
+        """Refuse a step of a name that has led out of what it began in.
+
+        Args:
+            path: the part of ``dotted`` that has been followed.
+            found: what it has led to; more follows.
+
+        Raises:
+            TrustError: a module of another package, or an object from elsewhere.
+        """
+        if path in self.entries:
+            return
+        if not isinstance(found, ModuleType):
+            if path != dotted:
+                self.check_object(path, found, dotted, where)
+            return
+        name, root = found.__name__, dotted.split(".")[0]
+        if name.split(".")[0] != root:
+            rest = dotted[len(path) :]
+            raise TrustError(
+                f"{where} is {dotted!r}, but {path!r} is the module {name!r} of another package, "
+                f"and a name does not lead from one package into another. Write '{name}{rest}'; "
+                + _line_to_add(name)
+            )
+        known = root in KNOWN or self._entry_for(dotted) is not None
+        if not known and not holds(self.folder, found):
+            raise refusal(
+                where, dotted, f"the module {name!r} is not under the current folder", path
+            )
+
+    def check_object(self, path: str, found: Any, dotted: str, where: str) -> None:
+        """Refuse what was defined in a module that is not allowed, by whatever name it is reached.
+
+        Args:
+            path: how it was reached: ``dotted``, or the beginning of it.
+            found: the class, function or other object.
+
+        Raises:
+            TrustError: names the module that it is from.
+        """
+        if path in self.entries or path.split(".")[0] == "besom":  # named one by one
+            return
+        what = innermost(found)
+        home = home_of(what)
+        if not self._is_home(home, what, dotted):
+            why = f"that is from {home!r}, not from {dotted.split('.')[0]!r}"
+            if home.split(".")[0] == "keras":
+                why = "that loads, saves or deserialises by Keras"
+            raise refusal(where, dotted, why, path)
+
+    def _is_home(self, home: str, what: Any, dotted: str) -> bool:
+        root, own = home.split(".")[0], dotted.split(".")[0]
+        entry = self._entry_for(dotted)
+        if self._entry_for(home) is not None or (entry is not None and root == own):
+            return True
+        if entry is not None and is_exported(what, dotted):
+            return True
+        name = str(getattr(what, "__qualname__", type(what).__qualname__))
+        if root == "besom":
+            return f"{home}.{name}" in BESOMS_OWN
+        if root == "keras":
+            rooms = [part for part in home.split(".")[1:] if part != "src"][:1]
+            known = not rooms or rooms[0] in ROOMS["keras"] or rooms[0] == "backend"
+            return known and not any(is_refused(part) for part in name.split("."))
+        if root == "optuna":
+            return home.split(".")[1] in ROOMS["optuna"] if "." in home else False
+        return not root.startswith("_") and in_project(self.folder, home) is True
+
+
+def refusal(where: str, dotted: str, why: str, entry: str) -> TrustError:
+    """The error for a name that is not allowed, with the line that would allow it."""
+    line = _line_to_add(entry)
+    return TrustError(f"{where} is {dotted!r}: {why}. {line[0].upper()}{line[1:]}")
+
+
+def _line_to_add(entry: str) -> str:
+    return f"if you trust it, add '- {entry}' to {FILE}, or pass --trust {entry}."
+
+
+def canonical(dotted: str) -> str:
+    """The name that is judged and resolved: ``tensorflow.keras`` is Keras."""
+    alias = "tensorflow.keras."
+    return f"keras.{dotted.removeprefix(alias)}" if dotted.startswith(alias) else dotted
+
+
+def check_mapping(value: Mapping[str, Any], where: str) -> None:
+    """Refuse a serialised Keras object among arguments: Keras would import what it names.
+
+    Raises:
+        TrustError: says how to write it instead.
+    """
+    if "class_name" in value and not _SERIALISED.isdisjoint(value):
+        raise TrustError(
+            f"{where} is a serialised Keras object (class_name: {value['class_name']!r}), from "
+            "which Keras would import what it names. Write it as a node instead, such as "
+            "{_target_: keras.initializers.HeNormal, seed: 1}."
+        )
