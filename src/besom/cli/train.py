@@ -8,6 +8,7 @@ import click
 
 from besom.cli import TAKES_OVERRIDES, config_dir_option, main, overrides_argument
 from besom.errors import BesomError, TrialDiverged
+from besom.layout import checked_folder
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
@@ -27,7 +28,7 @@ def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     config, rest = _split_config(overrides)
     composed = composer_for_train(config, config_dir).compose(rest)
     try:
-        run = train_once(composed, Path(composed.config["results_dir"]), click.echo)
+        run = train_once(composed, checked_folder(composed.config["results_dir"]), click.echo)
     except TrialDiverged as error:
         raise BesomError(f"Training diverged: {error}. Try a smaller learning rate.") from error
     click.echo(f"Written: {run.paths.root}/")

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from besom.config.overrides import MULTIRUN_HELP
-from besom.config.search_path import read_yaml
+from besom.config.yaml_files import read_yaml
 from besom.directions import usual_direction
 from besom.errors import ConfigError
 

@@ -12,6 +12,7 @@ import optuna
 from besom.config import TRAIN_GROUPS, Composer, check_keys, has_path, read_yaml, value_at
 from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
 from besom.records import GIVEN, Origin, StudyRecord, TrialRecord
+from besom.regular import oddity
 from besom.seam import TrialConfig
 from besom.space import apply
 from besom.study.plan import SweepPlan
@@ -81,9 +82,12 @@ def _read(plan: SweepPlan, name: str, entry: Any) -> Given:
             "of a config file."
         )
     path = Path(entry).expanduser()
-    if not path.is_file():
+    if not path.is_file() and not oddity(path):
         raise ConfigError(f"{name}: there is no file {entry!r}.")
-    content = read_yaml(path)
+    try:
+        content = read_yaml(path)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
     check_keys(content, f"{name} ({entry})")
     if "defaults" in content:
         raise ConfigError(
