@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from besom.config import schema, sweep_node
 from besom.config.backend import explain, hydra_on, inherited
-from besom.config.interpolations import reads
+from besom.config.interpolations import check_growth, reads
 from besom.config.overrides import check_key, check_option, parse_overrides
 from besom.config.search_path import SearchPath
 from besom.config.types import check_group, check_keys, has_path, leaves, value_at
@@ -136,6 +136,7 @@ class Composer:
                 if self.exported is not None:
                     primary, defaults = self._store_exported(self.exported)
                 node = compose(primary, [*defaults, *given], return_hydra_config=True)
+                check_growth(cast(dict[str, Any], OmegaConf.to_container(node)))
                 choices = dict(node.hydra.runtime.choices)
                 pasted = sweep_node.pasted_params(node, overrides)
                 with open_dict(node):
@@ -148,6 +149,11 @@ class Composer:
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             self._refuse_odd(error)
             raise ConfigError(explain(error)) from error
+        except RecursionError as error:
+            raise ConfigError(
+                "The config cannot be composed: its defaults list names itself, or its values or "
+                "interpolations are nested too deep."
+            ) from error
         assert isinstance(plain, dict)
         own = {k: v for k, v in choices.items() if not k.startswith("hydra") and v is not None}
         config = {str(k): v for k, v in plain.items()}

@@ -61,6 +61,8 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
                 f"{text!r} is not an override: expected KEY=VALUE in Hydra's grammar, such as "
                 f"optimizer.learning_rate=0.01 ({' '.join(str(error).split())})."
             ) from error
+        except RecursionError as error:
+            raise ConfigError(f"{text[:40]}... is nested too deep for an override.") from error
         if override.is_sweep_override():
             raise ConfigError(
                 f"{text} names several values, but one run takes one. "

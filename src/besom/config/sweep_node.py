@@ -36,9 +36,11 @@ def refuse_multirun(path: Path) -> None:
         for key, option in line.items() if isinstance(line, Mapping) else ():
             if str(key).endswith(("hydra/sweeper", "hydra/launcher")):
                 raise _refusal(path, f"{key}: {option}")
-    hydra = content.get("hydra")
+    hydra = content.get("hydra", {})
+    if not isinstance(hydra, Mapping):
+        raise ConfigError(f"{path} has 'hydra: {hydra}', expected a mapping: delete it.")
     for part in ("sweeper", "launcher"):
-        node = hydra.get(part) if isinstance(hydra, Mapping) else None
+        node = hydra.get(part)
         for key in node if isinstance(node, Mapping) else ():
             if (part, key) != ("sweeper", "params"):
                 raise _refusal(path, f"hydra.{part}.{key}")

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from besom.errors import ConfigError
 from besom.regular import oddity
@@ -27,7 +28,10 @@ MOST_VALUES = 10_000
 MOST_DEPTH = 50
 
 #: PyYAML's own errors, and what its constructors let through (``!!bool maybe`` is a KeyError).
-_MALFORMED = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+_MALFORMED = (
+    *(yaml.YAMLError, OmegaConfBaseException),
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ def _read(path: Path, *_version: int) -> YamlFile | str:
         if error.strerror is None:  # OmegaConf's word for a number or a date alone
             return f"{path} holds one value, expected a mapping."
         return f"{path} cannot be read: {error.strerror}."
+    except RecursionError:
+        return f"{path} has an interpolation that is nested too deep."
     except _Excess as why:
         return f"{path} {why}."
     except _MALFORMED as error:

@@ -76,6 +76,8 @@ def grammar_body(text: str, options: Collection[str] | None) -> RangeBody | Choi
             f"{show(text)} is not Hydra's grammar: {_reason(error)}. Expected a sweep such as "
             "choice(a,b), a,b, range(1,5), interval(0,1) or tag(log,interval(1e-4,1e-1))."
         ) from None
+    except RecursionError:
+        raise Refused(f"{text[:40]}... is nested too deep") from None
     sweep: Any = override.value()
     if isinstance(sweep, Glob):
         return _glob_body(sweep, text, options)
@@ -146,6 +148,8 @@ def _parse(text: str) -> Override:
             "sweep such as key=choice(a,b), key=range(1,5), key=interval(0,1), "
             "key='tag(log,interval(1e-4,1e-1))'."
         ) from None
+    except RecursionError:
+        raise ConfigError(f"{text[:40]}... is nested too deep for an override.") from None
 
 
 def _reason(error: HydraException) -> str:

@@ -11,7 +11,7 @@ from besom.errors import ConfigError
 #: A study holds every trial in memory, and Optuna's samplers look at all of them before each.
 MOST_TRIALS = 1_000_000
 
-#: A clock of the system's takes no longer wait than some hundred years.
+#: Thirty years: far below the longest wait that the system's clocks take.
 _LONGEST_S = 1e9
 _SECONDS = "more than 0 seconds, and at most 1e9 (null: no limit)"
 
@@ -46,7 +46,7 @@ def check_constraints(sweep: Mapping[str, Any]) -> None:
         if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
             raise ConfigError(f"{path} is {bounds!r}, expected {{max: NUMBER}}, min, or both.")
         for key, value in bounds.items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
                 raise ConfigError(f"{path}.{key} is {value!r}, expected a number.")
         if bounds.get("min", -math.inf) > bounds.get("max", math.inf):
             raise ConfigError(

@@ -124,6 +124,8 @@ def make_plan(
     sweep["storage"] = _absolute(sweep["storage"])
     study_name = checked_name("sweep.name", primary if sweep["name"] is None else sweep["name"])
     objectives = _objectives(sweep)
+    if not isinstance(config["trainer"], Mapping):
+        raise ConfigError(f"trainer is {config['trainer']!r}, expected a mapping such as {{}}.")
     check_numbers(sweep)
     check_constraints(sweep)
     plan = SweepPlan(
