@@ -34,24 +34,26 @@ def checked_name(key: str, name: str) -> str:
     """
     hidden = [c for c in name if c != " " and unicodedata.category(c)[0] in "CZ"]
     if not name.strip():
-        fault = "empty"
+        fault = "it is empty"
     elif len(name.encode(errors="replace")) > MOST_NAME_BYTES:
-        fault = f"longer than {MOST_NAME_BYTES} bytes"
-    elif name[0] in ".-" or "/" in name or "\\" in name:
-        fault = "no name for a folder: it has a slash, or begins with '.' or '-'"
+        fault = f"it is longer than {MOST_NAME_BYTES} bytes"
     elif hidden:
-        fault = f"not all visible: it holds {hidden[0]!a}"
+        fault = f"it holds {hidden[0]!a}, which cannot be seen"
+    elif "/" in name or "\\" in name:
+        fault = "it holds a slash"
+    elif name[0] in ".-":
+        fault = f"it begins with {name[0]!r}"
     elif name != name.strip():
-        fault = "a name with a blank at its end or beginning"
+        fault = "it begins or ends with a blank"
     elif name in RESERVED:
-        fault = f"taken: besom keeps files of its own in {', '.join(RESERVED)}"
+        fault = f"besom keeps files of its own in {', '.join(RESERVED)}"
     else:
         return name
     shown = ascii(name) if hidden else repr(name)
     shown = shown if len(shown) < 60 else f"{shown[:50]}...'"
     raise ConfigError(
-        f"{key} is {shown}, which is {fault}. Give a short name of visible characters, such as "
-        f"{key}=mnist-mlp: its files are in a folder of that name."
+        f"{key} is {shown}: {fault}. A folder gets that name, so give a short one of visible "
+        "characters, such as mnist-mlp."
     )
 
 

@@ -62,6 +62,12 @@ class Commands(click.Group):
         except BrokenPipeError:  # `besom leaderboard ... | head`
             sys.stderr.close()
             ctx.exit(0)
+        except RecursionError:
+            click.echo("besom: something that was given is nested too deep to be read.", err=True)
+            ctx.exit(2)
+        except MemoryError:
+            click.echo("besom: this takes more memory than the machine has free.", err=True)
+            ctx.exit(2)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             click.echo(f"besom: {where}{error.strerror or error}", err=True)

@@ -94,6 +94,12 @@ class SearchPath:
         return sorted(found)
 
 
+def _others(unread: list[str]) -> str:
+    """The first of the files that a list of sweeps leaves out, and how many more there are."""
+    said = "".join(f" (Not listed: {why})" for why in unread[:3])
+    return said + (f" (And {len(unread) - 3} more.)" if len(unread) > 3 else "")
+
+
 def _unread(path: Path) -> str:
     """Why a file cannot be read, or the sweep that it begins with; empty if both can."""
     try:
@@ -146,9 +152,10 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
         search = SearchPath.of(config_dir)
         found_by_name = search.find(name)
         if found_by_name is None or name in RESERVED:
-            unread = "".join(f" (Not read: {why})" for why in search.unread())
             raise ConfigError(
-                f"There is no sweep {name!r}." + did_you_mean(name, search.sweeps()) + unread
+                f"There is no sweep {name!r}."
+                + did_you_mean(name, search.sweeps())
+                + _others(search.unread())
             )
         found = found_by_name
     if not is_sweep(found):

@@ -130,6 +130,8 @@ def _count(text: str) -> None:
     for event in yaml.parse(text, Loader=loader):
         if isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append(_Node(event.anchor))
+            if len(open_nodes) - 1 > MOST_DEPTH:
+                raise _Excess(f"is nested more than {MOST_DEPTH} deep")
             continue
         if isinstance(event, yaml.ScalarEvent):
             done = _Node(event.anchor)
@@ -142,7 +144,7 @@ def _count(text: str) -> None:
         else:
             continue
         open_nodes[-1].add(done)
-        if len(open_nodes) - 1 + done.depth > MOST_DEPTH:
+        if len(open_nodes) - 1 + done.depth > MOST_DEPTH:  # as deep as what an alias copies
             raise _Excess(f"is nested more than {MOST_DEPTH} deep")
         if done.anchor is not None:
             anchored[done.anchor] = done

@@ -88,6 +88,7 @@ def run_sweep(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     watcher = watcher or Watcher()
     check_strategy(plan)
+    storage.check_files(plan.paths)
     if fresh or not (plan.paths.journal.exists() or plan.paths.storage_url.exists()):
         check_given(plan)  # a study that goes on has read them when it began
     existed_before, results_existed = plan.paths.root.exists(), plan.paths.root.parent.exists()

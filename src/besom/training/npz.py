@@ -52,6 +52,7 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[Array]:
 def _read(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> Array:
     where = f"{name} in {path}"
     try:
+        assert archive.zip is not None  # it is open
         _check_claim(archive.zip, name, where)
         array: Array = archive[name]
     except _DAMAGE as error:
