@@ -70,8 +70,11 @@ class Commands(click.Group):
             ctx.exit(2)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"besom: {where}{error.strerror or error}", err=True)
-            click.echo("Make room or permission, or choose another place.", err=True)
+            click.echo(
+                f"besom: {where}{error.strerror or error}. Free disk space or fix the permissions, "
+                "or choose another place.",
+                err=True,
+            )
             ctx.exit(2)
 
 

@@ -141,7 +141,9 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name).expanduser()
-        if not path.is_file() and not oddity(path):
+        if oddity(path):
+            read_yaml(path)  # which says what it is
+        if not path.is_file():
             raise ConfigError(
                 f"There is no sweep file {name!r}. Give the path of an existing YAML."
             )

@@ -26,6 +26,7 @@ from besom.regular import oddity
 MOST_BYTES = 2**20
 MOST_VALUES = 10_000
 MOST_DEPTH = 50
+_TOO_DEEP = f"is nested more than {MOST_DEPTH} deep"
 
 #: PyYAML's own errors, and what its constructors let through (``!!bool maybe`` is a KeyError).
 _MALFORMED = (
@@ -94,6 +95,8 @@ def _read(path: Path, *_version: int) -> YamlFile | str:
     except _Excess as why:
         return f"{path} {why}."
     except _MALFORMED as error:
+        if "maximum nesting depth" in str(error):  # libyaml's own limit, far above
+            return f"{path} {_TOO_DEEP}."
         detail = re.sub(r'"<[a-z ]+>", ', "", " ".join(str(error).split()))  # it has no name
         return f"{path} is not valid YAML: {detail}."
     if not isinstance(loaded, dict):
@@ -131,7 +134,7 @@ def _count(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append(_Node(event.anchor))
             if len(open_nodes) - 1 > MOST_DEPTH:
-                raise _Excess(f"is nested more than {MOST_DEPTH} deep")
+                raise _Excess(_TOO_DEEP)
             continue
         if isinstance(event, yaml.ScalarEvent):
             done = _Node(event.anchor)
@@ -145,6 +148,6 @@ def _count(text: str) -> None:
             continue
         open_nodes[-1].add(done)
         if len(open_nodes) - 1 + done.depth > MOST_DEPTH:  # as deep as what an alias copies
-            raise _Excess(f"is nested more than {MOST_DEPTH} deep")
+            raise _Excess(_TOO_DEEP)
         if done.anchor is not None:
             anchored[done.anchor] = done

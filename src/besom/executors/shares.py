@@ -150,7 +150,12 @@ def _check_gpus(gpus: str | Sequence[int | str] | None) -> list[str] | None:
         return []
     if not isinstance(gpus, str) and isinstance(gpus, Sequence):
         names = [str(gpu) for gpu in gpus if not isinstance(gpu, bool)]
-        if len(names) == len(gpus) and len(set(names)) == len(names) and "" not in names:
+        if (
+            len(names) == len(gpus)
+            and len(set(names)) == len(names)
+            and all(map(str.isprintable, names))
+            and "" not in names
+        ):
             return names
     raise ConfigError(
         f"sweep.executor.gpus is {gpus!r}, expected 'auto', 'none', or a list of different GPUs "

@@ -15,7 +15,7 @@ from besom.records import GIVEN, Origin, StudyRecord, TrialRecord
 from besom.regular import oddity
 from besom.seam import TrialConfig
 from besom.space import apply
-from besom.study.plan import SweepPlan
+from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
 from besom.study.storage import load_record
 from besom.targets import TARGET
 
@@ -70,7 +70,13 @@ def enqueued(plan: SweepPlan) -> list[Given]:
         ConfigError: an entry is neither, or does not fit the config.
         SpaceError: the same, of a path or an option.
     """
-    return [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep["enqueue"])]
+    read = [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep["enqueue"])]
+    for i, given in enumerate(read):
+        if has_path(given.config, EPOCHS_PATH):
+            check_epochs(
+                value_at(given.config, EPOCHS_PATH), f"{EPOCHS_PATH} of sweep.enqueue[{i}]"
+            )
+    return read
 
 
 def _read(plan: SweepPlan, name: str, entry: Any) -> Given:

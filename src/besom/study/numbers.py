@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ MOST_TRIALS = 1_000_000
 #: Thirty years: far below the longest wait that the system's clocks take.
 _LONGEST_S = 1e9
 _SECONDS = "more than 0 seconds, and at most 1e9 (null: no limit)"
+#: Of a double; Python's ints go on.
+_LARGEST = sys.float_info.max
 
 
 def check_numbers(sweep: Mapping[str, Any]) -> None:
@@ -46,8 +49,9 @@ def check_constraints(sweep: Mapping[str, Any]) -> None:
         if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
             raise ConfigError(f"{path} is {bounds!r}, expected {{max: NUMBER}}, min, or both.")
         for key, value in bounds.items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-                raise ConfigError(f"{path}.{key} is {value!r}, expected a number.")
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not -_LARGEST <= value <= _LARGEST:
+                raise ConfigError(f"{path}.{key} is {value!r}, expected a finite number.")
         if bounds.get("min", -math.inf) > bounds.get("max", math.inf):
             raise ConfigError(
                 f"{path} has min {bounds['min']} above max {bounds['max']}, which no trial can "

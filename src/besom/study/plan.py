@@ -23,6 +23,8 @@ TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu
 #: The path that a space may sample, and that every trial's config has.
 SEED = "seed"
 
+EPOCHS_PATH = "trainer.epochs"
+
 #: What ``trainer`` leaves open, so that a sweep's objective may set it.
 _OBJECTIVES_OWN = {"monitor": "val_accuracy", "mode": "auto", "restore_best": False}
 
@@ -228,16 +230,23 @@ def _check_seed(plan: SweepPlan) -> None:
 
 
 def _check_epochs(plan: SweepPlan) -> None:
-    """Refuse trials without an epoch: none of them would report anything."""
-    path = "trainer.epochs"
-    fixed = [] if path in plan.space.paths else [plan.base["trainer"].get("epochs")]
-    low = [v for e in plan.space.entries if e.path == path for v in (e.low, *(e.choices or ()))]
-    for least in (*fixed, *low):
-        if isinstance(least, int | float) and least < 1:
-            raise ConfigError(
-                f"{path} is {least:g}{'' if fixed else ' in sweep.space'}, expected at least 1: a "
-                "trial without an epoch reports nothing."
-            )
+    entries = [entry for entry in plan.space.entries if entry.path == EPOCHS_PATH]
+    for least in (v for entry in entries for v in (entry.low, *(entry.choices or ()))):
+        check_epochs(least, f"{EPOCHS_PATH} in sweep.space")
+    if not entries:
+        check_epochs(plan.base["trainer"].get("epochs"), EPOCHS_PATH)
+
+
+def check_epochs(epochs: Any, what: str) -> None:
+    """Refuse trials without an epoch: none of them would report anything.
+
+    Raises:
+        ConfigError: begins with ``what``.
+    """
+    if isinstance(epochs, int | float) and epochs < 1:
+        raise ConfigError(
+            f"{what} is {epochs:g}, expected at least 1: a trial without an epoch reports nothing."
+        )
 
 
 def _check_interpolations(plan: SweepPlan) -> None:

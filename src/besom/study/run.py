@@ -91,7 +91,8 @@ def run_sweep(
     storage.check_files(plan.paths)
     if fresh or not (plan.paths.journal.exists() or plan.paths.storage_url.exists()):
         check_given(plan)  # a study that goes on has read them when it began
-    existed_before, results_existed = plan.paths.root.exists(), plan.paths.root.parent.exists()
+    existed_before = plan.paths.root.exists()
+    made = [folder for folder in plan.paths.root.parents if not folder.exists()]
     try:
         if fresh and existed_before:
             with CoordinatorLock(plan.paths.lock, "sweep"):
@@ -123,9 +124,9 @@ def run_sweep(
     finally:
         if not existed_before and not plan.paths.journal.exists() and _is_hollow(plan):
             shutil.rmtree(plan.paths.root, ignore_errors=True)
-            if not results_existed:
+            for folder in made:
                 with contextlib.suppress(OSError):
-                    plan.paths.root.parent.rmdir()
+                    folder.rmdir()
 
 
 def _run_locked(

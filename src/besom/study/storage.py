@@ -113,6 +113,11 @@ def check_files(paths: StudyPaths) -> None:
         StudyError: names it, and what it is.
     """
     root = paths.root
+    if os.path.lexists(root) and not root.is_dir():
+        raise StudyError(
+            f"{root} is {oddity(root) or 'a file'}, expected the folder of a study. Move it away, "
+            "or choose another name or results_dir."
+        )
     opened = (paths.journal, paths.storage_url, paths.lock, paths.leaderboard_csv)
     for path in (*opened, root / openings.FILE, root / "confirm" / "runs.jsonl"):
         if odd := oddity(path):
