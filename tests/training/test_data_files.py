@@ -288,7 +288,7 @@ def test_an_array_larger_than_the_memory_is_refused_before_it_is_read(tmp_path: 
     folder = write_idx_folder(tmp_path / "idx", ".gz")
     header = bytes([0, 0, 8, 3]) + b"\xff" * 12
     (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header))
-    with pytest.raises(DataError, match="by its header of shape .* GB, and this machine has"):
+    with pytest.raises(DataError, match=r"by its header of shape .* GB, and this machine has"):
         load_training(from_mnist(folder))
 
 
