@@ -63,11 +63,11 @@ def studies(project: Project) -> Project:
         ),
         ("cheap sweep.space.model.activation=[]", "no choices"),
         ("cheap sweep.space.model.dropout={low:0.0,high:1.0,step:0.3}", "the step does not fit"),
-        ("cheap sweep.n_trials=0", "sweep.n_trials is 0, expected at least 1"),
+        ("cheap sweep.n_trials=0", "sweep.n_trials is 0, expected 1 to 1,000,000 trials"),
         ("cheap sweep.n_trials=many", "sweep.n_trials"),
         ("cheap sweep.timeout_s=0", "sweep.timeout_s is 0"),
         ("cheap sweep.timeout_s=nan", "sweep.timeout_s is nan, expected more than 0 seconds"),
-        ("cheap sweep.target=nan", "sweep.target is nan, expected a number"),
+        ("cheap sweep.target=nan", "sweep.target is nan, expected a finite number"),
         ("cheap sweep.audit=1.5", "sweep.audit is 1.5, expected a share from 0 to 1"),
         ("cheap sweep.keep_models=-1", "sweep.keep_models is -1, expected 0 or more"),
         ("cheap sweep.constraints.n_params={max:nan}", "sweep.constraints.n_params.max is nan"),
@@ -79,8 +79,46 @@ def studies(project: Project) -> Project:
         ("cheap sweep.executor.max_worker_memory=lots", "max_worker_memory"),
         ("cheap sweep.objective.metric=val_acc", "Did you mean 'val_accuracy'?"),
         ("cheap sweep.objective.direction=max", "maximize"),
-        ("cheap sweep.name=a/b", "sweep.name is 'a/b'"),
-        ("cheap sweep.name=archive", "sweep.name is 'archive'"),
+        ("cheap sweep.name=a/b", "sweep.name is 'a/b': it holds a slash"),
+        ("cheap sweep.name=archive", "sweep.name is 'archive': besom keeps files of its own"),
+        ("cheap sweep.name=train", "besom keeps files of its own in archive, compare, show, train"),
+        ("cheap sweep.name=''", "sweep.name is '': it is empty"),
+        ("cheap sweep.name=-rf", "it begins with '-'"),
+        ("cheap sweep.name=..", "it begins with '.'"),
+        ("cheap sweep.name='a\\\\b'", "it holds a slash"),
+        ("cheap sweep.name='a\u202eb'", r"'a\u202eb': it holds '\u202e', which cannot be seen"),
+        ("cheap sweep.name='a\x1b[31mb'", r"it holds '\x1b', which cannot be seen"),
+        ("cheap sweep.name='a\u200bb'", "which cannot be seen"),
+        (f"cheap sweep.name={'x' * 300}", "it is longer than 200 bytes"),
+        (f"cheap sweep.name='{'é' * 130}'", "it is longer than 200 bytes"),
+        ("cheap sweep.storage=''", "sweep.storage is '', expected a URL"),
+        ("cheap results_dir=''", "results_dir is '', expected the path of a folder"),
+        ("cheap trainer.epochs=0", "trainer.epochs is 0, expected at least 1"),
+        ("cheap trainer.epochs=choice(0,1)", "trainer.epochs in sweep.space is 0"),
+        ("cheap trainer.epochs=range(-1,3)", "trainer.epochs in sweep.space is -1"),
+        ("cheap trainer=null", "trainer"),
+        ("cheap sweep.n_trials=99999999999999999999", "expected 1 to 1,000,000 trials"),
+        ("cheap sweep.timeout_s=inf", "at most 1e9 (null: no limit)"),
+        ("cheap sweep.trial_timeout_s=1e300", "at most 1e9 (null: no limit)"),
+        ("cheap sweep.target=inf", "sweep.target is inf, expected a finite number"),
+        ("cheap sweep.constraints={n_params:{min:5,max:3}}", "has min 5 above max 3"),
+        ("cheap sweep.executor.workers=1000000", "sweep.executor.workers is 1000000, and on this"),
+        ("cheap sweep.executor.threads_per_worker=1000000000", "1024 is the most"),
+        (
+            "cheap sweep.space.model.hidden_units={length:1000000000,each:[8]}",
+            "1000000000 is more than 100 elements",
+        ),
+        (
+            "cheap sweep.space.model.hidden_units={length:[1,1000000000],each:[8],shape:constant}",
+            "more than 100 elements",
+        ),
+        ("cheap sweep.space.model.dropout={low:0.0,high:0.5,step:1e-300}", "too many steps"),
+        ("cheap sweep.space.model.dropout={low:-1e308,high:1e308}", "further than a double"),
+        (f"cheap +model.a={'[' * 3000}{']' * 3000}", "nested too deep"),
+        (f"cheap seed={'9' * 5000}", "4300 digits"),
+        ("cheap sweep.enqueue=[{trainer.epochs:0}]", "trainer.epochs of sweep.enqueue[0] is 0"),
+        ("cheap results_dir=a/b/c sweep.executor.workers=1000000", "the most"),
+        ("cheap sweep.constraints.n_params={max:inf}", "is inf, expected a finite number"),
         ("cheap sweep.storage=nosuch://x", "sweep.storage=nosuch://x cannot be opened"),
         ("cheap sweep.trial_function=nothere.f", "no module 'nothere'"),
         ("cheap sweep.trial_function=sweep_trials.quadratik", "Did you mean 'quadratic'?"),
@@ -100,6 +138,36 @@ def studies(project: Project) -> Project:
 )
 def test_a_sweep_that_cannot_be_run_is_refused(project: Project, words: str, says: str) -> None:
     assert says in refused(project, "sweep", *words.split())
+
+
+@pytest.mark.parametrize("name", ["a\nb", " a", "a ", "  ", "a\tb", "a\u00a0b", "a\u2028b"])
+def test_a_name_with_blanks_that_are_not_seen_is_refused(project: Project, name: str) -> None:
+    message = refused(project, "sweep", "cheap", f"sweep.name='{name}'")
+    assert message.startswith("besom: sweep.name is ")
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["5", "a b", "été", "学習-3", "x" * 200])
+def test_a_name_of_visible_characters_is_taken(project: Project, name: str) -> None:
+    from besom.study import make_plan
+
+    assert make_plan("cheap", [f"sweep.name='{name}'"]).name == name
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("sweep.space={}", "sweep.space is empty: every trial is the base config again"),
+        ("seed=range(0,9)", "the best seed is luck"),
+        ("optimizer._target_=choice(keras.optimizers.Adam,keras.optimizers.SGD)", "_target_"),
+    ],
+)
+def test_what_can_be_searched_but_teaches_little_is_said(
+    project: Project, words: str, says: str
+) -> None:
+    done = project.besom("sweep", "cheap", words, "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert says in done.output
 
 
 def test_the_message_begins_with_the_programs_name_and_is_no_essay(project: Project) -> None:
@@ -157,6 +225,8 @@ def test_a_results_folder_that_is_not_there_is_said(project: Project, command: s
         ("export mnist_mlp --trial best", "--trial"),
         ("leaderbord mnist_mlp", "Did you mean 'leaderboard'"),
         ("list extra", "extra"),
+        ("list --results-dir nowhere", "The results folder nowhere does not exist"),
+        ("list --results-dir sweeps/cheap.yaml", "sweeps/cheap.yaml is not a folder"),
     ],
 )
 def test_a_report_that_cannot_be_made_is_refused(studies: Project, words: str, says: str) -> None:
@@ -207,6 +277,9 @@ def test_plots_that_cannot_be_written_are_refused(studies: Project) -> None:
         ("train model=mlpp", "Did you mean 'mlp'?"),
         ("train optimizer.learning_rate=abc", "expected a number such as 0.001"),
         ("train data=npz", "data.path"),
+        ("train name=''", "name is '': it is empty"),
+        (f"train name={'x' * 300}", "longer than 200 bytes"),
+        ("train results_dir=''", "results_dir is ''"),
         ("train -m", "besom does not run Hydra's multirun"),
         ("train sweep.n_trials=3", "sweep.n_trials"),
         ("train optimizer.learning_rate=0.1,0.2", "besom sweep NAME"),

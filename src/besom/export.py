@@ -17,6 +17,7 @@ from besom.layout import StudyPaths, write_atomically
 from besom.leaderboard import ranking
 from besom.printable import command, escape_hidden, hidden_in, one_line
 from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.regular import oddity
 from besom.statistics import knee
 from besom.tables import format_value
 
@@ -145,7 +146,7 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
     if config is None:
         return Composer(SearchPath.of(config_dir), "train")
     path = Path(config).expanduser()
-    if not path.is_file():
+    if not path.is_file() and not oddity(path):
         raise ConfigError(
             f"There is no config file {config!r}. Give a YAML, such as one that `besom export` "
             "writes; overrides have the form KEY=VALUE."

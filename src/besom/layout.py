@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+
+from besom.errors import ConfigError
 
 RESULTS_DIR_VARIABLE = "BESOM_RESULTS_DIR"
 ARCHIVE = "archive"
@@ -13,6 +16,63 @@ TRAIN = "train"
 
 #: Folders under the results folder that are no studies.
 RESERVED = (ARCHIVE, "compare", "show", TRAIN)
+
+
+#: The bytes of a name: a file system takes 255, and the archive adds the time.
+MOST_NAME_BYTES = 200
+
+
+def checked_name(key: str, name: str) -> str:
+    """The name of a study or a run, which becomes a folder, a word in commands and a line in logs.
+
+    Args:
+        key: what it was set with, for the message.
+        name: spaces inside it, and letters of any script, are welcome.
+
+    Raises:
+        ConfigError: it cannot be a folder's name, or would not look like what it is.
+    """
+    hidden = [c for c in name if c != " " and unicodedata.category(c)[0] in "CZ"]
+    if not name.strip():
+        fault = "it is empty"
+    elif len(name.encode(errors="replace")) > MOST_NAME_BYTES:
+        fault = f"it is longer than {MOST_NAME_BYTES} bytes"
+    elif hidden:
+        fault = f"it holds {hidden[0]!a}, which cannot be seen"
+    elif "/" in name or "\\" in name:
+        fault = "it holds a slash"
+    elif name[0] in ".-":
+        fault = f"it begins with {name[0]!r}"
+    elif name != name.strip():
+        fault = "it begins or ends with a blank"
+    elif name in RESERVED:
+        fault = f"besom keeps files of its own in {', '.join(RESERVED)}"
+    else:
+        return name
+    shown = ascii(name) if hidden else repr(name)
+    shown = shown if len(shown) < 60 else f"{shown[:50]}...'"
+    raise ConfigError(
+        f"{key} is {shown}: {fault}. A folder gets that name, so give a short one of visible "
+        "characters, such as mnist-mlp."
+    )
+
+
+def checked_folder(results_dir: str) -> Path:
+    """The folder that a config names for results.
+
+    Raises:
+        ConfigError: it is blank, or no path.
+    """
+    try:
+        is_path = bool(results_dir.strip()) and b"\0" not in os.fsencode(results_dir)
+    except UnicodeEncodeError:
+        is_path = False
+    if not is_path:
+        raise ConfigError(
+            f"results_dir is {results_dir!a}, expected the path of a folder ('.' is the "
+            f"current one). Set it with results_dir=FOLDER, or with {RESULTS_DIR_VARIABLE}."
+        )
+    return Path(results_dir)
 
 
 def default_results_dir() -> Path:

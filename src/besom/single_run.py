@@ -18,7 +18,7 @@ import pandas as pd
 from besom.config import TRAIN_GROUPS, Composed
 from besom.errors import ConfigError, StudyError, reason_of
 from besom.export import dump, exported_config, find_trial
-from besom.layout import StudyPaths, TrainPaths, write_atomically
+from besom.layout import StudyPaths, TrainPaths, checked_name, write_atomically
 from besom.openings import data_named, log_opening, outside
 from besom.tables import csv
 from besom.targets import follow, names_in, refuse_untrusted
@@ -122,9 +122,7 @@ def run_name(composed: Composed) -> str:
     if name is None:
         chosen = [composed.choices.get(group, "") for group in TRAIN_GROUPS[:3]]
         name = "-".join(option for option in chosen if option and not option.startswith("_"))
-    if not name or "/" in name or name.startswith("."):
-        raise ConfigError(f"name is {name!r}; it is a folder under results/train, without '/'.")
-    return str(name)
+    return checked_name("name", str(name))
 
 
 def spoken(metrics: Mapping[str, float]) -> str:

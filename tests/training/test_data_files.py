@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import struct
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +214,82 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npz", x_train=np.array([[Bomb()]] * 20, dtype=object))
     with pytest.raises(DataError, match=r"x_train in .* holds Python objects, which are never"):
         load_training(from_npz(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (os.mkfifo, "is a named pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device"),
+    ],
+)
+def test_a_path_that_is_no_file_is_refused_without_reading_it(
+    tmp_path: Path, make: Callable[[Path], object], says: str
+) -> None:
+    make(tmp_path / "a.npz")
+    with pytest.raises(DataError, match=f"data.path=.*a.npz {says}, expected an .npz file"):
+        load_training(from_npz(tmp_path / "a.npz"))
+    folder = write_idx_folder(tmp_path / "idx")
+    images = folder / "train-images-idx3-ubyte"
+    images.unlink()
+    make(images)
+    with pytest.raises(DataError, match=f"{images.name} {says}, expected an IDX file"):
+        load_training(from_mnist(folder))
+
+
+def claiming(shape: tuple[int, ...], data: bytes = b"") -> bytes:
+    """An array file whose header says this shape."""
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + data
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (
+            claiming((10**6, 10**7), bytes(100)),
+            r"10,000,000,000,000 bytes, and the archive holds 100",
+        ),
+        (claiming((-1, 4), bytes(100)), "is damaged: its header says"),
+        (claiming((10**30,), bytes(100)), "is damaged: its header says"),
+        (b"no array at all", "cannot be read, the file is damaged"),
+        (b"", "cannot be read, the file is damaged"),
+        (b"\x93NUMPY\x01\x00\xff\x20" + b"(" * 0x20FF, "cannot be read, the file is damaged"),
+    ],
+)
+def test_an_array_that_claims_what_the_archive_does_not_hold_is_refused(
+    tmp_path: Path, array: bytes, says: str
+) -> None:
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x_train.npy", array)
+        archive.writestr("y_train.npy", claiming((4,), bytes(4)))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=f"x_train in .*a.npz.*{says}"):
+        load_training(from_npz(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_an_array_larger_than_the_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """The archive says that it holds it all, as an honest one with too much in it would."""
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x_train.npy", claiming((10**6, 10**7)))
+        archive.writestr("y_train.npy", claiming((4,), bytes(4)))
+        size = len(claiming((10**6, 10**7))) + 10**13
+        info = archive.getinfo("x_train.npy")
+        info.file_size = info.compress_size = size
+    with pytest.raises(DataError, match=r"x_train in .* takes 10,000\.0 GB, and this machine has"):
+        load_training(from_npz(path))
+    folder = write_idx_folder(tmp_path / "idx", ".gz")
+    header = bytes([0, 0, 8, 3]) + b"\xff" * 12
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header))
+    with pytest.raises(DataError, match=r"by its header of shape .* GB, and this machine has"):
+        load_training(from_mnist(folder))
 
 
 class Bomb:

@@ -68,10 +68,19 @@ class Commands(click.Group):
         except BrokenPipeError:  # `besom leaderboard ... | head`
             sys.stderr.close()
             ctx.exit(0)
+        except RecursionError:
+            echo("besom: something that was given is nested too deep to be read.", err=True)
+            ctx.exit(2)
+        except MemoryError:
+            echo("besom: this takes more memory than the machine has free.", err=True)
+            ctx.exit(2)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            echo(f"besom: {where}{error.strerror or error}", err=True)
-            click.echo("Make room or permission, or choose another place.", err=True)
+            echo(
+                f"besom: {where}{error.strerror or error}. Free disk space or fix the permissions, "
+                "or choose another place.",
+                err=True,
+            )
             ctx.exit(2)
 
 

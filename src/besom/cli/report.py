@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from besom.cli import echo, main, results_dir_option
+from besom.errors import StudyError
 from besom.leaderboard import FORMATS
 
 
@@ -41,11 +43,19 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
 
 @main.command(name="list")
 @results_dir_option
-def list_studies(results_dir: Path) -> None:
+@click.pass_context
+def list_studies(ctx: click.Context, results_dir: Path) -> None:
     """Show every study under the results folder."""
     from besom.overview import print_studies
     from besom.screen import Screen
 
+    named = ctx.get_parameter_source("results_dir") is not ParameterSource.DEFAULT
+    if not results_dir.is_dir() and (named or results_dir.exists()):
+        what = "is not a folder" if results_dir.exists() else "does not exist"
+        raise StudyError(
+            f"The results folder {results_dir} {what}. --results-dir or BESOM_RESULTS_DIR say "
+            "where the studies are."
+        )
     print_studies(results_dir, Screen())
 
 

@@ -15,6 +15,7 @@ from besom.cli import (
     trust_option,
 )
 from besom.errors import BesomError, TrialDiverged
+from besom.layout import checked_folder
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
@@ -35,7 +36,7 @@ def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     config, rest = _split_config(overrides)
     composed = composer_for_train(config, config_dir).compose(rest)
     try:
-        run = train_once(composed, Path(composed.config["results_dir"]), echo)
+        run = train_once(composed, checked_folder(composed.config["results_dir"]), echo)
     except TrialDiverged as error:
         raise BesomError(f"Training diverged: {error}. Try a smaller learning rate.") from error
     echo(f"Written: {run.paths.root}/")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -21,24 +23,46 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 from besom.config import schema
 from besom.config.search_path import SearchPath
 from besom.config.types import has_path, value_at
+from besom.config.yaml_files import read_file
 from besom.errors import did_you_mean
 
 _LOCK = threading.Lock()
 _ALONE = "_alone_"
 
 
-class _OtherDirectories(SearchPathPlugin):
-    """Puts the search path after its first folder.
+class _Folder(FileConfigSource):
+    """A folder of configs whose files Hydra gets from besom's reader, and never opens itself."""
+
+    @staticmethod
+    def scheme() -> str:
+        """How Hydra finds this class: ``besom:///a/folder``."""
+        return "besom"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Called by Hydra for each config that it composes."""
+        file = read_file(Path(self.path, self._normalize_file_name(config_path)))
+        return ConfigResult(
+            config=OmegaConf.create(file.content),
+            path=f"{self.scheme()}://{self.path}",
+            provider=self.provider,
+            header=self._get_header_dict(file.head),
+        )
+
+
+class _Directories(SearchPathPlugin):
+    """Puts the folders of the search path in the place of the one that Hydra was started with.
 
     The override ``hydra.searchpath`` cannot: a primary config is not looked for there.
     """
 
-    directories: ClassVar[list[Path]] = []
+    directories: ClassVar[Sequence[Path]] = ()
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Called by Hydra when it starts."""
-        for directory in self.directories:
-            search_path.append("besom", f"file://{directory}")
+        path = search_path.get_path()
+        path[:] = [element for element in path if element.provider != "main"]
+        for i, directory in enumerate(self.directories):
+            search_path.append("besom" if i else "main", f"{_Folder.scheme()}://{directory}")
 
 
 @contextmanager
@@ -46,9 +70,12 @@ def hydra_on(search: SearchPath) -> Iterator[None]:
     """Hydra, ready to compose on this search path; for one caller at a time."""
     with _LOCK:
         schema.register()
-        first, *_OtherDirectories.directories = search.directories
-        Plugins.instance().register(_OtherDirectories)
-        with initialize_config_dir(str(first), job_name="besom", version_base="1.3"):
+        _Directories.directories = search.directories
+        Plugins.instance().register(_Directories)
+        Plugins.instance().register(_Folder)
+        with initialize_config_dir(
+            str(search.directories[0]), job_name="besom", version_base="1.3"
+        ):
             yield
 
 

@@ -15,18 +15,20 @@ from typing import Any, cast
 from hydra import compose
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from besom.config import schema, sweep_node
 from besom.config.backend import explain, hydra_on, inherited
-from besom.config.interpolations import reads
+from besom.config.interpolations import check_growth, reads
 from besom.config.overrides import check_key, check_option, parse_overrides
-from besom.config.search_path import SearchPath, read_yaml
+from besom.config.search_path import SearchPath
 from besom.config.types import check_group, check_keys, has_path, leaves, value_at
+from besom.config.yaml_files import read_yaml
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
+from besom.regular import oddity
 from besom.targets import TARGET
 
 _EXPORTED = "_exported_"
@@ -112,7 +114,7 @@ class Composer:
         node = f"{group.replace('/', '.')}."
         inside = key.removeprefix(node)
         options = self.groups.get(group, {}) if key.startswith(node) else {}
-        return [name for name in options if has_path(self.option(group, name), inside)]
+        return [name for name in options if has_path(self._neighbour(group, name), inside)]
 
     def _belongs(self, key: str, choices: Mapping[str, str]) -> str:
         """To which other options a missing key belongs, in words; or empty."""
@@ -137,6 +139,7 @@ class Composer:
                 if self.exported is not None:
                     primary, defaults = self._store_exported(self.exported)
                 node = compose(primary, [*defaults, *given], return_hydra_config=True)
+                check_growth(cast(dict[str, Any], OmegaConf.to_container(node)))
                 choices = dict(node.hydra.runtime.choices)
                 pasted = sweep_node.pasted_params(node, overrides)
                 with open_dict(node):
@@ -147,7 +150,13 @@ class Composer:
                 read = reads(cast(dict[str, Any], OmegaConf.to_container(node)))
                 plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=complete)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
+            self._refuse_odd(error)
             raise ConfigError(explain(error)) from error
+        except RecursionError as error:
+            raise ConfigError(
+                "The config cannot be composed: its defaults list names itself, or its values or "
+                "interpolations are nested too deep."
+            ) from error
         assert isinstance(plain, dict)
         own = {k: v for k, v in choices.items() if not k.startswith("hydra") and v is not None}
         config = {str(k): v for k, v in plain.items()}
@@ -158,6 +167,14 @@ class Composer:
             sweep_node.settle_directions(sweep, overrides)
         read = {path: others for path, others in read.items() if has_path(config, path)}
         return Composed(config, own, read)
+
+    def _refuse_odd(self, error: BaseException) -> None:
+        """Say what stands where Hydra has found no file, if anything does."""
+        if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+            name = str(error.missing_cfg_file).removesuffix(".yaml")
+            for path in (folder / f"{name}.yaml" for folder in self.search.directories):
+                if oddity(path):
+                    read_yaml(path)
 
     def _keep_own_keys(
         self, config: dict[str, Any], choices: Mapping[str, str], overridden: set[str]
@@ -178,7 +195,7 @@ class Composer:
             if group in schema.TRAIN_GROUPS:
                 node.pop(OWN_SPACE, None)
             own = self.option(group, chosen)
-            foreign = {key for name in self.groups[group] for key in self.option(group, name)}
+            foreign = {key for name in self.groups[group] for key in self._neighbour(group, name)}
             for key in foreign - {*own, TARGET}:
                 if key in node and f"{path}.{key}" not in overridden:
                     del node[key]
@@ -221,7 +238,7 @@ class Composer:
         """
         if group not in self.groups or not isinstance(node, Mapping):
             return []
-        options = {name: self.option(group, name) for name in self.groups[group]}
+        options = {name: self._neighbour(group, name) for name in self.groups[group]}
         builds = [name for name, o in options.items() if o.get(TARGET) == node.get(TARGET)]
         return sorted(builds, key=lambda name: _distance(node, options[name]))
 
@@ -237,8 +254,19 @@ class Composer:
         name = self.option_of(group, node)
         return None if name is None else self.option(group, name)
 
+    def _neighbour(self, group: str, name: str) -> dict[str, Any]:
+        """An option that need not be the chosen one: a file that cannot be read has no keys."""
+        try:
+            return self.option(group, name)
+        except ConfigError:
+            return {}
+
     def option(self, group: str, name: str) -> dict[str, Any]:
-        """An option of a group as plain YAML, with what its defaults list brings in."""
+        """An option of a group as plain YAML, with what its defaults list brings in.
+
+        Raises:
+            ConfigError: its file cannot be read.
+        """
         if (group, name) not in self._read:
             content = read_yaml(self.groups[group][name])
             if "defaults" in content:

@@ -10,6 +10,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from besom.config.types import has_path, value_at
+from besom.errors import ConfigError
+
+#: What a whole config may come to once it is resolved.
+MOST_CHARACTERS = 4_000_000
+
 #: ``${a.b}``, ``${.b}``, ``${a[b]}``, alone or inside a resolver's arguments; ``${oc.select:a.b}``.
 _READ = re.compile(r"\$\{\s*(?:oc\.select:\s*)?(\.*[^\s.{}:,$][^{}:,$]*?)\s*[},]")
 
@@ -30,6 +36,44 @@ def reads(config: Mapping[str, Any]) -> dict[str, frozenset[str]]:
             read |= further
             waiting += further
     return {path: frozenset(read) for path, read in found.items()}
+
+
+def check_growth(config: Mapping[str, Any]) -> None:
+    """Refuse interpolations that together would make far more of a config than was written.
+
+    Nine lines of ``b: ${a}${a}${a}...`` are enough to fill the memory when they are resolved.
+
+    Args:
+        config: plain data, interpolations unresolved.
+
+    Raises:
+        ConfigError: names the value that grows.
+    """
+    sizes: dict[str, int] = {}
+
+    def size_at(path: str) -> int:
+        if path not in sizes:
+            sizes[path] = 0  # a circle, which OmegaConf refuses itself
+            node: Any = value_at(config, path) if has_path(config, path) else None
+            sizes[path] = size_of(node, path)
+        return sizes[path]
+
+    def size_of(node: Any, path: str) -> int:
+        if isinstance(node, Mapping | list):
+            pairs = node.items() if isinstance(node, Mapping) else enumerate(node)
+            size = sum(size_of(item, f"{path}.{key}" if path else str(key)) for key, item in pairs)
+        elif isinstance(node, str):
+            size = len(node) + sum(size_at(_absolute(read, path)) for read in _READ.findall(node))
+        else:
+            size = 1
+        if size > MOST_CHARACTERS:
+            raise ConfigError(
+                f"{path or 'The config'} would grow beyond {MOST_CHARACTERS:,} characters by its "
+                "interpolations (${...}). Write what it is meant to be."
+            )
+        return size
+
+    size_of(config, "")
 
 
 def overlap(a: str, b: str) -> bool:

@@ -44,18 +44,32 @@ def refuse_options(words: Sequence[str]) -> None:
             raise ConfigError(f"There is no option {text!r}. `besom COMMAND --help` lists them.")
 
 
+def parse_override(text: str) -> Override:
+    """Parse one override, with Hydra's own parser.
+
+    Raises:
+        HydraException: a syntax error; also where the parser itself gives up (thousands of
+            brackets, a number of thousands of digits).
+    """
+    try:
+        return OverridesParser.create().parse_override(text)
+    except RecursionError:
+        raise HydraException("it is nested too deep") from None
+    except ValueError as error:
+        raise HydraException(str(error)) from None
+
+
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Parse Hydra overrides.
 
     Raises:
         ConfigError: a syntax error (quoted), a sweep where one value is meant, or multirun's words.
     """
-    parser = OverridesParser.create()
     parsed = []
     refuse_options(overrides)
     for text in overrides:
         try:
-            override = parser.parse_override(text)
+            override = parse_override(text)
         except HydraException as error:
             raise ConfigError(
                 f"{text!r} is not an override: expected KEY=VALUE in Hydra's grammar, such as "

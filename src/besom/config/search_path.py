@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
-
+from besom.config.yaml_files import read_yaml
 from besom.errors import ConfigError, did_you_mean
 from besom.layout import packaged_config_dirs
+from besom.regular import oddity
 
 #: Primary configs that are not sweeps.
 RESERVED = {"train", "sweep"}
@@ -54,28 +50,38 @@ class SearchPath:
         return cls(tuple(found))
 
     def find(self, name: str) -> Path | None:
-        """The file of the primary config ``name``, or None."""
-        for directory in self.directories:
-            path = directory / f"{name}.yaml"
-            if path.is_file():
-                return path
-        return None
+        """The file of the primary config ``name``, or None.
 
-    def sweeps(self) -> dict[str, Path]:
-        """Every sweep on the path, by name."""
+        What has that name and is no regular file stands only where no file has it: whoever reads
+        it is told what it is.
+        """
+        named = [directory / f"{name}.yaml" for directory in self.directories]
+        files = (path for path in named if path.is_file())
+        return next(files, next((path for path in named if oddity(path)), None))
+
+    def sweeps(self) -> list[str]:
+        """The name of every sweep on the path; a file that cannot be read is none."""
+        return [path.stem for path in self._primaries() if not _unread(path) and is_sweep(path)]
+
+    def unread(self) -> list[str]:
+        """Why any of the files that might be sweeps cannot be read; one message each."""
+        return [why for path in self._primaries() if (why := _unread(path))]
+
+    def _primaries(self) -> list[Path]:
         found: dict[str, Path] = {}
         for directory in self.directories:
             for path in sorted(directory.glob("*.yaml")):
-                if path.stem not in RESERVED and is_sweep(path):
+                if path.stem not in RESERVED:
                     found.setdefault(path.stem, path)
-        return found
+        return list(found.values())
 
     def options(self, group: str) -> dict[str, Path]:
-        """The options of a config group, by name."""
+        """The options of a config group, by name; files before what only has the name of one."""
         found: dict[str, Path] = {}
         for directory in self.directories:
             for path in sorted((directory / group).glob("*.yaml")):
-                found.setdefault(path.stem, path)
+                if path.stem not in found or (oddity(found[path.stem]) and path.is_file()):
+                    found[path.stem] = path
         return found
 
     def groups(self) -> list[str]:
@@ -88,43 +94,31 @@ class SearchPath:
         return sorted(found)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping as plain data, interpolations unresolved.
+def _others(unread: list[str]) -> str:
+    """The first of the files that a list of sweeps leaves out, and how many more there are."""
+    said = "".join(f" (Not listed: {why})" for why in unread[:3])
+    return said + (f" (And {len(unread) - 3} more.)" if len(unread) > 3 else "")
 
-    Raises:
-        ConfigError: not readable, not YAML, or not a mapping.
-    """
+
+def _unread(path: Path) -> str:
+    """Why a file cannot be read, or the sweep that it begins with; empty if both can."""
     try:
-        status = path.stat()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    return copy.deepcopy(_parsed(path, status.st_mtime_ns, status.st_size, status.st_ino))
-
-
-@functools.lru_cache(maxsize=512)
-def _parsed(path: Path, *_version: int) -> dict[str, Any]:
-    """What is in this version of a file: one command reads every option of every group, often."""
-    try:
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        detail = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not valid YAML: {detail}.") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{path} holds a {type(loaded).__name__}, expected a mapping.")
-    return {str(key): value for key, value in loaded.items()}
+        is_sweep(path)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether a YAML is a sweep: its defaults list begins with ``sweep``, or with another sweep."""
+    """Whether a YAML is a sweep: its defaults list begins with ``sweep``, or with another sweep.
+
+    Raises:
+        ConfigError: it cannot be read, or the sweep it begins with cannot.
+    """
     seen: set[Path] = set()
     while path not in seen:
         seen.add(path)
-        try:
-            defaults = read_yaml(path).get("defaults")
-        except ConfigError:
-            return False
+        defaults = read_yaml(path).get("defaults")
         if not isinstance(defaults, list) or not defaults or not isinstance(defaults[0], str):
             return False
         first = defaults[0].removeprefix("/")
@@ -147,6 +141,8 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name).expanduser()
+        if oddity(path):
+            read_yaml(path)  # which says what it is
         if not path.is_file():
             raise ConfigError(
                 f"There is no sweep file {name!r}. Give the path of an existing YAML."
@@ -156,12 +152,14 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
             raise ConfigError(f"{name!r}: Hydra reads '.yaml' files only; rename it.")
     else:
         search = SearchPath.of(config_dir)
-        known = search.sweeps()
         found_by_name = search.find(name)
         if found_by_name is None or name in RESERVED:
-            raise ConfigError(f"There is no sweep {name!r}." + did_you_mean(name, known))
+            raise ConfigError(
+                f"There is no sweep {name!r}."
+                + did_you_mean(name, search.sweeps())
+                + _others(search.unread())
+            )
         found = found_by_name
-    read_yaml(found)
     if not is_sweep(found):
         raise ConfigError(
             f"{found} is not a sweep: its defaults list must begin with 'sweep', as in "

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from besom.config.overrides import MULTIRUN_HELP
-from besom.config.search_path import read_yaml
+from besom.config.yaml_files import read_yaml
 from besom.directions import usual_direction
 from besom.errors import ConfigError
 from besom.trust import current
@@ -38,9 +38,11 @@ def refuse_multirun(path: Path) -> None:
         for key, option in line.items() if isinstance(line, Mapping) else ():
             if str(key).endswith(("hydra/sweeper", "hydra/launcher")):
                 raise _refusal(path, f"{key}: {option}")
-    hydra = content.get("hydra")
+    hydra = content.get("hydra", {})
+    if not isinstance(hydra, Mapping):
+        raise ConfigError(f"{path} has 'hydra: {hydra}', expected a mapping: delete it.")
     for part in ("sweeper", "launcher"):
-        node = hydra.get(part) if isinstance(hydra, Mapping) else None
+        node = hydra.get(part)
         for key in node if isinstance(node, Mapping) else ():
             if (part, key) != ("sweeper", "params"):
                 raise _refusal(path, f"hydra.{part}.{key}")

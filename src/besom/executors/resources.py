@@ -21,6 +21,8 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 _STATM = "/proc/self/statm"
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
+#: Beyond any machine's, in any unit.
+_MOST_MEMORY = 1e30
 _MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(i?)(b?))\s*", re.IGNORECASE)
 
 
@@ -100,7 +102,7 @@ def parse_memory(value: str | int, name: str) -> int:
     if found := _MEMORY.fullmatch(str(value)):
         number, letter, binary, byte = found.groups()
         base = 1000 if byte and not binary else 1024
-        size = int(float(number) * base ** " kmgt".index(letter.lower() or " "))
+        size = int(min(float(number), _MOST_MEMORY) * base ** " kmgt".index(letter.lower() or " "))
     if isinstance(value, bool) or size < 1:
         raise ConfigError(
             f"{name} is {given_text(value)}, expected an amount of memory: a number of bytes or a "

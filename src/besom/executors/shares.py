@@ -16,6 +16,11 @@ _WORKERS_MEMORY = 0.8
 #: TensorFlow, Keras and a small dataset take half of it: no more workers by default than fit.
 _LEAST_WORKER_MEMORY = 1024**3
 
+#: More workers than cores help where trials wait for something else; far more only fill the memory.
+MOST_WORKERS_PER_CORE = 16
+MOST_WORKERS = 128
+MOST_THREADS = 1024
+
 #: Every library a trial may compute with reads one of these when it is imported.
 _THREAD_VARIABLES = (
     "BESOM_THREADS",
@@ -60,12 +65,13 @@ class Shares:
         max_trials_per_worker: int | None,
         gpus: str | Sequence[int | str] | None,
     ) -> None:
-        self._workers = None if workers is None else _at_least_one(workers, "workers")
-        self._threads = _at_least_one(threads_per_worker, "threads_per_worker")
-        self._per_gpu = _at_least_one(workers_per_gpu, "workers_per_gpu")
+        most = max(MOST_WORKERS, MOST_WORKERS_PER_CORE * resources.available_cores())
+        self._workers = None if workers is None else _from_one(workers, "workers", most)
+        self._threads = _from_one(threads_per_worker, "threads_per_worker", MOST_THREADS)
+        self._per_gpu = _from_one(workers_per_gpu, "workers_per_gpu", MOST_WORKERS)
         self._n_trials = max_trials_per_worker
         if max_trials_per_worker is not None:
-            _at_least_one(max_trials_per_worker, "max_trials_per_worker")
+            _from_one(max_trials_per_worker, "max_trials_per_worker")
         self._gpus = _check_gpus(gpus)
         self._memory: int | None = None
         self._memory_is_automatic = max_worker_memory == "auto"
@@ -124,10 +130,15 @@ class Shares:
         return environment
 
 
-def _at_least_one(value: Any, name: str) -> int:
+def _from_one(value: Any, name: str, most: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigError(
             f"sweep.executor.{name} is {given_text(value)}, expected a whole number of at least 1."
+        )
+    if most is not None and value > most:
+        raise ConfigError(
+            f"sweep.executor.{name} is {value}, and on this machine {most} is the most: each "
+            "worker is a process of its own, with its own memory."
         )
     return value
 
@@ -140,7 +151,12 @@ def _check_gpus(gpus: str | Sequence[int | str] | None) -> list[str] | None:
         return []
     if not isinstance(gpus, str) and isinstance(gpus, Sequence):
         names = [str(gpu) for gpu in gpus if not isinstance(gpu, bool)]
-        if len(names) == len(gpus) and len(set(names)) == len(names) and "" not in names:
+        if (
+            len(names) == len(gpus)
+            and len(set(names)) == len(names)
+            and all(map(str.isprintable, names))
+            and "" not in names
+        ):
             return names
     raise ConfigError(
         f"sweep.executor.gpus is {given_text(gpus)}, expected 'auto', 'none', or a list of "

@@ -91,6 +91,8 @@ def range_body(given: Mapping[str, Any]) -> RangeBody:
         raise Refused(f"type is int, and {slip} is {show(given[slip])}: write an int")
     if low > high:
         raise Refused(f"low ({show(low)}) is greater than high ({show(high)})")
+    if not math.isfinite(high - low):
+        raise Refused(f"from {show(low)} to {show(high)} is further than a double can tell")
     if body.log and low <= 0:
         raise Refused(f"a log range starts above 0, and low is {show(low)}")
     _check_step(body)
@@ -105,10 +107,10 @@ def _bound(given: Mapping[str, Any], key: str) -> int | float:
         raise Refused(f"{key} is the text {show(value)}: write it without quotes")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refused(f"{key} is {show(value)}: write a number")
-    if not math.isfinite(value):
-        raise Refused(f"{key} is {show(value)}: a range is finite")
     if isinstance(value, int) and abs(value) > _LARGEST_INT:
         raise Refused(f"{key} is {value}: ints beyond 2**53 cannot be sampled exactly")
+    if not math.isfinite(value):
+        raise Refused(f"{key} is {show(value)}: a range is finite")
     return value
 
 
@@ -119,6 +121,11 @@ def _check_step(body: RangeBody) -> None:
         raise Refused(f"step is {show(body.step)}: write a number above 0")
     if body.log and body.step != 1:
         raise Refused("step and log exclude each other: drop one, or list the choices")
+    if (body.high - body.low) / body.step > _LARGEST_INT:
+        raise Refused(
+            f"step is {show(body.step)}: from {show(body.low)} to {show(body.high)} these are too "
+            "many steps to tell apart. Leave the step out"
+        )
     low, high, step = (Decimal(str(n)) for n in (body.low, body.high, body.step))
     if (high - low) % step:
         below = low + (high - low) // step * step

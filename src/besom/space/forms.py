@@ -24,6 +24,9 @@ LIST_KEYS = ("length", "each", "shared", "shape")
 ENTRY_KEYS = (*RANGE_KEYS, *CHOICE_KEYS, *LIST_KEYS, "when")
 SHAPES = ("any", "constant", "decreasing", "increasing")
 
+#: Each element is a parameter of Optuna's, and its samplers take their time for each.
+MOST_ELEMENTS = 100
+
 FORMS = (
     "An entry is a list of choices, {type, low, high, log, step}, {length, each} for lists, "
     "or Hydra's grammar, such as 'tag(log, interval(1e-4, 1e-1))'."
@@ -103,6 +106,11 @@ def _list_body(given: Mapping[str, Any]) -> ListBody:
         raise Refused("a length is an int: write {type: int, low: ..., high: ...} or a number")
     if lengths and min(lengths) < 0:
         raise Refused(f"length: low is {min(lengths)}: a list has 0 elements or more")
+    if lengths and max(lengths) > MOST_ELEMENTS:
+        raise Refused(
+            f"length: {max(lengths)} is more than {MOST_ELEMENTS} elements, each of which is a "
+            "parameter to sample"
+        )
     if lengths and max(lengths) == 0:
         raise Refused("the list is always empty: set it to [] in the config instead")
     return ListBody(length, each, shape)

@@ -11,7 +11,6 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
     ChoiceSweep,
     Glob,
@@ -23,6 +22,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
+from besom.config import parse_override
 from besom.errors import ConfigError, did_you_mean
 from besom.space.bodies import ChoiceBody, RangeBody, range_body
 from besom.space.kinds import Refused, show
@@ -70,7 +70,7 @@ def grammar_body(text: str, options: Collection[str] | None) -> RangeBody | Choi
         Refused: it is no Hydra syntax, a single value, or nothing that can be sampled.
     """
     try:
-        override = OverridesParser.create().parse_override(f"space={text}")
+        override = parse_override(f"space={text}")
     except HydraException as error:
         raise Refused(
             f"{show(text)} is not Hydra's grammar: {_reason(error)}. Expected a sweep such as "
@@ -139,7 +139,7 @@ def _plain(value: Any) -> Any:
 
 def _parse(text: str) -> Override:
     try:
-        return OverridesParser.create().parse_override(text)
+        return parse_override(text)
     except HydraException as error:
         raise ConfigError(
             f"'{text}' is not Hydra's override syntax: {_reason(error)}. Expected key=value, or a "

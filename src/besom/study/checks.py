@@ -10,7 +10,7 @@ from besom.seam import KERAS_TRIALS
 from besom.study import storage
 from besom.study.names import check_trusted, given_configs
 from besom.study.objective import check_metric
-from besom.study.plan import TRIAL_NUMBERS, SweepPlan
+from besom.study.plan import SEED, TRIAL_NUMBERS, SweepPlan
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
 from besom.study.warm_start import check_objectives
@@ -125,6 +125,22 @@ def remarks(plan: SweepPlan) -> list[str]:
         lines.append(
             f"{sampler} learns from complete trials only, so not from those outside "
             "sweep.constraints: it may propose many more of them; sweep/sampler=tpe learns from all"
+        )
+    if SEED in plan.space.paths:
+        lines.append(
+            "sweep.space samples 'seed': the best seed is luck, and no setting to keep; besom "
+            "confirm tells how far values differ by seed"
+        )
+    targets = [path for path in plan.space.paths if path.endswith(TARGET)]
+    if targets:
+        lines.append(
+            f"sweep.space samples '{targets[0]}', so each class gets the other's arguments; an "
+            "option in a config group for each has its own"
+        )
+    if not len(plan.space) and n_trials > 1 and not plan.sweep["vary_seed"]:
+        lines.append(
+            "sweep.space is empty: every trial is the base config again; sweep.vary_seed=true "
+            "tells how far its values differ by seed"
         )
     if plan.space.is_conditional and sampler in _BLIND_TO_CONDITIONS:
         lines.append(

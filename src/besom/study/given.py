@@ -12,9 +12,10 @@ import optuna
 from besom.config import TRAIN_GROUPS, Composer, check_keys, has_path, read_yaml, value_at
 from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
 from besom.records import GIVEN, Origin, StudyRecord, TrialRecord
+from besom.regular import oddity
 from besom.seam import TrialConfig
 from besom.space import apply
-from besom.study.plan import SweepPlan
+from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
 from besom.study.storage import load_record
 from besom.targets import TARGET
 from besom.values import given_text
@@ -70,7 +71,13 @@ def enqueued(plan: SweepPlan) -> list[Given]:
         ConfigError: an entry is neither, or does not fit the config.
         SpaceError: the same, of a path or an option.
     """
-    return [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep["enqueue"])]
+    read = [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep["enqueue"])]
+    for i, given in enumerate(read):
+        if has_path(given.config, EPOCHS_PATH):
+            check_epochs(
+                value_at(given.config, EPOCHS_PATH), f"{EPOCHS_PATH} of sweep.enqueue[{i}]"
+            )
+    return read
 
 
 def _read(plan: SweepPlan, name: str, entry: Any) -> Given:
@@ -82,9 +89,12 @@ def _read(plan: SweepPlan, name: str, entry: Any) -> Given:
             "the path of a config file."
         )
     path = Path(entry).expanduser()
-    if not path.is_file():
+    if not path.is_file() and not oddity(path):
         raise ConfigError(f"{name}: there is no file {entry!r}.")
-    content = read_yaml(path)
+    try:
+        content = read_yaml(path)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
     check_keys(content, f"{name} ({entry})")
     if "defaults" in content:
         raise ConfigError(

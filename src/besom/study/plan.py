@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Any
 
 from besom.config import TRAIN_GROUPS, Composer, find_sweep, overlap
 from besom.errors import ConfigError, did_you_mean
-from besom.layout import RESERVED, StudyPaths
+from besom.layout import StudyPaths, checked_folder, checked_name
 from besom.records import Objective
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
 from besom.space.paths import within
+from besom.study.numbers import check_constraints, check_numbers
 from besom.study.space_overrides import Asked, sort_out
 from besom.values import given_text
 
@@ -23,6 +23,8 @@ TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu
 
 #: The path that a space may sample, and that every trial's config has.
 SEED = "seed"
+
+EPOCHS_PATH = "trainer.epochs"
 
 #: What ``trainer`` leaves open, so that a sweep's objective may set it.
 _OBJECTIVES_OWN = {"monitor": "val_accuracy", "mode": "auto", "restore_best": False}
@@ -123,17 +125,22 @@ def make_plan(
     if asked.of_space:
         sweep["space"] = asked.changed(flatten(sweep["space"], config), composer)
     sweep["storage"] = _absolute(sweep["storage"])
-    study_name = _study_name(sweep["name"] or primary)
+    study_name = checked_name("sweep.name", primary if sweep["name"] is None else sweep["name"])
     objectives = _objectives(sweep)
-    _check_numbers(sweep)
-    _check_constraints(sweep)
+    if not isinstance(config["trainer"], Mapping):
+        raise ConfigError(f"trainer is {config['trainer']!r}, expected a mapping such as {{}}.")
+    check_numbers(sweep)
+    check_constraints(sweep)
     plan = SweepPlan(
         name=study_name,
         config=config,
         choices=composed.choices,
         objectives=objectives,
         space=_NO_SPACE,
-        paths=StudyPaths.of(Path(results_dir or config["results_dir"]), study_name),
+        paths=StudyPaths.of(
+            checked_folder(config["results_dir"]) if results_dir is None else Path(results_dir),
+            study_name,
+        ),
         composer=composer,
         overrides=asked.plain,
         _reads=dict(composed.reads),
@@ -143,6 +150,7 @@ def make_plan(
         sweep["space"] = plan.space.spec
     plan.notes += plan.space.notes
     _check_seed(plan)
+    _check_epochs(plan)
     _check_interpolations(plan)
     _leave_to_objective(plan)
     return plan
@@ -175,21 +183,21 @@ def _own_spaces(composer: Composer) -> Callable[[str, str], Mapping[str, Any]]:
 
 
 def _absolute(storage: str | None) -> str | None:
-    """A SQLite file by its absolute path, so that reporting finds it from any folder."""
+    """A SQLite file by its absolute path, so that reporting finds it from any folder.
+
+    Raises:
+        ConfigError: it is blank.
+    """
     scheme = "sqlite:///"
+    if storage is not None and (not storage.strip() or "\0" in storage):
+        raise ConfigError(
+            f"sweep.storage is {storage!r}, expected a URL such as sqlite:///study.db, or null for "
+            "the journal in the study's own folder."
+        )
     if storage is None or not storage.startswith(scheme) or storage.startswith(f"{scheme}/"):
         return storage
     name = storage.removeprefix(scheme)
     return storage if not name or name == ":memory:" else f"{scheme}{Path(name).absolute()}"
-
-
-def _study_name(name: str) -> str:
-    if not name or name.startswith(".") or "/" in name or name in RESERVED:
-        raise ConfigError(
-            f"sweep.name is {name!r}; a study's name is a folder under results_dir: no '/', "
-            f"not beginning with '.', none of {', '.join(RESERVED)}."
-        )
-    return name
 
 
 def _objectives(sweep: Mapping[str, Any]) -> tuple[Objective, ...]:
@@ -214,23 +222,31 @@ def _objective(path: str, node: Mapping[str, Any]) -> Objective:
     return Objective(**node)
 
 
-def _check_constraints(sweep: Mapping[str, Any]) -> None:
-    for name, bounds in sweep["constraints"].items():
-        path = f"sweep.constraints.{name}"
-        if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
-            raise ConfigError(
-                f"{path} is {given_text(bounds)}, expected {{max: NUMBER}}, min, or both."
-            )
-        for key, value in bounds.items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-                raise ConfigError(f"{path}.{key} is {given_text(value)}, expected a number.")
-
-
 def _check_seed(plan: SweepPlan) -> None:
     if plan.sweep["vary_seed"] and SEED in plan.space.paths:
         raise ConfigError(
             "sweep.space samples 'seed', and sweep.vary_seed gives each trial a seed of its own: "
             "only one of them can. Set sweep.vary_seed=false, or take 'seed' out of the space."
+        )
+
+
+def _check_epochs(plan: SweepPlan) -> None:
+    entries = [entry for entry in plan.space.entries if entry.path == EPOCHS_PATH]
+    for least in (v for entry in entries for v in (entry.low, *(entry.choices or ()))):
+        check_epochs(least, f"{EPOCHS_PATH} in sweep.space")
+    if not entries:
+        check_epochs(plan.base["trainer"].get("epochs"), EPOCHS_PATH)
+
+
+def check_epochs(epochs: Any, what: str) -> None:
+    """Refuse trials without an epoch: none of them would report anything.
+
+    Raises:
+        ConfigError: begins with ``what``.
+    """
+    if isinstance(epochs, int | float) and epochs < 1:
+        raise ConfigError(
+            f"{what} is {epochs:g}, expected at least 1: a trial without an epoch reports nothing."
         )
 
 
@@ -265,20 +281,6 @@ def _leave_to_objective(plan: SweepPlan) -> None:
                 f"{path}={asked} is not used: in a sweep the objective says what patience goes by "
                 f"and which epoch's weights are kept ({path}={used}); see sweep.objective"
             )
-
-
-def _check_numbers(sweep: Mapping[str, Any]) -> None:
-    """Each number of the node ``sweep`` is in its range; NaN is in none."""
-    for keys, expected, holds in (
-        (("n_trials", "max_failures", "patience"), "at least 1", lambda v: v >= 1),
-        (("timeout_s", "trial_timeout_s"), "more than 0 seconds", lambda v: v > 0),
-        (("target",), "a number", lambda v: not math.isnan(v)),
-        (("audit",), "a share from 0 to 1", lambda v: 0 <= v <= 1),
-        (("keep_models",), "0 or more", lambda v: v >= 0),
-    ):
-        for key in keys:
-            if sweep[key] is not None and not holds(sweep[key]):
-                raise ConfigError(f"sweep.{key} is {sweep[key]}, expected {expected}.")
 
 
 def _trial_part(config: Mapping[str, Any], objectives: Sequence[Objective]) -> TrialConfig:

@@ -91,11 +91,13 @@ def run_sweep(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     watcher = watcher or Watcher()
     check_strategy(plan)
+    storage.check_files(plan.paths)
     as_given: list[tuple[str, TrialConfig]] = []
     if fresh or not (plan.paths.journal.exists() or plan.paths.storage_url.exists()):
         check_given(plan)  # a study that goes on has read them when it began
         as_given = given_configs(plan)
-    existed_before, results_existed = plan.paths.root.exists(), plan.paths.root.parent.exists()
+    existed_before = plan.paths.root.exists()
+    made = [folder for folder in plan.paths.root.parents if not folder.exists()]
     try:
         if fresh and existed_before:
             with CoordinatorLock(plan.paths.lock, "sweep"):
@@ -130,9 +132,9 @@ def run_sweep(
     finally:
         if not existed_before and not plan.paths.journal.exists() and _is_hollow(plan):
             shutil.rmtree(plan.paths.root, ignore_errors=True)
-            if not results_existed:
+            for folder in made:
                 with contextlib.suppress(OSError):
-                    plan.paths.root.parent.rmdir()
+                    folder.rmdir()
 
 
 def _run_locked(

@@ -10,11 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from besom.config import Composer, refuse_options
+from besom.config import Composer, parse_override, refuse_options
 from besom.config.sweep_node import empties
 from besom.errors import ConfigError, did_you_mean
 from besom.space import flatten, split_overrides
@@ -249,7 +248,7 @@ def _unquoted(value: Any) -> Any:
 
 def _parse(text: str) -> Override:
     try:
-        return OverridesParser.create().parse_override(text)
+        return parse_override(text)
     except HydraException as error:
         raise ConfigError(
             f"{text!r} is not an override: {' '.join(str(error).split())}. Expected, for example, "

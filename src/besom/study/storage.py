@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from besom import openings
 from besom.errors import StudyError, did_you_mean
 from besom.layout import ARCHIVE, RESERVED, StudyPaths, write_atomically
 from besom.records import GIVEN, STUDY_ATTRIBUTE, Origin, StudyRecord, read_study
+from besom.regular import oddity
 from besom.study.journal import StudyJournal
 
 
@@ -104,6 +106,27 @@ def flush(storage: BaseStorage) -> None:
         backend.flush()
 
 
+def check_files(paths: StudyPaths) -> None:
+    """Refuse a study's folder in which something else stands where a file of it belongs.
+
+    Raises:
+        StudyError: names it, and what it is.
+    """
+    root = paths.root
+    if os.path.lexists(root) and not root.is_dir():
+        raise StudyError(
+            f"{root} is {oddity(root) or 'a file'}, expected the folder of a study. Move it away, "
+            "or choose another name or results_dir."
+        )
+    opened = (paths.journal, paths.storage_url, paths.lock, paths.leaderboard_csv)
+    for path in (*opened, root / openings.FILE, root / "confirm" / "runs.jsonl"):
+        if odd := oddity(path):
+            raise StudyError(
+                f"{path} is {odd}, expected a file that besom wrote. Move it away, or choose "
+                "another name or results_dir."
+            )
+
+
 def stored_url(paths: StudyPaths) -> str | None:
     """The storage URL the study was made with; None means its journal."""
     return paths.storage_url.read_text().strip() if paths.storage_url.exists() else None
@@ -140,7 +163,7 @@ def study_names(results_dir: Path) -> list[str]:
         path.name
         for path in results_dir.iterdir()
         if path.name not in RESERVED
-        and ((path / "study.journal").is_file() or (path / "storage.url").is_file())
+        and any(os.path.lexists(path / file) for file in ("study.journal", "storage.url"))
     )
 
 
@@ -159,6 +182,7 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
             + did_you_mean(name, known)
             + " `besom sweep NAME` makes one; --results-dir or BESOM_RESULTS_DIR say where to look."
         )
+    check_files(paths)
     storage = open_storage(paths, stored_url(paths), writable=False)
     if _find(storage, name) is not None:
         return optuna.load_study(study_name=name, storage=storage)

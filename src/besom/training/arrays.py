@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from besom.errors import DataError
 
@@ -21,6 +22,23 @@ _MANY_CLASSES = 1000
 
 class MissingArrays(DataError):
     """A sound file or folder that does not hold what was asked for."""
+
+
+def check_fits_memory(n_bytes: int, what: str) -> None:
+    """Refuse an array by what its file says of it, before any memory is taken.
+
+    Args:
+        n_bytes: what the file says the array takes.
+        what: the beginning of the message, such as ``x_train in mnist.npz``.
+
+    Raises:
+        DataError: it takes more than this machine has free.
+    """
+    free = psutil.virtual_memory().available
+    if n_bytes > free:
+        raise DataError(
+            f"{what} takes {n_bytes / 1e9:,.1f} GB, and this machine has {free / 1e9:,.1f} GB free."
+        )
 
 
 def checked_images(x: Array, where: str) -> Array:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from besom.errors import DataError
+from besom.regular import oddity
 from besom.training.arrays import Array, MissingArrays, checked_labels, fits_a_byte
 from besom.training.dataset import Dataset, NoTestImages, Split
 from besom.training.idx import read_idx_images, read_idx_labels
@@ -53,6 +54,10 @@ def _expanded(path: object) -> Path:
         raise DataError(
             f"data.path={path} does not exist (looked for {expanded.absolute()}). Expected an "
             ".npz file or a folder of IDX files."
+        )
+    if not expanded.is_dir() and (odd := oddity(expanded)):
+        raise DataError(
+            f"data.path={path} is {odd}, expected an .npz file or a folder of IDX files."
         )
     return expanded
 

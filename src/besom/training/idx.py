@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 
 from besom.errors import DataError
-from besom.training.arrays import Array, MissingArrays
+from besom.regular import oddity
+from besom.training.arrays import Array, MissingArrays, check_fits_memory
 
 _PREFIX = {"train": "train", "test": "t10k"}
 _UNSIGNED_BYTE = 8
@@ -48,6 +49,8 @@ def _find(folder: Path, stem: str, n_dimensions: int) -> Path:
     stems = [f"{stem}{mark}idx{n_dimensions}-ubyte" for mark in "-."]
     candidates = [folder / f"{name}{suffix}" for suffix in ("", ".gz") for name in stems]
     found = next((path for path in candidates if path.is_file()), None)
+    if found is None and (odd := next(filter(oddity, candidates), None)):
+        raise DataError(f"{odd} is {oddity(odd)}, expected an IDX file.")
     if found is None:
         there = sorted(path.name for path in folder.iterdir())
         listed = ", ".join(there[:8]) + (", ..." if len(there) > 8 else "") if there else "nothing"
@@ -69,32 +72,41 @@ def read_idx(path: Path, n_dimensions: int) -> Array:
         DataError: an unreadable file, corrupted gzip, another header, or more or fewer bytes
             than the header announces.
     """
+    header_size = 4 + 4 * n_dimensions
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read()
+            header = file.read(header_size)
+            shape = _shape(path, header, n_dimensions)
+            size = math.prod(shape)
+            found = size + 1 if path.suffix == ".gz" else path.stat().st_size - header_size
+            if found >= size:  # else it is cut short, and holds no more than its own bytes
+                check_fits_memory(size, f"{path}, by its header of shape {shape},")
+            body = file.read(min(size + 1, found))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not a whole gzip file: {error}. Fetch it again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
+    if len(body) != size:
+        fault = "truncated" if len(body) < size else "longer than its header says"
+        n_found = found if found > size + 1 else len(body)
+        raise DataError(
+            f"{path} is {fault}: expected {header_size + size} bytes for shape {shape}, "
+            f"found {header_size + n_found}. Fetch it again."
+        )
+    return np.frombuffer(body, np.uint8).reshape(shape)
 
-    header_size = 4 + 4 * n_dimensions
+
+def _shape(path: Path, header: bytes, n_dimensions: int) -> tuple[int, ...]:
+    """The shape that a header says."""
     expected_magic = bytes([0, 0, _UNSIGNED_BYTE, n_dimensions])
-    if len(content) >= 4 and content[:4] != expected_magic:
+    if len(header) >= 4 and header[:4] != expected_magic:
         raise DataError(
             f"{path} is not an IDX file of {n_dimensions}-dimensional unsigned bytes: it begins "
-            f"with {content[:4].hex(' ')}, expected {expected_magic.hex(' ')}."
+            f"with {header[:4].hex(' ')}, expected {expected_magic.hex(' ')}."
         )
-    if len(content) < header_size:
+    if len(header) < 4 + 4 * n_dimensions:
         raise DataError(
-            f"{path} is truncated: its header alone takes {header_size} bytes, "
-            f"but it holds {len(content)}. Fetch it again."
+            f"{path} is truncated: its header alone takes {4 + 4 * n_dimensions} bytes, "
+            f"but it holds {len(header)}. Fetch it again."
         )
-    shape = struct.unpack(f">{n_dimensions}I", content[4:header_size])
-    expected_size = header_size + math.prod(shape)
-    if len(content) != expected_size:
-        fault = "truncated" if len(content) < expected_size else "longer than its header says"
-        raise DataError(
-            f"{path} is {fault}: expected {expected_size} bytes for shape {shape}, "
-            f"found {len(content)}. Fetch it again."
-        )
-    return np.frombuffer(content, np.uint8, offset=header_size).reshape(shape)
+    return struct.unpack(f">{n_dimensions}I", header[4:])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -10,9 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from besom.errors import DataError
-from besom.training.arrays import Array, MissingArrays
+from besom.training.arrays import Array, MissingArrays, check_fits_memory
 
-_DAMAGE = (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, NotImplementedError, RecursionError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+)
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> list[Array]:
@@ -45,13 +51,41 @@ def read_arrays(path: Path, names: Sequence[str]) -> list[Array]:
 
 
 def _read(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> Array:
+    where = f"{name} in {path}"
     try:
+        assert archive.zip is not None  # it is open
+        _check_claim(archive.zip, name, where)
         array: Array = archive[name]
     except _DAMAGE as error:
-        if "allow_pickle" in str(error):
-            raise DataError(
-                f"{name} in {path} holds Python objects, which are never loaded, since loading "
-                "them could run any code. Save it as an array of numbers."
-            ) from error
-        raise DataError(f"{name} in {path} cannot be read, the file is damaged: {error}") from error
+        raise DataError(f"{where} cannot be read, the file is damaged: {error}") from error
+    except MemoryError as error:
+        raise DataError(f"{where} does not fit into memory: {error}") from error
     return array
+
+
+def _check_claim(archive: zipfile.ZipFile, name: str, where: str) -> None:
+    """Refuse what an array's header says, and the archive does not hold, or this machine.
+
+    NumPy takes the memory that the header names before it reads the first number.
+    """
+    member = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        is_first = version == (1, 0)
+        read = (
+            np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+        n_held = member.file_size - file.tell()
+    if dtype.hasobject:
+        raise DataError(
+            f"{where} holds Python objects, which are never loaded, since loading them could run "
+            "any code. Save it as an array of numbers."
+        )
+    n_claimed = math.prod(shape) * dtype.itemsize
+    if any(n < 0 for n in shape) or n_claimed != n_held:
+        raise DataError(
+            f"{where} is damaged: its header says shape {shape} of {dtype}, {n_claimed:,} bytes, "
+            f"and the archive holds {n_held:,}."
+        )
+    check_fits_memory(n_claimed, where)
