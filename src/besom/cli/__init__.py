@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from besom.errors import BesomError, did_you_mean
+from besom.storage_url import hide_passwords
 
 #: The commands, in the order a user meets them.
 ORDER = (
@@ -54,7 +55,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BesomError as error:
-            click.echo(f"besom: {error}", err=True)
+            click.echo(f"besom: {hide_passwords(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("besom: interrupted", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from besom.records import Objective
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
 from besom.space.paths import within
+from besom.storage_url import check_no_password
 from besom.study.space_overrides import Asked, sort_out
 
 #: Numbers a trial has once, as opposed to metrics it has after each epoch.
@@ -114,6 +116,9 @@ def make_plan(
         ConfigError: anything in the sweep that cannot be run.
         SpaceError: a search space that cannot be sampled.
     """
+    for text in overrides:  # before Hydra reads them: it shows what it cannot read
+        if re.match(r"[+~]*sweep(\.storage)?\s*=", text):
+            check_no_password(text.partition("=")[2])
     search, primary = find_sweep(name, config_dir)
     composer = Composer(search, primary)
     asked = sort_out(overrides)
@@ -121,6 +126,7 @@ def make_plan(
     config, sweep = composed.config, composed.config["sweep"]
     if asked.of_space:
         sweep["space"] = asked.changed(flatten(sweep["space"], config), composer)
+    check_no_password(sweep["storage"] or "")
     sweep["storage"] = _absolute(sweep["storage"])
     study_name = _study_name(sweep["name"] or primary)
     objectives = _objectives(sweep)
@@ -271,7 +277,7 @@ def _check_numbers(sweep: Mapping[str, Any]) -> None:
         (("timeout_s", "trial_timeout_s"), "more than 0 seconds", lambda v: v > 0),
         (("target",), "a number", lambda v: not math.isnan(v)),
         (("audit",), "a share from 0 to 1", lambda v: 0 <= v <= 1),
-        (("keep_models",), "0 or more", lambda v: v >= 0),
+        (("keep_models", "storage_patience_s"), "0 or more", lambda v: v >= 0),
     ):
         for key in keys:
             if sweep[key] is not None and not holds(sweep[key]):
