@@ -32,9 +32,11 @@ T = TypeVar("T")
 
 #: An operation may take this long before its database counts as away, and before that is said.
 SLOW_S = 2.0
-#: How often the attendant has its turn, and how often a lost database is tried again.
+#: How often the attendant has its turn.
 TICK_S = 0.2
-RETRY_S = 1.0
+#: The longest pause between two attempts; the first is made at once, and each pause is twice the
+#: one before.
+RETRY_S = 2.0
 #: What SQLite says of a file that another process has locked: SQLITE_BUSY, SQLITE_LOCKED.
 _SQLITE_LOCKED = (5, 6)
 
@@ -77,7 +79,7 @@ class PatientDatabase:
         self._url, self._patience_s = url, patience_s
         self.attendant = Attendant()
         self._away_since: float | None = None
-        self._said = False
+        self._pause_s, self._said = 0.0, False
         self._newest: dict[int, int] = {}  # the highest id of a trial that is known of each study
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=_work, args=(self._calls,), name="database", daemon=True).start()
@@ -222,13 +224,14 @@ class PatientDatabase:
 
     def _pause(self, reason: str) -> None:
         """After a loss: the first time, try again at once; then, after a while."""
-        if self._away_since is None and self._patience_s:
-            self._away_since = time.monotonic()
-            return
-        until = time.monotonic() + RETRY_S
-        self._wait(reason, TICK_S)
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        until = now + self._pause_s
+        if not self._patience_s or self._pause_s:
+            self._wait(reason, TICK_S)
         while time.monotonic() < until:
             self._wait(reason, TICK_S)
+        self._pause_s = min(RETRY_S, 2 * self._pause_s or TICK_S)
 
     def _wait(self, reason: str, seconds: float) -> None:
         """Give the attendant a turn, unless patience is at its end."""
@@ -256,7 +259,7 @@ class PatientDatabase:
         if self._away_since is not None and self._said:
             away = time.monotonic() - self._away_since
             self.attendant.remark(f"the storage answers again, after {away:.0f} s")
-        self._away_since, self._said = None, False
+        self._away_since, self._pause_s, self._said = None, 0.0, False
 
 
 def reason_of(error: BaseException, url: str) -> str:
