@@ -17,9 +17,7 @@ VARIABLE = "BESOM_STORAGE"
 
 _HIDDEN = "***"
 #: ``scheme://user:password@``: as SQLAlchemy reads it, and on to the last ``@`` before the host.
-_USERINFO = re.compile(
-    r"(?P<before>[\w+.%-]+://[^:/@\s]*):(?P<password>[^@]*(?:@[^@/?]*(?=@))*)@"
-)
+_USERINFO = re.compile(r"(?P<before>[\w+.%-]+://[^:/@\s]*):(?P<password>[^@]*(?:@[^@/?]*(?=@))*)@")
 _USERINFO_IN_TEXT = re.compile(
     r"(?P<before>[\w+.%-]+://[^:/@\s]*):[^@\s'\"]+(?:@[^@/?\s'\"]*(?=@))*@"
 )

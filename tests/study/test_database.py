@@ -252,7 +252,7 @@ def test_a_database_that_is_not_there_is_refused_at_once(
 ) -> None:
     server.stop()
     try:
-        with pytest.raises(StudyError, match="cannot be opened: .*Connection refused"):
+        with pytest.raises(StudyError, match=r"cannot be opened: .*Connection refused"):
             sweep(f"sweep.storage={url}", "sweep.n_trials=1")
     finally:
         server.start()
