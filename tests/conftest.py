@@ -29,7 +29,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty folder with one sweep of the user's own, ``cheap``, as the current folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BESOM_RESULTS_DIR", raising=False)
+    for name in ("BESOM_RESULTS_DIR", "BESOM_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
     inherited = os.environ.get("PYTHONPATH")
     paths = [str(TESTS / "study"), str(TESTS), *([inherited] if inherited else [])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))

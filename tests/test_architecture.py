@@ -19,7 +19,7 @@ SOURCE = Path(besom.__file__).parent
 LAYERS = (
     ("errors", "printable", "equality", "regular"),
     ("values", "trust"),
-    ("seam", "layout", "targets", "epoch_bits", "directions"),
+    ("seam", "layout", "targets", "epoch_bits", "directions", "storage_url"),
     ("executors", "config", "records", "revision"),
     ("space", "statistics", "openings"),
     ("tables", "plots"),

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from besom.epoch_bits import EpochBits
 from besom.equality import SameFields
 from besom.errors import StudyError
+from besom.storage_url import without_password
 
 if TYPE_CHECKING:
     import optuna
@@ -260,6 +261,10 @@ def read_study(study: optuna.Study) -> StudyRecord:
         )
     # Not study.get_trials: besom's own study hides the baseline from samplers where it must.
     trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    sweep = facts["config"].get("sweep") or {}
+    if url := sweep.get("storage"):  # an earlier besom stored passwords
+        sweep = {**sweep, "storage": without_password(url)}
+        facts = {**facts, "config": {**facts["config"], "sweep": sweep}}
     return StudyRecord(
         name=study.study_name,
         objectives=tuple(Objective(**objective) for objective in facts["objectives"]),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -232,7 +232,9 @@ def _write(
     missing = []
 
     paths.root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=paths.root.parent, prefix=f".{paths.root.name}."))
+    # Not mkdtemp, whose folder is its owner's alone: here as everywhere, the umask decides.
+    partial = paths.root.with_name(f".{paths.root.name}.{secrets.token_hex(4)}")
+    partial.mkdir()
     try:
         beside = TrainPaths(partial)
         config = {key: composed.config[key] for key in (*TRAIN_GROUPS, "seed", "source")}
@@ -250,7 +252,6 @@ def _write(
         if problem := save_model(model, beside.model):
             missing.append(f"{paths.model.name} is missing: {problem}")
         write_atomically(beside.metrics, json.dumps(metrics, indent=2) + "\n")
-        partial.chmod(0o755)
         partial.rename(paths.root)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

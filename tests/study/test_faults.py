@@ -14,6 +14,7 @@ from besom.leaderboard import ranking, unranked
 from besom.records import Objective, Outcome, TrialRecord
 from besom.study import patience
 from besom.study.budget import Budget
+from besom.study.flight import InFlight
 from besom.study.judge import Judge
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
@@ -152,13 +153,11 @@ def test_a_trial_run_again_is_judged_by_what_it_has_done_this_time() -> None:
         sweep={"audit": 0, "warm_start": None},
         config={"seed": 0},
     )
-    flight = SimpleNamespace(
-        trial=trial, number=0, history={"val_accuracy": [0.1]}, audited_at=None, n_epochs=9
-    )
+    flight = InFlight(trial, {}, {"trainer": {"epochs": 9}}, history={"val_accuracy": [0.1]})
     judge = Judge(plan, study)  # type: ignore[arg-type]
-    assert not judge.stops(flight, 1)  # type: ignore[arg-type]
+    assert not judge.stops(flight, 1)
     flight.history["val_accuracy"] += [0.1, 0.1]
-    assert judge.stops(flight, 3)  # type: ignore[arg-type]
+    assert judge.stops(flight, 3)
 
 
 def test_a_worker_that_has_grown_is_replaced_and_that_is_said(project: Project) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 import subprocess
 import sys
 
-import optuna
 import pytest
 from sweeping import RESULTS, assert_whole, sweep
 
@@ -67,7 +68,9 @@ def test_fresh_archives_a_study_in_a_database_too(project: Project) -> None:
     sweep(f"sweep.storage={url}", "sweep.n_trials=1", "trainer.epochs=2", fresh=True)
     assert_whole(1)
     (archived,) = (RESULTS / "archive").iterdir()
-    assert sorted(optuna.get_all_study_names(url)) == ["cheap", archived.name]
+    with contextlib.closing(sqlite3.connect(project.root / "study.db")) as database:
+        names = [name for (name,) in database.execute("SELECT study_name FROM studies")]
+    assert sorted(names) == ["cheap", archived.name]
     assert len(load_record(archived.parent, archived.name).trials) == 2
 
 

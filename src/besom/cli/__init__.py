@@ -18,6 +18,7 @@ import click
 
 from besom.errors import BesomError, did_you_mean
 from besom.printable import visible
+from besom.storage_url import hide_passwords
 
 #: The commands, in the order a user meets them.
 ORDER = (
@@ -60,7 +61,7 @@ class Commands(click.Group):
             vars(error)["message"] = visible(error.message)
             raise
         except BesomError as error:
-            echo(f"besom: {error}", err=True)
+            echo(f"besom: {hide_passwords(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("besom: interrupted", err=True)

@@ -60,6 +60,7 @@ class SweepNode:
     enqueue: list[Any] | None = field(default_factory=list)
     warm_start: str | None = None
     storage: str | None = None
+    storage_patience_s: float = 600.0
     trial_timeout_s: float | None = None
     max_failures: int = 5
     vary_seed: bool = False

@@ -86,7 +86,7 @@ class RunJournal:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         drop_cut_line(path)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
 
     def __enter__(self) -> RunJournal:
         return self

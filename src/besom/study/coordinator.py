@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from besom.executors.awake import AwakeClock
 from besom.executors.base import (
     Epoch,
+    Event,
     Executor,
     Failed,
     FailureKind,
@@ -22,6 +24,7 @@ from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.seam import TrialResult
 from besom.study.asking import Asker
 from besom.study.budget import Budget
+from besom.study.database import Attendant, DatabaseAway
 from besom.study.duplicates import Duplicates
 from besom.study.flight import InFlight
 from besom.study.judge import Judge
@@ -29,7 +32,7 @@ from besom.study.orders import Orders
 from besom.study.patience import Patience
 from besom.study.plan import SweepPlan
 from besom.study.stopping import Ending, Stop
-from besom.study.storage import SweepStudy
+from besom.study.storage import SweepStudy, attend
 from besom.study.telling import set_constraints, tell, tell_duplicate
 from besom.study.verdict import verdict_on
 from besom.study.watcher import Watcher
@@ -40,7 +43,15 @@ RETRIES = 1
 TICK_S = 0.2
 
 
-class Coordinator:
+@dataclass
+class Heard:
+    """An event, and for an epoch what it was answered; None: nothing yet."""
+
+    event: Event
+    stop: bool | None = None
+
+
+class Coordinator(Attendant):
     """Drives one study to its budget on one executor.
 
     Args:
@@ -76,6 +87,7 @@ class Coordinator:
         self._budget.n_extra = self._asker.n_continued
         self._waiting: deque[InFlight] = deque()
         self._running: dict[int, InFlight] = {}
+        self._heard: deque[Heard] = deque()  # the first is being dealt with
         self._stop = Stop(self._on_stop)
         self._said: set[str] = set()  # what trials' remarks were about
         self._screening_cut = False  # the rest of the time is for training the best to their end
@@ -116,6 +128,16 @@ class Coordinator:
         Raises:
             BesomError: the storage cannot be written, or workers cannot be prepared.
         """
+        attend(self._study._storage, self)
+        try:
+            return self._run()
+        except DatabaseAway as away:
+            if self._stop.ending is not Ending.INTERRUPTED:
+                raise
+            self._stop.reason = f"{self._stop.reason}. {str(away).rstrip('.')}"
+            return self._stop.ending
+
+    def _run(self) -> Ending:
         self._waiting.extend(self._asker.recover())
         self._check_budget()
         while True:
@@ -124,13 +146,49 @@ class Coordinator:
             if self._nothing_to_wait_for():
                 self._say_what_is_missing()
                 return self._stop.ending
-            for event in self._executor.events(timeout_s=TICK_S):
+            self._hear(TICK_S)
+            while self._heard:
                 self._stop.heed()
+                event = self._heard[0].event
                 self._handlers[type(event)](event)
+                self._heard.popleft()
                 self._check_budget()
                 self._feed()  # at once: who is idle need not wait for the other events
             self._watcher.idle()
             self._check_budget()
+
+    def _hear(self, timeout_s: float) -> None:
+        for event in self._executor.events(timeout_s):
+            if isinstance(event, Started):
+                self._patience.started(event.trial)
+            elif isinstance(event, Epoch):
+                self._patience.epoch(event.trial)
+            self._heard.append(Heard(event))
+
+    def wait(self, seconds: float) -> bool:
+        """While the database is away: trials go on, what they report is dealt with afterwards.
+
+        So this is called in the midst of anything that asks the study, and must not ask it.
+        """
+        self._hear(seconds)
+        for heard in self._heard:
+            if isinstance(heard.event, Epoch) and heard.stop is None:
+                self._answer(heard, heard.event, stop=False)
+        self._watcher.idle()
+        self._check_budget()
+        self._stop.heed()
+        return self._stop.ending is not Ending.INTERRUPTED
+
+    def remark(self, text: str) -> None:
+        """The database is away, or back."""
+        self._watcher.remarked(text)
+
+    def _answer(self, heard: Heard, event: Epoch, stop: bool) -> None:
+        """Tell a trial to stop for what it has measured, or because the sweep stops."""
+        # After its last epoch it ends by itself, whole: with its model, where that is to be kept.
+        ends = event.epoch == self._running[event.trial].n_epochs
+        heard.stop = stop or (self._stop.reason is not None and not ends)
+        self._executor.answer(event.trial, stop=heard.stop)
 
     def _nothing_to_wait_for(self) -> bool:
         if self._stop.reason is None:
@@ -181,20 +239,17 @@ class Coordinator:
             self._watcher.remarked(f"worker {event.worker} replaced: {event.replaces}")
 
     def _on_started(self, event: Started) -> None:
-        self._patience.started(event.trial)
         self._watcher.started(event.trial, event.worker)
 
     def _on_epoch(self, event: Epoch) -> None:
-        flight = self._running[event.trial]
-        self._patience.epoch(event.trial)
+        flight, heard = self._running[event.trial], self._heard[0]
         if event.epoch > 1 and not flight.history and flight.continues is not None:
             flight.history = {k: list(v) for k, v in self._trials[flight.continues].history.items()}
         flight.hear(event.epoch, {name: float(value) for name, value in event.metrics.items()})
         stops = self._judge.stops(flight, event.epoch)
-        # After its last epoch it ends by itself, whole: with its model, where that is to be kept.
-        ends = event.epoch == flight.n_epochs
-        flight.interrupted = not (stops or ends) and self._stop.reason is not None
-        self._executor.answer(event.trial, stop=stops or flight.interrupted)
+        if heard.stop is None:
+            self._answer(heard, event, stops)
+        flight.told, flight.interrupted = stops and bool(heard.stop), bool(heard.stop and not stops)
         self._watcher.epoch(event.trial, event.worker, event.epoch, event.metrics)
 
     def _on_finished(self, event: Finished) -> None:
@@ -202,6 +257,8 @@ class Coordinator:
         if flight.interrupted:
             self._watcher.kept(event.trial)  # it stays running in the storage
             return
+        if flight.stopped is Outcome.PRUNED and not flight.told:
+            flight.stopped, flight.reason = None, ""  # it came to its end before it could be told
         numbers = {
             **result.numbers,
             "seconds": event.usage.seconds,
@@ -233,6 +290,7 @@ class Coordinator:
         if died and flight.deaths < RETRIES:
             flight.deaths += 1
             flight.history.clear()
+            flight.stopped, flight.reason = None, ""
             self._waiting.append(flight)
             self._watcher.retried(event.trial, event.reason)
             return

@@ -20,6 +20,8 @@ FORMAT = 1
 
 #: Keys of the node ``sweep`` that say how far and where, not what.
 BUDGET = ("n_trials", "timeout_s", "target", "patience", "trial_timeout_s", "max_failures")
+#: Keys that say nothing of the study itself, and may change at any time.
+FREE = ("storage_patience_s",)
 PLACE = ("executor", "storage", "name", "keep_models")
 
 _PACKAGES = ("besom", "tensorflow", "keras", "optuna", "hydra-core", "omegaconf", "numpy", "pandas")
@@ -29,7 +31,7 @@ def split(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Split a composed config into ``task``, ``budget`` and ``place``."""
     sweep = config["sweep"]
     task = {key: config[key] for key in (*TRAIN_GROUPS, "seed")}
-    task["sweep"] = {k: v for k, v in sweep.items() if k not in BUDGET and k not in PLACE}
+    task["sweep"] = {k: v for k, v in sweep.items() if k not in (*BUDGET, *PLACE, *FREE)}
     return {
         "task": task,
         "budget": {key: sweep[key] for key in BUDGET if key in sweep},

@@ -26,6 +26,7 @@ class InFlight:
         stopped: why it was told to stop; None if it was not.
         reason: one line for the leaderboard, where it is stopped or failed.
         interrupted: told to stop because the sweep stops; it stays running in the storage.
+        told: it was told to stop by that; False where it ended before it could be.
         audited_at: the epoch at which it would have been pruned, had it not been picked to run on.
     """
 
@@ -39,6 +40,7 @@ class InFlight:
     stopped: Outcome | None = None
     reason: str = ""
     interrupted: bool = False
+    told: bool = False
     audited_at: int | None = None
 
     @property

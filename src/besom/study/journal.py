@@ -109,7 +109,7 @@ class StudyJournal(BaseJournalBackend):
         if writable:
             path.parent.mkdir(parents=True, exist_ok=True)
             drop_cut_line(path)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             self._syncer = _Syncer(self._descriptor)
             weakref.finalize(self, self._syncer.close)
 

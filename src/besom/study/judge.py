@@ -37,6 +37,8 @@ class Judge:
         value = last_value(objective, flight.history)
         if value is None:
             return False
+        if flight.stopped is Outcome.DIVERGED:
+            return True  # decided while it could not be told
         if not math.isfinite(value):
             flight.stopped = Outcome.DIVERGED
             flight.reason = f"{objective.metric} is {value} at epoch {epoch}"
@@ -53,6 +55,8 @@ class Judge:
         trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
         if flight.audited_at is not None or epoch == flight.n_epochs:
             return False  # after the last epoch nothing is spared: the trial is complete
+        if flight.stopped is Outcome.PRUNED:
+            return True
         frozen = copy.copy(trial.storage.get_trial(trial._trial_id))
         # An earlier, lost attempt may have come further: this one is judged by what it has done.
         seen = frozen.intermediate_values.items()

@@ -32,7 +32,7 @@ def check_numbers(sweep: Mapping[str, Any]) -> None:
         (("timeout_s", "trial_timeout_s"), _SECONDS, lambda v: 0 < v <= _LONGEST_S),
         (("target",), "a finite number", math.isfinite),
         (("audit",), "a share from 0 to 1", lambda v: 0 <= v <= 1),
-        (("keep_models",), "0 or more", lambda v: v >= 0),
+        (("keep_models", "storage_patience_s"), "0 or more", lambda v: v >= 0),
     ):
         for key in keys:
             if sweep[key] is not None and not holds(sweep[key]):
@@ -48,7 +48,9 @@ def check_constraints(sweep: Mapping[str, Any]) -> None:
     for name, bounds in sweep["constraints"].items():
         path = f"sweep.constraints.{name}"
         if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
-            raise ConfigError(f"{path} is {given_text(bounds)}, expected {{max: NUMBER}}, min, or both.")
+            raise ConfigError(
+                f"{path} is {given_text(bounds)}, expected {{max: NUMBER}}, min, or both."
+            )
         for key, value in bounds.items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not -_LARGEST <= value <= _LARGEST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from besom.records import Objective
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
 from besom.space.paths import within
+from besom.storage_url import check_no_password
 from besom.study.numbers import check_constraints, check_numbers
 from besom.study.space_overrides import Asked, sort_out
 from besom.values import given_text
@@ -117,6 +119,9 @@ def make_plan(
         ConfigError: anything in the sweep that cannot be run.
         SpaceError: a search space that cannot be sampled.
     """
+    for text in overrides:  # before Hydra reads them: it shows what it cannot read
+        if re.match(r"[+~]*sweep(\.storage)?\s*=", text):
+            check_no_password(text.partition("=")[2])
     search, primary = find_sweep(name, config_dir)
     composer = Composer(search, primary)
     asked = sort_out(overrides)
@@ -124,6 +129,7 @@ def make_plan(
     config, sweep = composed.config, composed.config["sweep"]
     if asked.of_space:
         sweep["space"] = asked.changed(flatten(sweep["space"], config), composer)
+    check_no_password(sweep["storage"] or "")
     sweep["storage"] = _absolute(sweep["storage"])
     study_name = checked_name("sweep.name", primary if sweep["name"] is None else sweep["name"])
     objectives = _objectives(sweep)

@@ -14,6 +14,7 @@ from besom.errors import StudyError
 from besom.executors.base import Executor
 from besom.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
 from besom.seam import TrialConfig
+from besom.storage_url import VARIABLE
 from besom.study import definition, storage
 from besom.study.budget import Budget
 from besom.study.checks import (
@@ -108,13 +109,13 @@ def run_sweep(
             plan.sweep["storage"] = storage.settle_url(plan.paths, plan.name, asked)
             stored = _stored_study(plan)
             if stored is not None:
-                storage.remember_url(plan.paths, plan.sweep["storage"])
                 definition.check_same_task(plan.name, stored.config, plan.config, extend)
                 running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
                 as_given = [(f"trial {t.number}: ", t.config) for t in running]
                 check_trusted(plan, as_given)
                 n_left, reason = _left(stored, plan)
                 if not n_left:
+                    storage.remember_url(plan.paths, plan.sweep["storage"])
                     n_all = plan.sweep["n_trials"] + _n_continued(stored)
                     watcher.began(lambda: stored, n_all, 0)
                     return SweepOutcome(stored, Ending.DONE, reason)
@@ -161,8 +162,14 @@ def _open(
 ) -> tuple[storage.SweepStudy, str]:
     """Create or load the study, and write down what it is and what its values depend on."""
     url = plan.sweep["storage"]
-    opened = storage.open_storage(plan.paths, url, writable=True)
+    patience_s = plan.sweep["storage_patience_s"]
+    opened = storage.open_storage(plan.paths, url, writable=True, patience_s=patience_s)
     study = storage.open_study(opened, plan.name, [o.direction for o in plan.objectives])
+    if storage.holds_password(plan.paths):
+        watcher.remarked(
+            f"the password was taken out of {plan.paths.storage_url}. From now on it comes from "
+            f"~/.pgpass, PGPASSWORD or {VARIABLE}"
+        )
     storage.remember_url(plan.paths, url)
     software = definition.software()
     environment = {**software, **facts}

@@ -8,10 +8,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage
+import sqlalchemy
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,6 +22,14 @@ from besom.errors import StudyError, did_you_mean
 from besom.layout import ARCHIVE, RESERVED, StudyPaths, write_atomically
 from besom.records import GIVEN, STUDY_ATTRIBUTE, Origin, StudyRecord, read_study
 from besom.regular import oddity
+from besom.storage_url import (
+    VARIABLE,
+    from_environment,
+    has_password,
+    with_password,
+    without_password,
+)
+from besom.study.database import Attendant, PatientDatabase, first_line_of
 from besom.study.journal import StudyJournal
 
 
@@ -68,8 +78,16 @@ class RunHere(SweepStudy):
 _ELSEWHERE = str(Origin.WARM_START)
 
 
-def open_storage(paths: StudyPaths, url: str | None, writable: bool) -> BaseStorage:
+def open_storage(
+    paths: StudyPaths, url: str | None, writable: bool, patience_s: float = 0.0
+) -> BaseStorage:
     """The storage of a study.
+
+    Args:
+        paths: where the study lives.
+        url: the storage, without its password; None: the journal.
+        writable: whether the journal is opened for writing.
+        patience_s: how long a database that has been opened may be away; 0: not at all.
 
     Raises:
         StudyError: the journal is damaged or cannot be opened, or the URL is wrong.
@@ -84,15 +102,39 @@ def open_storage(paths: StudyPaths, url: str | None, writable: bool) -> BaseStor
                 f"{paths.journal} is damaged: its records contradict one another ({error!r}). "
                 "Restore the file from a copy, or start again with --fresh."
             ) from error
+    secret = with_password(url, from_environment(), _as_written(paths))
+    shown = without_password(url)
     try:
-        return optuna.storages.get_storage(url)
-    except Exception as error:  # SQLAlchemy and its drivers raise what they like
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "@" in (sqlalchemy.make_url(secret).host or ""):
+            raise ValueError("an @ in its password")
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        # Not what SQLAlchemy says: it shows the wrong piece of the URL, which may be the password.
         raise StudyError(
-            f"sweep.storage={url} cannot be opened: {reason}. Give a URL that Optuna takes, such "
-            "as sqlite:///study.db or postgresql+psycopg2://user@host/database, and install its "
-            "driver."
-        ) from error
+            f"sweep.storage={shown} is no URL that SQLAlchemy can read. In its user and password, "
+            f"write @ as %40, : as %3A and / as %2F. {_URLS}"
+        ) from None
+    try:
+        database = PatientDatabase(secret, patience_s)
+    except Exception as error:  # SQLAlchemy and its drivers raise what they like
+        reason = first_line_of(error, secret)
+        hint = f" A password is looked for in {_PASSWORDS}." if "password" in reason else ""
+        raise StudyError(
+            f"sweep.storage={shown} cannot be opened: {reason}.{hint} {_URLS}"
+        ) from None
+    return _CachedStorage(cast(RDBStorage, database))
+
+
+_URLS = (
+    "Give a URL that Optuna takes, such as sqlite:///study.db or "
+    "postgresql+psycopg2://user@host/database, and install its driver."
+)
+_PASSWORDS = f"~/.pgpass, PGPASSWORD and {VARIABLE}"
+
+
+def attend(storage: BaseStorage, attendant: Attendant) -> None:
+    """Have somebody told while a database is away; a journal never is."""
+    if isinstance(backend := getattr(storage, "_backend", None), PatientDatabase):
+        backend.attendant = attendant
 
 
 def flush(storage: BaseStorage) -> None:
@@ -129,18 +171,29 @@ def check_files(paths: StudyPaths) -> None:
 
 def stored_url(paths: StudyPaths) -> str | None:
     """The storage URL the study was made with; None means its journal."""
+    written = _as_written(paths)
+    return without_password(written) if written else None
+
+
+def _as_written(paths: StudyPaths) -> str | None:
+    """The same, with the password that an earlier besom wrote down."""
     return paths.storage_url.read_text().strip() if paths.storage_url.exists() else None
 
 
 def settle_url(paths: StudyPaths, name: str, asked: str | None) -> str | None:
     """Where a study is that is to go on: asked for or not, a study has one place.
 
+    A new one that nothing is asked for begins in ``BESOM_STORAGE``, where that is set.
+
     Raises:
         StudyError: it is elsewhere than was asked for.
     """
     known = stored_url(paths)
-    if asked == known or asked is None or not (known or paths.journal.exists()):
-        return asked or known
+    exists = known or paths.journal.exists()
+    if asked == known or asked is None or not exists:
+        everywhere = from_environment()
+        new = without_password(everywhere) if everywhere and not exists else None
+        return asked or known or new
     raise StudyError(
         f"The study {name!r} is in {known or paths.journal}, not in sweep.storage={asked}: there "
         "would be two of one name. Leave sweep.storage out to go on with it, sweep under another "
@@ -152,7 +205,12 @@ def settle_url(paths: StudyPaths, name: str, asked: str | None) -> str | None:
 def remember_url(paths: StudyPaths, url: str | None) -> None:
     """Write down a storage URL, so that the reporting commands need not be told."""
     if url is not None:
-        write_atomically(paths.storage_url, url + "\n")
+        write_atomically(paths.storage_url, without_password(url) + "\n")
+
+
+def holds_password(paths: StudyPaths) -> bool:
+    """Whether an earlier besom has written the password down, beside the URL."""
+    return has_password(_as_written(paths) or "")
 
 
 def study_names(results_dir: Path) -> list[str]:
