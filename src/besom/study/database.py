@@ -187,7 +187,7 @@ class PatientDatabase:
             except (StorageInternalError, SQLAlchemyError) as error:
                 raise StudyError(
                     f"The storage {without_password(self._url)} reports an error: "
-                    f"{first_line_of(error, self._url)}. No trial that it holds is lost. Put it right, "
+                    f"{words_of(error, self._url)}. No trial that it holds is lost. Put it right, "
                     "then give the same command again."
                 ) from error
             else:
@@ -262,7 +262,7 @@ class PatientDatabase:
         self._away_since, self._pause_s, self._said = None, 0.0, False
 
 
-def first_line_of(error: BaseException, url: str) -> str:
+def words_of(error: BaseException, url: str) -> str:
     """The first line of what a driver says, without the URL's password."""
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
@@ -284,9 +284,7 @@ class _Database(RDBStorage):
 
         def lost(context: ExceptionContext) -> Exception | None:
             # Its own class: Optuna would try some operations again without looking.
-            return (
-                _Lost(first_line_of(context.original_exception, url)) if _is_lost(context) else None
-            )
+            return _Lost(words_of(context.original_exception, url)) if _is_lost(context) else None
 
         sqlalchemy.event.listen(self.engine, "handle_error", lost)
 

@@ -29,7 +29,7 @@ from besom.storage_url import (
     with_password,
     without_password,
 )
-from besom.study.database import Attendant, PatientDatabase, first_line_of
+from besom.study.database import Attendant, PatientDatabase, words_of
 from besom.study.journal import StudyJournal
 
 
@@ -116,7 +116,7 @@ def open_storage(
     try:
         database = PatientDatabase(secret, patience_s)
     except Exception as error:  # SQLAlchemy and its drivers raise what they like
-        reason = first_line_of(error, secret)
+        reason = words_of(error, secret)
         hint = f" A password is looked for in {_PASSWORDS}." if "password" in reason else ""
         raise StudyError(
             f"sweep.storage={shown} cannot be opened: {reason}.{hint} {_URLS}"
