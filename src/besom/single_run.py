@@ -64,32 +64,34 @@ def train_once(
         runtime.start()
         runtime.device()
     from besom.training.data import NoTestImages, load_test, load_training
+    from besom.training.rehearsal import rehearse
     from besom.training.trainer import evaluate, fit
 
     config = composed.config
     data = load_training(config["data"])
     identity = {"name": data.name, "fingerprint": data.fingerprint}
+    epochs = config["trainer"]["epochs"]
+    every_epoch = config["trainer"].get("test_every_epoch", False)
+    tried = rehearse(config, data, test=every_epoch)  # what would fail, fails before the opening
+    if tried.unsavable:
+        say(f"The model cannot be saved, so there will be no .keras of it: {tried.unsavable}.")
     try:
         test = load_test(config["data"], data)
     except NoTestImages:
         test = None
-    epochs = config["trainer"]["epochs"]
-
-    def on_built(model: Any) -> None:  # noqa: ARG001
-        # Now nothing is refused any more, and nothing has been trained that could be lost.
-        if test is not None:
-            _log_opening(config, data_named(identity), results_dir, say)
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
         say(f"Epoch {epoch}/{epochs}: {spoken(metrics)}")
         return False
 
-    every_epoch = config["trainer"].get("test_every_epoch", False)
     if every_epoch and test is None:
         raise ConfigError("trainer.test_every_epoch=true, but the dataset has no test images.")
-    watched = test if every_epoch else None
-    fitted = fit(config, data, on_epoch=on_epoch, on_built=on_built, test=watched)
-    measured = None if test is None else evaluate(fitted.model, test.x, test.y, test.scale)
+    if test is not None:
+        _log_opening(config, data_named(identity), results_dir, say)
+    fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
+    measured = None
+    if test is not None:
+        measured = evaluate(fitted.model, test.x, test.y, test.scale, by=fitted.engine)
     if measured is not None:
         say(f"Test {', '.join(f'{name} {value:.4f}' for name, value in measured.items())}")
     paths = TrainPaths.fresh(results_dir, name)
