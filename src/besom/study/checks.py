@@ -135,12 +135,16 @@ def remarks(plan: SweepPlan) -> list[str]:
 
 def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
     """The same of what the workers have found; one line each."""
+    lines = []
+    if unsavable := facts.get("unsavable"):
+        lines.append(f"the model cannot be saved, so none will be kept; trials count: {unsavable}")
     if not facts.get("device", {}).get("lacks_gpu"):
-        return []
+        return lines
     return [
+        *lines,
         "the workers were given GPUs, but TensorFlow sees none and trains on the processor, one "
         "worker a GPU: install its CUDA libraries (pip install 'tensorflow[and-cuda]'), or say "
-        "sweep.executor.gpus=none to share out the cores"
+        "sweep.executor.gpus=none to share out the cores",
     ]
 
 

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from besom.errors import BesomError, ConfigError, did_you_mean
-from besom.targets import instantiate
+from besom.targets import TARGET, instantiate
 from besom.training.misfits import sentence
 from besom.training.precision import policy, resolve
 from besom.training.settings import TrainerSettings
@@ -77,8 +77,18 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
 
 def _made(key: str, node: Mapping[str, Any], **extra: Any) -> Any:
     """What a node describes; whatever its target raises is a reason that names the key."""
-    with _refused(f"{key} cannot be built"):
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{key} holds {node!r}, expected nodes with a _target_.")
+    with _refused(f"{key}: {node.get(TARGET)} cannot be built"):
         return instantiate(node, **extra)
+
+
+def _callable(key: str, node: Mapping[str, Any], expected: str) -> Any:
+    made = _made(key, node)
+    if not callable(made) and not isinstance(made, keras.metrics.Metric):
+        what = f"{key} holds {node[TARGET]!r}, which is a {type(made).__name__}"
+        raise ConfigError(f"{what}, expected {expected}.")
+    return made
 
 
 @contextmanager
@@ -117,7 +127,7 @@ def _optimizer(node: Mapping[str, Any]) -> Any:
 
 def _loss(loss: Any) -> Any:
     if isinstance(loss, Mapping):
-        return _made("trainer.loss", loss)
+        return _callable("trainer.loss", loss, "a keras.losses.Loss or a function")
     return _named(keras.losses, "trainer.loss", loss)
 
 
@@ -133,7 +143,7 @@ def build_metric(metric: Any, model: Any) -> Any:
         ConfigError: there is no such metric.
     """
     if isinstance(metric, Mapping):
-        return _made("trainer.metrics", metric)
+        return _callable("trainer.metrics", metric, "a keras.metrics.Metric or a function")
     if metric in ("accuracy", "acc"):
         outputs = getattr(model, "output_shape", None)
         if not isinstance(outputs, tuple) or not outputs or not isinstance(outputs[-1], int):

@@ -36,6 +36,7 @@ _TRIMMINGS = re.compile(
 _BESOM = str(Path(__file__).parents[1])
 
 #: Losses and metrics for one-hot labels, and their like for whole numbers, where there is one.
+#: Of whole numbers these make an error or, as ``_SILENT`` do, a number that means nothing.
 _ONE_HOT = {
     "categoricalcrossentropy": "sparse_categorical_crossentropy",
     "categoricalfocalcrossentropy": "sparse_categorical_crossentropy",
@@ -47,6 +48,7 @@ _ONE_HOT = {
     "f1score": "",
     "fbetascore": "",
 }
+_SILENT = ("categoricalaccuracy", "onehotiou", "onehotmeaniou")
 
 
 def sentence(error: BaseException) -> str:
@@ -54,14 +56,19 @@ def sentence(error: BaseException) -> str:
 
     Example:
         >>> sentence(ValueError("Graph execution error:\\n\\nA label is 9.  Label values: 9 3"))
-        'ValueError: A label is 9.'
+        'ValueError: A label is 9'
     """
-    lines = (_TRIMMINGS.sub("", line).strip() for line in str(error).splitlines())
-    said = next((line for line in lines if line and not _PREAMBLE.match(line)), "")
-    if len(said) > _MOST_CHARS:
-        said = f"{said[: _MOST_CHARS - 3]}..."
+    said: list[str] = []
+    for line in (_TRIMMINGS.sub("", line).strip() for line in str(error).splitlines()):
+        if line and not _PREAMBLE.match(line):
+            said.append(line)
+        elif said:
+            break
+    text = " ".join(said).rstrip(".")
+    if len(text) > _MOST_CHARS:
+        text = f"{text[: _MOST_CHARS - 3]}..."
     place = _place(error)
-    return type(error).__name__ + (f": {said}" if said else "") + (f" ({place})" if place else "")
+    return type(error).__name__ + (f": {text}" if text else "") + (f" ({place})" if place else "")
 
 
 def _place(error: BaseException) -> str:
@@ -74,18 +81,21 @@ def _place(error: BaseException) -> str:
     return ""
 
 
-def check_width(model: Any, settings: TrainerSettings, data: Any) -> None:
-    """Refuse labels beyond the model's outputs: on a GPU the loss would be NaN, and no error.
+def check(model: Any, settings: TrainerSettings, data: Any) -> None:
+    """Refuse what would be no error but nonsense: a loss of NaN on a GPU, a metric of nothing.
 
     Raises:
-        ConfigError: says how many outputs there are, and how many are needed.
+        ConfigError: the labels go beyond the model's outputs, or a metric is for one-hot labels.
     """
-    shape, largest = getattr(model, "output_shape", None), int(data.y_train.max())
-    if _has_own_step(model) or not _bare_name(settings.loss).startswith("sparsecategorical"):
+    if _has_own_step(model):
         return
+    for node in settings.metrics:
+        if _bare_name(node) in _SILENT:
+            raise ConfigError(f"The metric {_shown(node)}{_for_one_hot(node)}")
+    shape, largest = getattr(model, "output_shape", None), int(data.y_train.max())
     if not isinstance(shape, tuple) or not shape or not isinstance(shape[-1], int):
         return
-    if shape[-1] <= largest:
+    if _bare_name(settings.loss).startswith("sparsecategorical") and shape[-1] <= largest:
         raise ConfigError(
             f"The model {model.name!r} has {shape[-1]} output{'s' * (shape[-1] != 1)}, but the "
             f"labels go up to {largest}: trainer.loss={_shown(settings.loss)} needs one output for "
@@ -120,7 +130,8 @@ def _model_fails(model: Any, x: Any) -> str:
     try:
         outputs = model(x, training=True)
     except Exception as error:
-        return f"The model {model.name!r} fails on examples of shape {x.shape[1:]}: {sentence(error)}"
+        what = f"The model {model.name!r} fails on examples of shape {x.shape[1:]}"
+        return f"{what}: {sentence(error)}."
     if tf.is_tensor(outputs):
         return ""
     return (
@@ -155,13 +166,19 @@ def _metric_fails(model: Any, settings: TrainerSettings, x: Any, y: Any) -> str:
 
 
 def _against(outputs: Any, node: Any, error: BaseException) -> str:
-    """Why a loss or metric cannot compare the labels with the outputs, and what can."""
-    text = f" does not fit labels that are whole numbers and outputs of shape {outputs.shape[1:]}"
-    instead = _ONE_HOT.get(_bare_name(node))
-    if instead is None:
-        return f"{text}: {sentence(error)}"
-    text += ": it expects one-hot labels."
-    return text + (f" Use {instead}." if instead else " Write one that takes whole numbers.")
+    """Why a loss or a metric cannot compare the labels with the outputs."""
+    if _bare_name(node) in _ONE_HOT:
+        return _for_one_hot(node)
+    return (
+        f" does not fit labels that are whole numbers and outputs of shape {outputs.shape[1:]}: "
+        f"{sentence(error)}."
+    )
+
+
+def _for_one_hot(node: Any) -> str:
+    instead = _ONE_HOT[_bare_name(node)]
+    advice = f"Use {instead}." if instead else "Write one of your own that takes whole numbers."
+    return f" expects one-hot labels, but the labels are whole numbers. {advice}"
 
 
 def _bare_name(node: Any) -> str:

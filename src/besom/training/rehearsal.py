@@ -80,7 +80,7 @@ def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], An
     """The engine that a run would take, why, what it measures, and the model it has trained."""
     wanted, model = stage.settings.engine, stage.model()
     chosen, reason = choose_engine(wanted, model, callbacks)
-    misfits.check_width(model, stage.settings, stage.data)
+    misfits.check(model, stage.settings, stage.data)
     try:
         return chosen, reason, stage.epoch(chosen, model), model
     except BesomError:
@@ -118,7 +118,9 @@ class _Stage:
     def __init__(self, config: Mapping[str, Any], settings: TrainerSettings, data: Any) -> None:
         self.settings, self.data = settings, data
         self._config, self._seed = config, config.get("seed", 0)
-        self._few = _few(data, min(N_IMAGES, settings.batch_size))
+        # Not as many as there are classes: shapes that do not fit would look as if they did.
+        n = N_IMAGES - (data.num_classes == N_IMAGES)
+        self._few = _few(data, min(n, settings.batch_size))
 
     def model(self) -> Any:
         """The config's model, built anew."""
@@ -180,14 +182,15 @@ def _few(data: Any, n: int) -> Any:
     if len(data.x_validation):
         held = _positions(data.y_validation, n)
         x_validation, y_validation = data.x_validation[held], data.y_validation[held]
-    return replace(
-        data, x_train=x, y_train=y, x_validation=x_validation, y_validation=y_validation
-    )
+    return replace(data, x_train=x, y_train=y, x_validation=x_validation, y_validation=y_validation)
 
 
 def _positions(labels: Any, n: int) -> Any:
     """At most ``n`` of them: a loss that has too few outputs fails at the largest label."""
-    return np.unique([*range(min(n, len(labels)) - 1), int(labels.argmax())])
+    positions = np.arange(min(n, len(labels)))
+    if (largest := int(labels.argmax())) not in positions:
+        positions[-1] = largest
+    return positions
 
 
 def _unsavable(model: Any) -> str:
