@@ -340,6 +340,6 @@ def test_what_one_worker_refuses_is_refused_before_any_trial(drive, tmp_path, mo
         "def run(config, report): ...\n"
     )
     swarm = drive("refusing:run", workers=2)
-    with pytest.raises(ConfigError, match="^no such metric$"):
+    with pytest.raises(ConfigError, match=r"^no such metric$"):
         swarm.run({0: {}, 1: {}})
     assert swarm.heard == []
