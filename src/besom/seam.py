@@ -21,7 +21,7 @@ from typing import Any, Protocol
 #:   return at once, with ``numbers`` and an empty history.
 #: - ``save_model``: ``{path, better_than}``: write the ``.keras`` of the weights that count to
 #:   ``path``, if their monitored value is better than ``better_than`` (None: in any case).
-#: - ``rehearse``: ``{name: config}``, for ``prepare``: further configs to be tried.
+#: - ``rehearse``: ``{name: config}``, for ``prepare``: configs to be tried for the test images.
 #: - ``checkpoint``: ``{save, load}``: paths or None. Go on from the state in ``load`` with the
 #:   epoch after it, if the file is there; leave the state after the last epoch in ``save``.
 TrialConfig = dict[str, Any]

@@ -72,7 +72,8 @@ def train_once(
     identity = {"name": data.name, "fingerprint": data.fingerprint}
     epochs = config["trainer"]["epochs"]
     every_epoch = config["trainer"].get("test_every_epoch", False)
-    tried = rehearse(config, data, test=every_epoch)  # what would fail, fails before the opening
+    # What would fail, fails here, before the opening.
+    tried = rehearse(config, data, opens_test=True, test=every_epoch)
     if tried.unsavable:
         say(f"The model cannot be saved, so there will be no .keras of it: {tried.unsavable}.")
     try:

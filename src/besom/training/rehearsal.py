@@ -24,7 +24,7 @@ from besom.errors import BesomError, ConfigError
 from besom.training import engine, keras_engine, misfits
 from besom.training.build import build_callbacks, build_model, seed_everything
 from besom.training.choice import choose_engine, untraceable
-from besom.training.job import Job
+from besom.training.job import EVALUATION_BATCH_SIZE, Job
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import check_monitor
 from besom.training.watch import Watch
@@ -51,7 +51,9 @@ class Rehearsed:
     unsavable: str
 
 
-def rehearse(config: Mapping[str, Any], data: Any, *, test: bool = False) -> Rehearsed:
+def rehearse(
+    config: Mapping[str, Any], data: Any, *, opens_test: bool = False, test: bool = False
+) -> Rehearsed:
     """Train, evaluate and save the config's model once, on a few images, and throw it away.
 
     The callbacks are built, and never called. All random state is put back, so that what runs
@@ -60,7 +62,8 @@ def rehearse(config: Mapping[str, Any], data: Any, *, test: bool = False) -> Reh
     Args:
         config: ``model``, ``optimizer``, ``trainer`` and ``seed``, resolved, plain.
         data: a ``besom.training.data.TrainingData``.
-        test: whether the run will measure test images after each epoch.
+        opens_test: whether the run will be measured on test images, which may be many more.
+        test: whether it will be so after each epoch.
 
     Raises:
         ConfigError: the config cannot be trained; names the part of it that does not fit.
@@ -68,7 +71,7 @@ def rehearse(config: Mapping[str, Any], data: Any, *, test: bool = False) -> Reh
     settings = TrainerSettings.from_config(config.get("trainer", {}))
     with _random_state_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what there is to warn of, the run itself does
-        stage = _Stage(config, settings, data)
+        stage = _Stage(config, settings, data, opens_test)
         callbacks = build_callbacks(settings)
         chosen, reason, names, model = _tried(stage, callbacks)
         measured = [name for name in names if not name.startswith("val_")]
@@ -112,11 +115,15 @@ class _Stage:
     """A config and a few images to try it on.
 
     Args:
-        config, settings, data: as for ``rehearse``.
+        config, settings, data, opens_test: as for ``rehearse``.
     """
 
-    def __init__(self, config: Mapping[str, Any], settings: TrainerSettings, data: Any) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], settings: TrainerSettings, data: Any, opens_test: bool
+    ) -> None:
         self.settings, self.data = settings, data
+        at_once = settings.evaluation_batch_size or EVALUATION_BATCH_SIZE
+        self._in_batches = opens_test or len(data.x_validation) > at_once
         self._config, self._seed = config, config.get("seed", 0)
         # Not as many as there are classes: shapes that do not fit would look as if they did.
         n = N_IMAGES - (data.num_classes == N_IMAGES)
@@ -130,13 +137,13 @@ class _Stage:
     def epoch(self, chosen: str, model: Any) -> list[str]:
         """Run an epoch of one step, and return what is measured."""
         few, n = self._few, len(self._few.x_train)
-        # Two batches to evaluate, for what is measured on one batch needs no loop in the graph.
+        # Two batches to evaluate where the run has several: one alone needs no loop in the graph.
         settings = replace(
             self.settings,
             epochs=1,
             patience=None,
             restore_best=False,
-            evaluation_batch_size=max(n // 2, 1),
+            evaluation_batch_size=max(n // 2, 1) if self._in_batches else None,
         )
         listener = _Listener(settings, model, lambda *_: False)
         job = Job(model, few, settings, self._seed, [], listener)

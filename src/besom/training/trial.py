@@ -42,7 +42,7 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
     try:
         for name, other in Orders.from_config(config).rehearse.items():
             try:
-                rehearse(other, warm.training_data(other))
+                rehearse(other, warm.training_data(other), opens_test=True)
             except ConfigError as error:
                 raise ConfigError(f"{name}: {error}") from error
         data = warm.training_data(config)
