@@ -23,6 +23,7 @@ from besom.equality import SameFields
 #:   return at once, with ``numbers`` and an empty history.
 #: - ``save_model``: ``{path, better_than}``: write the ``.keras`` of the weights that count to
 #:   ``path``, if their monitored value is better than ``better_than`` (None: in any case).
+#: - ``rehearse``: ``{name: config}``, for ``prepare``: configs to be tried for the test images.
 #: - ``checkpoint``: ``{save, load}``: paths or None. Go on from the state in ``load`` with the
 #:   epoch after it, if the file is there; leave the state after the last epoch in ``save``.
 TrialConfig = dict[str, Any]
@@ -78,8 +79,11 @@ class TrialFunction(Protocol):
     calls that once, before its first trial, to import and load what trials share. It returns
     plain facts about the environment, stored with the study. Of these are read: ``metrics`` (every
     name a history will have) and ``numbers`` (every name in a result's ``numbers``), for objectives
-    and constraints to be checked against; and ``data``, whose ``fingerprint`` a resume must find
-    unchanged. All may be left out (see ``besom.training.trial.prepare``).
+    and constraints to be checked against; ``data``, whose ``fingerprint`` a resume must find
+    unchanged; and ``unsavable``, why no model can be saved. All may be left out (see
+    ``besom.training.trial.prepare``). What ``prepare`` raises ends the sweep before its first
+    trial. Where the module has ``prepare_another(config)`` too, one worker alone calls ``prepare``,
+    which then may try what all trials depend on, and the others call that instead.
     """
 
     def __call__(self, config: TrialConfig, report: Report) -> TrialResult:

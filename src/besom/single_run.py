@@ -67,6 +67,7 @@ def train_once(
         runtime.start()
         runtime.device()
     from besom.training.data import NoTestImages, label_gaps, load_test, load_training
+    from besom.training.rehearsal import rehearse
     from besom.training.trainer import evaluate, fit
 
     config = composed.config
@@ -75,27 +76,29 @@ def train_once(
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")
     identity = {"name": data.name, "fingerprint": data.fingerprint}
+    epochs = config["trainer"]["epochs"]
+    every_epoch = config["trainer"].get("test_every_epoch", False)
+    # What would fail, fails here, before the opening.
+    tried = rehearse(config, data, opens_test=True, test=every_epoch)
+    if tried.unsavable:
+        say(f"The model cannot be saved, so there will be no .keras of it: {tried.unsavable}.")
     try:
         test = load_test(config["data"], data)
     except NoTestImages:
         test = None
-    epochs = config["trainer"]["epochs"]
-
-    def on_built(model: Any) -> None:  # noqa: ARG001
-        # Now nothing is refused any more, and nothing has been trained that could be lost.
-        if test is not None:
-            _log_opening(config, data_named(identity), results_dir, say)
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
         say(f"Epoch {epoch}/{epochs}: {spoken(metrics)}")
         return False
 
-    every_epoch = config["trainer"].get("test_every_epoch", False)
     if every_epoch and test is None:
         raise ConfigError("trainer.test_every_epoch=true, but the dataset has no test images.")
-    watched = test if every_epoch else None
-    fitted = fit(config, data, on_epoch=on_epoch, on_built=on_built, test=watched)
-    measured = None if test is None else evaluate(fitted.model, test.x, test.y, test.scale)
+    if test is not None:
+        _log_opening(config, data_named(identity), results_dir, say)
+    fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
+    measured = None
+    if test is not None:
+        measured = evaluate(fitted.model, test.x, test.y, test.scale, by=fitted.engine)
     if measured is not None:
         say(f"Test {', '.join(f'{name} {value:.4f}' for name, value in measured.items())}")
     paths = TrainPaths.fresh(results_dir, name)
@@ -111,7 +114,9 @@ def train_once(
         "versions": runtime.versions(),
     }
     missing = _write(paths, composed, fitted.model, fitted.history, metrics)
-    for remark in [*fitted.remarks.values(), *missing]:
+    if tried.unsavable:  # said before
+        missing.pop(paths.model.name, None)
+    for remark in [*fitted.remarks.values(), *missing.values()]:
         say(remark)
     return TrainRun(paths, fitted.history, measured)
 
@@ -220,17 +225,16 @@ def _write(
     model: Any,
     history: Mapping[str, list[float]],
     metrics: Mapping[str, Any],
-) -> list[str]:
+) -> dict[str, str]:
     """Write the whole folder beside its place, then move it there in one step.
 
     Returns:
-        What is missing in it and why, a line each: the picture and the model cost nothing else.
+        What is missing in it: file name to a line that says why. Neither picture nor model cost more.
     """
     from besom.plots import write_learning_curve
     from besom.training.saving import save_model
 
-    missing = []
-
+    missing: dict[str, str] = {}
     paths.root.parent.mkdir(parents=True, exist_ok=True)
     # Not mkdtemp, whose folder is its owner's alone: here as everywhere, the umask decides.
     partial = paths.root.with_name(f".{paths.root.name}.{secrets.token_hex(4)}")
@@ -248,9 +252,10 @@ def _write(
         try:
             write_learning_curve(history, beside.learning_curve, paths.root.name, best_epoch)
         except Exception as error:  # a picture decides nothing
-            missing.append(f"{paths.learning_curve.name} is missing: {reason_of(error)}.")
+            file = paths.learning_curve.name
+            missing[file] = f"{file} is missing: {reason_of(error)}."
         if problem := save_model(model, beside.model):
-            missing.append(f"{paths.model.name} is missing: {problem}")
+            missing[paths.model.name] = f"{paths.model.name} is missing: {problem}"
         write_atomically(beside.metrics, json.dumps(metrics, indent=2) + "\n")
         partial.rename(paths.root)
     except BaseException:

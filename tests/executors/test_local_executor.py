@@ -299,3 +299,47 @@ def test_a_log_folder_that_cannot_be_made_is_a_clear_error(tmp_path, no_orphans)
     executor = LocalExecutor(workers=1, gpus="none")
     with pytest.raises(BesomError, match=r"worker's log .*worker-0.log cannot be written: "):
         executor.start("cheap_trials:noop", {}, str(tmp_path / "file" / "logs"))
+
+
+def test_one_worker_prepares_for_all_and_no_trial_starts_before_it_is_done(
+    drive, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "apart.py").write_text(
+        textwrap.dedent(
+            """
+            import time
+            from besom.seam import TrialResult
+
+            def prepare(config):
+                time.sleep(0.5)
+                return {"tried": True}
+
+            def prepare_another(config):
+                return {}
+
+            def run(config, report):
+                return TrialResult()
+            """
+        )
+    )
+    swarm = drive("apart:run", workers=3)
+    swarm.run({number: {} for number in range(6)})
+    ready = swarm.of(Ready)
+    assert isinstance(swarm.heard[0], Ready)
+    assert [event.facts for event in ready] == [{"tried": True}, {}, {}]
+    assert ready[0].worker == 0
+
+
+def test_what_one_worker_refuses_is_refused_before_any_trial(drive, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "refusing.py").write_text(
+        "from besom.errors import ConfigError\n"
+        "def prepare(config): raise ConfigError('no such metric')\n"
+        "def prepare_another(config): return {}\n"
+        "def run(config, report): ...\n"
+    )
+    swarm = drive("refusing:run", workers=2)
+    with pytest.raises(ConfigError, match=r"^no such metric$"):
+        swarm.run({0: {}, 1: {}})
+    assert swarm.heard == []

@@ -19,7 +19,7 @@ from besom.seam import TrialResult
 from besom.training import warm
 from besom.training.confirmation import run_confirmation
 from besom.training.dataset import NoTestImages, TrainingData
-from besom.training.trial import prepare, run_trial
+from besom.training.trial import prepare, prepare_another, run_trial
 
 pytestmark = pytest.mark.tensorflow
 
@@ -62,6 +62,18 @@ def test_prepare_tells_what_every_trial_will_have() -> None:
     json.dumps(facts)
 
 
+def test_a_worker_beside_the_first_only_loads() -> None:
+    facts = prepare_another(CONFIG | {"model": {"_target_": "not.tried"}})
+    assert facts["data"] == prepare(CONFIG)["data"]
+    assert "metrics" not in facts
+
+
+def test_further_configs_are_tried_by_name() -> None:
+    other = CONFIG | {"trainer": {"metrics": ["acuracy"]}}
+    with pytest.raises(ConfigError, match=r"^Trial 3: trainer\.metrics is 'acuracy'"):
+        prepare(CONFIG | {"orders": {"rehearse": {"Trial 3": other}}})
+
+
 def test_classes_without_a_validation_image_are_counted() -> None:
     data = TrainingData(
         x_train=np.zeros((6, 2, 2), np.uint8),
@@ -82,7 +94,7 @@ def test_classes_without_a_validation_image_are_counted() -> None:
     ("changes", "message"),
     [
         ({"trainer": {"monitor": "val_acuracy", "patience": 2}}, "Did you mean 'val_accuracy'"),
-        ({"trainer": {"loss": "categorical_crossentropy"}}, "do not fit the data"),
+        ({"trainer": {"loss": "categorical_crossentropy"}}, "expects one-hot labels"),
         ({"model": {"_target_": "besom.training.models.mlp", "units": 3}}, "no argument 'units'"),
         (
             {

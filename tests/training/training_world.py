@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from besom.training.dataset import Dataset, TrainingData
 
@@ -323,3 +324,65 @@ class OwnAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         super().update_step(-gradient, variable, learning_rate)
+
+
+class Extremes(keras.metrics.Mean):
+    """A metric whose result is a mapping: the mean of the highest score, and what it lacks of 1."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return super().update_state(keras.ops.max(y_pred, axis=-1))
+
+    def result(self) -> Any:
+        return {"highest": super().result(), "doubt": 1.0 - super().result()}
+
+
+class NotInALoop(keras.metrics.Mean):
+    """A metric that ``model.fit`` can run, and a loop within a graph cannot."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        if "While" in type(tf.compat.v1.get_default_graph()).__name__:
+            raise TypeError("this metric knows no loops")
+        return super().update_state(keras.ops.max(y_pred, axis=-1))
+
+
+class NeedsServer(keras.callbacks.Callback):
+    """A callback that cannot be built."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("no server at 10.0.0.1")
+
+
+class Doubled(keras.layers.Layer):
+    """A layer that trains, and cannot be saved: it does not say what it was made with."""
+
+    def __init__(self, factor: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor(1.0)
+
+
+def unsavable(input_shape: tuple[int, ...], num_classes: int) -> Any:
+    return _network(input_shape, num_classes, Doubled(lambda x: 2.0 * x))
+
+
+def narrow(input_shape: tuple[int, ...], num_classes: int) -> Any:
+    """One output too few."""
+    return _network(input_shape, num_classes - 1)
+
+
+def two_headed(input_shape: tuple[int, ...], num_classes: int) -> Any:
+    model = _network(input_shape, num_classes)
+    return keras.Model(model.inputs, [model.outputs[0], model.outputs[0]])
+
+
+class BrokenStep(keras.Model):
+    """A model whose training step has a bug."""
+
+    def train_step(self, data: Any) -> Any:
+        raise KeyError("loss")
+
+
+def with_broken_step(input_shape: tuple[int, ...], num_classes: int) -> Any:
+    return _network(input_shape, num_classes, model=BrokenStep)

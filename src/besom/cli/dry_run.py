@@ -57,6 +57,11 @@ def _said(plan: SweepPlan, found: DryRun) -> Iterator[str]:
             f"Constraints: {len(outside)} of {len(found.sampled)} sampled configs break one "
             f"({outside[0].name}: {outside[0].broken[0]}); such trials are not trained."
         )
+    if unsavable := [p for p in found.built if p.unsavable]:
+        yield (
+            f"Models: {len(unsavable)} of {len(found.built)} cannot be saved ({unsavable[0].name}: "
+            f"{unsavable[0].unsavable}); their trials count like any other."
+        )
     memory = max(probed.numbers.get("memory_bytes", 0.0) for probed in found.built)
     workers = f"{found.n_workers} worker" + "s" * (found.n_workers > 1)
     yield f"Memory: up to {memory / 1e9:.1f} GB a worker, {workers}."

@@ -78,7 +78,7 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
                 started_executor(
                     plan.executor,
                     plan.trial_function,
-                    stored_config(plan.entrants[0]),
+                    _base_config(plan, contest),
                     journal_path.parent / "logs",
                     n_left,
                 ) as (executor, facts),
@@ -95,6 +95,27 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
             f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished run is "
             "lost. Make room or permission, and give the same command again."
         ) from error
+
+
+def _base_config(plan: ConfirmPlan, contest: Contest) -> TrialConfig:
+    """What workers prepare with: each config that will run is tried before test images are opened.
+
+    So that what cannot be trained, or not be measured, is refused before the opening is logged.
+    """
+    config = stored_config(plan.entrants[0])
+    if plan.on == "test":
+        left = {
+            t: s
+            for s in plan.seeds
+            for t in (e.number for e in plan.entrants)
+            if (t, s) not in contest.scores
+        }
+        config["orders"] = {
+            "rehearse": {
+                f"Trial {t} cannot be confirmed": plan.config_of(t, s) for t, s in left.items()
+            }
+        }
+    return config
 
 
 def _round(plan: ConfirmPlan) -> Callable[[RunKey], tuple[int, int]]:

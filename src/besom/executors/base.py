@@ -136,7 +136,9 @@ class Executor(Protocol):
 
         Args:
             trial_function: ``"module:function"``, importable in the worker.
-            base_config: handed to the module's ``prepare``, where it has one.
+            base_config: handed to the module's ``prepare`` in the first worker, and to its
+                ``prepare_another``, where it has one, in the others; these are neither ``Ready``
+                nor ``idle`` before the first one is.
             log_dir: the folder for one log file per worker (its stdout and stderr); None: discard.
             n_trials: how many trials are left to run; no more workers than that are spawned, and
                 ``n_workers`` counts those. None: unknown.

@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from besom import errors
@@ -80,6 +81,7 @@ class LocalExecutor(Executor):
         self._clock = AwakeClock()
         self._crew = Crew(self._clock)
         self._events: list[Event] = []
+        self._early: list[Ready] | None = []  # who waits for the one that prepares for all
         self._fatal: BesomError | None = None
         self._lines: Switchboard | None = None
         self._oom_kills = OutOfMemoryKills()
@@ -91,8 +93,11 @@ class LocalExecutor(Executor):
 
     @property
     def idle(self) -> int:
-        """How many more trials can be submitted now (workers that wait, warm)."""
-        return 0 if self._fatal is not None else self._crew.idle
+        """How many more trials can be submitted now (workers that wait, warm).
+
+        0 until a worker has prepared for all.
+        """
+        return 0 if self._fatal is not None or self._early is not None else self._crew.idle
 
     def start(
         self,
@@ -106,7 +111,7 @@ class LocalExecutor(Executor):
             raise RuntimeError("the executor was started already")
         folder = str(Path.cwd())
         setup = make_setup(trial_function, base_config, folder)
-        self._fatal = None
+        self._fatal, self._early = None, []
         self._most = None if n_trials is None else max(1, n_trials)
         self._oom_kills = OutOfMemoryKills()
         self._lines = Switchboard()
@@ -114,7 +119,8 @@ class LocalExecutor(Executor):
             for worker in range(self.n_workers):
                 log_file = Path(log_dir).resolve() / f"worker-{worker}.log" if log_dir else None
                 environment = self._shares.environment(worker, os.environ)
-                launch = Launch(worker, setup, environment, folder, log_file)
+                its_setup = replace(setup, first=worker == 0)
+                launch = Launch(worker, its_setup, environment, folder, log_file)
                 with interrupts.held():
                     self._crew.slots.append(Slot(launch, WorkerProcess(launch), self._clock))
                 self._lines.connect(self._crew.slots[-1].process)
@@ -218,8 +224,13 @@ class LocalExecutor(Executor):
         except ConfigError as error:
             self._fatal = error
             return
-        self._events.append(Ready(slot.launch.worker, prepared.facts, slot.replaced_for))
+        ready = Ready(slot.launch.worker, prepared.facts, slot.replaced_for)
         slot.replaced_for = ""
+        if self._early is not None and not prepared.whole:
+            self._early.append(ready)
+            return
+        self._events += [ready, *(self._early or ())]
+        self._early = None
         if job := self._crew.next_held():
             self._hand_out(job)
 

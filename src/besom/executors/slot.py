@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from besom.errors import BesomError, ConfigError
 from besom.executors.base import Failed, FailureKind, Usage
@@ -98,6 +98,7 @@ class Slot:
                 "or null for no limit."
             )
         self.warm, self.fresh_memory = True, memory_bytes
+        self.launch = replace(self.launch, setup=replace(self.launch.setup, first=False))
 
     def used_up(self, reason: str, limits: Limits) -> str:
         """Say why the process is to be replaced after a trial, however small it is; empty if not.

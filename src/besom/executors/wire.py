@@ -30,11 +30,13 @@ class Setup:
         base_config: handed to the module's ``prepare``.
         sys_path: where the coordinator imports from, so that the worker finds the same modules.
         trust: what the configs may run. The configs have no say in it.
+        first: whether it prepares for all; the others have ``prepare_another`` for it.
     """
 
     trial_function: str
     base_config: TrialConfig
     sys_path: tuple[str, ...]
+    first: bool = True
     trust: Trust = field(default_factory=current)
 
 
@@ -60,10 +62,17 @@ class Quit:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The worker takes trials; ``memory_bytes`` is its resident memory before the first one."""
+    """The worker takes trials.
+
+    Attributes:
+        facts: what it returned.
+        memory_bytes: its resident memory before the first trial.
+        whole: whether it was ``prepare`` that ran, and not ``prepare_another``.
+    """
 
     facts: dict[str, Any] = field(default_factory=dict)
     memory_bytes: int = 0
+    whole: bool = True
 
 
 @dataclass(frozen=True)

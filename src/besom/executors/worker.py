@@ -61,7 +61,7 @@ class Worker:
         sys.path[:] = setup.sys_path
         trust.adopt(setup.trust)
         try:
-            run_trial, facts = _prepare(setup)
+            run_trial, facts, whole = _prepare(setup)
         except BaseException as error:
             traceback.print_exc()
             send(self._connection, _unprepared(error))
@@ -69,7 +69,7 @@ class Worker:
         # What is loaded stays: no later collection need look through all of TensorFlow again.
         gc.collect()
         gc.freeze()
-        send(self._connection, Prepared(facts, resident_memory()))
+        send(self._connection, Prepared(facts, resident_memory(), whole))
         with contextlib.suppress(_Quitting):
             while isinstance(message := receive(self._connection), Run):
                 self._run(run_trial, message)
@@ -123,8 +123,8 @@ class _Report:
         return answer.stop
 
 
-def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any]]:
-    """Import the trial function and run the ``prepare`` beside it."""
+def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any], bool]:
+    """Import the trial function; run ``prepare`` beside it (then True) or ``prepare_another``."""
     module_name, _, function_name = setup.trial_function.partition(":")
     function = targets.resolve(f"{module_name}.{function_name}", "The trial function", True)
     if not callable(function):
@@ -132,12 +132,13 @@ def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any]]:
             f"The trial function {setup.trial_function!r} is a {type(function).__name__}, "
             "expected a function (config, report) -> TrialResult."
         )
-    prepare: Callable[[TrialConfig], Any] | None = getattr(
-        importlib.import_module(module_name), "prepare", None
-    )
+    module = importlib.import_module(module_name)
+    whole = setup.first or not hasattr(module, "prepare_another")
+    name = "prepare" if whole else "prepare_another"
+    prepare: Callable[[TrialConfig], Any] | None = getattr(module, name, None)
     facts = {} if prepare is None else prepare(setup.base_config)
     targets.follow(setup.trust.named)
-    return cast("TrialFunction", function), plain(facts or {}, "what prepare returned")
+    return cast("TrialFunction", function), plain(facts or {}, f"what {name} returned"), whole
 
 
 def _unprepared(error: BaseException) -> Unprepared:

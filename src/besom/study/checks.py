@@ -155,6 +155,8 @@ def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
     data = facts.get("data")
     gaps = data.get("label_gaps") if isinstance(data, Mapping) else None
     lines = [str(gaps)] if gaps else []
+    if unsavable := facts.get("unsavable"):
+        lines.append(f"the model cannot be saved, so none will be kept; trials count: {unsavable}")
     if facts.get("device", {}).get("lacks_gpu"):
         lines.append(
             "the workers were given GPUs, but TensorFlow sees none and trains on the processor, "

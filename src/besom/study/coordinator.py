@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,7 @@ class Coordinator(Attendant):
         records: the trials of earlier runs; those still running are run again first, in place.
         environment: the identity of the software and data that this run's values depend on.
         watcher: told of everything.
+        remarked: what has been remarked already, by what it is about.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Coordinator(Attendant):
         records: StudyRecord,
         environment: str,
         watcher: Watcher,
+        remarked: Collection[str] = (),
     ) -> None:
         self._plan, self._study, self._executor = plan, study, executor
         self._watcher, self._environment = watcher, environment
@@ -89,7 +91,7 @@ class Coordinator(Attendant):
         self._running: dict[int, InFlight] = {}
         self._heard: deque[Heard] = deque()  # the first is being dealt with
         self._stop = Stop(self._on_stop)
-        self._said: set[str] = set()  # what trials' remarks were about
+        self._said = set(remarked)  # what trials' remarks were about
         self._screening_cut = False  # the rest of the time is for training the best to their end
         self._handlers: dict[type, Callable[[Any], None]] = {
             Ready: self._on_ready,

@@ -36,6 +36,7 @@ class Probed:
         params: what the space would have sampled.
         numbers: n_params, model_bytes, seconds_per_step, steps_per_epoch, memory_bytes.
         broken: the constraints it breaks, in words: it would not be trained.
+        unsavable: why its model cannot be saved; empty if it can.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Probed:
     config: TrialConfig
     numbers: dict[str, float]
     broken: list[str] = field(default_factory=list)
+    unsavable: str = ""
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -108,7 +110,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
     """Build the base config, the space's corners and five sampled configs; train none of them.
 
     Raises:
-        SpaceError: some of them cannot be built; lists each with its reason.
+        SpaceError: some of them cannot be trained; lists each with its reason.
         ConfigError: no trial would report an objective or a constraint.
         BesomError: the workers cannot be prepared (the data is missing, say).
     """
@@ -124,7 +126,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
                 number, (_, _, config) = waiting.pop(0)
                 executor.submit(number, config, None)
             for event in executor.events(timeout_s=1.0):
-                if isinstance(event, Ready):
+                if isinstance(event, Ready) and not facts:  # the first one's, who speaks for all
                     facts = event.facts
                     check_names(plan, facts)
                 elif isinstance(event, Epoch):
@@ -143,13 +145,14 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
             if i in failed
         ]
         raise SpaceError(
-            f"{len(failed)} of {len(wanted)} configs cannot be built:\n  " + "\n  ".join(lines)
+            f"{len(failed)} of {len(wanted)} configs cannot be trained:\n  " + "\n  ".join(lines)
         )
     limits = plan.sweep["constraints"]
     built = [
-        Probed(name, params, config, numbers, broken(limits, numbers))
+        Probed(name, params, config, numbers, broken(limits, numbers), unsavable)
         for i, (name, params, config) in enumerate(wanted)
         for numbers in [dict(results[i].numbers)]
+        for unsavable in [results[i].environment.get("unsavable", "")]
     ]
     pruner = build_pruner(plan.sweep["pruner"])
     return DryRun(built, n_workers, facts, pruner, _n_points(plan))

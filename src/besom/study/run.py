@@ -145,7 +145,9 @@ def _run_locked(
     with started(executor, function, plan.as_composed, plan.paths.logs, n_left) as facts:
         check_names(plan, facts)
         study, environment = _open(plan, facts, watcher)
-        coordinator = Coordinator(plan, study, executor, read_study(study), environment, watcher)
+        said = {"model"} if facts.get("unsavable") else ()
+        record = read_study(study)
+        coordinator = Coordinator(plan, study, executor, record, environment, watcher, said)
         signals.stop = coordinator.interrupt
         watcher.began(coordinator.record, coordinator.n_trials, executor.n_workers)
         for note in [*plan.notes, *remarks(plan), *remarks_on_workers(facts)]:

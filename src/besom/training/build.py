@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-from besom.errors import ConfigError, did_you_mean
-from besom.targets import instantiate
+from besom.errors import BesomError, ConfigError, did_you_mean
+from besom.targets import TARGET, instantiate
+from besom.training.misfits import sentence
 from besom.training.precision import policy, resolve
 from besom.training.settings import TrainerSettings
 from besom.values import given_text
@@ -36,7 +39,8 @@ def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any)
         ConfigError: a node is missing or wrong, or the model does not fit the data.
     """
     with policy(resolve(settings.precision, settings.batch_size)):
-        model = instantiate(
+        model = _made(
+            "model",
             _node(config, "model"),
             input_shape=tuple(data.x_train.shape[1:]),
             num_classes=data.num_classes,
@@ -46,13 +50,13 @@ def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any)
                 f"model._target_ {config['model']['_target_']!r} returned a "
                 f"{type(model).__name__}, expected a keras.Model."
             )
-        if not model.built:
-            model.build((None, *data.x_train.shape[1:]))
-        model.compile(
-            optimizer=_optimizer(_node(config, "optimizer")),
-            loss=_loss(settings.loss),
-            metrics=[_metric(metric, model) for metric in settings.metrics],
-        )
+        with _refused("The model cannot be built"):
+            if not model.built:
+                model.build((None, *data.x_train.shape[1:]))
+        optimizer, loss = _optimizer(_node(config, "optimizer")), _loss(settings.loss)
+        metrics = [build_metric(metric, model) for metric in settings.metrics]
+        with _refused("The model cannot be compiled"):
+            model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     if not model.trainable_variables:
         raise ConfigError(f"The model {model.name!r} has no weights to train.")
     return model
@@ -64,7 +68,7 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
     Raises:
         ConfigError: one is not a ``keras.callbacks.Callback``.
     """
-    callbacks = [instantiate(node) for node in settings.callbacks]
+    callbacks = [_made("trainer.callbacks", node) for node in settings.callbacks]
     for node, callback in zip(settings.callbacks, callbacks, strict=True):
         if not isinstance(callback, keras.callbacks.Callback):
             raise ConfigError(
@@ -72,6 +76,36 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
                 f"{type(callback).__name__}, expected a keras.callbacks.Callback."
             )
     return callbacks
+
+
+def _made(key: str, node: Mapping[str, Any], **extra: Any) -> Any:
+    """What a node describes; whatever its target raises is a reason that names the key."""
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{key} holds {node!r}, expected nodes with a _target_.")
+    with _refused(f"{key}: {node.get(TARGET)} cannot be built"):
+        return instantiate(node, **extra)
+
+
+def _callable(key: str, node: Mapping[str, Any], expected: str) -> Any:
+    made = _made(key, node)
+    if not callable(made) and not isinstance(made, keras.metrics.Metric):
+        what = f"{key} holds {node[TARGET]!r}, which is a {type(made).__name__}"
+        raise ConfigError(f"{what}, expected {expected}.")
+    return made
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """While open, an exception of the user's code or of Keras is a ``ConfigError``.
+
+    A want of memory is not: the trial may be given to a worker that has more.
+    """
+    try:
+        yield
+    except (BesomError, MemoryError, tf.errors.ResourceExhaustedError):
+        raise
+    except Exception as error:
+        raise ConfigError(f"{what}: {sentence(error)}.") from error
 
 
 def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -87,7 +121,7 @@ def _optimizer(node: Mapping[str, Any]) -> Any:
     rate = node.get("learning_rate")
     if isinstance(rate, int) and not isinstance(rate, bool):
         node = {**node, "learning_rate": float(rate)}  # Keras takes no whole numbers here
-    optimizer = instantiate(node)
+    optimizer = _made("optimizer", node)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ConfigError(
             f"optimizer._target_ {node['_target_']!r} made a {type(optimizer).__name__}, "
@@ -98,15 +132,23 @@ def _optimizer(node: Mapping[str, Any]) -> Any:
 
 def _loss(loss: Any) -> Any:
     if isinstance(loss, Mapping):
-        return instantiate(loss)
+        return _callable("trainer.loss", loss, "a keras.losses.Loss or a function")
     return _named(keras.losses, "trainer.loss", loss)
 
 
-def _metric(metric: Any, model: Any) -> Any:
-    """A metric object, not its name: Keras would build it in the middle of the first step traced,
-    and TensorFlow then traces the whole epoch again, because it must not create variables."""
+def build_metric(metric: Any, model: Any) -> Any:
+    """Return a metric object, not its name: Keras would build it in the middle of the first step
+    traced, and TensorFlow then traces the whole epoch again, as it must not create variables.
+
+    Args:
+        metric: an entry of ``trainer.metrics``.
+        model: the built model that it is for.
+
+    Raises:
+        ConfigError: there is no such metric.
+    """
     if isinstance(metric, Mapping):
-        return instantiate(metric)
+        return _callable("trainer.metrics", metric, "a keras.metrics.Metric or a function")
     if metric in ("accuracy", "acc"):
         outputs = getattr(model, "output_shape", None)
         if not isinstance(outputs, tuple) or not outputs or not isinstance(outputs[-1], int):

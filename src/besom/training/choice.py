@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from besom.errors import ConfigError
+from besom.training.misfits import sentence
 
 #: A model that has its own of these runs its own loop or step, which only ``model.fit`` honours.
 _OWN_LOOP = (
@@ -51,6 +52,11 @@ def choose_engine(wanted: str, model: Any, callbacks: list[Any]) -> tuple[str, s
             f"trainer.engine=compiled cannot run this: {against}. Use trainer.engine=auto."
         )
     return "keras", against
+
+
+def untraceable(error: BaseException) -> str:
+    """Return the reason for ``model.fit`` where the compiled engine was tried, and failed."""
+    return f"the compiled engine cannot run this: {sentence(error)}"
 
 
 def obstacle(model: Any, callbacks: list[Any]) -> str | None:

@@ -18,7 +18,7 @@ from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime, trial, warm
 
 #: Workers prepare as for any trial: that opens no test image.
-prepare = trial.prepare
+prepare, prepare_another = trial.prepare, trial.prepare_another
 
 
 def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
@@ -44,7 +44,8 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
 
     def measure(fitted: Any) -> Mapping[str, float]:
         nonlocal right
-        measured, each = judge(fitted.model, test.x, test.y, test.scale, size)
+        model, by = fitted.model, fitted.engine
+        measured, each = judge(model, test.x, test.y, test.scale, size, by)
         right = None if each is None else np.packbits(each).tobytes()
         return {"n_test": len(test.y), **{f"test_{name}": v for name, v in measured.items()}}
 

@@ -9,12 +9,15 @@ masks may come from cheaper kernels (``besom.training.fused``, ``besom.training.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from besom.errors import BesomError
 from besom.training import checkpoint, graph_optimizers
 from besom.training.dropout import cheap_dropout
 from besom.training.fused import fused_update
@@ -28,16 +31,36 @@ CALL_SECONDS = 1.0
 FIRST_CALL_STEPS = 100
 
 
+class Untraceable(Exception):
+    """The run cannot be made one graph, for the reason it is raised from; nothing has run yet."""
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """While open, what TensorFlow or the model makes of being traced is ``Untraceable``.
+
+    Raises:
+        Untraceable: from what was raised; not from a want of memory, or what a user can mend.
+    """
+    try:
+        yield
+    except (BesomError, MemoryError, tf.errors.ResourceExhaustedError):
+        raise
+    except Exception as error:
+        raise Untraceable from error
+
+
 def fit(job: Job) -> EpochsRun:
     """Run the job's epochs, with its callbacks; the metrics of each go to ``job.watch``."""
     model, data, settings = job.model, job.data, job.settings
     brief = graph_optimizers.is_brief(model.count_params(), len(data.x_train))
     images = Images(data.x_train, data.y_train, data.scale)
-    training = CompiledTraining(model, images, settings.batch_size, brief)
-    judges = {
-        prefix: CompiledEvaluation(model, Images(*judged), job.evaluation_batch_size, brief)
-        for prefix, judged in job.judged.items()
-    }
+    with tracing():
+        training = CompiledTraining(model, images, settings.batch_size, brief)
+        judges = {
+            prefix: CompiledEvaluation(model, Images(*judged), job.evaluation_batch_size, brief)
+            for prefix, judged in job.judged.items()
+        }
     callbacks = keras.callbacks.CallbackList(
         job.callbacks, model=model, epochs=settings.epochs, steps=training.n_steps, verbose=0
     )
@@ -221,13 +244,21 @@ class CompiledEvaluation:
 def _results_then_reset(model: Any, at_end: Any = True) -> dict[str, Any]:
     """The metrics of the batches since the last reset, which is done after, not before: Keras's
     compiled metrics cannot be reset before they have seen their first batch."""
-    results = {name: tf.identity(value) for name, value in model.get_metrics_result().items()}
+    results = {n: tf.identity(value) for n, value in _flat(model.get_metrics_result()).items()}
     with tf.control_dependencies(list(results.values())):
         if at_end is True:
             model.reset_metrics()
         else:
             tf.cond(at_end, model.reset_metrics, lambda: None)
     return results
+
+
+def _flat(results: dict[str, Any]) -> dict[str, Any]:
+    """A metric whose result is a mapping has a line of the history for each key, as in Keras."""
+    flat: dict[str, Any] = {}
+    for name, value in results.items():
+        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _plain(results: dict[str, Any]) -> dict[str, Any]:

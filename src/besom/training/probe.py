@@ -22,33 +22,34 @@ N_IMAGES, MOST_STEPS = 512, 16
 ENOUGH_SECONDS, MOST_CALLS = 0.2, 9
 
 #: Workers prepare as for any trial.
-prepare = trial.prepare
+prepare, prepare_another = trial.prepare, trial.prepare_another
 
 
 def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
-    """Build the model of ``config`` and measure what a step takes on the engine it would have.
+    """Try a step of ``config``, and measure what one takes on the engine it would have.
 
     Returns:
         A result whose ``numbers`` are n_params, model_bytes (float32 weights), seconds_per_step
         (one batch, forward and backward), steps_per_epoch and memory_bytes (resident, the whole
-        process).
+        process). Its ``environment`` has ``engine``, ``engine_reason``, and ``unsavable`` where the
+        model cannot be saved.
 
     Raises:
-        ConfigError: the model cannot be built, does not fit the data, or not the engine asked for.
+        ConfigError: the config cannot be trained.
         DataError: the data cannot be loaded.
     """
     runtime.start()
-    from besom.training.build import build_callbacks, build_model, seed_everything
-    from besom.training.choice import choose_engine
+    from besom.training.build import build_model, seed_everything
+    from besom.training.rehearsal import rehearse
 
     data = warm.training_data(config)
     settings = TrainerSettings.from_config(config.get("trainer", {}))
-    seed_everything(config.get("seed", 0))
     model: Any = None
     try:
+        tried = rehearse(config, data)
+        seed_everything(config.get("seed", 0))
         model = build_model(config, settings, data)
-        chosen, reason = choose_engine(settings.engine, model, build_callbacks(settings))
-        ready = _compiled_steps if chosen == "compiled" else _keras_steps
+        ready = _compiled_steps if tried.engine == "compiled" else _keras_steps
         return TrialResult(
             numbers={
                 **trial.model_numbers(model),
@@ -56,7 +57,11 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
                 "steps_per_epoch": -(-len(data.x_train) // settings.batch_size),
                 "memory_bytes": _resident_bytes(),
             },
-            environment={"engine": chosen, "engine_reason": reason},
+            environment={
+                "engine": tried.engine,
+                "engine_reason": tried.engine_reason,
+                **({"unsavable": tried.unsavable} if tried.unsavable else {}),
+            },
         )
     finally:
         model = None

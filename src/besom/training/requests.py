@@ -32,6 +32,7 @@ class Orders:
         resume_from, save_to: checkpoints, see ``besom.training.checkpoint``.
         model_path: where the trained model goes, if it is better than ``better_than`` (None: in
             any case) by the monitored metric; None: nowhere.
+        rehearse: configs that ``prepare`` tries beside its own, by what to call them.
     """
 
     constraints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Orders:
     save_to: Path | None = None
     model_path: Path | None = None
     better_than: float | None = None
+    rehearse: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Orders:
@@ -51,6 +53,7 @@ class Orders:
             save_to=_path(checkpoint.get("save")),
             model_path=_path(model.get("path")),
             better_than=model.get("better_than"),
+            rehearse=orders.get("rehearse", {}),
         )
 
     def check(self, numbers: dict[str, float]) -> None:

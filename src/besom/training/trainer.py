@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from besom.errors import ConfigError, did_you_mean
 from besom.training import engine, keras_engine, precision
 from besom.training.build import build_callbacks, build_model, seed_everything
-from besom.training.choice import choose_engine, obstacle
+from besom.training.choice import choose_engine, untraceable
 from besom.training.job import EVALUATION_BATCH_SIZE, Job, Judged
 from besom.training.settings import TrainerSettings
 from besom.training.watch import OnEpoch, Watch
@@ -108,7 +108,15 @@ def fit(
     log.info("engine=%s: %s", chosen, reason)
     watch = Watch(settings, model, on_epoch)
     job = Job(model, data, settings, seed, callbacks, watch, test, resume_from, save_to)
-    run = engine.fit(job) if chosen == "compiled" else keras_engine.fit(job)
+    try:
+        run = engine.fit(job) if chosen == "compiled" else keras_engine.fit(job)
+    except engine.Untraceable as failed:
+        reason = untraceable(failed.__cause__ or failed)
+        if settings.engine == "compiled":
+            raise ConfigError(f"trainer.engine=compiled: {reason}.") from failed.__cause__
+        with_keras = {**config, "trainer": {**config.get("trainer", {}), "engine": "keras"}}
+        hear: Any = {"on_epoch": on_epoch, "test": test, "on_built": on_built}
+        return replace(fit(with_keras, data, **hear), engine_reason=reason)
     return Fitted(
         model=model,
         history=watch.history,
@@ -126,7 +134,12 @@ def fit(
 
 
 def evaluate(
-    model: Any, x: Any, y: Any, scale: float, batch_size: int | None = None
+    model: Any,
+    x: Any,
+    y: Any,
+    scale: float,
+    batch_size: int | None = None,
+    by: str | None = None,
 ) -> dict[str, float]:
     """Measure a compiled Keras model on images.
 
@@ -136,15 +149,21 @@ def evaluate(
         y: int64, shape (n,).
         scale: the factor the model's input is multiplied by.
         batch_size: images judged at once, None: chosen here.
+        by: the engine, ``Fitted.engine`` of the run that trained the model; None: chosen here.
 
     Returns:
         ``loss`` and each metric, by name.
     """
-    return judge(model, x, y, scale, batch_size)[0]
+    return judge(model, x, y, scale, batch_size, by)[0]
 
 
 def judge(
-    model: Any, x: Any, y: Any, scale: float, batch_size: int | None = None
+    model: Any,
+    x: Any,
+    y: Any,
+    scale: float,
+    batch_size: int | None = None,
+    by: str | None = None,
 ) -> tuple[dict[str, float], np.ndarray[Any, Any] | None]:
     """Measure as ``evaluate`` does, and tell which images are classified right.
 
@@ -153,30 +172,13 @@ def judge(
     """
     judged, size = Judged(x, y, scale), batch_size or EVALUATION_BATCH_SIZE
     model.reset_metrics()
-    if obstacle(model, []) is None:
+    if (by or choose_engine("auto", model, [])[0]) == "compiled":
         evaluation = engine.CompiledEvaluation(model, engine.Images(*judged), size)
         measured, right = evaluation.measure(), evaluation.correct
     else:
         measured = keras_engine.evaluate(model, judged, size)
         right = keras_engine.classified(model, judged, size)
     return {name: float(value) for name, value in measured.items()}, right
-
-
-def metric_names(model: Any, data: Any) -> list[str]:
-    """Return every name the history of a run will have, by measuring one image.
-
-    Raises:
-        ConfigError: the model, its loss and its metrics do not fit the data.
-    """
-    x = np.asarray(data.x_train[:1], np.float32) * np.float32(data.scale)
-    try:
-        names = list(model.test_on_batch(x, data.y_train[:1], return_dict=True))
-    except (ValueError, TypeError) as error:
-        raise ConfigError(
-            f"The model, its loss and its metrics do not fit the data: {error}"
-        ) from error
-    model.reset_metrics()
-    return names + [f"val_{name}" for name in names if len(data.x_validation)]
 
 
 def check_monitor(settings: TrainerSettings, names: list[str]) -> None:

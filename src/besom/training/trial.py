@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from besom.errors import ConfigError
 from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime, warm
 from besom.training.requests import Orders, OutOfBounds
@@ -26,39 +27,54 @@ Measure = Callable[[Any], Mapping[str, float]]
 
 
 def prepare(config: TrialConfig) -> dict[str, Any]:
-    """Import TensorFlow, load the data, and check the config by building its model once.
+    """Import TensorFlow, load the data, and try a step of the config: what no trial could run is
+    refused here.
 
     Returns:
         Plain facts: ``metrics`` (every name a history will have), ``numbers`` (every name in a
-        result's ``numbers``), ``n_params``, and those of ``warm.environment``.
+        result's ``numbers``), ``n_params``, ``unsavable`` (why no model can be saved; only there if
+        so), and those of ``warm.environment``.
 
     Raises:
         ConfigError: the config cannot be trained.
         DataError: the data cannot be loaded.
     """
     runtime.start_worker()
-    from besom.training.build import build_callbacks, build_model, seed_everything
-    from besom.training.trainer import check_monitor, metric_names
+    from besom.training.rehearsal import rehearse
 
-    data = warm.training_data(config)
-    settings = TrainerSettings.from_config(config.get("trainer", {}))
-    seed_everything(config.get("seed", 0))
     try:
-        model = build_model(config, settings, data)
-        build_callbacks(settings)
-        names = metric_names(model, data)
-        check_monitor(settings, names)
-        n_params = model.count_params()
+        for name, other in Orders.from_config(config).rehearse.items():
+            try:
+                rehearse(other, warm.training_data(other), opens_test=True)
+            except ConfigError as error:
+                raise ConfigError(f"{name}: {error}") from error
+        data = warm.training_data(config)
+        tried = rehearse(config, data)
     finally:
-        model = None
         warm.free_models()
     warm.settle()
     return {
-        "metrics": names,
+        "metrics": tried.metrics,
         "numbers": list(NUMBERS),
-        "n_params": n_params,
+        "n_params": tried.n_params,
+        **({"unsavable": tried.unsavable} if tried.unsavable else {}),
         **warm.environment(data),
     }
+
+
+def prepare_another(config: TrialConfig) -> dict[str, Any]:
+    """Import TensorFlow and load the data, in a worker beside one that has tried the config.
+
+    Returns:
+        The facts of ``warm.environment``.
+
+    Raises:
+        ConfigError, DataError: the data cannot be loaded.
+    """
+    runtime.start_worker()
+    data = warm.training_data(config)
+    warm.settle()
+    return warm.environment(data)
 
 
 def run_trial(config: TrialConfig, report: Report) -> TrialResult:

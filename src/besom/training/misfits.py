@@ -1,0 +1,191 @@
+"""What does not fit in a config, in one sentence, instead of TensorFlow's traceback.
+
+A step that fails says where TensorFlow gave up, which is seldom what has to be changed. So the
+parts are tried one by one, eagerly: the model, the loss, each metric. The first that fails is
+named.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from besom.errors import ConfigError
+from besom.targets import TARGET
+from besom.training.settings import TrainerSettings
+
+#: A longer message says no more to a person.
+_MOST_CHARS = 300
+
+#: Lines that TensorFlow and Keras put before what they have to say.
+_PREAMBLE = re.compile(
+    r"Graph execution error|Detected at node|<stack traces unavailable>|in user code:"
+    r"|Exception encountered when calling|File \"|Stack trace for op|Arguments received by"
+)
+#: What they add to it: colours, the node of the graph, the operation, the labels themselves.
+_TRIMMINGS = re.compile(
+    r"\x1b\[[0-9;]*m|\{\{function_node [^}]*\}\} ?|\s*\[\[\{\{.*|\s*\[Op:.*|\s+Label values:.*"
+)
+
+_BESOM = str(Path(__file__).parents[1])
+
+#: Losses and metrics for one-hot labels, and their like for whole numbers, where there is one.
+#: Of whole numbers these make an error or, as ``_SILENT`` do, a number that means nothing.
+_ONE_HOT = {
+    "categoricalcrossentropy": "sparse_categorical_crossentropy",
+    "categoricalfocalcrossentropy": "sparse_categorical_crossentropy",
+    "categoricalhinge": "sparse_categorical_crossentropy",
+    "categoricalaccuracy": "accuracy",
+    "topkcategoricalaccuracy": "keras.metrics.SparseTopKCategoricalAccuracy",
+    "onehotiou": "keras.metrics.IoU with sparse_y_pred=false",
+    "onehotmeaniou": "keras.metrics.MeanIoU with sparse_y_pred=false",
+    "f1score": "",
+    "fbetascore": "",
+}
+_SILENT = ("categoricalaccuracy", "onehotiou", "onehotmeaniou")
+
+
+def sentence(error: BaseException) -> str:
+    """The class of an error and what it says, on one line, with the place in the user's own code.
+
+    Example:
+        >>> sentence(ValueError("Graph execution error:\\n\\nA label is 9.  Label values: 9 3"))
+        'ValueError: A label is 9'
+    """
+    said: list[str] = []
+    for line in (_TRIMMINGS.sub("", line).strip() for line in str(error).splitlines()):
+        if line and not _PREAMBLE.match(line):
+            said.append(line)
+        elif said:
+            break
+    text = " ".join(said).rstrip(".")
+    if len(text) > _MOST_CHARS:
+        text = f"{text[: _MOST_CHARS - 3]}..."
+    place = _place(error)
+    return type(error).__name__ + (f": {text}" if text else "") + (f" ({place})" if place else "")
+
+
+def _place(error: BaseException) -> str:
+    """``my.py, line 12``: the last frame in the user's own code, which is in the current folder."""
+    here = str(Path.cwd())
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = frame.filename
+        if file.startswith(here) and not file.startswith(_BESOM) and "site-packages" not in file:
+            return f"{Path(file).relative_to(here)}, line {frame.lineno}"
+    return ""
+
+
+def check(model: Any, settings: TrainerSettings, data: Any) -> None:
+    """Refuse what would be no error but nonsense: a loss of NaN on a GPU, a metric of nothing.
+
+    Raises:
+        ConfigError: the labels go beyond the model's outputs, or a metric is for one-hot labels.
+    """
+    if _has_own_step(model):
+        return
+    for node in settings.metrics:
+        if _bare_name(node) in _SILENT:
+            raise ConfigError(f"The metric {_shown(node)}{_for_one_hot(node)}")
+    shape, largest = getattr(model, "output_shape", None), int(data.y_train.max())
+    if not isinstance(shape, tuple) or not shape or not isinstance(shape[-1], int):
+        return
+    if _bare_name(settings.loss).startswith("sparsecategorical") and shape[-1] <= largest:
+        raise ConfigError(
+            f"The model {model.name!r} has {shape[-1]} output{'s' * (shape[-1] != 1)}, but the "
+            f"labels go up to {largest}: trainer.loss={_shown(settings.loss)} needs one output for "
+            f"each of the {data.num_classes} classes."
+        )
+
+
+def explain(error: BaseException, model: Any, settings: TrainerSettings, x: Any, y: Any) -> str:
+    """Say which part of a config makes a step fail; empty if each works by itself.
+
+    Args:
+        error: what the step raised.
+        model: built anew, compiled.
+        settings: what it was compiled with.
+        x, y: the batch: scaled images, whole labels.
+    """
+    if _has_own_step(model):
+        return f"A step of the model {model.name!r} fails: {sentence(error)}."
+    return (
+        _model_fails(model, x)
+        or _loss_fails(model, settings, x, y)
+        or _metric_fails(model, settings, x, y)
+    )
+
+
+def _has_own_step(model: Any) -> bool:
+    names = ("train_step", "test_step", "compute_loss")
+    return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in names)
+
+
+def _model_fails(model: Any, x: Any) -> str:
+    try:
+        outputs = model(x, training=True)
+    except Exception as error:
+        what = f"The model {model.name!r} fails on examples of shape {x.shape[1:]}"
+        return f"{what}: {sentence(error)}."
+    if tf.is_tensor(outputs):
+        return ""
+    return (
+        f"The model {model.name!r} has {len(outputs)} outputs, but an example has one label: give "
+        "it one output, or a train_step of its own."
+    )
+
+
+def _loss_fails(model: Any, settings: TrainerSettings, x: Any, y: Any) -> str:
+    outputs = model(x, training=True)
+    try:
+        model.compute_loss(x=x, y=y, y_pred=outputs, training=True)
+    except Exception as error:
+        return f"trainer.loss={_shown(settings.loss)}" + _against(outputs, settings.loss, error)
+    return ""
+
+
+def _metric_fails(model: Any, settings: TrainerSettings, x: Any, y: Any) -> str:
+    from besom.training.build import build_metric
+
+    outputs = model(x, training=False)
+    for node in settings.metrics:
+        metric = build_metric(node, model)
+        if isinstance(metric, str):
+            continue
+        try:
+            metric.update_state(y, outputs)
+            metric.result()
+        except Exception as error:
+            return f"The metric {_shown(node)}" + _against(outputs, node, error)
+    return ""
+
+
+def _against(outputs: Any, node: Any, error: BaseException) -> str:
+    """Why a loss or a metric cannot compare the labels with the outputs."""
+    if _bare_name(node) in _ONE_HOT:
+        return _for_one_hot(node)
+    return (
+        f" does not fit labels that are whole numbers and outputs of shape {outputs.shape[1:]}: "
+        f"{sentence(error)}."
+    )
+
+
+def _for_one_hot(node: Any) -> str:
+    instead = _ONE_HOT[_bare_name(node)]
+    advice = f"Use {instead}." if instead else "Write one of your own that takes whole numbers."
+    return f" expects one-hot labels, but the labels are whole numbers. {advice}"
+
+
+def _bare_name(node: Any) -> str:
+    """``CategoricalAccuracy`` and ``categorical_accuracy`` as one: a name in small letters."""
+    name = str(node.get(TARGET)) if isinstance(node, Mapping) else str(node)
+    return name.rpartition(".")[2].replace("_", "").lower()
+
+
+def _shown(node: Any) -> str:
+    return value_text(node) if isinstance(node, Mapping) else str(node)

@@ -1,0 +1,232 @@
+"""One step of training, evaluation and saving, with a model that is thrown away.
+
+What would fail in every trial fails here first, before a trial is spent on it and before a test
+image is opened, in one sentence (``besom.training.misfits``). It is tried, not deduced: an engine
+runs one epoch over a few images.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from besom.errors import BesomError, ConfigError
+from besom.training import engine, keras_engine, misfits
+from besom.training.build import build_callbacks, build_model, seed_everything
+from besom.training.choice import choose_engine, untraceable
+from besom.training.job import EVALUATION_BATCH_SIZE, Job
+from besom.training.settings import TrainerSettings
+from besom.training.trainer import check_monitor
+from besom.training.watch import Watch
+
+#: Images in the one batch; few, since a sweep waits for it.
+N_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What is known of a config before its first epoch.
+
+    Attributes:
+        engine: what a run of it takes, ``compiled`` or ``keras``; ``engine_reason`` says why.
+        metrics: every name that its history will have.
+        n_params: the model's parameters.
+        unsavable: why the model cannot be saved, in a line; empty if it can.
+    """
+
+    engine: str
+    engine_reason: str
+    metrics: list[str]
+    n_params: int
+    unsavable: str
+
+
+def rehearse(
+    config: Mapping[str, Any], data: Any, *, opens_test: bool = False, test: bool = False
+) -> Rehearsed:
+    """Train, evaluate and save the config's model once, on a few images, and throw it away.
+
+    The callbacks are built, and never called. All random state is put back, so that what runs
+    afterwards gives what it would have given without.
+
+    Args:
+        config: ``model``, ``optimizer``, ``trainer`` and ``seed``, resolved, plain.
+        data: a ``besom.training.data.TrainingData``.
+        opens_test: whether the run will be measured on test images, which may be many more.
+        test: whether it will be so after each epoch.
+
+    Raises:
+        ConfigError: the config cannot be trained; names the part of it that does not fit.
+    """
+    settings = TrainerSettings.from_config(config.get("trainer", {}))
+    with _random_state_kept(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what there is to warn of, the run itself does
+        stage = _Stage(config, settings, data, opens_test)
+        callbacks = build_callbacks(settings)
+        chosen, reason, names, model = _tried(stage, callbacks)
+        measured = [name for name in names if not name.startswith("val_")]
+        check_monitor(settings, names + [f"test_{name}" for name in measured if test])
+        return Rehearsed(chosen, reason, names, model.count_params(), _unsavable(model))
+
+
+def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], Any]:
+    """The engine that a run would take, why, what it measures, and the model it has trained."""
+    wanted, model = stage.settings.engine, stage.model()
+    chosen, reason = choose_engine(wanted, model, callbacks)
+    misfits.check(model, stage.settings, stage.data)
+    try:
+        return chosen, reason, stage.epoch(chosen, model), model
+    except BesomError:
+        raise
+    except Exception as error:
+        why, failed = error.__cause__ or error, error
+    if wanted == "auto" and chosen == "compiled":
+        model = stage.model()
+        try:
+            names = stage.epoch("keras", model)
+        except BesomError:
+            raise
+        except Exception as error:  # it is not the engine's
+            why, failed = error, error
+        else:
+            reason = untraceable(why)
+            if isinstance(failed, engine.Untraceable):
+                return "keras", reason, names, model
+            raise ConfigError(f"{reason}. Set trainer.engine=keras.") from failed
+    said = stage.explanation(why)
+    if isinstance(failed, engine.Untraceable):
+        said = said or f"trainer.engine=compiled: {untraceable(why)}. Use trainer.engine=auto."
+    raise ConfigError(
+        said or f"A step of training or evaluation fails: {misfits.sentence(why)}."
+    ) from failed
+
+
+class _Stage:
+    """A config and a few images to try it on.
+
+    Args:
+        config, settings, data, opens_test: as for ``rehearse``.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], settings: TrainerSettings, data: Any, opens_test: bool
+    ) -> None:
+        self.settings, self.data = settings, data
+        at_once = settings.evaluation_batch_size or EVALUATION_BATCH_SIZE
+        self._in_batches = opens_test or len(data.x_validation) > at_once
+        self._config, self._seed = config, config.get("seed", 0)
+        # Not as many as there are classes: shapes that do not fit would look as if they did.
+        n = N_IMAGES - (data.num_classes == N_IMAGES)
+        self._few = _few(data, min(n, settings.batch_size))
+
+    def model(self) -> Any:
+        """The config's model, built anew."""
+        seed_everything(self._seed)
+        return build_model(self._config, self.settings, self.data)
+
+    def epoch(self, chosen: str, model: Any) -> list[str]:
+        """Run an epoch of one step, and return what is measured."""
+        few, n = self._few, len(self._few.x_train)
+        # Two batches to evaluate where the run has several: one alone needs no loop in the graph.
+        settings = replace(
+            self.settings,
+            epochs=1,
+            patience=None,
+            restore_best=False,
+            evaluation_batch_size=max(n // 2, 1) if self._in_batches else None,
+        )
+        listener = _Listener(settings, model, lambda *_: False)
+        job = Job(model, few, settings, self._seed, [], listener)
+        (engine if chosen == "compiled" else keras_engine).fit(job)
+        if len(self.data.x_validation):
+            return listener.names
+        return [name for name in listener.names if not name.startswith("val_")]
+
+    def explanation(self, error: BaseException) -> str:
+        """Which part of the config makes a step fail, in a sentence; empty if that is not known."""
+        x = np.asarray(self._few.x_train, np.float32) * np.float32(self._few.scale)
+        return misfits.explain(error, self.model(), self.settings, x, self._few.y_train)
+
+
+class _Listener(Watch):
+    """Hears what is measured; that a first step diverges is the trial's business."""
+
+    names: list[str]
+
+    def epoch_ended(self, epoch: int, metrics: Mapping[str, Any], *args: Any, **more: Any) -> None:
+        """Note the names, and refuse what is no single number; see ``Watch``."""
+        self.names = list(metrics)
+        finite = {name: _finite(name, value) for name, value in metrics.items()}
+        super().epoch_ended(epoch, finite, *args, **more)
+
+
+def _finite(name: str, value: Any) -> Any:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise ConfigError(f"The metric {name!r} gives {value!r}, expected one number.")
+    return value if array.size != 1 or math.isfinite(array.item()) else 0.0
+
+
+def _few(data: Any, n: int) -> Any:
+    """The data's first ``n`` images of either part, the largest label among them.
+
+    Without validation images, training images stand in for them: what a run is measured on at its
+    end is tried, too.
+    """
+    train = _positions(data.y_train, n)
+    x, y = data.x_train[train], data.y_train[train]
+    x_validation, y_validation = x, y
+    if len(data.x_validation):
+        held = _positions(data.y_validation, n)
+        x_validation, y_validation = data.x_validation[held], data.y_validation[held]
+    return replace(data, x_train=x, y_train=y, x_validation=x_validation, y_validation=y_validation)
+
+
+def _positions(labels: Any, n: int) -> Any:
+    """At most ``n`` of them: a loss that has too few outputs fails at the largest label."""
+    positions = np.arange(min(n, len(labels)))
+    if (largest := int(labels.argmax())) not in positions:
+        positions[-1] = largest
+    return positions
+
+
+def _unsavable(model: Any) -> str:
+    """Why the model cannot be saved, in a line; empty if it can, or if that cannot be tried."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="besom-") as folder:
+            model.save(Path(folder) / "model.keras")
+    except OSError:  # the disk's fault
+        return ""
+    except Exception as error:
+        return misfits.sentence(error)
+    return ""
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Put back what Python, NumPy, Keras and TensorFlow draw from, and count names by."""
+    from keras.src.backend.common import global_state
+    from tensorflow.python.eager import context
+
+    tracker, eager = global_state.GLOBAL_STATE_TRACKER, context.context()
+    of_keras = {name: copy.copy(value) for name, value in vars(tracker).items()}
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    of_tensorflow = {name: vars(eager)[name] for name in ("_seed", "_rng") if name in vars(eager)}
+    try:
+        yield
+    finally:
+        vars(tracker).clear()
+        vars(tracker).update(of_keras)
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
+        vars(eager).update(of_tensorflow)
