@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from besom.epoch_bits import EpochBits
 from besom.errors import StudyError
+from besom.storable import storable
 
 if TYPE_CHECKING:
     import optuna
@@ -205,6 +206,9 @@ _STORED = (
     "audited_at",
 )
 
+#: What of it a trial has said: stored by an earlier besom, it may hold text that no file takes.
+_SAID = ("reason", "detail", "history", "numbers", "environment")
+
 
 def to_attribute(record: TrialRecord) -> dict[str, Any]:
     """The JSON-able part of a record that is stored as the trial's user attribute."""
@@ -227,6 +231,7 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
     correct, by_epoch = attribute.pop("correct", None), attribute.pop("correct_by_epoch", None)
     ranked = trial.state is TrialState.COMPLETE
     known = {name: attribute[name] for name in _STORED if name in attribute}
+    known.update((name, storable(attribute[name])) for name in _SAID if name in attribute)
     known.setdefault("params", given.get("params", dict(trial.params)))
     return TrialRecord(
         number=trial.number,
@@ -264,5 +269,5 @@ def read_study(study: optuna.Study) -> StudyRecord:
         objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
         trials=tuple(from_frozen(t) for t in trials if t.state is not TrialState.WAITING),
         config=facts["config"],
-        facts=facts,
+        facts={**facts, "environments": storable(facts.get("environments", {}))},
     )

@@ -18,6 +18,7 @@ from besom.executors.base import (
     Usage,
 )
 from besom.executors.failures import is_out_of_memory
+from besom.executors.hearing import hear
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.seam import TrialResult
 from besom.study.asking import Asker
@@ -123,7 +124,7 @@ class Coordinator:
             if self._nothing_to_wait_for():
                 self._say_what_is_missing()
                 return self._stop.ending
-            for event in self._executor.events(timeout_s=TICK_S):
+            for event in hear(self._executor, TICK_S):
                 self._stop.heed()
                 self._handlers[type(event)](event)
                 self._check_budget()

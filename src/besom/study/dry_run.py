@@ -10,6 +10,7 @@ import optuna
 
 from besom.errors import SpaceError
 from besom.executors.base import Epoch, Executor, Failed, Finished, Ready
+from besom.executors.hearing import hear
 from besom.records import Origin
 from besom.seam import TrialConfig, TrialResult
 from besom.study.checks import check_names
@@ -123,7 +124,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
             while waiting and executor.idle:
                 number, (_, _, config) = waiting.pop(0)
                 executor.submit(number, config, None)
-            for event in executor.events(timeout_s=1.0):
+            for event in hear(executor, timeout_s=1.0):
                 if isinstance(event, Ready):
                     facts = event.facts
                     check_names(plan, facts)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from besom.errors import ConfigError
 from besom.executors.base import Executor, Ready
+from besom.executors.hearing import hear
 from besom.seam import TrialConfig
+
+#: What is read of the facts that ``prepare`` returns.
+_NAMES, _MAPPING = ((list, dict), "a list of names"), ((dict,), "a mapping")
+_FACTS = {
+    "metrics": _NAMES,
+    "numbers": _NAMES,
+    "data": _MAPPING,
+    "device": _MAPPING,
+    "versions": _MAPPING,
+}
 
 
 @contextmanager
@@ -45,9 +56,19 @@ def started(
 def _first_ready(executor: Executor) -> dict[str, Any]:
     """Wait until one worker has prepared; the others get ready while it works."""
     while True:
-        for event in executor.events(timeout_s=1.0):
+        for event in hear(executor, timeout_s=1.0):
             if isinstance(event, Ready):
+                _check_facts(event.facts)
                 return event.facts
+
+
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    for name, (kinds, expected) in _FACTS.items():
+        if name in facts and not isinstance(facts[name], kinds):
+            raise ConfigError(
+                f"The trial function's `prepare` returned {name}={facts[name]!r:.100}, expected "
+                f"{expected} (see besom.seam.TrialFunction)."
+            )
 
 
 def module_function(dotted: str) -> str:
