@@ -236,7 +236,7 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
     return TrialRecord(
         number=trial.number,
         outcome=outcome if trial.state.is_finished() else Outcome.RUNNING,
-        values=tuple(trial.values) if ranked and trial.values is not None else None,
+        values=tuple(map(float, trial.values)) if ranked and trial.values is not None else None,
         correct=base64.b64decode(correct) if correct else None,
         correct_by_epoch=EpochBits(by_epoch) if by_epoch else None,
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
@@ -248,6 +248,17 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
         raw_params=dict(trial.params),
         **known,
     )
+
+
+def _read(study: optuna.Study, trial: FrozenTrial) -> TrialRecord:
+    try:
+        return from_frozen(trial)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"The study {study.study_name!r} is damaged: what is stored of trial {trial.number} "
+            f"is no record of besom's ({error!r:.200}). Restore the study from a backup copy, or "
+            "start again with --fresh, which keeps the damaged one in the archive."
+        ) from error
 
 
 def read_study(study: optuna.Study) -> StudyRecord:
@@ -267,7 +278,7 @@ def read_study(study: optuna.Study) -> StudyRecord:
     return StudyRecord(
         name=study.study_name,
         objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
-        trials=tuple(from_frozen(t) for t in trials if t.state is not TrialState.WAITING),
+        trials=tuple(_read(study, t) for t in trials if t.state is not TrialState.WAITING),
         config=facts["config"],
         facts={**facts, "environments": storable(facts.get("environments", {}))},
     )

@@ -115,9 +115,11 @@ def run_sweep(
             with StopSignals() as signals:
                 return _run_locked(plan, n_left, watcher, executor, signals)
     except OSError as error:
+        there = plan.paths.journal.exists() or plan.paths.storage_url.exists()
         raise StudyError(
-            f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished trial is "
-            "lost. Make room or permission, or choose another results_dir."
+            f"{error.filename or plan.paths.root} cannot be written: {error.strerror or error}."
+            + (" No finished trial is lost." if there else "")
+            + " Free disk space or fix the permissions, or choose another results_dir."
         ) from error
     finally:
         if not existed_before and not plan.paths.journal.exists() and _is_hollow(plan):

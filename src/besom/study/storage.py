@@ -74,14 +74,9 @@ def open_storage(paths: StudyPaths, url: str | None, writable: bool) -> BaseStor
     """
     if url is None:
         try:
-            return JournalStorage(StudyJournal(paths.journal, writable=writable))
+            return _replayed(StudyJournal(paths.journal, writable=writable))
         except OSError as error:
             raise StudyError(f"{paths.journal} cannot be opened: {error.strerror}.") from error
-        except (KeyError, AssertionError) as error:
-            raise StudyError(
-                f"{paths.journal} is damaged: its records contradict one another ({error!r}). "
-                "Restore the file from a copy, or start again with --fresh."
-            ) from error
     try:
         return optuna.storages.get_storage(url)
     except Exception as error:  # SQLAlchemy and its drivers raise what they like
@@ -91,6 +86,15 @@ def open_storage(paths: StudyPaths, url: str | None, writable: bool) -> BaseStor
             "as sqlite:///study.db or postgresql+psycopg2://user@host/database, and install its "
             "driver."
         ) from error
+
+
+def _replayed(journal: StudyJournal) -> JournalStorage:
+    try:
+        return JournalStorage(journal)
+    except (OSError, StudyError):
+        raise
+    except Exception as error:  # Optuna takes records for what they should be
+        raise journal.contradicted(error) from error
 
 
 def flush(storage: BaseStorage) -> None:
