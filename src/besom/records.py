@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -250,14 +252,15 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
     )
 
 
-def _read(study: optuna.Study, trial: FrozenTrial) -> TrialRecord:
+@contextmanager
+def _reading(study: optuna.Study, what: str) -> Iterator[None]:
     try:
-        return from_frozen(trial)
+        yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StudyError(
-            f"The study {study.study_name!r} is damaged: what is stored of trial {trial.number} "
-            f"is no record of besom's ({error!r:.200}). Restore the study from a backup copy, or "
-            "start again with --fresh, which keeps the damaged one in the archive."
+            f"The study {study.study_name!r} is damaged: what is stored of {what} is no record of "
+            f"besom's ({error!r:.200}). Restore the study from a backup copy, or start again with "
+            "--fresh, which keeps the damaged one in the archive."
         ) from error
 
 
@@ -265,7 +268,7 @@ def read_study(study: optuna.Study) -> StudyRecord:
     """Every trial of a study that besom made, waiting ones left out.
 
     Raises:
-        StudyError: the study was not made by besom.
+        StudyError: the study was not made by besom, or what is stored is no record of it.
     """
     facts = study.user_attrs.get(STUDY_ATTRIBUTE)
     if facts is None:
@@ -275,10 +278,16 @@ def read_study(study: optuna.Study) -> StudyRecord:
         )
     # Not study.get_trials: besom's own study hides the baseline from samplers where it must.
     trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-    return StudyRecord(
-        name=study.study_name,
-        objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
-        trials=tuple(_read(study, t) for t in trials if t.state is not TrialState.WAITING),
-        config=facts["config"],
-        facts={**facts, "environments": storable(facts.get("environments", {}))},
-    )
+    records: list[TrialRecord] = []
+    for trial in trials:
+        if trial.state is not TrialState.WAITING:
+            with _reading(study, f"trial {trial.number}"):
+                records.append(from_frozen(trial))
+    with _reading(study, "its definition"):
+        return StudyRecord(
+            name=study.study_name,
+            objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
+            trials=tuple(records),
+            config=facts["config"],
+            facts={**facts, "environments": storable(facts.get("environments", {}))},
+        )
