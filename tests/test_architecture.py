@@ -18,7 +18,7 @@ SOURCE = Path(besom.__file__).parent
 #: Each part may import from the lines above its own, and nothing else.
 LAYERS = (
     ("errors",),
-    ("seam", "layout", "targets", "epoch_bits", "directions", "storable"),
+    ("seam", "layout", "targets", "epoch_bits", "directions", "storable", "counting"),
     ("executors", "config", "records", "revision"),
     ("space", "statistics", "openings"),
     ("tables", "plots"),

@@ -18,7 +18,13 @@ import pandas as pd
 from besom.config import TRAIN_GROUPS, Composed
 from besom.errors import ConfigError, StudyError
 from besom.export import dump, exported_config, find_trial
-from besom.layout import StudyPaths, TrainPaths, write_atomically
+from besom.layout import (
+    StudyPaths,
+    TrainPaths,
+    remove_leftovers,
+    temporary_prefix,
+    write_atomically,
+)
 from besom.openings import data_named, log_opening, outside
 
 #: How the names of Keras's logs are said to people.
@@ -219,7 +225,8 @@ def _write(
     from besom.plots import write_learning_curve
 
     paths.root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=paths.root.parent, prefix=f".{paths.root.name}."))
+    remove_leftovers(paths.root.parent)
+    partial = Path(tempfile.mkdtemp(dir=paths.root.parent, prefix=temporary_prefix(paths.root)))
     try:
         beside = TrainPaths(partial)
         config = {key: composed.config[key] for key in (*TRAIN_GROUPS, "seed", "source")}

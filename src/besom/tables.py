@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.targets import node_text
 
 #: Columns of a terminal from which the leader's corrected score stands in the table too, not
@@ -39,6 +39,21 @@ def format_value(metric: str, value: float) -> str:
 def format_gain(metric: str, gain: float) -> str:
     """A difference of values for people, with its sign."""
     return f"{gain:+.4f}" if "accuracy" in metric else _rounded(gain, digits=4, sign="+")
+
+
+def over_baseline(objective: Objective, gain: float) -> str:
+    """How much better than the baseline, as the metric itself moved: a loss falls below it.
+
+    Args:
+        objective: of the study.
+        gain: positive is better.
+    """
+    if objective.direction == "maximize":
+        return f"{format_gain(objective.metric, gain)} over the baseline"
+    if gain == 0:
+        return "equal to the baseline"
+    side = "below" if gain > 0 else "above"
+    return f"{format_gain(objective.metric, abs(gain)).removeprefix('+')} {side} the baseline"
 
 
 def _rounded(value: float, digits: int, sign: str = "") -> str:

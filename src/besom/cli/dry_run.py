@@ -8,6 +8,7 @@ import pandas as pd
 from optuna.pruners import NopPruner
 from rich.console import Console
 
+from besom.counting import counted
 from besom.study.dry_run import DryRun
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
@@ -56,7 +57,7 @@ def _said(plan: SweepPlan, found: DryRun) -> Iterator[str]:
             f"({outside[0].name}: {outside[0].broken[0]}); such trials are not trained."
         )
     memory = max(probed.numbers.get("memory_bytes", 0.0) for probed in found.built)
-    workers = f"{found.n_workers} worker" + "s" * (found.n_workers > 1)
+    workers = counted(found.n_workers, "worker")
     yield f"Memory: up to {memory / 1e9:.1f} GB a worker, {workers}."
     yield _time_to_expect(plan, found)
 

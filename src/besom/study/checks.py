@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from besom.counting import counted
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS
 from besom.study import storage
@@ -85,9 +86,9 @@ def _check_screening(plan: SweepPlan, pruner: ScreeningPruner) -> None:
     least = min((n for n in [epochs, *sampled] if n is not None), default=None)
     if least is not None and least <= pruner.epochs:
         raise ConfigError(
-            f"sweep/pruner=screening stops trials after {pruner.epochs} epochs (sweep.pruner."
-            f"epochs), but trainer.epochs is {least:g}: there is nothing left to save. Raise "
-            "trainer.epochs, or use sweep/pruner=none."
+            f"sweep/pruner=screening stops trials after {counted(pruner.epochs, 'epoch')} "
+            f"(sweep.pruner.epochs), but trainer.epochs is {least:g}: there is nothing left to "
+            "save. Raise trainer.epochs, or use sweep/pruner=none."
         )
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from besom.counting import counted
 from besom.executors.awake import AwakeClock
 from besom.executors.base import (
     Epoch,
@@ -268,7 +269,7 @@ class Coordinator:
         self._clock()  # so that it sees in time if this process is stopped
         if self._budget.broken:
             n_failed = self._budget.n_finished
-            self._stop.begin(f"the first {n_failed} trials all failed", Ending.BROKEN)
+            self._stop.begin(f"the first {counted(n_failed, 'trial')} all failed", Ending.BROKEN)
         if spent := self._budget.spent():
             self._stop.begin(spent, Ending.BUDGET)
 

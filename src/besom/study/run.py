@@ -12,6 +12,7 @@ import optuna
 
 from besom.errors import StudyError
 from besom.executors.base import Executor
+from besom.layout import remove_leftovers
 from besom.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
 from besom.study import definition, storage
 from besom.study.budget import Budget
@@ -97,6 +98,7 @@ def run_sweep(
                 _archive(plan)
             existed_before = False
         with CoordinatorLock(plan.paths.lock, "sweep"):
+            remove_leftovers(plan.paths.root)
             asked = plan.sweep["storage"]
             plan.sweep["storage"] = storage.settle_url(plan.paths, plan.name, asked)
             stored = _stored_study(plan)
