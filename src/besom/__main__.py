@@ -6,6 +6,7 @@ in good order, so Ctrl-C ends the process at once, without a traceback from the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED = 130
+_SHOW_CURSOR = b"\x1b[?25h"  # a panel may have hidden it
 
 
 def main() -> NoReturn:
@@ -25,7 +27,9 @@ def main() -> NoReturn:
 
     came: list[int] = []
 
-    def interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+        if came:  # what the first one has begun to end would end in a traceback
+            _end(signum, frame)
         came.append(signum)
         raise KeyboardInterrupt
 
@@ -45,8 +49,14 @@ def main() -> NoReturn:
 
 
 def _end(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-    """Nothing is to be put away, and an exception might be swallowed by what is being imported."""
-    os.write(2, b"besom: interrupted\n")
+    """End at once: an exception might be swallowed by what is being imported, or shown.
+
+    What was written stays, and workers end with this process, however it ends.
+    """
+    with contextlib.suppress(OSError):
+        if os.isatty(1):
+            os.write(1, _SHOW_CURSOR)
+        os.write(2, b"besom: interrupted\n")
     os._exit(INTERRUPTED)
 
 

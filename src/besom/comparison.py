@@ -14,13 +14,12 @@ import pandas as pd
 from besom.config import TRAIN_GROUPS
 from besom.differences import shown
 from besom.errors import StudyError
-from besom.leaderboard import outcome_counts
 from besom.plots.comparison import summarise as summarise_progress
 from besom.records import Outcome, StudyRecord
 from besom.statistics import claim, pareto_front, score
 from besom.study import definition
 from besom.study.defaults import as_of_now
-from besom.tables import UNFINISHED
+from besom.tables import UNFINISHED, outcome_counts
 
 #: Longer names are cut: a file's name has 255 bytes.
 _MOST_CHARS = 120

@@ -13,9 +13,8 @@ from besom.comparison import Comparison, aim_of
 from besom.counting import counted
 from besom.errors import StudyError
 from besom.layout import write_atomically
-from besom.leaderboard import outcome_counts
 from besom.records import StudyRecord
-from besom.tables import duration, format_gain, format_value
+from besom.tables import duration, format_gain, format_value, outcome_counts
 
 #: The folder under ``results_dir``.
 FOLDER = "compare"

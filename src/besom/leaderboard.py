@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,11 @@ from besom.layout import StudyPaths, write_atomically
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import Claim, pareto_front, ranks
 from besom.tables import (
-    UNFINISHED,
     display,
     format_value,
     hyperparameters,
     markdown,
+    outcome_counts,
     over_baseline,
     short_names,
     shown_outcome,
@@ -30,7 +29,6 @@ from besom.tables import (
 )
 
 #: What ``leaderboard`` can print.
-FORMATS = ("table", "csv", "md", "json")
 
 
 def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
@@ -186,15 +184,6 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
     elif "gain" in frame:
         text += f", {over_baseline(objective, first['gain'])} before any correction"
     return f"{text} ({tail})."
-
-
-def outcome_counts(study: StudyRecord) -> dict[str, int]:
-    """How many trials ended in which way, in the order of ``Outcome``; absent ones left out.
-
-    The last are ``unfinished``: in a sweep that goes on they run, else they wait for a resume.
-    """
-    found = Counter(t.outcome for t in study.trials)
-    return {UNFINISHED if o is Outcome.RUNNING else str(o): found[o] for o in Outcome if found[o]}
 
 
 def _ranked_by(study: StudyRecord) -> str:

@@ -11,7 +11,6 @@ from rich.console import Console
 from besom import leaderboard
 from besom.costs import costs
 from besom.counting import WAS, counted
-from besom.leaderboard import outcome_counts
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import (
     Prospect,
@@ -23,7 +22,15 @@ from besom.statistics import (
     proportion_standard_error,
     pruning_cost,
 )
-from besom.tables import COSTS, duration, markdown, over_baseline, rich_table, shown_params
+from besom.tables import (
+    COSTS,
+    duration,
+    markdown,
+    outcome_counts,
+    over_baseline,
+    rich_table,
+    shown_params,
+)
 
 #: The question "stop now?" is about this many further trials.
 N_MORE = 20

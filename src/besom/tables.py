@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,9 +13,15 @@ from rich.text import Text
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.targets import node_text
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 #: Columns of a terminal from which the leader's corrected score stands in the table too, not
 #: only in the sentence above it.
 _ROOM_FOR_CORRECTED = 100
+
+#: On a terminal narrower than this, the columns that can be spared are left out.
+WIDE = 120
 
 #: What a trial cost, as columns of a ranking. People are shown the first, files have them all.
 COSTS = ("seconds", "cpu_seconds", "gpu_seconds")
@@ -29,6 +35,15 @@ _WORDY = ("reason", "hyperparameters", "note", "values", "when")
 def shown_outcome(trial: TrialRecord) -> str:
     """How a trial ended, for people."""
     return UNFINISHED if trial.outcome is Outcome.RUNNING else str(trial.outcome)
+
+
+def outcome_counts(study: StudyRecord) -> dict[str, int]:
+    """How many trials ended in which way, in the order of ``Outcome``; absent ones left out.
+
+    The last are ``unfinished``: in a sweep that goes on they run, else they wait for a resume.
+    """
+    found = Counter(t.outcome for t in study.trials)
+    return {UNFINISHED if o is Outcome.RUNNING else str(o): found[o] for o in Outcome if found[o]}
 
 
 def format_value(metric: str, value: float) -> str:
@@ -81,6 +96,8 @@ def cell(value: Any) -> str:
         if value != value:
             return ""
         return f"{value:.4g}"
+    import pandas as pd  # here, as `besom list` needs none
+
     return "" if value is None or value is pd.NA else str(value)
 
 
@@ -115,6 +132,8 @@ def short_names(columns: Sequence[Any]) -> dict[str, str]:
 
 def display(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
     """A ranking for people: rounded, short headings, no empty columns."""
+    import pandas as pd
+
     shown = frame.astype(object)
     metrics = [o.metric for o in study.objectives]
     for metric in metrics:

@@ -16,6 +16,9 @@ import click
 
 from besom.errors import BesomError, did_you_mean
 
+#: What the reporting commands print.
+FORMATS = ("table", "csv", "md", "json")
+
 #: The commands, in the order a user meets them.
 ORDER = (
     "sweep",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
-from besom.cli import main, results_dir_option
-from besom.leaderboard import FORMATS
+from besom.cli import FORMATS, main, results_dir_option
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
 
 
 @main.command()
@@ -85,6 +87,8 @@ def _echo(frame: pd.DataFrame, form: str) -> None:
 
 
 def _table(frame: pd.DataFrame, title: str) -> Table:
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in frame.columns:
         table.add_column(str(column), overflow="fold")

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from besom.cli import main, results_dir_option
-from besom.leaderboard import FORMATS
+from besom.cli import FORMATS, main, results_dir_option
 
 
 @main.command()
@@ -43,7 +42,7 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
 @results_dir_option
 def list_studies(results_dir: Path) -> None:
     """Show every study under the results folder."""
-    from besom.overview import print_studies
+    from besom.listing import print_studies
 
     print_studies(results_dir, Console())
 
