@@ -33,6 +33,16 @@ _BLIND_TO_CONDITIONS = ("GPSampler", "QMCSampler", "NSGAIISampler", "NSGAIIISamp
 #: What ``besom confirm`` trains with.
 _OPENS_THE_TEST_SET = "besom.training.confirmation."
 
+#: What is read of the facts that ``prepare`` returns.
+_NAMES, _MAPPING = ((list, dict), "a list of names"), ((dict,), "a mapping")
+_FACTS = {
+    "metrics": _NAMES,
+    "numbers": _NAMES,
+    "data": _MAPPING,
+    "device": _MAPPING,
+    "versions": _MAPPING,
+}
+
 
 def check_strategy(plan: SweepPlan) -> None:
     """Refuse a sampler or a pruner that cannot be used.
@@ -149,8 +159,10 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
     """Refuse objectives and constraints that no trial will report, as far as workers know.
 
     Raises:
-        ConfigError: names the objective or constraint, and what trials report.
+        ConfigError: names the objective or constraint, and what trials report; or the facts are of
+            another shape than ``besom.seam.TrialFunction`` says.
     """
+    _check_facts(facts)
     numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
     for name in plan.sweep["constraints"]:
         if name not in numbers:
@@ -166,6 +178,15 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
     first = plan.objectives[0].metric
     if screens and first in numbers and first not in facts.get("metrics", ()):
         _refuse_screening_by(first)
+
+
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    for name, (kinds, expected) in _FACTS.items():
+        if name in facts and not isinstance(facts[name], kinds):
+            raise ConfigError(
+                f"The trial function's `prepare` returned {name}={facts[name]!r:.100}, expected "
+                f"{expected} (see besom.seam.TrialFunction)."
+            )
 
 
 def _own_numbers(plan: SweepPlan) -> str:

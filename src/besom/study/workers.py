@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,6 @@ from besom.errors import ConfigError
 from besom.executors.base import Executor, Ready
 from besom.executors.hearing import hear
 from besom.seam import TrialConfig
-
-#: What is read of the facts that ``prepare`` returns.
-_NAMES, _MAPPING = ((list, dict), "a list of names"), ((dict,), "a mapping")
-_FACTS = {
-    "metrics": _NAMES,
-    "numbers": _NAMES,
-    "data": _MAPPING,
-    "device": _MAPPING,
-    "versions": _MAPPING,
-}
 
 
 @contextmanager
@@ -58,17 +48,7 @@ def _first_ready(executor: Executor) -> dict[str, Any]:
     while True:
         for event in hear(executor, timeout_s=1.0):
             if isinstance(event, Ready):
-                _check_facts(event.facts)
                 return event.facts
-
-
-def _check_facts(facts: Mapping[str, Any]) -> None:
-    for name, (kinds, expected) in _FACTS.items():
-        if name in facts and not isinstance(facts[name], kinds):
-            raise ConfigError(
-                f"The trial function's `prepare` returned {name}={facts[name]!r:.100}, expected "
-                f"{expected} (see besom.seam.TrialFunction)."
-            )
 
 
 def module_function(dotted: str) -> str:
