@@ -43,7 +43,9 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     if heeded:
-        signal.signal(signal.SIGINT, _end)  # what Python does last is not to be interrupted noisily
+        # What Python does last is not to be interrupted noisily, nor the process killed by a late
+        # one of several, once Python has put the system's own handler back.
+        signal.signal(signal.SIGINT, signal.SIG_IGN if came or code == INTERRUPTED else _end)
     # Before a command begins, click ends an interrupted one with its own "Aborted!" and 1.
     sys.exit(INTERRUPTED if came and code == 1 else code)  # type: ignore[arg-type]
 

@@ -74,7 +74,11 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
     elif not isinstance(pruner, NopPruner) and len(plan.objectives) == 1:
         trials += " if none is pruned"
     seconds = found.expected_seconds(n_trials)
-    text = f"Time to expect: about {_clock(seconds)} for {n_trials} {trials}, start-up not counted."
+    text = (
+        f"Time to expect: about {_clock(seconds)} for {n_trials} {trials}: "
+        f"{_clock(found.start_s)} to start the workers, and for each trial about "
+        f"{_clock(found.seconds_to_begin)} to build and compile its model."
+    )
     limit = plan.sweep["timeout_s"]
     if limit is not None and limit < seconds:
         text += f" sweep.timeout_s ends it after {_clock(limit)}."
@@ -87,6 +91,8 @@ def _short(number: float) -> str:
 
 
 def _clock(seconds: float) -> str:
+    if seconds < 0.1:
+        return "0.1 s"
     if seconds < 10:
         return f"{seconds:.2g} s"
     if seconds < 90:

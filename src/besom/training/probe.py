@@ -29,9 +29,9 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
     """Build the model of ``config`` and measure what a step takes on the engine it would have.
 
     Returns:
-        A result whose ``numbers`` are n_params, model_bytes (float32 weights), seconds_per_step
-        (one batch, forward and backward), steps_per_epoch and memory_bytes (resident, the whole
-        process).
+        A result whose ``numbers`` are n_params, model_bytes (float32 weights), seconds_to_begin
+        (building the model, compiling its first step), seconds_per_step (one batch, forward and
+        backward), steps_per_epoch and memory_bytes (resident, the whole process).
 
     Raises:
         ConfigError: the model cannot be built, does not fit the data, or not the engine asked for.
@@ -45,14 +45,19 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
     settings = TrainerSettings.from_config(config.get("trainer", {}))
     seed_everything(config.get("seed", 0))
     model: Any = None
+    began = time.perf_counter()
     try:
         model = build_model(config, settings, data)
         chosen, reason = choose_engine(settings.engine, model, build_callbacks(settings))
         ready = _compiled_steps if chosen == "compiled" else _keras_steps
+        n_steps, call = ready(model, settings, data)
+        call()
+        seconds_to_begin = time.perf_counter() - began
         return TrialResult(
             numbers={
                 **trial.model_numbers(model),
-                "seconds_per_step": _seconds(*ready(model, settings, data)),
+                "seconds_to_begin": seconds_to_begin,
+                "seconds_per_step": _seconds(n_steps, call),
                 "steps_per_epoch": -(-len(data.x_train) // settings.batch_size),
                 "memory_bytes": _resident_bytes(),
             },
@@ -64,8 +69,7 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
 
 
 def _seconds(n_steps: int, call: Callable[[], object]) -> float:
-    """The seconds of one of the ``n_steps`` steps that a call takes."""
-    call()
+    """The seconds of one of the ``n_steps`` steps that a call takes, once it is compiled."""
     seconds: list[float] = []
     while sum(seconds) < ENOUGH_SECONDS and len(seconds) < MOST_CALLS:
         began = time.perf_counter()
