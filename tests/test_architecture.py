@@ -17,9 +17,9 @@ SOURCE = Path(besom.__file__).parent
 
 #: Each part may import from the lines above its own, and nothing else.
 LAYERS = (
-    ("errors", "printable", "equality", "regular"),
+    ("errors", "printable", "equality", "regular", "storable", "counting", "storage_url"),
     ("values", "trust"),
-    ("seam", "layout", "targets", "epoch_bits", "directions", "storage_url"),
+    ("seam", "layout", "targets", "epoch_bits", "directions"),
     ("executors", "config", "records", "revision"),
     ("space", "statistics", "openings"),
     ("tables", "plots"),
@@ -28,7 +28,7 @@ LAYERS = (
     ("export",),
     ("study",),
     ("screen", "standing"),
-    ("outputs", "overview", "view", "environment", "reruns", "ledger"),
+    ("outputs", "overview", "listing", "view", "environment", "reruns", "ledger"),
     ("differences",),
     ("confirm", "comparison"),
     ("replay", "comparison_report", "single_run", "show"),
@@ -220,3 +220,37 @@ for words in commands:
 def _allowed(loaded: set[str]) -> set[str]:
     """PED-ANOVA may bring scikit-learn; it is no deep-learning framework."""
     return {"sklearn"} & loaded
+
+
+_HEAVY = {"tensorflow", "keras", "pandas", "scipy", "sklearn", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    ("words", "spared"),
+    [
+        (["--version"], {"numpy", "optuna", "hydra"}),
+        (["--help"], {"numpy", "optuna", "hydra"}),
+        (["leaderboard", "--help"], {"numpy", "optuna", "hydra"}),
+        (["list"], set()),
+    ],
+)
+def test_what_needs_no_numbers_loads_no_library_of_them(
+    tmp_path: Path, words: list[str], spared: set[str]
+) -> None:
+    """They answer at once, and under a memory limit in which SciPy cannot be loaded."""
+    code = f"""
+import os
+os.chdir({str(tmp_path)!r})
+from besom.cli import main
+main({words!r}, standalone_mode=False)
+"""
+    assert not (_HEAVY | spared) & _loaded_after(code)
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"]])
+def test_besom_answers_within_300_mb_of_address_space(tmp_path: Path, words: list[str]) -> None:
+    limited = 'ulimit -v 300000; exec "$@"'
+    command = ["bash", "-c", limited, "bash", sys.executable, "-m", "besom", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout

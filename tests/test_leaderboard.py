@@ -36,6 +36,7 @@ from besom.tables import (
     format_gain,
     format_value,
     hyperparameters,
+    over_baseline,
     param_cell,
     shown_params,
 )
@@ -484,3 +485,32 @@ def test_a_number_as_the_objective_is_a_column_once() -> None:
     frame = ranking(study)
     assert list(frame.columns).count("n_params") == 1
     assert frame["n_params"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize(
+    ("objective", "gain", "said"),
+    [
+        (VAL_ACCURACY, 0.25, "+0.2500 over the baseline"),
+        (VAL_ACCURACY, -0.25, "-0.2500 over the baseline"),
+        (VAL_LOSS, 0.78, "0.78 below the baseline"),
+        (VAL_LOSS, -0.1, "0.1 above the baseline"),
+        (VAL_LOSS, 0.0, "equal to the baseline"),
+    ],
+)
+def test_a_loss_that_fell_is_below_the_baseline(objective, gain, said) -> None:
+    assert over_baseline(objective, gain) == said
+
+
+def test_the_headline_says_so_and_does_not_compare_the_baseline_with_itself() -> None:
+    study = make_study(3)
+    losses = dataclasses.replace(
+        study,
+        objectives=(VAL_LOSS,),
+        trials=tuple(
+            dataclasses.replace(t, values=(value,), baseline=t.number == 0)
+            for t, value in zip(study.trials, (0.5, 0.25, 0.75), strict=True)
+        ),
+    )
+    assert "trial 1 leads with val_loss 0.25, 0.25 below the baseline before" in headline(losses)
+    alone = dataclasses.replace(losses, trials=losses.trials[:1])
+    assert "trial 0 leads with val_loss 0.5, and is the baseline itself (" in headline(alone)

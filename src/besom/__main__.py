@@ -6,6 +6,7 @@ in good order, so Ctrl-C ends the process at once, without a traceback from the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED = 130
+_SHOW_CURSOR = b"\x1b[?25h"  # a panel may have hidden it
 
 
 def main() -> NoReturn:
@@ -25,7 +27,9 @@ def main() -> NoReturn:
 
     came: list[int] = []
 
-    def interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+        if came:  # what the first one has begun to end would end in a traceback
+            _end(signum, frame)
         came.append(signum)
         raise KeyboardInterrupt
 
@@ -39,14 +43,22 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     if heeded:
-        signal.signal(signal.SIGINT, _end)  # what Python does last is not to be interrupted noisily
+        # What Python does last is not to be interrupted noisily, nor the process killed by a late
+        # one of several, once Python has put the system's own handler back.
+        signal.signal(signal.SIGINT, signal.SIG_IGN if came or code == INTERRUPTED else _end)
     # Before a command begins, click ends an interrupted one with its own "Aborted!" and 1.
     sys.exit(INTERRUPTED if came and code == 1 else code)  # type: ignore[arg-type]
 
 
 def _end(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-    """Nothing is to be put away, and an exception might be swallowed by what is being imported."""
-    os.write(2, b"besom: interrupted\n")
+    """End at once: an exception might be swallowed by what is being imported, or shown.
+
+    What was written stays, and workers end with this process, however it ends.
+    """
+    with contextlib.suppress(OSError):
+        if os.isatty(1):
+            os.write(1, _SHOW_CURSOR)
+        os.write(2, b"besom: interrupted\n")
     os._exit(INTERRUPTED)
 
 

@@ -15,13 +15,12 @@ from besom.config import TRAIN_GROUPS
 from besom.differences import CONFIG, shown
 from besom.equality import same
 from besom.errors import StudyError
-from besom.leaderboard import outcome_counts
 from besom.plots.comparison import summarise as summarise_progress
 from besom.records import Outcome, StudyRecord
 from besom.statistics import claim, pareto_front, score
 from besom.study import definition
 from besom.study.defaults import as_of_now
-from besom.tables import UNFINISHED
+from besom.tables import UNFINISHED, outcome_counts
 from besom.values import ABSENT
 
 #: The parts of what differs that hold a config's values.

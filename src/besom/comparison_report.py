@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from besom.comparison import Comparison, aim_of
+from besom.counting import counted
 from besom.errors import StudyError
 from besom.layout import write_atomically
-from besom.leaderboard import outcome_counts
 from besom.printable import markdown_cell, markdown_line
 from besom.records import StudyRecord
-from besom.tables import csv, duration, format_gain, format_value, markdown
+from besom.tables import csv, duration, format_gain, format_value, markdown, outcome_counts
 
 #: The folder under ``results_dir``.
 FOLDER = "compare"
@@ -46,7 +46,7 @@ def _told(study: StudyRecord, row: Mapping[Any, Any]) -> dict[str, str]:
             f"{format_value(metric, row['corrected'])} ({low} to {high})"
         )
     if "front" in row:
-        told["beaten by none of its own"] = _trials(int(row["front"]))
+        told["beaten by none of its own"] = counted(int(row["front"]), "trial")
     for objective in study.objectives:
         if (best := f"best {objective.metric}") in row:
             told[best] = format_value(objective.metric, row[best])
@@ -62,10 +62,6 @@ def _told(study: StudyRecord, row: Mapping[Any, Any]) -> dict[str, str]:
     return told
 
 
-def _trials(n: int) -> str:
-    return "1 trial" if n == 1 else f"{n} trials"
-
-
 def headline(comparison: Comparison) -> str:
     """One sentence: whose best is ahead, in all and at equal compute; empty if none can be.
 
@@ -75,7 +71,7 @@ def headline(comparison: Comparison) -> str:
         return ""
     if comparison.unbeaten:
         shares = ", ".join(f"{name} has {n}" for name, n in comparison.unbeaten.items())
-        total = _trials(sum(comparison.unbeaten.values()))
+        total = counted(sum(comparison.unbeaten.values()), "trial")
         return f"Of the {total} that no trial of these studies beats in every objective, {shares}."
     first = _ahead(comparison, "best")
     if not first:

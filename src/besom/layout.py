@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import shutil
 import tempfile
 import unicodedata
 from dataclasses import dataclass
@@ -210,6 +213,45 @@ class TrainPaths:
         return self.root / "model.keras"
 
 
+#: What is written beside its place, with the process that writes it; an earlier besom did not say
+#: which. Workers write models and checkpoints; they end with their coordinator.
+_TEMPORARY = re.compile(
+    r"\..+\.(?P<pid>\d+)-[a-z0-9_]{8}|\..+\.(csv|md|yaml|png|url)\.[a-z0-9_]{8}"
+    r"|\.partial-trial-\d+\.keras|\.trial-\d+\.partial"
+)
+
+
+def temporary_prefix(path: Path) -> str:
+    """How a temporary file or folder begins that this process will rename to ``path``."""
+    return f".{path.name}.{os.getpid()}-"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed left half-written anywhere in ``folder``.
+
+    Call it where no other process of besom's may be training for this folder: with a study's lock
+    held. What a live one writes without the lock, such as ``besom plot``, is left to it.
+    """
+    for path in folder.rglob(".*"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found is None or (found["pid"] and _is_another_alive(int(found["pid"]))):
+            continue
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_another_alive(pid: int) -> bool:
+    if pid == os.getpid():  # in a container, each run may have the same number
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write ``path`` so that a reader sees the old content or the new, never a part.
 
@@ -218,7 +260,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path))
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

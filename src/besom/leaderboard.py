@@ -5,34 +5,31 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections import Counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from besom.costs import trial_costs
+from besom.counting import counted
 from besom.errors import ConfigError, did_you_mean
 from besom.layout import StudyPaths, write_atomically
 from besom.printable import markdown_cell, markdown_line
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import Claim, pareto_front, ranks
 from besom.tables import (
-    UNFINISHED,
     csv,
     display,
-    format_gain,
     format_value,
     hyperparameters,
     markdown,
+    outcome_counts,
+    over_baseline,
     short_names,
     shown_outcome,
     shown_params,
 )
 from besom.values import value_text
-
-#: What ``leaderboard`` can print.
-FORMATS = ("table", "csv", "md", "json")
 
 
 def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
@@ -180,25 +177,17 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
         return f"{study.name}: no trial has completed ({tail or 'none has ended'})."
     if len(study.objectives) > 1:
         front = int((frame["rank"] == 1).sum())
-        return f"{study.name}: {front} trials on the Pareto front ({tail})."
+        return f"{study.name}: {counted(front, 'trial')} on the Pareto front ({tail})."
     objective, first = study.objective, frame.iloc[0]
     n_first = int((frame["rank"] == 1).sum())
     lead = f"and {n_first - 1} more lead" if n_first > 1 else "leads"
     text = f"{study.name}: trial {first['trial']} {lead} with {objective.metric} "
     text += format_value(objective.metric, first[objective.metric])
-    if "gain" in frame:
-        gain = format_gain(objective.metric, first["gain"])
-        text += f", {gain} over the baseline before any correction"
+    if study.baseline is not None and study.baseline.number == first["trial"]:
+        text += ", and is the baseline itself"
+    elif "gain" in frame:
+        text += f", {over_baseline(objective, first['gain'])} before any correction"
     return f"{text} ({tail})."
-
-
-def outcome_counts(study: StudyRecord) -> dict[str, int]:
-    """How many trials ended in which way, in the order of ``Outcome``; absent ones left out.
-
-    The last are ``unfinished``: in a sweep that goes on they run, else they wait for a resume.
-    """
-    found = Counter(t.outcome for t in study.trials)
-    return {UNFINISHED if o is Outcome.RUNNING else str(o): found[o] for o in Outcome if found[o]}
 
 
 def _ranked_by(study: StudyRecord) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from besom import leaderboard
 from besom.costs import costs
-from besom.leaderboard import outcome_counts
+from besom.counting import WAS, counted
 from besom.printable import markdown_cell, markdown_line
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.screen import say
@@ -28,8 +28,9 @@ from besom.tables import (
     COSTS,
     csv,
     duration,
-    format_gain,
     markdown,
+    outcome_counts,
+    over_baseline,
     rich_table,
     shown_params,
 )
@@ -147,13 +148,15 @@ def verdict(study: StudyRecord, book: Ledger) -> list[str]:
     """The ledger in sentences."""
     metric, lines = study.objective.metric, []
     if n_silent := int(costs(study)["cpu_seconds"].isna().sum()):
-        what = "1 trial was" if n_silent == 1 else f"{n_silent} trials were"
-        lines.append(f"{what} killed: the CPU seconds are not known, and not in the sums.")
+        lines.append(
+            f"{counted(n_silent, 'trial', WAS)} killed: the CPU seconds are not known, and not in "
+            "the sums."
+        )
     if book.gain_per_hour is not None:
         spent = duration(float(book.by_outcome["seconds"].iloc[-1]))
         lines.append(
-            f"The best trial gains {format_gain(metric, _gain(study) or 0.0)} {metric} over the "
-            f"baseline (raw) for {spent} of worker time, {book.gain_per_hour:+.3g} an hour."
+            f"The best trial's {metric} is {over_baseline(study.objective, _gain(study) or 0.0)} "
+            f"(raw), for {spent} of worker time: a gain of {book.gain_per_hour:.3g} an hour."
         )
     prospect = book.prospect
     if prospect is not None and not math.isnan(prospect.expected_gain):
@@ -179,8 +182,8 @@ def verdict(study: StudyRecord, book: Ledger) -> list[str]:
         lines.append(
             f"Audit: {cost.n_audited} of the trials to be pruned ran to the end; {cost.n_winners} "
             f"of them beat all that pruning let run (at 95 % a share of up to "
-            f"{cost.winner_interval.high:.0%}). Expected loss by pruning {cost.n_pruned} trials: "
-            f"{cost.expected_regret:.2g} {metric}."
+            f"{cost.winner_interval.high:.0%}). Expected loss by pruning "
+            f"{counted(cost.n_pruned, 'trial')}: {cost.expected_regret:.2g} {metric}."
         )
         epochs = [
             f"epoch {i} {a.kendall:.2f}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -13,7 +15,7 @@ from optuna.trial import TrialState
 from besom.epoch_bits import EpochBits
 from besom.equality import SameFields
 from besom.errors import StudyError
-from besom.storage_url import without_password
+from besom.storable import storable
 
 if TYPE_CHECKING:
     import optuna
@@ -207,6 +209,9 @@ _STORED = (
     "audited_at",
 )
 
+#: What of it a trial has said: stored by an earlier besom, it may hold text that no file takes.
+_SAID = ("reason", "detail", "history", "numbers", "environment")
+
 
 def to_attribute(record: TrialRecord) -> dict[str, Any]:
     """The JSON-able part of a record that is stored as the trial's user attribute."""
@@ -229,11 +234,12 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
     correct, by_epoch = attribute.pop("correct", None), attribute.pop("correct_by_epoch", None)
     ranked = trial.state is TrialState.COMPLETE
     known = {name: attribute[name] for name in _STORED if name in attribute}
+    known.update((name, storable(attribute[name])) for name in _SAID if name in attribute)
     known.setdefault("params", given.get("params", dict(trial.params)))
     return TrialRecord(
         number=trial.number,
         outcome=outcome if trial.state.is_finished() else Outcome.RUNNING,
-        values=tuple(trial.values) if ranked and trial.values is not None else None,
+        values=tuple(map(float, trial.values)) if ranked and trial.values is not None else None,
         correct=base64.b64decode(correct) if correct else None,
         correct_by_epoch=EpochBits(by_epoch) if by_epoch else None,
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
@@ -247,11 +253,23 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
     )
 
 
+@contextmanager
+def _reading(study: optuna.Study, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"The study {study.study_name!r} is damaged: what is stored of {what} is no record of "
+            f"besom's ({error!r:.200}). Restore the study from a backup copy, or start again with "
+            "--fresh, which keeps the damaged one in the archive."
+        ) from error
+
+
 def read_study(study: optuna.Study) -> StudyRecord:
     """Every trial of a study that besom made, waiting ones left out.
 
     Raises:
-        StudyError: the study was not made by besom.
+        StudyError: the study was not made by besom, or what is stored is no record of it.
     """
     facts = study.user_attrs.get(STUDY_ATTRIBUTE)
     if facts is None:
@@ -261,14 +279,16 @@ def read_study(study: optuna.Study) -> StudyRecord:
         )
     # Not study.get_trials: besom's own study hides the baseline from samplers where it must.
     trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-    sweep = facts["config"].get("sweep") or {}
-    if url := sweep.get("storage"):  # an earlier besom stored passwords
-        sweep = {**sweep, "storage": without_password(url)}
-        facts = {**facts, "config": {**facts["config"], "sweep": sweep}}
-    return StudyRecord(
-        name=study.study_name,
-        objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
-        trials=tuple(from_frozen(t) for t in trials if t.state is not TrialState.WAITING),
-        config=facts["config"],
-        facts=facts,
-    )
+    records: list[TrialRecord] = []
+    for trial in trials:
+        if trial.state is not TrialState.WAITING:
+            with _reading(study, f"trial {trial.number}"):
+                records.append(from_frozen(trial))
+    with _reading(study, "its definition"):
+        return StudyRecord(
+            name=study.study_name,
+            objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
+            trials=tuple(records),
+            config=facts["config"],
+            facts={**facts, "environments": storable(facts.get("environments", {}))},
+        )

@@ -17,6 +17,7 @@ from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
 from besom.executors.awake import AwakeClock
 from besom.executors.base import Epoch, Executor, Failed, FailureKind, Finished, Ready, Started
+from besom.executors.hearing import hear
 from besom.records import StudyRecord, TrialRecord
 from besom.seam import TrialConfig
 from besom.study.patience import Patience
@@ -100,7 +101,7 @@ class Driver:
                 self._stop.heed()
                 if self._nothing_to_wait_for():
                     return self._stop.reason
-                for event in self._executor.events(timeout_s=TICK_S):
+                for event in hear(self._executor, TICK_S):
                     self._stop.heed()
                     self._handle(event)
                 self._runs.tick()

@@ -94,8 +94,3 @@ def say(console: Console, line: str, wrap: bool = False) -> None:
 def stopping_text(reason: str) -> str:
     """What both views say when no new trials will start."""
     return f"stopping after the running epochs ({reason}); a second Ctrl-C stops at once"
-
-
-def counted(n: int, of: str) -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"1 {of}" if n == 1 else f"{n} {of}s"

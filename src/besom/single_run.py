@@ -18,7 +18,14 @@ import pandas as pd
 from besom.config import TRAIN_GROUPS, Composed
 from besom.errors import ConfigError, StudyError, reason_of
 from besom.export import dump, exported_config, find_trial
-from besom.layout import StudyPaths, TrainPaths, checked_name, write_atomically
+from besom.layout import (
+    StudyPaths,
+    TrainPaths,
+    checked_name,
+    remove_leftovers,
+    temporary_prefix,
+    write_atomically,
+)
 from besom.openings import data_named, log_opening, outside
 from besom.tables import csv
 from besom.targets import follow, names_in, refuse_untrusted
@@ -229,7 +236,7 @@ def _write(
     """Write the whole folder beside its place, then move it there in one step.
 
     Returns:
-        What is missing in it: file name to a line that says why. Neither picture nor model cost more.
+        What is missing in it: file name to a line that says why. The rest is there.
     """
     from besom.plots import write_learning_curve
     from besom.training.saving import save_model
@@ -237,7 +244,8 @@ def _write(
     missing: dict[str, str] = {}
     paths.root.parent.mkdir(parents=True, exist_ok=True)
     # Not mkdtemp, whose folder is its owner's alone: here as everywhere, the umask decides.
-    partial = paths.root.with_name(f".{paths.root.name}.{secrets.token_hex(4)}")
+    remove_leftovers(paths.root.parent)
+    partial = paths.root.with_name(temporary_prefix(paths.root) + secrets.token_hex(4))
     partial.mkdir()
     try:
         beside = TrainPaths(partial)

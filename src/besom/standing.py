@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from besom.records import Objective, Outcome, StudyRecord, TrialRecord
-from besom.tables import format_gain, format_value
+from besom.tables import format_value, over_baseline
 
 
 class Standing:
@@ -82,8 +82,8 @@ class Standing:
         metric = self.objective.metric
         text = f"best {metric} {format_value(metric, self.best.value)} (trial {self.best.number})"
         if self.baseline is not None and self.baseline is not self.best:
-            gain = format_gain(metric, self.gain(self.best, self.baseline))
-            text += f", {gain} over the baseline"
+            gain = self.gain(self.best, self.baseline)
+            text += f", {over_baseline(self.objective, gain)}"
         return text
 
     def counts_text(self) -> str:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from besom.printable import markdown_cell, one_line, visible
-from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.values import csv_text, csv_value, value_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Columns of a terminal from which the leader's corrected score stands in the table too, not
 #: only in the sentence above it.
 _ROOM_FOR_CORRECTED = 100
+
+#: On a terminal narrower than this, the columns that can be spared are left out.
+WIDE = 120
 
 #: What a trial cost, as columns of a ranking. People are shown the first, files have them all.
 COSTS = ("seconds", "cpu_seconds", "gpu_seconds")
@@ -32,6 +38,15 @@ def shown_outcome(trial: TrialRecord) -> str:
     return UNFINISHED if trial.outcome is Outcome.RUNNING else str(trial.outcome)
 
 
+def outcome_counts(study: StudyRecord) -> dict[str, int]:
+    """How many trials ended in which way, in the order of ``Outcome``; absent ones left out.
+
+    The last are ``unfinished``: in a sweep that goes on they run, else they wait for a resume.
+    """
+    found = Counter(t.outcome for t in study.trials)
+    return {UNFINISHED if o is Outcome.RUNNING else str(o): found[o] for o in Outcome if found[o]}
+
+
 def format_value(metric: str, value: float) -> str:
     """A value for people: accuracies with four decimals, all else with five digits or whole."""
     return f"{value:.4f}" if "accuracy" in metric else _rounded(value, digits=5)
@@ -40,6 +55,21 @@ def format_value(metric: str, value: float) -> str:
 def format_gain(metric: str, gain: float) -> str:
     """A difference of values for people, with its sign."""
     return f"{gain:+.4f}" if "accuracy" in metric else _rounded(gain, digits=4, sign="+")
+
+
+def over_baseline(objective: Objective, gain: float) -> str:
+    """How much better than the baseline, as the metric itself moved: a loss falls below it.
+
+    Args:
+        objective: of the study.
+        gain: positive is better.
+    """
+    if objective.direction == "maximize":
+        return f"{format_gain(objective.metric, gain)} over the baseline"
+    if gain == 0:
+        return "equal to the baseline"
+    side = "below" if gain > 0 else "above"
+    return f"{format_gain(objective.metric, abs(gain)).removeprefix('+')} {side} the baseline"
 
 
 def _rounded(value: float, digits: int, sign: str = "") -> str:
@@ -57,6 +87,8 @@ def duration(seconds: float) -> str:
 
 def cell(value: Any) -> str:
     """A cell of what besom itself says: nothing for what is not known, four digits of numbers."""
+    import pandas as pd  # not above: `besom list` needs none
+
     if isinstance(value, str):
         return value
     if value is None or value is pd.NA or value != value:
@@ -95,6 +127,8 @@ def short_names(columns: Sequence[Any]) -> dict[str, str]:
 
 def display(frame: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
     """A ranking for people: rounded, short headings, no empty columns."""
+    import pandas as pd
+
     shown = frame.astype(object)
     metrics = [o.metric for o in study.objectives]
     for metric in metrics:
@@ -156,6 +190,8 @@ def csv(frame: pd.DataFrame, values: Collection[str] = ()) -> str:
         frame: texts, numbers and bools; anything in the columns of ``values``.
         values: the columns that hold a config's values, see ``besom.values.csv_value``.
     """
+    import pandas as pd
+
     told = {}
     for column, cells in frame.items():
         if column in values:

@@ -9,9 +9,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from besom.counting import counted
 from besom.printable import one_line
 from besom.records import StudyRecord, TrialRecord
-from besom.screen import STARTING, Panel, counted, say, stopping_text
+from besom.screen import STARTING, Panel, say, stopping_text
 from besom.standing import Standing
 from besom.study.watcher import Watcher
 from besom.tables import format_value

@@ -147,6 +147,14 @@ def _raise(config: TrialConfig) -> float:
     raise ValueError("the layer [red] is missing")
 
 
+def _unstorable(config: TrialConfig) -> float:
+    raise RuntimeError("bad \udcff surrogate \x00 nul")
+
+
+def _indescribable(config: TrialConfig) -> float:
+    raise type("Odd", (Exception,), {"__str__": lambda self: 1 / 0})
+
+
 def _diverge(config: TrialConfig) -> float:
     raise TrialDiverged(2, "val_loss", math.nan)
 
@@ -158,6 +166,8 @@ FAULTS = {
     "hang": _hang,
     "allocate": _allocate,
     "raise": _raise,
+    "unstorable": _unstorable,
+    "indescribable": _indescribable,
     "diverge": _diverge,
     "report_nan": lambda config: math.nan,
     "report_inf": lambda config: math.inf,

@@ -34,6 +34,8 @@ def faulty(fault: str, *more: str) -> tuple[str, ...]:
     ("fault", "outcome", "reason", "n_runs"),
     [
         ("raise", Outcome.ERROR, "ValueError: the layer [red] is missing", 1),
+        ("unstorable", Outcome.ERROR, "RuntimeError: bad \\udcff surrogate \\x00 nul", 1),
+        ("indescribable", Outcome.ERROR, "Odd: (its message cannot be shown: str() of it", 1),
         ("report_nan", Outcome.DIVERGED, "val_accuracy is nan at epoch 2", 1),
         ("report_inf", Outcome.DIVERGED, "val_accuracy is inf at epoch 2", 1),
         ("diverge", Outcome.DIVERGED, "val_loss is nan at epoch 2", 1),

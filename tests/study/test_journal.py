@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +23,7 @@ from besom.errors import StudyError
 from besom.layout import StudyPaths
 from besom.records import StudyRecord
 from besom.study.journal import StudyJournal
-from besom.study.storage import load_record, open_storage, study_names
+from besom.study.storage import load_optuna_study, load_record, open_storage, study_names
 from records_factory import VAL_ACCURACY, make_study
 from reporting_world import store
 
@@ -180,6 +183,215 @@ def test_records_are_written_whole_or_not_at_all(path: Path, monkeypatch: Any) -
     assert path.read_bytes() == before
     journal.append_logs([{"op_code": 0, "n": 4}])
     assert [record["n"] for record in journal.read_logs(0)] == [1, 4]
+
+
+# Records are numbered and checked
+
+
+def numbered(path: Path) -> list[int | None]:
+    return [json.loads(line).get("seq") for line in path.read_bytes().splitlines()]
+
+
+def unnumbered(line: bytes) -> bytes:
+    record = json.loads(line)
+    del record["seq"], record["crc"]
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def damaged(path: Path) -> str:
+    with pytest.raises(StudyError) as caught:
+        open_storage(StudyPaths(path.parent), None, writable=False)
+    return str(caught.value)
+
+
+def test_besoms_records_are_numbered_over_every_run(path: Path) -> None:
+    write_study(path)
+    write_study(path)
+    assert numbered(path) == list(range(1, len(numbered(path)) + 1))
+
+
+def test_a_journal_from_before_the_numbers_stays_valid_and_goes_on_numbered(path: Path) -> None:
+    write_study(path)
+    old = [unnumbered(line) for line in path.read_bytes().splitlines()]
+    path.write_bytes(b"".join(old))
+    assert len(read_trials(path)) == 3
+    write_study(path, 2)
+    assert len(read_trials(path)) == 5
+    after = numbered(path)
+    assert after[: len(old)] == [None] * len(old)
+    assert after[len(old) :] == list(range(1, len(after) - len(old) + 1))
+
+
+@pytest.mark.parametrize("at", [0, 1, 5, -1])
+def test_lines_of_other_programs_are_valid_anywhere(path: Path, at: int) -> None:
+    """Optuna's dashboard writes a note on a study into its journal, also while besom runs."""
+    study = write_study(path)
+    other = JournalStorage(JournalFileBackend(str(path)))
+    other.set_study_system_attr(study._study_id, "dashboard:note", "mine")
+    study.tell(study.ask(), 0.5)
+    lines = path.read_bytes().splitlines(keepends=True)
+    (note,) = (i for i, number in enumerate(numbered(path)) if number is None)
+    if at:  # before there is a study, Optuna itself passes over it
+        moved = lines.pop(note)
+        lines.insert(at if at > 0 else len(lines), moved)
+        path.write_bytes(b"".join(lines))
+    assert len(read_trials(path)) == 4
+
+
+@pytest.mark.parametrize("taken", [0, 1, 4, -2])
+def test_a_missing_line_is_damage_and_the_line_after_it_is_named(path: Path, taken: int) -> None:
+    write_study(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    del lines[taken]
+    path.write_bytes(b"".join(lines))
+    line = taken % (len(lines) + 1) + 1
+    message = damaged(path)
+    assert f"line {line} is besom's record {line + 1}, where {line} is due" in message
+    assert f"head -n {line - 1} " in message
+
+
+def test_doubled_and_exchanged_lines_are_damage(path: Path) -> None:
+    write_study(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:4], lines[3], *lines[4:]]))
+    assert "line 5 is besom's record 4, where 5 is due" in damaged(path)
+    path.write_bytes(b"".join([*lines[:3], lines[4], lines[3], *lines[5:]]))
+    assert "line 4 is besom's record 5, where 4 is due" in damaged(path)
+
+
+def test_a_changed_value_is_damage(path: Path) -> None:
+    study = write_study(path)
+    value = str(study.trials[1].value).encode()
+    path.write_bytes(path.read_bytes().replace(b"[%s]" % value, b"[9%s]" % value[1:]))
+    assert "was changed after it was written" in damaged(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"op_code": 99, "worker_id": "x"},
+        {"op_code": "x", "worker_id": "x"},
+        {"op_code": 4, "worker_id": "x"},
+        {"op_code": 4, "worker_id": "x", "study_id": 0, "datetime_start": 5},
+        {"op_code": 4, "worker_id": "x", "study_id": [], "datetime_start": None},
+        {"op_code": 5, "worker_id": "x", "trial_id": 3, "param_name": "x",
+         "param_value_internal": 1, "distribution": "{}"},
+        {"op_code": 6, "worker_id": "x", "trial_id": 3, "state": 77, "values": None},
+        {"op_code": 8, "worker_id": "x", "trial_id": 3, "user_attr": {}},
+    ],
+)  # fmt: skip
+def test_a_line_of_no_number_that_optuna_can_make_nothing_of_is_named(
+    path: Path, line: dict[str, Any]
+) -> None:
+    study = write_study(path)
+    study.ask()
+    n = len(numbered(path))
+    path.write_bytes(path.read_bytes() + json.dumps(line).encode() + b"\n")
+    assert f"line {n + 1} does not fit what stands before it" in damaged(path)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"9" * 5000, b'{"op_code":' * 5000])
+def test_text_that_no_parser_takes_is_named(path: Path, text: bytes) -> None:
+    write_study(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], text + b"\n", *lines[2:]]))
+    assert "line 3 is not a journal record" in damaged(path)
+
+
+def _damage(data: bytes, rng: random.Random) -> bytes:
+    """One accident of those that happen to files."""
+    lines = data.splitlines(keepends=True)
+    i, j = rng.randrange(len(lines)), rng.randrange(len(data))
+    k = min(len(data), j + rng.randrange(1, 200))
+    flipped = bytearray(data)
+    for _ in range(rng.randrange(1, 4)):
+        flipped[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    other = rng.randrange(len(lines))
+    swapped = list(lines)
+    swapped[i], swapped[other] = swapped[other], swapped[i]
+    return rng.choice(
+        [
+            lambda: bytes(flipped),
+            lambda: data[:j] + data[k:],
+            lambda: data[:j] + data[j:k] + data[j:],
+            lambda: data[:j] + bytes(k - j) + data[k:],
+            lambda: data[:j] + rng.randbytes(20) + data[j:],
+            lambda: b"".join(lines[:i] + lines[i + 1 :]),
+            lambda: b"".join([*lines[:i], lines[i], *lines[i:]]),
+            lambda: b"".join(swapped),
+            lambda: b"".join([*lines[:i], b"\n", *lines[i:]]),
+            lambda: b"".join([*lines[:i], lines[i].strip() * 2 + b"\n", *lines[i:]]),
+        ]
+    )()
+
+
+def test_a_damaged_journal_is_refused_by_its_line_or_is_whole(tmp_path: Path) -> None:
+    """300 accidents: never another content, never another exception."""
+    store(tmp_path, make_study(4, n_epochs=2, name="s"))
+    path = StudyPaths.of(tmp_path, "s").journal
+    data = path.read_bytes()
+    assert data.count(b'"seq":') == data.count(b"\n")
+    whole = [str(load_record(tmp_path, "s"))]
+    path.write_bytes(data[: data[:-1].rfind(b"\n") + 1])
+    whole.append(str(load_record(tmp_path, "s")))  # its last line cut
+    refused = []
+    for seed in range(300):
+        path.write_bytes(_damage(data, random.Random(seed)))
+        try:
+            assert str(load_record(tmp_path, "s")) in whole, seed
+        except StudyError as error:
+            refused.append(str(error))
+    assert len(refused) > 200
+    said = re.compile(rf"{path} is damaged: line \d+ .*head -n \d+ ")
+    assert [message for message in refused if not said.match(message)] == []
+
+
+def test_a_trial_whose_stored_record_is_of_another_shape_is_named(tmp_path: Path) -> None:
+    store(tmp_path, make_study(2, name="s"))
+    study = load_optuna_study(tmp_path, "s")
+    path = StudyPaths.of(tmp_path, "s").journal
+    lines = path.read_bytes().splitlines(keepends=True)
+    bad = {"op_code": 8, "worker_id": "x", "trial_id": 2, "user_attr": {"besom": 5}}
+    begun = {"op_code": 4, "worker_id": "x", "study_id": study._study_id, "datetime_start": None}
+    more = [json.dumps(line).encode() + b"\n" for line in (begun, bad)]
+    path.write_bytes(b"".join([*lines, *more]))
+    with pytest.raises(StudyError, match=r"trial 2 .*backup"):
+        load_record(tmp_path, "s")
+
+
+# A journal that is gone while it is written
+
+
+def test_a_journal_deleted_while_the_sweep_runs_is_written_again(path: Path) -> None:
+    study = write_study(path)
+    shutil.rmtree(path.parent)
+    with pytest.raises(StudyError) as caught:
+        study.tell(study.ask(), 0.5)
+    message = str(caught.value)
+    assert "moved away or deleted while the sweep ran" in message
+    assert "written the journal again, with every finished trial" in message
+    finished = [t.value for t in read_trials(path) if t.state is TrialState.COMPLETE]
+    assert finished == [t.value for t in study._storage._replay_result._trials.values()][:3]
+    write_study(path, 1)
+
+
+def test_a_moved_journal_is_said_to_be_moved(path: Path) -> None:
+    study = write_study(path)
+    path.rename(path.with_name("elsewhere"))
+    with pytest.raises(StudyError, match="finished trials are in the moved file"):
+        study.tell(study.ask(), 0.5)
+    assert not path.exists()
+
+
+def test_a_journal_replaced_by_another_file_is_not_continued(path: Path) -> None:
+    study = write_study(path)
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(b"another\n" * 10_000)
+    with pytest.raises(StudyError, match="replaced by another file"):
+        study.tell(study.ask(), 0.5)
+    assert path.read_bytes() == b"another\n" * 10_000
+    assert content
 
 
 def test_a_disk_that_is_full_costs_no_finished_trial(path: Path) -> None:

@@ -82,7 +82,7 @@ def test_auto_takes_keras_where_the_compiled_engine_was_tried_and_failed() -> No
 
 def test_a_model_that_cannot_be_saved_is_said_to_be_and_not_refused() -> None:
     tried = rehearse(config(model=node("unsavable")), DATA)
-    assert tried.unsavable.startswith("NotImplementedError: Object Doubled was created by passing")
+    assert tried.unsavable.startswith("NotImplementedError: Object Unsavable was created")
     assert "get_config" in tried.unsavable
     assert "\n" not in tried.unsavable
 

@@ -352,21 +352,6 @@ class NeedsServer(keras.callbacks.Callback):
         raise RuntimeError("no server at 10.0.0.1")
 
 
-class Doubled(keras.layers.Layer):
-    """A layer that trains, and cannot be saved: it does not say what it was made with."""
-
-    def __init__(self, factor: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.factor = factor
-
-    def call(self, x: Any) -> Any:
-        return x * self.factor(1.0)
-
-
-def unsavable(input_shape: tuple[int, ...], num_classes: int) -> Any:
-    return _network(input_shape, num_classes, Doubled(lambda x: 2.0 * x))
-
-
 def narrow(input_shape: tuple[int, ...], num_classes: int) -> Any:
     """One output too few."""
     return _network(input_shape, num_classes - 1)

@@ -20,6 +20,9 @@ from besom.errors import BesomError, did_you_mean
 from besom.printable import visible
 from besom.storage_url import hide_passwords
 
+#: What the reporting commands print.
+FORMATS = ("table", "csv", "md", "json")
+
 #: The commands, in the order a user meets them.
 ORDER = (
     "sweep",

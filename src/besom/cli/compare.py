@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from besom.cli import echo, main, results_dir_option
+from besom.cli import FORMATS, echo, main, results_dir_option
 from besom.equality import same
-from besom.leaderboard import FORMATS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,6 +8,7 @@ import pandas as pd
 from optuna.pruners import NopPruner
 from rich.console import Console
 
+from besom.counting import counted
 from besom.screen import say
 from besom.study.checks import remarks_on_workers
 from besom.study.dry_run import DryRun
@@ -63,7 +64,7 @@ def _said(plan: SweepPlan, found: DryRun) -> Iterator[str]:
             f"{unsavable[0].unsavable}); their trials count like any other."
         )
     memory = max(probed.numbers.get("memory_bytes", 0.0) for probed in found.built)
-    workers = f"{found.n_workers} worker" + "s" * (found.n_workers > 1)
+    workers = counted(found.n_workers, "worker")
     yield f"Memory: up to {memory / 1e9:.1f} GB a worker, {workers}."
     yield _time_to_expect(plan, found)
 
@@ -80,7 +81,11 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
     elif not isinstance(pruner, NopPruner) and len(plan.objectives) == 1:
         trials += " if none is pruned"
     seconds = found.expected_seconds(n_trials)
-    text = f"Time to expect: about {_clock(seconds)} for {n_trials} {trials}, start-up not counted."
+    text = (
+        f"Time to expect: about {_clock(seconds)} for {n_trials} {trials}: "
+        f"{_clock(found.start_s)} to start the workers, and for each trial about "
+        f"{_clock(found.seconds_to_begin)} to build and compile its model."
+    )
     limit = plan.sweep["timeout_s"]
     if limit is not None and limit < seconds:
         text += f" sweep.timeout_s ends it after {_clock(limit)}."
@@ -93,6 +98,8 @@ def _short(number: float) -> str:
 
 
 def _clock(seconds: float) -> str:
+    if seconds < 0.1:
+        return "0.1 s"
     if seconds < 10:
         return f"{seconds:.2g} s"
     if seconds < 90:

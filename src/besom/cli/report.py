@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from besom.cli import echo, main, results_dir_option
+from besom.cli import FORMATS, echo, main, results_dir_option
 from besom.errors import StudyError
-from besom.leaderboard import FORMATS
 
 
 @main.command()
@@ -46,7 +45,7 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
 @click.pass_context
 def list_studies(ctx: click.Context, results_dir: Path) -> None:
     """Show every study under the results folder."""
-    from besom.overview import print_studies
+    from besom.listing import print_studies
     from besom.screen import Screen
 
     named = ctx.get_parameter_source("results_dir") is not ParameterSource.DEFAULT

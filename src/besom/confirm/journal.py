@@ -19,6 +19,7 @@ from besom.confirm.plan import ConfirmPlan
 from besom.equality import SameFields
 from besom.errors import StudyError
 from besom.records import Outcome
+from besom.storable import storable
 from besom.study.lines import all_or_nothing, drop_cut_line, write_all
 
 FILE = Path("confirm") / "runs.jsonl"
@@ -131,7 +132,7 @@ def read_runs(path: Path) -> list[RunRecord]:
 
 def _parse(path: Path, number: int, line: bytes) -> RunRecord:
     try:
-        stored = json.loads(line)
+        stored = storable(json.loads(line))
         known = {f.name for f in fields(RunRecord)}
         values = {name: value for name, value in stored.items() if name in known}
         values["outcome"] = Outcome(values["outcome"])

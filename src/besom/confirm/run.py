@@ -16,6 +16,7 @@ from besom.confirm.view import ConfirmWatcher
 from besom.environment import environment_now, environment_then, merge
 from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
+from besom.layout import remove_leftovers
 from besom.openings import data_named, log_opening
 from besom.records import Outcome
 from besom.reruns import Driver, check_trusted, same_data, started_executor, stored_config
@@ -64,6 +65,7 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
     journal_path = plan.paths.root / FILE
     try:
         with CoordinatorLock(plan.paths.lock, "confirm"), RunJournal(journal_path) as journal:
+            remove_leftovers(plan.paths.root)
             runs = find_runs(plan, read_runs(journal_path))
             contest = make_contest(plan)
             contest.fill({key: score_of(plan, runs[key]) for key in sorted(runs, key=_round(plan))})

@@ -16,8 +16,9 @@ from besom.confirm.contest import Contest, RunKey
 from besom.confirm.journal import RunRecord
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import score_of
+from besom.counting import counted
 from besom.printable import one_line
-from besom.screen import STARTING, Panel, counted, say, stopping_text
+from besom.screen import STARTING, Panel, say, stopping_text
 from besom.tables import format_value
 
 
@@ -61,10 +62,10 @@ class PlainConfirmView(ConfirmWatcher):
         self._plan, self._contest = plan, contest
         done, configs = len(contest.scores), counted(len(plan.entrants), "config")
         self._say(
-            f"{plan.study.name}: {configs} on {len(plan.seeds)} seeds, measured "
+            f"{plan.study.name}: {configs} on {counted(len(plan.seeds), 'seed')}, measured "
             f"on the {plan.on} images"
-            + (f"; {done} runs already done" if done else "")
-            + (f", {n_workers} workers" if n_workers else "")
+            + (f"; {counted(done, 'run')} already done" if done else "")
+            + (f", {counted(n_workers, 'worker')}" if n_workers else "")
         )
 
     def ended(self, run: RunRecord) -> None:
@@ -74,7 +75,7 @@ class PlainConfirmView(ConfirmWatcher):
         assert self._contest is not None
         if trial in self._contest.beaten:
             n_seeds = self._contest.beaten[trial]
-            self._say(f"trial {trial} is beaten after {n_seeds} seeds and gets no more")
+            self._say(f"trial {trial} is beaten after {counted(n_seeds, 'seed')} and gets no more")
         else:
             self._say(f"trial {trial} failed on every seed so far and gets no more")
 
@@ -98,7 +99,7 @@ class PlainConfirmView(ConfirmWatcher):
             return f"{run.outcome}: {run.reason}"
         metric = self._plan.objective.metric
         shown = f"{metric} {format_value(metric, score)}"
-        return f"{shown} ({run.epochs} epochs, {run.seconds:.1f} s)"
+        return f"{shown} ({counted(run.epochs, 'epoch')}, {run.seconds:.1f} s)"
 
     def _say(self, text: str) -> None:
         say(self._console, text)

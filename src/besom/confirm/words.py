@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from besom.confirm.images import is_share, n_images
 from besom.confirm.plan import ConfirmPlan
 from besom.confirm.result import ALPHA, Confirmation, Row, Status
+from besom.counting import IS, counted
 from besom.environment import environment_then, what_changed
 from besom.statistics import Estimate, Interval
 from besom.statistics.seeds import FEWEST_FOR_BOOTSTRAP
@@ -28,12 +29,11 @@ def conclusion(confirmation: Confirmation) -> str:
     metric = plan.objective.metric
     if first is None or first.estimate is None:
         n_failed = len(confirmation.runs)
-        return (
-            f"{plan.study.name}: nothing may be claimed, for none of the {n_failed} runs succeeded."
+        return f"{plan.study.name}: nothing may be claimed, for " + (
+            "the only run failed." if n_failed == 1 else f"none of the {n_failed} runs succeeded."
         )
-    so_far = (
-        f"so far ({confirmation.n_missing} runs are missing), " if confirmation.n_missing else ""
-    )
+    missing = counted(confirmation.n_missing, "run", IS)
+    so_far = f"so far ({missing} missing), " if confirmation.n_missing else ""
     name = f"the baseline (trial {first.trial})" if first.baseline else f"trial {first.trial}"
     worth = amount(metric, first.estimate)
     if interval := span(metric, first.estimate.interval):
@@ -58,9 +58,9 @@ def caveats(confirmation: Confirmation) -> list[str]:
     if failed := [run for row in confirmation.rows for run in row.failures]:
         named = ", ".join(f"trial {r.trial} seed {r.seed} ({r.outcome})" for r in failed[:_NAMED])
         more = ", ..." if len(failed) > _NAMED else ""
-        n = "1 run" if len(failed) == 1 else f"{len(failed)} runs"
         found.append(
-            f"{n} failed and {'is' if len(failed) == 1 else 'are'} in no mean: {named}{more}."
+            f"{counted(len(failed), 'run')} failed and {IS[len(failed) != 1]} in no mean: "
+            f"{named}{more}."
         )
     if plan.on == "validation":
         found += _chosen_on_validation(plan)

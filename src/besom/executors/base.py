@@ -110,7 +110,7 @@ class Executor(Protocol):
         executor.start("besom.training.trial:run_trial", base_config, log_dir)
         try:
             while executor.idle: executor.submit(trial, config)
-            for event in executor.events(timeout_s=1.0): ...   # answer() each Epoch
+            for event in hear(executor, timeout_s=1.0): ...   # answer() each Epoch
         finally:
             executor.close()
     """

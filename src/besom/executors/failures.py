@@ -31,22 +31,51 @@ _MEMORY_WORDS = re.compile(
 
 
 def describe_exception(error: BaseException) -> tuple[FailureKind, str, str]:
-    """Return the kind, the one-line reason and the detail of what a trial function raised."""
+    """Return the kind, the one-line reason and the detail of what a trial function raised.
+
+    Never raises: the exception is of any class, and what it says of itself is that class's code.
+    """
+    try:
+        kind, reason = _kind_and_reason(error)
+    except BaseException as broken:
+        kind = FailureKind.ERROR
+        reason = f"{_name(error)} (its own code raised {_name(broken)} when asked what it is)"
+    detail = "" if kind is FailureKind.DIVERGED else shorten(_traceback(error))
+    return kind, shorten_reason(reason), detail
+
+
+def _kind_and_reason(error: BaseException) -> tuple[FailureKind, str]:
+    reason = _first_line(message_of(error))
     if isinstance(error, TrialDiverged):
-        return FailureKind.DIVERGED, str(error), ""
-    reason = _first_line(str(error))
+        return FailureKind.DIVERGED, reason
     if not isinstance(error, BesomError):
-        name = type(error).__name__
-        reason = f"{name}: {reason}" if reason else name
+        reason = f"{_name(error)}: {reason}" if reason else _name(error)
     if _is_memory(error):
         reason = f"{OUT_OF_MEMORY} ({reason})"
-    if len(reason) > MAX_REASON_CHARS:
-        reason = f"{reason[: MAX_REASON_CHARS - 3]}..."
-    # The first frame is the worker's own.
-    shown = traceback.format_exception(
-        type(error), error, error.__traceback__ and error.__traceback__.tb_next
-    )
-    return FailureKind.ERROR, reason, shorten("".join(shown))
+    return FailureKind.ERROR, reason
+
+
+def message_of(error: BaseException) -> str:
+    """Return ``str(error)``, or why there is none."""
+    try:
+        return str.__str__(str(error))  # a subclass of str would bring its class along
+    except BaseException as broken:
+        return f"(its message cannot be shown: str() of it raised {_name(broken)})"
+
+
+def _name(error: BaseException) -> str:
+    """Of its class, past any metaclass that says otherwise."""
+    name: str = type.__dict__["__name__"].__get__(type(error))
+    return name
+
+
+def _traceback(error: BaseException) -> str:
+    trace = BaseException.__dict__["__traceback__"].__get__(error)
+    trace = trace and trace.tb_next  # the first frame is the worker's own
+    try:
+        return "".join(traceback.format_exception(type(error), error, trace))
+    except BaseException:
+        return "".join([*traceback.format_tb(trace), _name(error)])
 
 
 def describe_death(status: int | None, log_tail: str, oom_killed: bool) -> str:
@@ -83,6 +112,11 @@ def shorten(detail: str) -> str:
     return f"{detail[:half]}\n[{len(detail) - 2 * half} characters left out]\n{detail[-half:]}"
 
 
+def shorten_reason(reason: str) -> str:
+    """Return ``reason`` cut to what a line of a table takes."""
+    return reason if len(reason) <= MAX_REASON_CHARS else f"{reason[: MAX_REASON_CHARS - 3]}..."
+
+
 def _is_memory(error: BaseException) -> bool:
     """TensorFlow's and PyTorch's classes are known by name: neither is imported here."""
     if any(base.__name__ in _MEMORY_CLASSES for base in type(error).__mro__):
@@ -90,7 +124,7 @@ def _is_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     foreign = type(error).__module__.partition(".")[0] in {"tensorflow", "jaxlib", "torch"}
-    return foreign and _MEMORY_WORDS.search(str(error)) is not None
+    return foreign and _MEMORY_WORDS.search(message_of(error)) is not None
 
 
 def _first_line(text: str) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from besom.counting import WAS, counted
 from besom.errors import BesomError, ConfigError
 from besom.executors.base import Failed, FailureKind, Usage
 from besom.executors.failures import describe_death, is_out_of_memory, shorten
@@ -110,7 +111,7 @@ class Slot:
         if is_out_of_memory(reason):  # what it holds may be why, and a GPU's stays fragmented
             return reason
         if limits.n_trials is not None and self.n_trials >= limits.n_trials:
-            return f"{self.n_trials} trials were run"
+            return f"{counted(self.n_trials, 'trial', WAS)} run"
         return ""
 
     def outgrown(self, usage: Usage, limits: Limits) -> str:
@@ -121,7 +122,7 @@ class Slot:
         if usage.memory_bytes <= limit:
             return ""
         grown = format_memory(usage.memory_bytes)
-        n_trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
+        n_trials = counted(self.n_trials, "trial")
         return f"its memory grew to {grown}, past {format_memory(limit)}, in {n_trials}"
 
     def death_reason(self, status: int | None, lost: bool, oom_killed: bool) -> str:

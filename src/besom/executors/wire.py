@@ -142,14 +142,18 @@ def plain(value: Any, where: str) -> Any:
     Raises:
         TypeError: it holds anything else; the message says ``where`` and what.
     """
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise TypeError(f"{where} is an integer of {value.bit_length()} bits, expected at most 64")
     if value is None or type(value) in (bool, int, float, str, bytes):
         return value
     if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return {_text(key): plain(item, f"{where}[{key!r}]") for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item, where) for item in value]
-    for scalar in (bool, int, float, str):
-        if isinstance(value, scalar):  # subclasses: an enum, numpy.float64, numpy.str_
+    if isinstance(value, str):  # subclasses: an enum, numpy.str_
+        return _text(value)
+    for scalar in (bool, int, float):
+        if isinstance(value, scalar):  # numpy.float64
             return scalar(value)
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "ndim", None) == 0:
@@ -165,7 +169,7 @@ def plain_numbers(values: Mapping[str, Any], where: str) -> dict[str, float]:
     """
     if not isinstance(values, Mapping):
         raise TypeError(f"{where} is a {_kind(values)}, expected names to numbers")
-    return {str(name): _number(value, f"{where}[{name!r}]") for name, value in values.items()}
+    return {_text(name): _number(value, f"{where}[{name!r}]") for name, value in values.items()}
 
 
 def plain_result(result: Any) -> TrialResult:
@@ -180,16 +184,20 @@ def plain_result(result: Any) -> TrialResult:
             f"the trial function returned a {_kind(result)}, expected a besom.seam.TrialResult"
         )
     history = {
-        str(metric): [_number(value, f"history[{metric!r}]") for value in values]
+        _text(metric): [_number(value, f"history[{metric!r}]") for value in values]
         for metric, values in result.history.items()
     }
     if len({len(values) for values in history.values()}) > 1:
         lengths = ", ".join(f"{metric}: {len(values)}" for metric, values in history.items())
         raise ValueError(f"the lists of the history differ in length ({lengths})")
+    best_epoch = None if result.best_epoch is None else int(result.best_epoch)
+    n_epochs = max(map(len, history.values()), default=0)
+    if best_epoch is not None and not 1 <= best_epoch <= n_epochs:
+        raise ValueError(f"best_epoch is {best_epoch}, expected 1 to {n_epochs}, or None")
     return TrialResult(
         history=history,
         numbers=plain_numbers(result.numbers, "numbers"),
-        best_epoch=None if result.best_epoch is None else int(result.best_epoch),
+        best_epoch=best_epoch,
         stopped_early=bool(result.stopped_early),
         n_validation=int(result.n_validation),
         correct=None if result.correct is None else bytes(result.correct),
@@ -213,6 +221,11 @@ def _plain_epochs(result: TrialResult) -> list[bytes] | None:
             f"{result.n_validation} validation images (numpy.packbits)"
         )
     return rows
+
+
+def _text(value: Any) -> str:
+    """Of exactly the class str: a subclass's instance would bring its class along."""
+    return str.__str__(str(value))
 
 
 def _number(value: Any, where: str) -> float:

@@ -17,7 +17,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, cast
@@ -25,7 +24,7 @@ from typing import Any, cast
 from besom import errors, targets, trust
 from besom.executors import lifeline
 from besom.executors.base import Epoch, Failed, Finished, Usage
-from besom.executors.failures import describe_exception
+from besom.executors.failures import describe_exception, message_of, shorten
 from besom.executors.resources import resident_memory
 from besom.executors.wire import (
     Answer,
@@ -63,7 +62,6 @@ class Worker:
         try:
             run_trial, facts, whole = _prepare(setup)
         except BaseException as error:
-            traceback.print_exc()
             send(self._connection, _unprepared(error))
             return 1
         # What is loaded stays: no later collection need look through all of TensorFlow again.
@@ -111,12 +109,15 @@ class _Report:
 
         Raises:
             TypeError: a metric is no number.
+            ValueError: the epoch is below 1, or past any that a database counts to.
             RuntimeError: the trial is over, and something of it, such as a thread, still runs.
         """
         if self.over:
             raise RuntimeError(f"trial {self._trial} is over: it can report no more epochs")
-        values = plain_numbers(metrics, "metrics")
-        send(self._connection, Epoch(self._trial, self._worker, int(epoch), values))
+        values, number = plain_numbers(metrics, "metrics"), int(epoch)
+        if not 1 <= number < 2**31:
+            raise ValueError(f"report() was given epoch {number}; epochs are counted from 1")
+        send(self._connection, Epoch(self._trial, self._worker, number, values))
         answer: Answer | Quit = receive(self._connection)
         if isinstance(answer, Quit):
             raise _Quitting
@@ -142,10 +143,13 @@ def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any], bool]:
 
 
 def _unprepared(error: BaseException) -> Unprepared:
-    if isinstance(error, errors.BesomError):
-        name = type(error).__name__
-        return Unprepared(name if hasattr(errors, name) else "BesomError", str(error))
     _, reason, detail = describe_exception(error)
+    with contextlib.suppress(OSError):
+        os.write(2, detail.encode("utf-8", "backslashreplace"))
+    if issubclass(type(error), errors.BesomError):
+        name = type(error).__name__
+        message = shorten(message_of(error))
+        return Unprepared(name if hasattr(errors, name) else "BesomError", message)
     return Unprepared("BesomError", f"The workers cannot prepare: {reason}\n{detail.rstrip()}")
 
 

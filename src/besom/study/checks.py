@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from besom.counting import counted
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS
 from besom.study import storage
@@ -31,6 +32,16 @@ _BLIND_TO_CONDITIONS = ("GPSampler", "QMCSampler", "NSGAIISampler", "NSGAIIISamp
 
 #: What ``besom confirm`` trains with.
 _OPENS_THE_TEST_SET = "besom.training.confirmation."
+
+#: What is read of the facts that ``prepare`` returns.
+_NAMES, _MAPPING = ((list, dict), "a list of names"), ((dict,), "a mapping")
+_FACTS = {
+    "metrics": _NAMES,
+    "numbers": _NAMES,
+    "data": _MAPPING,
+    "device": _MAPPING,
+    "versions": _MAPPING,
+}
 
 
 def check_strategy(plan: SweepPlan) -> None:
@@ -86,9 +97,9 @@ def _check_screening(plan: SweepPlan, pruner: ScreeningPruner) -> None:
     least = min((n for n in [epochs, *sampled] if n is not None), default=None)
     if least is not None and least <= pruner.epochs:
         raise ConfigError(
-            f"sweep/pruner=screening stops trials after {pruner.epochs} epochs (sweep.pruner."
-            f"epochs), but trainer.epochs is {least:g}: there is nothing left to save. Raise "
-            "trainer.epochs, or use sweep/pruner=none."
+            f"sweep/pruner=screening stops trials after {counted(pruner.epochs, 'epoch')} "
+            f"(sweep.pruner.epochs), but trainer.epochs is {least:g}: there is nothing left to "
+            "save. Raise trainer.epochs, or use sweep/pruner=none."
         )
 
 
@@ -170,8 +181,10 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
     """Refuse objectives and constraints that no trial will report, as far as workers know.
 
     Raises:
-        ConfigError: names the objective or constraint, and what trials report.
+        ConfigError: names the objective or constraint, and what trials report; or the facts are of
+            another shape than ``besom.seam.TrialFunction`` says.
     """
+    _check_facts(facts)
     numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
     for name in plan.sweep["constraints"]:
         if name not in numbers:
@@ -187,6 +200,15 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
     first = plan.objectives[0].metric
     if screens and first in numbers and first not in facts.get("metrics", ()):
         _refuse_screening_by(first)
+
+
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    for name, (kinds, expected) in _FACTS.items():
+        if name in facts and not isinstance(facts[name], kinds):
+            raise ConfigError(
+                f"The trial function's `prepare` returned {name}={facts[name]!r:.100}, expected "
+                f"{expected} (see besom.seam.TrialFunction)."
+            )
 
 
 def _own_numbers(plan: SweepPlan) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from besom.counting import counted
 from besom.executors.awake import AwakeClock
 from besom.executors.base import (
     Epoch,
@@ -20,6 +21,7 @@ from besom.executors.base import (
     Usage,
 )
 from besom.executors.failures import is_out_of_memory
+from besom.executors.hearing import hear
 from besom.records import Outcome, StudyRecord, TrialRecord
 from besom.seam import TrialResult
 from besom.study.asking import Asker
@@ -160,7 +162,7 @@ class Coordinator(Attendant):
             self._check_budget()
 
     def _hear(self, timeout_s: float) -> None:
-        for event in self._executor.events(timeout_s):
+        for event in hear(self._executor, timeout_s):
             if isinstance(event, Started):
                 self._patience.started(event.trial)
             elif isinstance(event, Epoch):
@@ -337,7 +339,7 @@ class Coordinator(Attendant):
         self._clock()  # so that it sees in time if this process is stopped
         if self._budget.broken:
             n_failed = self._budget.n_finished
-            self._stop.begin(f"the first {n_failed} trials all failed", Ending.BROKEN)
+            self._stop.begin(f"the first {counted(n_failed, 'trial')} all failed", Ending.BROKEN)
         if spent := self._budget.spent():
             self._stop.begin(spent, Ending.BUDGET)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import optuna
 
 from besom.errors import SpaceError
 from besom.executors.base import Epoch, Executor, Failed, Finished, Ready
+from besom.executors.hearing import hear
 from besom.records import Origin
 from besom.seam import TrialConfig, TrialResult
 from besom.study.checks import check_names
@@ -34,7 +36,8 @@ class Probed:
     Attributes:
         name: ``base``, ``enqueued``, ``corner 1``, ``sampled 1`` and so on.
         params: what the space would have sampled.
-        numbers: n_params, model_bytes, seconds_per_step, steps_per_epoch, memory_bytes.
+        numbers: n_params, model_bytes, seconds_to_begin, seconds_per_step, steps_per_epoch,
+            memory_bytes.
         broken: the constraints it breaks, in words: it would not be trained.
         unsavable: why its model cannot be saved; empty if it can.
     """
@@ -62,6 +65,7 @@ class DryRun:
         facts: what the workers said of data and device.
         pruner: the sweep's; screening is counted as such.
         n_points: how many trials the sampler has, where it walks a finite space; None = no end.
+        start_s: wall-clock seconds until the first worker was ready.
     """
 
     built: list[Probed]
@@ -69,6 +73,7 @@ class DryRun:
     facts: dict[str, Any]
     pruner: optuna.pruners.BasePruner
     n_points: int | None = None
+    start_s: float = 0.0
 
     @property
     def sampled(self) -> list[Probed]:
@@ -88,22 +93,29 @@ class DryRun:
     def expected_seconds(self, n_trials: int) -> float:
         """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps.
 
-        Of a screening: the first epochs of all, and the rest of those that are kept. What breaks
-        a constraint takes no time.
+        Workers start once, and each trial builds and compiles its model. Of a screening: the first
+        epochs of all, and the rest of those that are kept. What breaks a constraint takes no time.
         """
         seconds = statistics.mean(
             0.0 if p.broken else self._seconds(p, n_trials) for p in self.sampled
         )
-        return float(seconds) / self.n_workers
+        return self.start_s + float(seconds) / self.n_workers
+
+    @property
+    def seconds_to_begin(self) -> float:
+        """Seconds that a trial takes before its first step, on average."""
+        return statistics.mean(p.numbers.get("seconds_to_begin", 0.0) for p in self.sampled)
 
     def _seconds(self, probed: Probed, n_trials: int) -> float:
         """Of one worker, were all trials like this one."""
         epochs = float(probed.config["trainer"]["epochs"])
-        n_epochs = n_trials * epochs
+        n_epochs, n_begun = n_trials * epochs, n_trials
         if isinstance(self.pruner, ScreeningPruner):
             kept = min(self.pruner.keep, n_trials)
             n_epochs = n_trials * self.pruner.epochs + kept * (epochs - self.pruner.epochs)
-        return n_epochs * probed.seconds_per_epoch
+            n_begun += kept
+        to_begin = probed.numbers.get("seconds_to_begin", 0.0)
+        return n_begun * to_begin + n_epochs * probed.seconds_per_epoch
 
 
 def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
@@ -118,6 +130,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
     results: dict[int, TrialResult] = {}
     failed: dict[int, str] = {}
     facts: dict[str, Any] = {}
+    began, start_s = time.monotonic(), 0.0
     try:
         executor.start(PROBE, plan.as_composed, None, n_trials=len(wanted))
         waiting = list(enumerate(wanted))
@@ -125,8 +138,9 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
             while waiting and executor.idle:
                 number, (_, _, config) = waiting.pop(0)
                 executor.submit(number, config, None)
-            for event in executor.events(timeout_s=1.0):
+            for event in hear(executor, timeout_s=1.0):
                 if isinstance(event, Ready) and not facts:  # the first one's, who speaks for all
+                    start_s = time.monotonic() - began
                     facts = event.facts
                     check_names(plan, facts)
                 elif isinstance(event, Epoch):
@@ -155,7 +169,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         for unsavable in [results[i].environment.get("unsavable", "")]
     ]
     pruner = build_pruner(plan.sweep["pruner"])
-    return DryRun(built, n_workers, facts, pruner, _n_points(plan))
+    return DryRun(built, n_workers, facts, pruner, _n_points(plan), start_s)
 
 
 def _n_points(plan: SweepPlan) -> int | None:

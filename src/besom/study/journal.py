@@ -4,22 +4,30 @@ The file is Optuna's own format (``optuna.storages.journal.JournalFileBackend`` 
 differs: no lock file a write, since ``besom.study.lock`` admits one writer; what has been written
 goes to the disk when a trial has ended, and workers do not wait for it; a line cut short by a crash
 or a full disk is dropped instead of making the study unreadable.
+
+Trials are numbered by their lines, so a line that is lost or changed would silently make other
+trials of all that follow. Each record therefore ends with ``seq``, which counts from 1, and
+``crc``, the CRC-32 of the line before it. Optuna ignores both. Lines without them, of an earlier
+besom or of another program that writes to the study, are valid anywhere and not counted.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalOperation
 
 from besom.errors import StudyError
+from besom.layout import write_atomically
 from besom.study.lines import all_or_nothing, drop_cut_line, write_all
 
 #: Records that must survive a power cut: what a study is, and that a trial has ended.
@@ -105,11 +113,15 @@ class StudyJournal(BaseJournalBackend):
         self._path = path
         self._writable = writable
         self._offsets = [0]  # where each record begins; the last is where the next will
+        self._counts = [0]  # and how many numbered ones there are before it
+        self._written: int | None = None  # the number last given here; None: not looked yet
+        self._at = 0  # the record that was read last
         self._own: list[bytes] = []  # the last records, as just written here: read back from memory
         if writable:
             path.parent.mkdir(parents=True, exist_ok=True)
             drop_cut_line(path)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._inode = os.fstat(self._descriptor).st_ino
             self._syncer = _Syncer(self._descriptor)
             weakref.finalize(self, self._syncer.close)
 
@@ -117,23 +129,27 @@ class StudyJournal(BaseJournalBackend):
         """Yield the records from number ``log_number_from`` on.
 
         Raises:
-            StudyError: a record is damaged.
+            StudyError: a record is damaged, or the file that is written here is gone.
         """
         first = len(self._offsets) - 1 - len(self._own)
         fresh, self._own = self._own, []
         if log_number_from >= first:
             yield from map(json.loads, fresh[log_number_from - first :])
             log_number_from = len(self._offsets) - 1
-        if os.stat(self._path).st_size <= self._offsets[log_number_from]:  # noqa: PTH116 (hot)
+        if self._size() <= self._offsets[log_number_from]:
             return
+        count = self._counts[log_number_from]
         with self._path.open("rb") as file:
             file.seek(self._offsets[log_number_from])
             for number, line in enumerate(file, start=log_number_from):
                 if not line.endswith(b"\n"):
                     return
+                self._at = number
                 record = self._parse(number, line)
+                count = self._check(number, line, record, count)
                 if number + 1 == len(self._offsets):
                     self._offsets.append(self._offsets[number] + len(line))
+                    self._counts.append(count)
                 yield record
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -143,7 +159,11 @@ class StudyJournal(BaseJournalBackend):
             StudyError: the disk is full or the file cannot be written; the journal is as before.
         """
         assert self._writable, "a reader never writes"
-        lines = [json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs]
+        if self._written is None:
+            for _ in self.read_logs(len(self._offsets) - 1):
+                pass
+            self._written = self._counts[-1]
+        lines = [_numbered(log, number) for number, log in enumerate(logs, self._written + 1)]
         try:
             with all_or_nothing(self._descriptor) as size:
                 write_all(self._descriptor, b"".join(lines))
@@ -152,11 +172,14 @@ class StudyJournal(BaseJournalBackend):
         except OSError as error:
             raise StudyError(
                 f"{self._path} cannot be written: {error.strerror}. No finished trial is lost. "
-                "Make room or permission, then give the same command again to continue."
+                "Free disk space or fix the permissions, then give the same command again to "
+                "continue."
             ) from error
+        self._written += len(lines)
         if size == self._offsets[-1]:  # nobody else has written: what is read next is this
             for line in lines:
                 self._offsets.append(self._offsets[-1] + len(line))
+                self._counts.append(self._counts[-1] + 1)
                 self._own.append(line)
 
     def flush(self) -> None:
@@ -170,16 +193,89 @@ class StudyJournal(BaseJournalBackend):
         except OSError as error:
             raise StudyError(f"{self._path} cannot be written: {error.strerror}.") from error
 
+    def contradicted(self, error: Exception) -> StudyError:
+        """The error for a record that can be read, but that Optuna can make nothing of."""
+        return self._damaged(self._at, f"does not fit what stands before it ({error!r:.200})")
+
     def _parse(self, number: int, line: bytes) -> dict[str, Any]:
         try:
             record = json.loads(line)
-            if not isinstance(record, dict) or "op_code" not in record:
-                raise ValueError("no op_code")
-        except ValueError as error:
-            raise StudyError(
-                f"{self._path} is damaged: line {number + 1} is not a journal record ({error}). "
-                "Restore the file from a copy; or keep the trials before that line with "
-                f"`head -n {number} {self._path} > kept && mv kept {self._path}`; or start again "
-                "with --fresh, which keeps the damaged study in the archive."
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(number, f"is not a journal record ({error})") from error
+        if not isinstance(record, dict) or "op_code" not in record:
+            raise self._damaged(number, "is not a journal record (it has no op_code)")
         return record
+
+    def _check(self, number: int, line: bytes, record: dict[str, Any], count: int) -> int:
+        """Check a record that follows ``count`` numbered ones; return how many there are now."""
+        if "seq" not in record and "crc" not in record:
+            return count
+        if record.get("crc") != crc32(line[: line.rfind(b',"crc":')]):
+            raise self._damaged(number, "was changed after it was written")
+        if record.get("seq") != count + 1:
+            raise self._damaged(
+                number,
+                f"is besom's record {record.get('seq')}, where {count + 1} is due: lines before "
+                "it are missing, doubled or out of order",
+            )
+        return count + 1
+
+    def _damaged(self, number: int, what: str) -> StudyError:
+        path = shlex.quote(str(self._path))
+        return StudyError(
+            f"{self._path} is damaged: line {number + 1} {what}. Restore the file from a backup "
+            f"copy; or keep the trials before that line with `head -n {number} {path} > kept && "
+            f"mv kept {path}`; or start again with --fresh, which keeps the damaged study in the "
+            "archive."
+        )
+
+    def _size(self) -> int:
+        """Of the file, in bytes.
+
+        Raises:
+            StudyError: it is no longer the file that is written here.
+        """
+        if not self._writable:
+            return os.stat(self._path).st_size  # noqa: PTH116 (hot)
+        try:
+            there = os.stat(self._path)  # noqa: PTH116 (hot)
+        except FileNotFoundError:
+            raise StudyError(self._put_back()) from None
+        if there.st_ino != self._inode:
+            raise StudyError(
+                f"{self._path} was replaced by another file while the sweep ran, so the sweep has "
+                "stopped. Its trials that are not in that file are lost. Put the right file in "
+                "its place, or sweep anew."
+            )
+        return there.st_size
+
+    def _put_back(self) -> str:
+        """Write a deleted journal anew while its content can still be read; say what became of it.
+
+        The finished trials are worth more than a deletion that was meant, which can be repeated.
+        """
+        gone = f"{self._path} was moved away or deleted while the sweep ran"
+        if os.fstat(self._descriptor).st_nlink:
+            return (
+                f"{gone}, so the sweep has stopped. The finished trials are in the moved file: put "
+                "it back, then give the same command again to continue."
+            )
+        try:
+            content = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
+            write_atomically(self._path, content)
+        except OSError as error:
+            return (
+                f"{gone}, and cannot be written again: {error.strerror}. The sweep has stopped, "
+                "and its trials are lost. Restore the file from a backup copy to continue, or "
+                "sweep anew."
+            )
+        return (
+            f"{gone}, so the sweep has stopped. Besom has written the journal again, with every "
+            "finished trial; what else was in the folder, such as kept models, is not restored. "
+            "Give the same command again to continue, or delete the folder now."
+        )
+
+
+def _numbered(log: dict[str, Any], number: int) -> bytes:
+    body = json.dumps(log, separators=(",", ":")).encode()[:-1] + b',"seq":%d' % number
+    return body + b',"crc":%d}\n' % crc32(body)

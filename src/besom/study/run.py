@@ -12,6 +12,7 @@ import optuna
 
 from besom.errors import StudyError
 from besom.executors.base import Executor
+from besom.layout import remove_leftovers
 from besom.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
 from besom.seam import TrialConfig
 from besom.storage_url import VARIABLE
@@ -105,6 +106,7 @@ def run_sweep(
                 _archive(plan)
             existed_before = False
         with CoordinatorLock(plan.paths.lock, "sweep"):
+            remove_leftovers(plan.paths.root)
             asked = plan.sweep["storage"]
             plan.sweep["storage"] = storage.settle_url(plan.paths, plan.name, asked)
             stored = _stored_study(plan)
@@ -126,9 +128,11 @@ def run_sweep(
             with StopSignals() as signals, trusting(named=names_of(plan, as_given)):
                 return _run_locked(plan, n_left, watcher, executor, signals)
     except OSError as error:
+        there = plan.paths.journal.exists() or plan.paths.storage_url.exists()
         raise StudyError(
-            f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished trial is "
-            "lost. Make room or permission, or choose another results_dir."
+            f"{error.filename or plan.paths.root} cannot be written: {error.strerror or error}."
+            + (" No finished trial is lost." if there else "")
+            + " Free disk space or fix the permissions, or choose another results_dir."
         ) from error
     finally:
         if not existed_before and not plan.paths.journal.exists() and _is_hollow(plan):

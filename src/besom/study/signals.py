@@ -13,8 +13,10 @@ from typing import Any
 class StopSignals:
     """A context manager within which a signal stops the work instead of the process.
 
-    The first one calls ``stop``; a second one, or one while there is nothing to stop, raises
-    KeyboardInterrupt. Outside the main thread nothing is caught: its owner decides.
+    The first one calls ``stop``; a second one, or one while there is nothing to stop, is handed to
+    who had the signal before, as Python's own handler and the command line's raise
+    KeyboardInterrupt; else that is raised here. Outside the main thread nothing is caught: its
+    owner decides.
 
     Attributes:
         stop: called with the reason, such as ``SIGINT received``; None as long as nothing runs.
@@ -37,9 +39,12 @@ class StopSignals:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
 
-    def _receive(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
         self._received += 1
         if self.stop is None or self._received > 1:
+            before = self._before.get(signal.Signals(signum))
+            if callable(before):
+                before(signum, frame)
             raise KeyboardInterrupt
         self.stop(f"{signal.Signals(signum).name} received")
 

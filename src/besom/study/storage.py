@@ -94,14 +94,9 @@ def open_storage(
     """
     if url is None:
         try:
-            return JournalStorage(StudyJournal(paths.journal, writable=writable))
+            return _replayed(StudyJournal(paths.journal, writable=writable))
         except OSError as error:
             raise StudyError(f"{paths.journal} cannot be opened: {error.strerror}.") from error
-        except (KeyError, AssertionError) as error:
-            raise StudyError(
-                f"{paths.journal} is damaged: its records contradict one another ({error!r}). "
-                "Restore the file from a copy, or start again with --fresh."
-            ) from error
     secret = with_password(url, from_environment(), _as_written(paths))
     shown = without_password(url)
     try:
@@ -135,6 +130,15 @@ def attend(storage: BaseStorage, attendant: Attendant) -> None:
     """Have somebody told while a database is away; a journal never is."""
     if isinstance(backend := getattr(storage, "_backend", None), PatientDatabase):
         backend.attendant = attendant
+
+
+def _replayed(journal: StudyJournal) -> JournalStorage:
+    try:
+        return JournalStorage(journal)
+    except (OSError, StudyError):
+        raise
+    except Exception as error:  # Optuna takes records for what they should be
+        raise journal.contradicted(error) from error
 
 
 def flush(storage: BaseStorage) -> None:

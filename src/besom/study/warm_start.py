@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from besom.counting import IS, counted
 from besom.errors import ConfigError
 from besom.records import ATTRIBUTE, GIVEN, Origin, Outcome, StudyRecord, TrialRecord
 from besom.study.constraints import excesses
@@ -36,7 +37,8 @@ class WarmStart:
     remarks: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        text = f"warm start: {self.n_taken} trials of {self.study!r} are added as knowledge"
+        text = f"warm start: {counted(self.n_taken, 'trial')} of {self.study!r} "
+        text += f"{IS[self.n_taken != 1]} added as knowledge"
         if self.n_infeasible:
             text += f", {self.n_infeasible} of them outside this sweep's constraints"
         if self.refused:

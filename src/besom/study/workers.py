@@ -9,6 +9,7 @@ from typing import Any
 
 from besom.errors import ConfigError
 from besom.executors.base import Executor, Ready
+from besom.executors.hearing import hear
 from besom.seam import TrialConfig
 from besom.values import given_text
 
@@ -46,7 +47,7 @@ def started(
 def _first_ready(executor: Executor) -> dict[str, Any]:
     """Wait until one worker has prepared; the others get ready while it works."""
     while True:
-        for event in executor.events(timeout_s=1.0):
+        for event in hear(executor, timeout_s=1.0):
             if isinstance(event, Ready):
                 return event.facts
 

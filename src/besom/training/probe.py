@@ -29,10 +29,11 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
     """Try a step of ``config``, and measure what one takes on the engine it would have.
 
     Returns:
-        A result whose ``numbers`` are n_params, model_bytes (float32 weights), seconds_per_step
-        (one batch, forward and backward), steps_per_epoch and memory_bytes (resident, the whole
-        process). Its ``environment`` has ``engine``, ``engine_reason``, and ``unsavable`` where the
-        model cannot be saved.
+        A result whose ``numbers`` are n_params, model_bytes (float32 weights), seconds_to_begin
+        (building the model, compiling its first step), seconds_per_step (one batch, forward and
+        backward), steps_per_epoch and memory_bytes (resident, the whole process). Its
+        ``environment`` has ``engine``, ``engine_reason``, and ``unsavable`` where the model cannot
+        be saved.
 
     Raises:
         ConfigError: the config cannot be trained.
@@ -47,13 +48,18 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
     model: Any = None
     try:
         tried = rehearse(config, data)
+        began = time.perf_counter()
         seed_everything(config.get("seed", 0))
         model = build_model(config, settings, data)
         ready = _compiled_steps if tried.engine == "compiled" else _keras_steps
+        n_steps, call = ready(model, settings, data)
+        call()
+        seconds_to_begin = time.perf_counter() - began
         return TrialResult(
             numbers={
                 **trial.model_numbers(model),
-                "seconds_per_step": _seconds(*ready(model, settings, data)),
+                "seconds_to_begin": seconds_to_begin,
+                "seconds_per_step": _seconds(n_steps, call),
                 "steps_per_epoch": -(-len(data.x_train) // settings.batch_size),
                 "memory_bytes": _resident_bytes(),
             },
@@ -69,8 +75,7 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
 
 
 def _seconds(n_steps: int, call: Callable[[], object]) -> float:
-    """The seconds of one of the ``n_steps`` steps that a call takes."""
-    call()
+    """The seconds of one of the ``n_steps`` steps that a call takes, once it is compiled."""
     seconds: list[float] = []
     while sum(seconds) < ENOUGH_SECONDS and len(seconds) < MOST_CALLS:
         began = time.perf_counter()
