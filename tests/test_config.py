@@ -289,7 +289,7 @@ def test_what_is_no_override_is_refused_as_given(project: Project, text: str) ->
         ('optimizer.learning_rate="1e-3"', "a number such as 0.001"),
         ("optimizer.learning_rate=null", "a number such as 0.001"),
         ("optimizer.learning_rate=true", "a number such as 0.001"),
-        ("optimizer.amsgrad=1", "true or false such as False"),
+        ("optimizer.amsgrad=1", "true or false such as false"),
         ("model.hidden_units=512", "a list such as [512, 256]"),
         ("model.hidden_units=abc", "a list such as [512, 256]"),
         ("model.hidden_units=[512,abc]", "a whole number such as 512"),
