@@ -4,7 +4,7 @@
 
 - floor: only the matrix products (and convolutions) of a training step, forward and backward,
   in one compiled loop on operands already in memory. Nothing that trains can be faster.
-- besom: one epoch of ``besom.training.engine`` (shuffle, gather, scale, step, metrics).
+- besom: one epoch of ``besom.training.fast.engine`` (shuffle, gather, scale, step, metrics).
 - keras: one epoch of ``model.fit`` from float32 NumPy arrays, as a tutorial writes it.
 
 Every case runs in its own process with ``--threads`` threads; in it the three alternate, after
@@ -156,8 +156,8 @@ def build(case: Case, options: argparse.Namespace, input_shape: tuple[int, ...])
 
 
 def besom_epoch(case: Case, options: argparse.Namespace, x: Any, y: Any) -> Callable[[], object]:
-    from besom.training.engine import CompiledTraining, Images
-    from besom.training.orders import epoch_order
+    from besom.training.fast.engine import CompiledTraining, Images
+    from besom.training.shuffling import epoch_order
 
     model = build(case, options, x.shape[1:])
     training = CompiledTraining(model, Images(x, y, 1 / 255), case.batch_size)

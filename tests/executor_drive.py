@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psutil
 
 from besom.executors.base import Epoch, Event, Failed, Finished, Ready
-from besom.executors.local import LocalExecutor
+from besom.executors.local.executor import LocalExecutor
 
 #: Inherited by every process that a test starts, however far from its parents it ends up.
 MARK = "BESOM_TEST_RUN"

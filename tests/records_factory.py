@@ -19,7 +19,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from besom.records import Objective, Origin, Outcome, StudyRecord, TrialRecord
+from besom.store.records import Objective, Origin, Outcome, StudyRecord, TrialRecord
 
 VAL_ACCURACY = Objective("val_accuracy", "maximize")
 VAL_LOSS = Objective("val_loss", "minimize", "last")

@@ -9,8 +9,8 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from besom.layout import StudyPaths
-from besom.records import (
+from besom.store.paths import StudyPaths
+from besom.store.records import (
     ATTRIBUTE,
     GIVEN,
     STUDY_ATTRIBUTE,
@@ -20,7 +20,7 @@ from besom.records import (
     TrialRecord,
     to_attribute,
 )
-from besom.study.storage import open_storage
+from besom.store.storage import open_storage
 from records_factory import make_study
 
 _STATES = {

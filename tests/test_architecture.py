@@ -147,7 +147,7 @@ def test_only_python_m_besom_imports_the_command_line() -> None:
 
 
 def test_a_worker_knows_nothing_of_optuna_hydra_and_pandas() -> None:
-    loaded = _loaded_after("import besom.executors.worker")
+    loaded = _loaded_after("import besom.executors.local.worker")
     assert not {"optuna", "hydra", "pandas", "omegaconf", "besom.study"} & loaded
 
 
@@ -196,7 +196,7 @@ def test_importing_besom_loads_nothing_heavy() -> None:
 def test_reporting_commands_leave_tensorflow_out(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-import besom.study, besom.view
+import besom.study, besom.terminal.sweep_view
 from besom.cli import main
 from click.testing import CliRunner
 import reporting_world

@@ -20,9 +20,9 @@ import pytest
 from sweeping import assert_whole
 
 from besom.config import SearchPath
-from besom.layout import StudyPaths, packaged_config_dirs
-from besom.leaderboard import write_leaderboard
-from besom.records import StudyRecord
+from besom.store.paths import StudyPaths, packaged_config_dirs
+from besom.report.leaderboard import write_leaderboard
+from besom.store.records import StudyRecord
 from besom.statistics import claim
 from besom.study import load_record
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study

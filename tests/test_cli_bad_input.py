@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from besom.layout import StudyPaths
+from besom.store.paths import StudyPaths
 from records_factory import make_study
 from reporting_world import store
 from user_project import Project

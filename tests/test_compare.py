@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from besom.comparison import best_after, compare, contrasts_of, outcomes_of, spent
-from besom.comparison_report import display, headline, to_markdown, write_comparison_files
-from besom.differences import contrast, differences, verdict
+from besom.report.comparison import best_after, compare, contrasts_of, outcomes_of, spent
+from besom.report.comparison_text import display, headline, to_markdown, write_comparison_files
+from besom.report.diff import contrast, differences, verdict
 from besom.errors import StudyError
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
-from besom.values import ABSENT
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.text.values import ABSENT
 
 if TYPE_CHECKING:
     from user_project import Project

@@ -17,7 +17,7 @@ from besom.config import (
     read_yaml,
 )
 from besom.errors import ConfigError
-from besom.layout import packaged_config_dirs
+from besom.store.paths import packaged_config_dirs
 from besom.study import make_plan
 from user_project import Project
 

@@ -11,9 +11,16 @@ import yaml
 
 from besom.config import Composed, read_yaml
 from besom.errors import ConfigError
-from besom.export import best_trial, composer_for_train, dump, find_trial, to_yaml, write_best
-from besom.layout import StudyPaths
-from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.report.export import (
+    best_trial,
+    composer_for_train,
+    dump,
+    find_trial,
+    to_yaml,
+    write_best,
+)
+from besom.store.paths import StudyPaths
+from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.study import make_plan
 from records_factory import VAL_ACCURACY, make_study
 from user_project import Project

@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 import besom.cli
-from besom.cli.train import _split_config
+from besom.cli.train_command import _split_config
 from besom.config import Composer, SearchPath
-from besom.export import composer_for_train, dump
+from besom.report.export import composer_for_train, dump
 from besom.study import make_plan
 
 ROOT = Path(__file__).parents[1]

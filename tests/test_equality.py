@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from besom.confirm.journal import RunRecord
+from besom.rerun.confirm.run_journal import RunRecord
 from besom.equality import same
-from besom.records import Outcome, StudyRecord, TrialRecord
-from besom.reruns import same_data
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.rerun.driver import same_data
 from besom.seam import TrialResult
 from besom.statistics import mean_interval, same_images
-from besom.study.definition import differences
+from besom.store.study_identity import differences
 from records_factory import VAL_ACCURACY
 
 PLAIN = {"a": [1, 2.5, None, {"b": math.nan}], "c": math.nan, "d": {}, "e": True, "f": -math.inf}

@@ -12,7 +12,7 @@ import pytest
 from besom.config import read_yaml
 from besom.config.yaml_files import MOST_BYTES
 from besom.errors import ConfigError
-from besom.layout import StudyPaths
+from besom.store.paths import StudyPaths
 from records_factory import make_study
 from reporting_world import store
 from user_project import CHEAP_SWEEP, Project

@@ -7,8 +7,8 @@ import io
 import json
 from pathlib import Path
 
-from besom.printable import hidden_in
-from besom.values import read_cell
+from besom.text.printable import hidden_in
+from besom.text.values import read_cell
 from user_project import Project
 
 SWEEP = """

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from besom import ledger
+from besom.report import ledger
 from besom.errors import ConfigError
-from besom.layout import StudyPaths
-from besom.leaderboard import (
+from besom.store.paths import StudyPaths
+from besom.report.leaderboard import (
     headline,
     outcome_counts,
     ranking,
@@ -27,11 +27,11 @@ from besom.leaderboard import (
     unranked,
     write_leaderboard,
 )
-from besom.outputs import INTERVAL_S, SHARE, LeaderboardWriter
-from besom.overview import print_study
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.report.files import INTERVAL_S, SHARE, LeaderboardWriter
+from besom.report.study_text import print_study
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import claim
-from besom.tables import (
+from besom.report.tables import (
     display,
     format_gain,
     format_value,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from besom.errors import StudyError
-from besom.layout import StudyPaths
-from besom.openings import (
+from besom.store.paths import StudyPaths
+from besom.store.test_set_log import (
     FILE,
     Opening,
     log_opening,
@@ -23,8 +23,8 @@ from besom.openings import (
     said,
     said_outside,
 )
-from besom.records import StudyRecord
-from besom.single_run import _log_opening, changed_settings
+from besom.store.records import StudyRecord
+from besom.rerun.single_run import _log_opening, changed_settings
 from records_factory import make_study
 from reporting_world import store
 
@@ -68,7 +68,7 @@ def test_a_log_that_cannot_be_written_keeps_the_test_images_closed(tmp_path: Pat
 
 def test_several_processes_may_log_at_once(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from besom.openings import log_opening\n"
+        "import sys; from pathlib import Path; from besom.store.test_set_log import log_opening\n"
         "for seed in range(20): log_opening(Path(sys.argv[1]), 'mine', 1, seed, 'confirm')"
     )
     commands = [sys.executable, "-c", code, str(tmp_path)]

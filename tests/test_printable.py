@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besom.printable import command, hidden_in, markdown_cell, one_line, visible
-from besom.screen import Screen, say
-from besom.tables import rich_table
+from besom.text.printable import command, hidden_in, markdown_cell, one_line, visible
+from besom.terminal.live_panel import Screen, say
+from besom.report.tables import rich_table
 
 HOSTILE = "\x1b]0;title\x07\x9b2J \x1b[31mred [bold]x[/bold] [/no] :smile: \u202eabc\u2028\ud800"
 

@@ -11,11 +11,11 @@ import pytest
 import sweep_trials
 from sweeping import stored, sweep
 
-from besom.environment import environment_now, environment_then, what_changed
+from besom.store.environment import environment_now, environment_then, what_changed
 from besom.errors import StudyError
-from besom.layout import StudyPaths
-from besom.records import Outcome, StudyRecord, TrialRecord
-from besom.replay import Replay, first_difference, replay, report
+from besom.store.paths import StudyPaths
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.rerun.replay import Replay, first_difference, replay, report
 
 if TYPE_CHECKING:
     from user_project import Project
@@ -80,7 +80,7 @@ def test_what_has_changed_since_is_listed(study: StudyRecord) -> None:
 def test_every_kind_of_change_is_a_line(
     study: StudyRecord, part: str, was: Any, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from besom import replay as module
+    from besom.rerun import replay as module
 
     now: dict[str, Any] = environment_now(
         {"data": {"fingerprint": "new"}, "kernel": "new"},
@@ -101,7 +101,7 @@ def test_every_kind_of_change_is_a_line(
 def test_uncommitted_changes_of_which_nothing_is_recorded_are_not_called_nothing(
     study: StudyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from besom import replay as module
+    from besom.rerun import replay as module
 
     for git, doubt in (("abc+dirty", True), ("abc+dirty.12ab34cd", False), ("abc", False)):
         alike = {"git": git}
@@ -152,7 +152,7 @@ def test_a_trial_that_was_never_trained_cannot_be_replayed(study: StudyRecord) -
 
 def test_it_runs_with_the_threads_of_then(study: StudyRecord, monkeypatch: Any) -> None:
     nodes: list[dict[str, Any]] = []
-    from besom import replay as module
+    from besom.rerun import replay as module
 
     def spy(node: dict[str, Any], *rest: Any) -> Any:
         nodes.append(node)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from besom.config import read_yaml
 from besom.equality import same
 from besom.errors import SpaceError
-from besom.export import dump
-from besom.layout import packaged_config_dirs
+from besom.report.export import dump
+from besom.store.paths import packaged_config_dirs
 from besom.space import ListEntry, Sample, Space, apply
-from besom.space.paths import lookup
+from besom.config.tree import lookup
 from besom.study import make_plan
 from besom.study.strategy import build_sampler
 from space_strategies import ENTRIES, Spec, specs

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from besom.errors import StudyError
-from besom.records import Outcome, TrialRecord
+from besom.store.records import Outcome, TrialRecord
 from besom.statistics import (
     compare_with_first,
     correct_for_selection,

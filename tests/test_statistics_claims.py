@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from besom.epoch_bits import EpochBits
+from besom.store.predictions import EpochBits
 from besom.errors import StudyError
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import claim, score
 
 ACCURACY = Objective("val_accuracy", "maximize")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from besom.ledger import ledger, verdict
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.report.ledger import ledger, verdict
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import (
     agreement_by_epoch,
     expected_gain,

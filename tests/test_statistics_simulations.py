@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import (
     claim,
     compare_with_first,

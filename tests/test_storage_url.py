@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.engine import make_url
 
-from besom.storage_url import has_password, hide_passwords, with_password, without_password
+from besom.store.storage_url import has_password, hide_passwords, with_password, without_password
 
 SPELLINGS = {
     "postgresql://me:hunter2@host/db": "postgresql://me@host/db",

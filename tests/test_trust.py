@@ -15,8 +15,8 @@ import yaml
 import besom
 from besom.config import Composer, SearchPath
 from besom.errors import ConfigError, TrustError
-from besom.export import composer_for_train
-from besom.layout import packaged_config_dirs
+from besom.report.export import composer_for_train
+from besom.store.paths import packaged_config_dirs
 from besom.targets import instantiate, names_in, refuse_untrusted, resolve
 from besom.trust import current, trusting
 from besom.trust.public import BESOMS_OWN
@@ -97,9 +97,9 @@ HOSTILE = names("""
     keras._tf_keras.keras.models.load_model keras.optimizers.Adam.__init__
     optuna.delete_study optuna.create_study optuna.storages.RDBStorage optuna.samplers._base.os
     optuna.artifacts.FileSystemArtifactStore optuna.samplers.TPESampler.__globals__
-    besom.executors.process.os.system besom.executors.process.subprocess.Popen besom.sweep
+    besom.executors.local.process.os.system besom.executors.local.process.subprocess.Popen besom.sweep
     besom.targets.instantiate besom.targets.resolve besom.api.train besom.cli.main
-    besom.trust.adopt besom.executors.process.WorkerProcess besom.training.data.load_test
+    besom.trust.adopt besom.executors.local.process.WorkerProcess besom.training.data.load_test
     besom.training.confirmation.run_confirmation besom.training.models.mlp.__globals__
     mine.os.system mine.os mine.subprocess.Popen mine.paths.join mine.system mine.Popen
     mine.Net.tool.system mine.shell mine.shell.func mine.cached_shell mine.folder.touch mine.call
@@ -387,7 +387,7 @@ def refused(project: Project, *words: str) -> str:
         "model=bird",
         "sweep.trial_function=bird.f",
         "sweep.trial_function=os.system",
-        "sweep.trial_function=besom.executors.process.os.system",
+        "sweep.trial_function=besom.executors.local.process.os.system",
         "sweep.sampler._target_=bird.f",
         "sweep.pruner._target_=bird.f",
         "sweep.executor._target_=bird.f",
@@ -456,7 +456,7 @@ def test_a_stored_study_is_judged_anew(hostile: Project) -> None:
     for old, new in (
         ("trials.quadratic", "bird.f"),
         ("besom.training.models.mlp", "os.system"),
-        ("besom.executors.local.LocalExecutor", "besom.executors.process.subprocess.Popen"),
+        ("besom.executors.local.LocalExecutor", "besom.executors.local.process.subprocess.Popen"),
     ):
         journal.write_text(trusted.replace(old, new))
         for again in (["replay", "cheap", "1"], ["confirm", "cheap", "--on", "validation"]):

@@ -13,10 +13,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besom import tables
+from besom.report import tables
 from besom.equality import same
-from besom.tables import param_cell
-from besom.values import ABSENT, csv_text, is_plain, read_cell, read_text, value_text
+from besom.report.tables import param_cell
+from besom.text.values import ABSENT, csv_text, is_plain, read_cell, read_text, value_text
 
 LOOK_ALIKES: list[Any] = [
     *(1, 1.0, "1", "1.0", [1], ["1"], [1.0], [[1]], "[1]", True, "true", [True], None, "null"),

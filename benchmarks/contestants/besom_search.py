@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from protocol import EpochLog, arguments
 
-from besom.outputs import LeaderboardWriter, write_outputs
+from besom.report.files import LeaderboardWriter, write_outputs
 from besom.study import make_plan, run_sweep
 from besom.study.watcher import Watcher, Watchers
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sampling_clock import SamplingClock
 
-from besom.outputs import LeaderboardWriter
-from besom.records import TrialRecord
+from besom.report.files import LeaderboardWriter
+from besom.store.records import TrialRecord
 from besom.study import make_plan, run_sweep
 from besom.study.watcher import Watcher, Watchers
 from besom.targets import resolve

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from besom.layout import default_results_dir
-from besom.records import StudyRecord
-from besom.single_run import TrainRun
+from besom.store.paths import default_results_dir
+from besom.store.records import StudyRecord
+from besom.rerun.single_run import TrainRun
 
 
 def train(
@@ -29,8 +29,8 @@ def train(
         BesomError: anything in the config or the data that cannot be trained.
         TrialDiverged: a metric became NaN or infinite.
     """
-    from besom.export import composer_for_train
-    from besom.single_run import train_once
+    from besom.report.export import composer_for_train
+    from besom.rerun.single_run import train_once
     from besom.trust import trusting
 
     with trusting(trust):
@@ -63,7 +63,7 @@ def sweep(
             the same call goes on.
     """
     from besom.errors import BesomError
-    from besom.outputs import LeaderboardWriter, write_outputs
+    from besom.report.files import LeaderboardWriter, write_outputs
     from besom.study import make_plan, run_sweep
     from besom.trust import trusting
 
@@ -91,6 +91,6 @@ def load_study(name: str, results_dir: str | Path | None = None) -> StudyRecord:
     Raises:
         StudyError: no such study (near names listed), or it is damaged.
     """
-    from besom.study.storage import load_record
+    from besom.store.storage import load_record
 
     return load_record(Path(results_dir) if results_dir else default_results_dir(), name)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from besom.confirm import Confirmation, ConfirmPlan
-from besom.confirm.journal import RunRecord
-from besom.confirm.result import make_contest, score_of, summarise
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.rerun.confirm import Confirmation, ConfirmPlan
+from besom.rerun.confirm.run_journal import RunRecord
+from besom.rerun.confirm.result import make_contest, score_of, summarise
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 QUALITIES = (0.60, 0.90, 0.89, 0.70)
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from confirm_world import make_study
 
-from besom.confirm import ConfirmPlan, make_confirm_plan
-from besom.layout import StudyPaths
-from besom.records import StudyRecord
+from besom.rerun.confirm import ConfirmPlan, make_confirm_plan
+from besom.store.paths import StudyPaths
+from besom.store.records import StudyRecord
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from besom.confirm.contest import Contest, RunKey
+from besom.rerun.confirm.contest import Contest, RunKey
 
 Score = Callable[[RunKey], float | None]
 

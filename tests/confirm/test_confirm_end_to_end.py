@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from besom.openings import read_openings
+from besom.store.test_set_log import read_openings
 from besom.study import make_plan, run_sweep
 
 if TYPE_CHECKING:

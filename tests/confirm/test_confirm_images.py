@@ -13,13 +13,13 @@ from confirm_world import confirmed, confirmed_by_image, make_study
 from numpy.typing import NDArray
 from rich.console import Console
 
-from besom.confirm import ConfirmPlan
-from besom.confirm.images import rights
-from besom.confirm.plot import summarise as summarise_picture
-from besom.confirm.report import print_report, to_markdown, write_report
-from besom.confirm.tables import display, frame
-from besom.confirm.words import caveats, conclusion
-from besom.records import Objective
+from besom.rerun.confirm import ConfirmPlan
+from besom.rerun.confirm.new_examples import rights
+from besom.rerun.confirm.forest_plot import summarise as summarise_picture
+from besom.rerun.confirm.confirm_report import print_report, to_markdown, write_report
+from besom.rerun.confirm.confirm_tables import display, frame
+from besom.rerun.confirm.sentences import caveats, conclusion
+from besom.store.records import Objective
 
 PlanOf = Callable[..., ConfirmPlan]
 Table = NDArray[np.bool_]

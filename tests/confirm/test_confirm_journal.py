@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from besom.confirm import ConfirmPlan
-from besom.confirm.journal import RunJournal, RunRecord, find_runs, read_runs
+from besom.rerun.confirm import ConfirmPlan
+from besom.rerun.confirm.run_journal import RunJournal, RunRecord, find_runs, read_runs
 from besom.errors import StudyError
-from besom.records import Outcome, StudyRecord
+from besom.store.records import Outcome, StudyRecord
 
 PlanOf = Callable[..., ConfirmPlan]
 RUN = RunRecord(

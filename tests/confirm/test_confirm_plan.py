@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from confirm_world import changed, make_study
 
-from besom.confirm import ConfirmPlan
-from besom.confirm.plan import fresh_seeds
+from besom.rerun.confirm import ConfirmPlan
+from besom.rerun.confirm.confirm_plan import fresh_seeds
 from besom.errors import BesomError
-from besom.records import Objective, Outcome, StudyRecord
+from besom.store.records import Objective, Outcome, StudyRecord
 
 PlanOf = Callable[..., ConfirmPlan]
 

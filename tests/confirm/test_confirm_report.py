@@ -14,15 +14,21 @@ import pytest
 from confirm_world import confirmed, make_study
 from rich.console import Console
 
-from besom.confirm import Confirmation, ConfirmPlan, Status
-from besom.confirm.plot import summarise as summarise_picture
-from besom.confirm.plot import write_confirmation
-from besom.confirm.report import opened, print_report, replaced, to_markdown, write_report
-from besom.confirm.result import make_contest, summarise
-from besom.confirm.tables import failures, frame
-from besom.confirm.words import caveats, conclusion
-from besom.openings import Opening
-from besom.records import Objective, StudyRecord
+from besom.rerun.confirm import Confirmation, ConfirmPlan, Status
+from besom.rerun.confirm.forest_plot import summarise as summarise_picture
+from besom.rerun.confirm.forest_plot import write_confirmation
+from besom.rerun.confirm.confirm_report import (
+    opened,
+    print_report,
+    replaced,
+    to_markdown,
+    write_report,
+)
+from besom.rerun.confirm.result import make_contest, summarise
+from besom.rerun.confirm.confirm_tables import failures, frame
+from besom.rerun.confirm.sentences import caveats, conclusion
+from besom.store.test_set_log import Opening
+from besom.store.records import Objective, StudyRecord
 
 PlanOf = Callable[..., ConfirmPlan]
 

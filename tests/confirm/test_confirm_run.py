@@ -12,15 +12,15 @@ import confirm_trials
 import pytest
 from confirm_world import changed, make_study, runs_in
 
-from besom.confirm import ConfirmPlan, Status, run_confirm
-from besom.confirm import plan as planning
-from besom.confirm.journal import FILE, RunRecord, read_runs
-from besom.confirm.report import write_report
-from besom.confirm.view import ConfirmWatcher
+from besom.rerun.confirm import ConfirmPlan, Status, run_confirm
+from besom.rerun.confirm import confirm_plan as planning
+from besom.rerun.confirm.run_journal import FILE, RunRecord, read_runs
+from besom.rerun.confirm.confirm_report import write_report
+from besom.terminal.confirm_view import ConfirmWatcher
 from besom.errors import StudyError
-from besom.openings import read_openings
-from besom.records import Outcome, StudyRecord
-from besom.study.lock import CoordinatorLock
+from besom.store.test_set_log import read_openings
+from besom.store.records import Outcome, StudyRecord
+from besom.store.lock import CoordinatorLock
 
 PlanOf = Callable[..., ConfirmPlan]
 

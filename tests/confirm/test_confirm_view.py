@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from besom.confirm import ConfirmPlan
-from besom.confirm.journal import RunRecord
-from besom.confirm.result import make_contest
-from besom.confirm.view import ConfirmWatcher, LiveConfirmView, PlainConfirmView
-from besom.records import Outcome, StudyRecord
+from besom.rerun.confirm import ConfirmPlan
+from besom.rerun.confirm.run_journal import RunRecord
+from besom.rerun.confirm.result import make_contest
+from besom.terminal.confirm_view import ConfirmWatcher, LiveConfirmView, PlainConfirmView
+from besom.store.records import Outcome, StudyRecord
 
 RUN = RunRecord(
     key="k",

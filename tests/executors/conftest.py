@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from besom.executors.local import LocalExecutor
+from besom.executors.local.executor import LocalExecutor
 
 TESTS = str(Path(__file__).parents[1])
 if TESTS not in sys.path:  # workers import cheap_trials by way of this

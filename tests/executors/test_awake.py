@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from besom.executors.awake import LOOK_EVERY_S, NAP_S, AwakeClock
+from besom.executors.local.awake_clock import LOOK_EVERY_S, NAP_S, AwakeClock
 
 
 class Times:

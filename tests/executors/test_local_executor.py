@@ -12,7 +12,7 @@ import pytest
 
 from besom.errors import BesomError, ConfigError, DataError
 from besom.executors.base import Epoch, Failed, Finished, Ready, Started
-from besom.executors.local import LocalExecutor
+from besom.executors.local.executor import LocalExecutor
 
 
 def test_a_trial_is_ready_started_reported_and_finished_in_that_order(drive):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from besom.errors import ConfigError
-from besom.executors import resources
-from besom.executors.local import LocalExecutor
-from besom.executors.shares import Shares
+from besom.executors.local import resources
+from besom.executors.local.executor import LocalExecutor
+from besom.executors.local.allocation import Shares
 
 GIB = 1024**3
 

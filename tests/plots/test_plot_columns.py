@@ -8,8 +8,8 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from besom.plots.columns import columns, merged_order
-from besom.records import Outcome, TrialRecord
-from besom.values import value_text
+from besom.store.records import Outcome, TrialRecord
+from besom.text.values import value_text
 from records_factory import BASE_PARAMS, make_study, make_trial
 
 

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from besom.plots import importance
-from besom.records import Outcome, StudyRecord
+from besom.store.records import Outcome, StudyRecord
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study, make_trial, sample_params
 
 

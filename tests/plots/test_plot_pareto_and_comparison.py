@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from besom.errors import StudyError
-from besom.plots import comparison, pareto
-from besom.records import Outcome
+from besom.plots import study_curves, pareto
+from besom.store.records import Outcome
 from besom.statistics import knee, pareto_front
 from records_factory import N_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study
 
@@ -65,7 +65,7 @@ def test_a_study_without_success_has_an_empty_front():
 
 def test_compute_counts_pruned_and_failed_trials():
     study = make_study(60, pruned=0.4, failed=0.2)
-    line = comparison.summarise([study]).studies[0]
+    line = study_curves.summarise([study]).studies[0]
     assert line.seconds[-1] == pytest.approx(sum(t.seconds for t in study.trials))
     assert line.trials[-1] == 60
     assert line.best[-1] == max(t.value for t in study.complete)
@@ -81,7 +81,7 @@ def test_the_best_so_far_follows_the_order_in_which_trials_finished():
         dataclasses.replace(t, finished=f, values=(v,), seconds=10.0)
         for t, f, v in zip(study.trials, finished, values, strict=True)
     ]
-    line = comparison.summarise([dataclasses.replace(study, trials=tuple(trials))]).studies[0]
+    line = study_curves.summarise([dataclasses.replace(study, trials=tuple(trials))]).studies[0]
     assert line.best.tolist() == [0.7, 0.8, 0.9, 0.9]
     assert line.seconds.tolist() == [10, 20, 30, 30]
 
@@ -90,19 +90,19 @@ def test_a_running_trial_is_not_yet_compared():
     study = make_study(10, pruned=0, failed=0)
     last = dataclasses.replace(study.trials[-1], outcome=Outcome.RUNNING, values=None)
     study = dataclasses.replace(study, trials=(*study.trials[:-1], last))
-    assert comparison.summarise([study]).studies[0].trials[-1] == 9
+    assert study_curves.summarise([study]).studies[0].trials[-1] == 9
 
 
 def test_studies_with_different_objectives_are_refused_by_name():
     one, two = make_study(5, name="one"), make_study(5, name="two", objectives=[VAL_LOSS])
     with pytest.raises(StudyError, match=r"one has val_accuracy .*two has val_loss"):
-        comparison.summarise([one, two])
+        study_curves.summarise([one, two])
     with pytest.raises(StudyError, match="no study"):
-        comparison.summarise([])
+        study_curves.summarise([])
 
 
 def test_a_study_without_success_is_compared_as_an_empty_line():
-    summary = comparison.summarise([make_study(0), make_study(20, name="two")])
+    summary = study_curves.summarise([make_study(0), make_study(20, name="two")])
     assert summary.studies[0].best.size == 0
     assert summary.studies[1].best.size > 0
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from besom.errors import DataError
-from besom.plots import images, training, write_image_grid, write_learning_curve
+from besom.plots import image_grid, single_curve, write_image_grid, write_learning_curve
 from records_factory import make_study
 
 
 def test_training_is_paired_with_validation_and_loss_comes_first():
     history = {"accuracy": [0.9], "lr": [0.1], "val_accuracy": [0.8], "val_loss": [2], "loss": [1]}
-    panels = training.summarise({**history, "test_accuracy": [0.7]})
+    panels = single_curve.summarise({**history, "test_accuracy": [0.7]})
     assert [p.metric for p in panels] == ["loss", "accuracy", "lr"]
     assert list(panels[1].parts) == ["training", "validation", "test"]
     assert panels[1].parts["validation"].tolist() == [0.8]
@@ -46,10 +46,10 @@ def test_images_of_every_kind_are_drawn(tmp_path, shape, dtype, high):
 
 def test_bytes_and_fractions_are_shown_on_their_own_scale():
     dim = np.full((1, 4, 4), 40, dtype=np.uint8)
-    assert images.summarise(dim, ["a"])[2:] == (0, 255)
-    assert images.summarise(dim / 255, ["a"])[2:] == (0, 1)
+    assert image_grid.summarise(dim, ["a"])[2:] == (0, 255)
+    assert image_grid.summarise(dim / 255, ["a"])[2:] == (0, 1)
     digits = np.arange(16.0).reshape(1, 4, 4)
-    assert images.summarise(digits, ["a"])[2:] == (0, 15)
+    assert image_grid.summarise(digits, ["a"])[2:] == (0, 15)
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_bytes_and_fractions_are_shown_on_their_own_scale():
 )
 def test_arrays_that_are_no_images_are_refused(shape, n_labels, message):
     with pytest.raises(DataError, match=message):
-        images.summarise(np.zeros(shape), ["x"] * n_labels)
+        image_grid.summarise(np.zeros(shape), ["x"] * n_labels)

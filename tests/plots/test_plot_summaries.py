@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from besom.plots import curves, history, parallel, slices
-from besom.records import Objective, Origin, Outcome, StudyRecord
+from besom.store.records import Objective, Origin, Outcome, StudyRecord
 from records_factory import (
     BASE_PARAMS,
     N_PARAMS,

@@ -13,7 +13,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from besom.plots import style, write_comparison, write_plots
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 
 PLAIN = (

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import sweep_trials
 
-from besom.leaderboard import ranking, unranked
-from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.report.leaderboard import ranking, unranked
+from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.study import SweepOutcome, load_record, make_plan, run_sweep
 from besom.study.watcher import Watcher
 
@@ -93,6 +93,6 @@ def workers_of(pid: int) -> list[psutil.Process]:
 
 def _is_worker(process: psutil.Process) -> bool:
     try:
-        return "besom.executors.worker" in process.cmdline()
+        return "besom.executors.local.worker" in process.cmdline()
     except psutil.Error:
         return False

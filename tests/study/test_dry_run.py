@@ -9,7 +9,7 @@ import optuna
 import pytest
 from rich.console import Console
 
-from besom.cli.dry_run import print_dry_run, print_space
+from besom.cli.dry_run_text import print_dry_run, print_space
 from besom.errors import ConfigError
 from besom.executors.base import Finished, Ready, Usage
 from besom.seam import TrialConfig, TrialResult

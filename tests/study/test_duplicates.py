@@ -6,8 +6,8 @@ import sweeping
 from optuna.trial import TrialState
 
 from besom.api import load_study
-from besom.records import Outcome
-from besom.study.storage import load_optuna_study
+from besom.store.records import Outcome
+from besom.store.storage import load_optuna_study
 
 POINTS = (
     "sweep.space.model.dropout=[0.1,0.4]",

@@ -8,7 +8,7 @@ import yaml
 
 from besom.errors import ConfigError
 from besom.study import make_plan
-from besom.study.given import Given, enqueued, remarks_on_given
+from besom.study.preset_trials import Given, enqueued, remarks_on_given
 from user_project import Project
 
 

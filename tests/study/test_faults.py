@@ -10,12 +10,12 @@ import optuna
 import pytest
 from sweeping import assert_whole, by_outcome, point, runs, stored, sweep
 
-from besom.leaderboard import ranking, unranked
-from besom.records import Objective, Outcome, TrialRecord
-from besom.study import patience
+from besom.report.leaderboard import ranking, unranked
+from besom.store.records import Objective, Outcome, TrialRecord
+from besom.executors import drain
 from besom.study.budget import Budget
-from besom.study.flight import InFlight
-from besom.study.judge import Judge
+from besom.study.running_trial import InFlight
+from besom.study.early_stopping import Judge
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
 from user_project import Project
@@ -99,7 +99,7 @@ def test_a_trial_that_hangs_does_not_keep_a_sweep_whose_time_is_over_from_ending
         def remarked(self, text: str) -> None:
             remarks.append(text)
 
-    monkeypatch.setattr(patience, "LEAST_S", 0.5)
+    monkeypatch.setattr(drain, "LEAST_S", 0.5)
     hangs = ("trainer.fault=hang", "trainer.fault_above=0.0")
     once = (*hangs, f"trainer.once={project.root / 'marker'}", "sweep.n_trials=3")
     began = time.monotonic()
@@ -225,7 +225,7 @@ def test_the_sampler_learns_from_a_trial_that_diverged(project: Project) -> None
     """Optuna's TPE forgets failed trials and learns from pruned ones."""
     import optuna
 
-    from besom.study.storage import load_optuna_study
+    from besom.store.storage import load_optuna_study
 
     sweep(*faulty("report_nan", "sweep/sampler=tpe", "sweep.n_trials=6"))
     diverged = by_outcome(stored(), Outcome.DIVERGED)

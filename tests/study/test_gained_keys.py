@@ -11,12 +11,19 @@ from typing import Any
 import pytest
 from sweeping import assert_whole, stored, sweep
 
-from besom.differences import differences
+from besom.report.diff import differences
 from besom.errors import StudyError
-from besom.layout import StudyPaths
-from besom.records import ATTRIBUTE, STUDY_ATTRIBUTE, Objective, Outcome, StudyRecord, TrialRecord
+from besom.store.paths import StudyPaths
+from besom.store.records import (
+    ATTRIBUTE,
+    STUDY_ATTRIBUTE,
+    Objective,
+    Outcome,
+    StudyRecord,
+    TrialRecord,
+)
 from besom.study import make_plan
-from besom.study.defaults import as_of_now
+from besom.store.defaults import as_of_now
 from user_project import Project
 
 pytestmark = pytest.mark.usefixtures("project")

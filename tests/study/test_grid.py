@@ -10,7 +10,7 @@ import sweeping
 
 from besom.api import load_study
 from besom.errors import SpaceError
-from besom.records import Outcome
+from besom.store.records import Outcome
 from besom.space import parse_space
 from besom.study import make_plan, run_sweep
 from besom.study.samplers import SpaceGridSampler

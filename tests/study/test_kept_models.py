@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import optuna
 
-from besom.records import Outcome, TrialRecord
+from besom.store.records import Outcome, TrialRecord
 from besom.study import make_plan
-from besom.study.orders import Orders
+from besom.study.artifacts import Orders
 from besom.study.plan import SweepPlan
 from user_project import Project
 

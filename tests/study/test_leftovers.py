@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sweeping import assert_whole, sweep
 
-from besom.layout import StudyPaths, remove_leftovers, temporary_prefix, write_atomically
+from besom.store.paths import StudyPaths, remove_leftovers, temporary_prefix, write_atomically
 from user_project import Project, wait_for
 
 #: A sweep that hangs in the middle of writing its leaderboard.

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from besom.errors import StudyError
-from besom.study.lock import Command, CoordinatorLock
+from besom.store.lock import Command, CoordinatorLock
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from besom.study.lock import CoordinatorLock
+from besom.store.lock import CoordinatorLock
 with CoordinatorLock(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
     time.sleep(60)

@@ -9,13 +9,13 @@ import optuna
 import pytest
 from sweeping import RESULTS, assert_whole, stored, sweep
 
-from besom.layout import StudyPaths
-from besom.outputs import LeaderboardWriter, write_outputs
+from besom.store.paths import StudyPaths
+from besom.report.files import LeaderboardWriter, write_outputs
 from besom.plots import not_drawn, write_plots
-from besom.records import Outcome, TrialRecord
-from besom.replay import replay, report
+from besom.store.records import Outcome, TrialRecord
+from besom.rerun.replay import replay, report
 from besom.study import make_plan
-from besom.study.orders import Orders
+from besom.study.artifacts import Orders
 from besom.study.watcher import Watcher
 
 if TYPE_CHECKING:

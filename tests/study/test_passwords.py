@@ -9,8 +9,8 @@ import optuna
 import pytest
 from sweeping import RESULTS, assert_whole
 
-from besom.records import STUDY_ATTRIBUTE
-from besom.storage_url import VARIABLE
+from besom.store.records import STUDY_ATTRIBUTE
+from besom.store.storage_url import VARIABLE
 from postgres import PASSWORD, Postgres
 from user_project import Project
 

@@ -21,8 +21,8 @@ from sweeping import assert_whole, point, points, runs, stored, sweep, workers_o
 
 import besom
 from besom.errors import BesomError, StudyError
-from besom.openings import log_opening, read_openings
-from besom.records import Outcome
+from besom.store.test_set_log import log_opening, read_openings
+from besom.store.records import Outcome
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
 from user_project import Project, wait_for
@@ -311,11 +311,12 @@ def test_a_changed_task_is_refused_with_each_value_that_changed(project: Project
 def test_what_makes_values_incomparable_is_a_change_of_the_task(
     project: Project, change: str
 ) -> None:
-    from besom.study import definition, make_plan
+    from besom.store import study_identity
+    from besom.study import make_plan
 
     old, new = make_plan("cheap").config, make_plan("cheap", [change]).config
     with pytest.raises(StudyError, match="made with another config"):
-        definition.check_same_task("cheap", old, new, extend=True)
+        study_identity.check_same_task("cheap", old, new, extend=True)
 
 
 def test_a_nan_in_the_config_is_no_change_of_the_task(project: Project) -> None:

@@ -6,7 +6,7 @@ import pytest
 import sweeping
 
 from besom.api import load_study
-from besom.records import Origin, Outcome, StudyRecord, TrialRecord
+from besom.store.records import Origin, Outcome, StudyRecord, TrialRecord
 from besom.study.coordinator import Ending
 from besom.study.screening import seconds_to_finish
 
@@ -41,7 +41,7 @@ def test_a_screening_that_had_no_time_to_finish_says_so_and_goes_on(
 ):
     short = (*SCREENED, "sweep.n_trials=8", "trainer.seconds=0.1", "sweep.pruner.keep=7")
     with monkeypatch.context() as patch:  # an estimate that is far from what happens
-        patch.setattr("besom.study.asking.seconds_to_finish", lambda *_: 0.0)
+        patch.setattr("besom.study.ask.seconds_to_finish", lambda *_: 0.0)
         outcome = sweeping.sweep(*short, "sweep.timeout_s=1.4")
     assert "screened trials are yet to be trained to their end: give the same" in outcome.reason
     sweeping.sweep(*short, "sweep.timeout_s=60", extend=True)

@@ -7,9 +7,9 @@ import sweeping
 
 from besom.api import load_study
 from besom.errors import BesomError
-from besom.export import best_trial
-from besom.leaderboard import ranking
-from besom.records import Origin, Outcome, StudyRecord
+from besom.report.export import best_trial
+from besom.report.leaderboard import ranking
+from besom.store.records import Origin, Outcome, StudyRecord
 from besom.study import make_plan
 from besom.study.checks import remarks, remarks_on_workers
 from besom.study.screening import ScreeningPruner

@@ -10,17 +10,18 @@ import optuna
 import pytest
 
 from besom.errors import ConfigError
-from besom.layout import StudyPaths, TrainPaths, default_results_dir, write_atomically
-from besom.records import Objective, Outcome, TrialRecord
-from besom.revision import git_revision
-from besom.study import definition, make_plan
+from besom.store.paths import StudyPaths, TrainPaths, default_results_dir, write_atomically
+from besom.store.records import Objective, Outcome, TrialRecord
+from besom.store.git import git_revision
+from besom.store import study_identity
+from besom.study import make_plan
 from besom.study.budget import Budget
-from besom.study.flight import InFlight
+from besom.study.running_trial import InFlight
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values
-from besom.study.space_overrides import override_space
-from besom.study.storage import SweepStudy
+from besom.space.command_line import override_space
+from besom.store.storage import SweepStudy
 from besom.study.strategy import build_pruner, mix_seed
-from besom.study.verdict import verdict_on
+from besom.study.outcome import verdict_on
 from user_project import CHEAP_SWEEP, Project
 
 ACCURACY = Objective("val_accuracy", "maximize")
@@ -99,14 +100,14 @@ def test_failures_break_a_sweep_only_while_nothing_has_succeeded() -> None:
 
 
 def test_a_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
-    assert definition.fingerprint({"a": 1, "b": 2}) == definition.fingerprint({"b": 2, "a": 1})
-    assert definition.fingerprint({"a": 1}) != definition.fingerprint({"a": 1.5})
+    assert study_identity.fingerprint({"a": 1, "b": 2}) == study_identity.fingerprint({"b": 2, "a": 1})
+    assert study_identity.fingerprint({"a": 1}) != study_identity.fingerprint({"a": 1.5})
 
 
 def test_differences_name_every_leaf_with_both_values() -> None:
     old = {"a": {"b": 1, "gone": None}, "l": [1], "same": "x", "empty": {}}
     new = {"a": {"b": 2}, "l": [1, 2], "same": "x", "empty": {"new": True}}
-    assert set(definition.differences(old, new)) == {
+    assert set(study_identity.differences(old, new)) == {
         "a.b: 1 -> 2",
         "a.gone: null -> (absent)",
         "l: [1] -> [1, 2]",

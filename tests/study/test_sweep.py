@@ -19,8 +19,8 @@ from sweeping import (
 )
 
 from besom.errors import BesomError, ConfigError
-from besom.leaderboard import ranking
-from besom.records import Outcome
+from besom.report.leaderboard import ranking
+from besom.store.records import Outcome
 from besom.study import load_record, make_plan, run_sweep
 from besom.study.run import Ending
 from user_project import Project

@@ -23,7 +23,7 @@ import psutil
 import pytest
 from sweeping import stored
 
-from besom.records import Outcome
+from besom.store.records import Outcome
 from user_project import Project, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")

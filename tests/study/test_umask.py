@@ -46,9 +46,9 @@ def test_everything_a_sweep_makes_is_as_the_umask_says(
 AS_A_MEMBER = """
 import os
 from pathlib import Path
-from besom.layout import StudyPaths
-from besom.study.journal import StudyJournal
-from besom.study.lock import CoordinatorLock
+from besom.store.paths import StudyPaths
+from besom.store.journal import StudyJournal
+from besom.store.lock import CoordinatorLock
 paths = StudyPaths.of(Path("results"), "cheap")
 os.setgroups([4242])
 os.setgid(65534)

@@ -9,7 +9,7 @@ import sweeping
 
 from besom.api import load_study
 from besom.errors import ConfigError
-from besom.records import Origin, Outcome, StudyRecord
+from besom.store.records import Origin, Outcome, StudyRecord
 from besom.study.watcher import Watcher
 
 WIDE = (

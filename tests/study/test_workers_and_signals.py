@@ -14,12 +14,12 @@ import pytest
 
 from besom.errors import BesomError, ConfigError
 from besom.executors.base import Event, Executor, Ready, Started
-from besom.study import patience
-from besom.study.lines import all_or_nothing, drop_cut_line, write_all
-from besom.study.patience import Patience
-from besom.study.signals import StopSignals
-from besom.study.stopping import Ending, Stop
-from besom.study.workers import module_function, started
+from besom.executors import drain
+from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
+from besom.executors.drain import Patience
+from besom.executors.signals import StopSignals
+from besom.executors.stop import Ending, Stop
+from besom.executors.session import module_function, started
 
 
 class Scripted(Executor):
@@ -168,8 +168,8 @@ def test_a_sweep_that_does_not_stop_waits_for_ever() -> None:
 def test_a_trial_that_has_never_reported_has_the_least_patience() -> None:
     waiting = Waiting()
     waiting.at(1000.0).stopping()
-    assert not waiting.at(1000.0 + patience.LEAST_S - 1).exhausted([0, 1])
-    assert waiting.at(1000.0 + patience.LEAST_S).exhausted([0, 1])
+    assert not waiting.at(1000.0 + drain.LEAST_S - 1).exhausted([0, 1])
+    assert waiting.at(1000.0 + drain.LEAST_S).exhausted([0, 1])
     assert waiting.patience.exhausted([])
 
 
@@ -177,7 +177,7 @@ def test_a_trial_has_a_multiple_of_its_longest_epoch_and_a_first_one_of_any_tria
     waiting = Waiting()
     waiting.at(500.0).epoch(0)
     waiting.at(600.0).stopping()
-    enough = 600.0 + patience.FACTOR * 500.0
+    enough = 600.0 + drain.FACTOR * 500.0
     for trial in (0, 1):
         assert not waiting.at(enough - 1).exhausted([trial])
         assert waiting.at(enough).exhausted([trial])

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-from besom.training import custom_gradients
+from besom.training.fast import custom_gradients
 
 pytestmark = pytest.mark.tensorflow
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from besom.errors import BesomError, DataError
-from besom.training.data import Dataset, NoTestImages, Split, load_test, load_training
+from besom.training.data.builtin import Dataset, NoTestImages, Split, load_test, load_training
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 

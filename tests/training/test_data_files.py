@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from besom.errors import DataError
-from besom.training.data import NoTestImages, load_test, load_training
+from besom.training.data.builtin import NoTestImages, load_test, load_training
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from besom.errors import DataError
-from besom.training.data import Dataset, Split, load_training
-from besom.training.split import stratified_split
+from besom.training.data.builtin import Dataset, Split, load_training
+from besom.training.data.split import stratified_split
 
 
 def numbered(split: Split, y: Sequence[int] = (0,) * 10 + (1,) * 10) -> Dataset:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from besom.training.dropout import cheap_dropout
+from besom.training.fast.dropout import cheap_dropout
 
 pytestmark = pytest.mark.tensorflow
 

@@ -23,10 +23,10 @@ from training_world import (
     tiny_test,
 )
 
-from besom.training import engine, graph_optimizers
+from besom.training.fast import engine, graph_optimizers
 from besom.training.build import build_model, seed_everything
-from besom.training.engine import CompiledEvaluation, CompiledTraining, Images
-from besom.training.orders import epoch_order
+from besom.training.fast.engine import CompiledEvaluation, CompiledTraining, Images
+from besom.training.shuffling import epoch_order
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import evaluate, fit
 

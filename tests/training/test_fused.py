@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from training_world import OwnAdam
 
-from besom.training.fused import fused_update
+from besom.training.fast.fused import fused_update
 
 pytestmark = pytest.mark.tensorflow
 

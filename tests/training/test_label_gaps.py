@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from besom.study.checks import remarks_on_workers
-from besom.training.dataset import TrainingData, label_gaps
+from besom.training.data.dataset import TrainingData, label_gaps
 
 
 def data(labels: list[int], held: list[int], num_classes: int) -> TrainingData:

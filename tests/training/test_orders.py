@@ -94,7 +94,7 @@ def test_what_is_out_of_bounds_is_built_but_not_trained():
 def test_the_kept_model_scores_exactly_what_the_leaderboard_says(tmp_path):
     import keras
 
-    from besom.training.data import load_training
+    from besom.training.data.builtin import load_training
 
     path = tmp_path / "models" / "trial.keras"
     result = run({"save_model": {"path": str(path), "better_than": None}})
@@ -141,7 +141,7 @@ def test_a_stopped_trial_leaves_no_model(tmp_path):
 
 
 def probed(trainer: dict | None = None, **changes) -> TrialResult:
-    from besom.training.probe import probe
+    from besom.training.dry_run_probe import probe
 
     config = {**CONFIG, **changes, "trainer": {**CONFIG["trainer"], **(trainer or {})}}
     return probe(config, lambda epoch, metrics: False)
@@ -216,7 +216,7 @@ def test_a_run_whose_model_and_picture_cannot_be_written_leaves_all_else(
     tmp_path, monkeypatch
 ) -> None:
     from besom import plots
-    from besom.layout import TrainPaths
+    from besom.store.paths import TrainPaths
     from user_project import Project
 
     def broken(*_: object) -> None:

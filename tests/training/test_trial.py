@@ -18,7 +18,7 @@ from besom.errors import ConfigError
 from besom.seam import TrialResult
 from besom.training import warm
 from besom.training.confirmation import run_confirmation
-from besom.training.dataset import NoTestImages, TrainingData
+from besom.training.data.dataset import NoTestImages, TrainingData
 from besom.training.trial import prepare, prepare_another, run_trial
 
 pytestmark = pytest.mark.tensorflow

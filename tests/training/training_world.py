@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from besom.training.dataset import Dataset, TrainingData
+from besom.training.data.dataset import Dataset, TrainingData
 
 N_TRAIN, N_VALIDATION, BATCH = 76, 30, 8  # ten steps an epoch, the last one of four images
 

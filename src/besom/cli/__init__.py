@@ -17,8 +17,8 @@ from typing import Any
 import click
 
 from besom.errors import BesomError, did_you_mean
-from besom.printable import visible
-from besom.storage_url import hide_passwords
+from besom.text.printable import visible
+from besom.store.storage_url import hide_passwords
 
 #: What the reporting commands print.
 FORMATS = ("table", "csv", "md", "json")
@@ -166,4 +166,10 @@ def overrides_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 TAKES_OVERRIDES = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
 # Commands register when they are imported.
-from besom.cli import compare, confirm, report, sweep, train  # noqa: E402, F401
+from besom.cli import (  # noqa: E402, F401
+    compare_command,
+    confirm_command,
+    report_commands,
+    sweep_command,
+    train_command,
+)

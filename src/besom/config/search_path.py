@@ -7,7 +7,7 @@ from pathlib import Path
 
 from besom.config.yaml_files import read_yaml
 from besom.errors import ConfigError, did_you_mean
-from besom.layout import packaged_config_dirs
+from besom.store.paths import packaged_config_dirs
 from besom.regular import oddity
 
 #: Primary configs that are not sweeps.

@@ -18,7 +18,7 @@ from besom.config.yaml_files import read_yaml
 from besom.directions import usual_direction
 from besom.errors import ConfigError
 from besom.trust import current
-from besom.values import given_text
+from besom.text.values import given_text
 
 #: Mappings whose keys the user names: ``{}`` empties them, where Hydra would merge nothing in.
 _OPEN = ("sweep.space", "sweep.constraints")

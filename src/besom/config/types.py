@@ -11,7 +11,7 @@ from typing import Any
 
 from besom.errors import ConfigError
 from besom.targets import TARGET
-from besom.values import given_text
+from besom.text.values import given_text
 
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 

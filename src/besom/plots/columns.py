@@ -21,8 +21,8 @@ from optuna.distributions import (
 )
 
 from besom.plots.scales import Floats
-from besom.records import TrialRecord
-from besom.values import ABSENT, value_text
+from besom.store.records import TrialRecord
+from besom.text.values import ABSENT, value_text
 
 
 class Column(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 
 from besom.plots import style
 from besom.plots.scales import Floats, Window, score, spread, window
-from besom.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy as np
 
 from besom.plots import style
 from besom.plots.scales import Floats, Ints, Window, best_so_far, number, score, window
-from besom.records import Outcome, StudyRecord
+from besom.store.records import Outcome, StudyRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

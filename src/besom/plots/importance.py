@@ -23,7 +23,7 @@ import numpy as np
 from besom.plots import style
 from besom.plots.columns import merged_order
 from besom.plots.scales import Floats
-from besom.records import StudyRecord, TrialRecord
+from besom.store.records import StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
     import optuna

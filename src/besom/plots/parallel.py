@@ -11,7 +11,7 @@ import numpy as np
 from besom.plots import style
 from besom.plots.columns import Column, columns
 from besom.plots.scales import Floats, Ints, Window, jitter, log_ticks, number, window
-from besom.records import StudyRecord
+from besom.store.records import StudyRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from besom.plots import style
 from besom.plots.scales import Floats, Ints, Window, score, window
-from besom.records import StudyRecord
+from besom.store.records import StudyRecord
 from besom.statistics import knee, pareto_front
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from besom.layout import write_atomically
+from besom.store.paths import write_atomically
 from besom.plots.scales import log_ticks, number
-from besom.printable import one_line, visible
+from besom.text.printable import one_line, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from besom.errors import reason_of
 from besom.plots import (
-    comparison,
+    study_curves,
     curves,
     history,
     importance,
@@ -21,10 +21,10 @@ from besom.plots import (
     pareto,
     slices,
     style,
-    training,
+    single_curve,
 )
-from besom.plots import images as image_grid
-from besom.records import StudyRecord
+from besom.plots import image_grid
+from besom.store.records import StudyRecord
 
 
 def write_plots(
@@ -92,11 +92,11 @@ def write_learning_curve(
         title: the headline.
         best_epoch: the epoch (from 1) whose weights count, to be marked; None marks none.
     """
-    panels = training.summarise(history)
+    panels = single_curve.summarise(history)
     n_epochs = max((v.size for panel in panels for v in panel.parts.values()), default=0)
     subtitle = f"after each of {n_epochs} epochs" if n_epochs > 1 else "after one epoch"
-    with style.picture(path, training.height(panels), title, subtitle) as figure:
-        training.draw(panels, figure, best_epoch)
+    with style.picture(path, single_curve.height(panels), title, subtitle) as figure:
+        single_curve.draw(panels, figure, best_epoch)
     return path
 
 
@@ -130,7 +130,7 @@ def write_comparison(studies: Sequence[StudyRecord], path: Path) -> Path:
     Raises:
         StudyError: no study is given, or they do not pursue the same metric in one direction.
     """
-    summary = comparison.summarise(studies)
+    summary = study_curves.summarise(studies)
     better = "higher" if summary.sign > 0 else "lower"
     title = f"{summary.metric} of {len(studies)} {'study' if len(studies) == 1 else 'studies'}"
     subtitle = (
@@ -138,7 +138,7 @@ def write_comparison(studies: Sequence[StudyRecord], path: Path) -> Path:
         "and failed ones too"
     )
     with style.picture(path, 3.9, title, subtitle) as figure:
-        comparison.draw(summary, figure)
+        study_curves.draw(summary, figure)
     return path
 
 

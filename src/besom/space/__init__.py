@@ -26,8 +26,8 @@ from besom.space.drafts import flatten
 from besom.space.entries import Entry, ListEntry, ScalarEntry
 from besom.space.grammar import split_overrides
 from besom.space.grid import Grid
-from besom.space.parse import parse_space
-from besom.space.paths import apply
+from besom.space.read import parse_space
+from besom.config.tree import apply
 from besom.space.space import Sample, Space
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import Any
 
 from besom.errors import did_you_mean
 from besom.space.domains import Choice, Domain, FloatRange, IntRange
-from besom.space.kinds import Field, Kind, Refused, is_number, kind_of, narrowest, show
+from besom.config.kinds import Field, Kind, Refused, is_number, kind_of, narrowest, show
 
 RANGE_KEYS = ("type", "low", "high", "log", "step")
 #: Optuna computes with doubles: beyond this, ints run into each other.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from besom.space.conditions import Source
-from besom.space.paths import MISSING, descend, lookup, within
+from besom.config.tree import MISSING, descend, lookup, within
 
 #: Gives the plain config composed for a complete choice of groups. Called often: cache it.
 Compose = Callable[[Mapping[str, str]], Mapping[str, Any]]

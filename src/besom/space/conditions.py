@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from besom.equality import same
 from besom.errors import did_you_mean
-from besom.space.kinds import Refused, show
-from besom.space.paths import MISSING
-from besom.values import value_text
+from besom.config.kinds import Refused, show
+from besom.config.tree import MISSING
+from besom.text.values import value_text
 
 
 @dataclass(frozen=True)

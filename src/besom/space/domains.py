@@ -23,8 +23,8 @@ from optuna.distributions import (
 from optuna.trial import BaseTrial
 
 from besom.equality import same
-from besom.space.kinds import Refused, show
-from besom.values import value_text
+from besom.config.kinds import Refused, show
+from besom.text.values import value_text
 
 #: What Optuna can store as the value of a parameter.
 Stored = None | bool | int | float | str

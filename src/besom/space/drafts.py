@@ -16,8 +16,8 @@ from besom.errors import SpaceError, did_you_mean
 from besom.space.bodies import Body, ChoiceBody
 from besom.space.composer import Composer, node_of
 from besom.space.forms import ENTRY_KEYS, read_body
-from besom.space.kinds import Refused, is_number, show
-from besom.space.paths import MISSING, lookup, within
+from besom.config.kinds import Refused, is_number, show
+from besom.config.tree import MISSING, lookup, within
 
 #: Gives a group option's own ``space:`` entries, keys relative to the group's node; empty if none.
 OwnSpaces = Callable[[str, str], Mapping[str, Any]]

@@ -21,8 +21,8 @@ from optuna.trial import BaseTrial
 from besom.equality import same
 from besom.space.conditions import Condition, Readable
 from besom.space.domains import Choice, Domain, FloatRange, IntRange
-from besom.space.kinds import Refused, show
-from besom.space.paths import MISSING
+from besom.config.kinds import Refused, show
+from besom.config.tree import MISSING
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 from besom.errors import did_you_mean
 from besom.space.composer import Composer, node_of
 from besom.space.conditions import Condition
-from besom.space.kinds import Field, NeverApplies, Refused, show
-from besom.space.paths import MISSING, every_path, lookup, within
+from besom.config.kinds import Field, NeverApplies, Refused, show
+from besom.config.tree import MISSING, every_path, lookup, within
 
 Variant = tuple[Mapping[str, str], Mapping[str, Any]]
 

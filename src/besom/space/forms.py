@@ -17,7 +17,7 @@ from besom.space.bodies import (
     range_body,
 )
 from besom.space.grammar import grammar_body
-from besom.space.kinds import Refused, show
+from besom.config.kinds import Refused, show
 
 CHOICE_KEYS = ("choices", "with_own_spaces")
 LIST_KEYS = ("length", "each", "shared", "shape")

@@ -25,7 +25,7 @@ from hydra.errors import HydraException
 from besom.config import parse_override
 from besom.errors import ConfigError, did_you_mean
 from besom.space.bodies import ChoiceBody, RangeBody, range_body
-from besom.space.kinds import Refused, show
+from besom.config.kinds import Refused, show
 
 
 def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]]:

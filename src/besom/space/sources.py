@@ -19,8 +19,8 @@ from besom.space.conditions import (
 from besom.space.domains import Choice, Domain, FloatRange, IntRange
 from besom.space.drafts import Draft
 from besom.space.entries import Entry, ListEntry, ScalarEntry
-from besom.space.kinds import NeverApplies, Refused, show
-from besom.space.paths import MISSING, descend, every_path, lookup, within
+from besom.config.kinds import NeverApplies, Refused, show
+from besom.config.tree import MISSING, descend, every_path, lookup, within
 
 
 def conditions_of(

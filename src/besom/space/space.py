@@ -15,8 +15,8 @@ from besom.errors import SpaceError, did_you_mean
 from besom.space.composer import Composer, Drawn
 from besom.space.entries import Entry, ListEntry
 from besom.space.grid import Grid
-from besom.space.kinds import Refused, show
-from besom.space.paths import MISSING, apply, lookup, within
+from besom.config.kinds import Refused, show
+from besom.config.tree import MISSING, apply, lookup, within
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ of the seed (``seeds``, ``gains``, ``racing``), that of having been stopped earl
 """
 
 from besom.statistics.baseline import BaselineGain
-from besom.statistics.claims import Claim, Row, claim, score
-from besom.statistics.crossed import RightBySeed, gain_for_new_images, image_error
+from besom.statistics.claim import Claim, Row, claim, score
+from besom.statistics.random_effects import RightBySeed, gain_for_new_images, image_error
 from besom.statistics.fidelity import (
     PruningCost,
     RankAgreement,
@@ -26,12 +26,7 @@ from besom.statistics.paired import (
     mcnemar,
     paired_gain,
 )
-from besom.statistics.predictions import (
-    correctness_matrix,
-    has_predictions,
-    same_images,
-    unpacked,
-)
+from besom.statistics.correctness import correctness_matrix, has_predictions, same_images, unpacked
 from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.racing import Race, Standing, race, standings
 from besom.statistics.ranking import knee, pareto_front, ranks

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from besom.records import Objective, TrialRecord
+from besom.store.records import Objective, TrialRecord
 from besom.statistics.candidates import candidates, n_epochs_picked_from
 from besom.statistics.paired import compare_with_first, paired_gain
-from besom.statistics.predictions import correctness_matrix
+from besom.statistics.correctness import correctness_matrix
 from besom.statistics.proportions import Interval
 from besom.statistics.selection import Draws, Selection, correct_for_selection
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besom.errors import StudyError
-from besom.records import Objective, TrialRecord
-from besom.statistics.predictions import Correctness, correctness_matrix
+from besom.store.records import Objective, TrialRecord
+from besom.statistics.correctness import Correctness, correctness_matrix
 from besom.statistics.selection import REACH
 
 #: No more candidates than this take part, the best by score: time and memory stay bounded. Among

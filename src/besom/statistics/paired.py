@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from besom.statistics import distributions
-from besom.statistics.predictions import Correctness
+from besom.statistics.correctness import Correctness
 from besom.statistics.proportions import Interval, normal_quantile
 
 Floats = NDArray[np.float64]

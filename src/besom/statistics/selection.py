@@ -19,7 +19,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from besom.statistics.predictions import Correctness
+from besom.statistics.correctness import Correctness
 from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
 
 Floats = NDArray[np.float64]

@@ -2,6 +2,6 @@
 
 from besom.study.plan import SweepPlan, make_plan
 from besom.study.run import SweepOutcome, run_sweep
-from besom.study.storage import load_record
+from besom.store.storage import load_record
 
 __all__ = ["SweepOutcome", "SweepPlan", "load_record", "make_plan", "run_sweep"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from besom.records import Objective, Outcome, TrialRecord
+from besom.store.records import Objective, Outcome, TrialRecord
 
 
 class Budget:

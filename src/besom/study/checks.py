@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from besom.counting import counted
+from besom.text.counting import counted
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS
-from besom.study import storage
-from besom.study.names import check_trusted, given_configs
+from besom.store import storage
+from besom.study.trusted_names import check_trusted, given_configs
 from besom.study.objective import check_metric
 from besom.study.plan import SEED, TRIAL_NUMBERS, SweepPlan
 from besom.study.screening import ScreeningPruner

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from besom.counting import counted
-from besom.executors.awake import AwakeClock
+from besom.text.counting import counted
+from besom.executors.local.awake_clock import AwakeClock
 from besom.executors.base import (
     Epoch,
     Event,
@@ -22,21 +22,21 @@ from besom.executors.base import (
 )
 from besom.executors.failures import is_out_of_memory
 from besom.executors.hearing import hear
-from besom.records import Outcome, StudyRecord, TrialRecord
+from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.seam import TrialResult
-from besom.study.asking import Asker
+from besom.study.ask import Asker
 from besom.study.budget import Budget
-from besom.study.database import Attendant, DatabaseAway
+from besom.store.database import Attendant, DatabaseAway
 from besom.study.duplicates import Duplicates
-from besom.study.flight import InFlight
-from besom.study.judge import Judge
-from besom.study.orders import Orders
-from besom.study.patience import Patience
+from besom.study.running_trial import InFlight
+from besom.study.early_stopping import Judge
+from besom.study.artifacts import Orders
+from besom.executors.drain import Patience
 from besom.study.plan import SweepPlan
-from besom.study.stopping import Ending, Stop
-from besom.study.storage import SweepStudy, attend
-from besom.study.telling import set_constraints, tell, tell_duplicate
-from besom.study.verdict import verdict_on
+from besom.executors.stop import Ending, Stop
+from besom.store.storage import SweepStudy, attend
+from besom.study.tell import set_constraints, tell, tell_duplicate
+from besom.study.outcome import verdict_on
 from besom.study.watcher import Watcher
 
 #: How often a trial is given to a fresh worker after its worker died.

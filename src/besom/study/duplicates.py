@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from besom.records import Origin, Outcome, TrialRecord
-from besom.study.definition import fingerprint
-from besom.study.flight import InFlight
+from besom.store.records import Origin, Outcome, TrialRecord
+from besom.store.study_identity import fingerprint
+from besom.study.running_trial import InFlight
 
 #: Endings that would be the same again, so that a duplicate need not be trained.
 _REUSABLE = (Outcome.COMPLETE, Outcome.PRUNED, Outcome.DIVERGED)

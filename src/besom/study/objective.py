@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from besom.errors import ConfigError, did_you_mean
-from besom.records import Objective
+from besom.store.records import Objective
 
 
 def check_metric(

@@ -10,15 +10,15 @@ from typing import Any
 
 from besom.config import TRAIN_GROUPS, Composer, find_sweep, overlap
 from besom.errors import ConfigError, did_you_mean
-from besom.layout import StudyPaths, checked_folder, checked_name
-from besom.records import Objective
+from besom.store.paths import StudyPaths, checked_folder, checked_name
+from besom.store.records import Objective
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
-from besom.space.paths import within
-from besom.storage_url import check_no_password
-from besom.study.numbers import check_constraints, check_numbers
-from besom.study.space_overrides import Asked, sort_out
-from besom.values import given_text
+from besom.config.tree import within
+from besom.store.storage_url import check_no_password
+from besom.study.sweep_limits import check_constraints, check_numbers
+from besom.space.command_line import Asked, sort_out
+from besom.text.values import given_text
 
 #: Numbers a trial has once, as opposed to metrics it has after each epoch.
 TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")

@@ -12,11 +12,11 @@ import optuna
 
 from besom.errors import StudyError
 from besom.executors.base import Executor
-from besom.layout import remove_leftovers
-from besom.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
+from besom.store.paths import remove_leftovers
+from besom.store.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
 from besom.seam import TrialConfig
-from besom.storage_url import VARIABLE
-from besom.study import definition, storage
+from besom.store.storage_url import VARIABLE
+from besom.store import study_identity, storage
 from besom.study.budget import Budget
 from besom.study.checks import (
     check_given,
@@ -27,17 +27,17 @@ from besom.study.checks import (
     remarks_on_workers,
 )
 from besom.study.coordinator import Coordinator
-from besom.study.given import all_given, remarks_on_given
-from besom.study.lock import CoordinatorLock
-from besom.study.names import check_trusted, given_configs, names_of
+from besom.study.preset_trials import all_given, remarks_on_given
+from besom.store.lock import CoordinatorLock
+from besom.study.trusted_names import check_trusted, given_configs, names_of
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
-from besom.study.signals import StopSignals
-from besom.study.stopping import Ending
+from besom.executors.signals import StopSignals
+from besom.executors.stop import Ending
 from besom.study.strategy import build_pruner, build_sampler
 from besom.study.warm_start import warm_start
 from besom.study.watcher import Watcher
-from besom.study.workers import started
+from besom.executors.session import started
 from besom.targets import instantiate
 from besom.trust import trusting
 
@@ -111,7 +111,7 @@ def run_sweep(
             plan.sweep["storage"] = storage.settle_url(plan.paths, plan.name, asked)
             stored = _stored_study(plan)
             if stored is not None:
-                definition.check_same_task(plan.name, stored.config, plan.config, extend)
+                study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
                 running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
                 as_given = [(f"trial {t.number}: ", t.config) for t in running]
                 check_trusted(plan, as_given)
@@ -177,10 +177,10 @@ def _open(
             f"~/.pgpass, PGPASSWORD or {VARIABLE}"
         )
     storage.remember_url(plan.paths, url)
-    software = definition.software()
+    software = study_identity.software()
     environment = {**software, **facts}
     environment["versions"] = {**software["versions"], **facts.get("versions", {})}
-    identity = definition.fingerprint(environment)
+    identity = study_identity.fingerprint(environment)
     stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _facts(plan)
     check_same_data(plan.name, stored, environment)
     stored = {
@@ -202,11 +202,11 @@ def _open(
 def _facts(plan: SweepPlan) -> dict[str, Any]:
     """What a new study is."""
     return {
-        "format": definition.FORMAT,
+        "format": study_identity.FORMAT,
         "created": time.time(),
         "objectives": [vars(o) for o in plan.objectives],
         "choices": plan.choices,
-        "task_hash": definition.fingerprint(definition.split(plan.config)["task"]),
+        "task_hash": study_identity.fingerprint(study_identity.split(plan.config)["task"]),
         "environments": {},
     }
 

@@ -13,9 +13,9 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import ConfigError, SpaceError
-from besom.records import GIVEN, Origin
+from besom.store.records import GIVEN, Origin
 from besom.space import Space
-from besom.values import given_text
+from besom.text.values import given_text
 
 if TYPE_CHECKING:
     import optuna

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from optuna.pruners import BasePruner
 
 from besom.errors import ConfigError
-from besom.records import GIVEN, Objective, Origin, Outcome, TrialRecord
-from besom.values import given_text
+from besom.store.records import GIVEN, Objective, Origin, Outcome, TrialRecord
+from besom.text.values import given_text
 
 if TYPE_CHECKING:
     import optuna

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from besom.records import StudyRecord, TrialRecord
+from besom.store.records import StudyRecord, TrialRecord
 
 
 class Watcher:

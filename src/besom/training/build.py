@@ -14,7 +14,7 @@ from besom.targets import TARGET, instantiate
 from besom.training.misfits import sentence
 from besom.training.precision import policy, resolve
 from besom.training.settings import TrainerSettings
-from besom.values import given_text
+from besom.text.values import given_text
 
 _LARGEST_SEED = 2**32 - 1
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 from besom.errors import ConfigError
 from besom.targets import TARGET
 from besom.training.settings import TrainerSettings
-from besom.values import value_text
+from besom.text.values import value_text
 
 #: A longer message says no more to a person.
 _MOST_CHARS = 300

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from besom.errors import ConfigError, did_you_mean
-from besom.values import given_text
+from besom.text.values import given_text
 
 
 def mlp(

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from besom.errors import BesomError, ConfigError
-from besom.training import engine, keras_engine, misfits
+from besom.training.fast import engine
+from besom.training import keras_engine, misfits
 from besom.training.build import build_callbacks, build_model, seed_everything
-from besom.training.choice import choose_engine, untraceable
+from besom.training.engine_choice import choose_engine, untraceable
 from besom.training.job import EVALUATION_BATCH_SIZE, Job
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import check_monitor

@@ -50,14 +50,14 @@ def start_worker() -> None:
 
     Keras then lacks its scikit-learn wrappers, plots of images and data frames as input; whatever
     a trial imports of these packages for itself is as ever. And what TensorFlow would keep of every
-    trial is let go (``besom.training.custom_gradients``). Not for a process that is the user's.
+    trial is let go (``besom.training.fast.custom_gradients``). Not for a process that is the user's.
 
     Raises:
         ConfigError: ``BESOM_THREADS`` is nonsense.
     """
     with _uninstalled(_OTHER_USES):
         start()
-    from besom.training import custom_gradients
+    from besom.training.fast import custom_gradients
 
     custom_gradients.tie()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from besom.directions import usual_direction
 from besom.errors import ConfigError, did_you_mean
-from besom.values import given_text
+from besom.text.values import given_text
 
 ENGINES = ("auto", "compiled", "keras")
 MODES = ("auto", "max", "min")

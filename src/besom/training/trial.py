@@ -14,7 +14,7 @@ import numpy as np
 from besom.errors import ConfigError
 from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime, warm
-from besom.training.requests import Orders, OutOfBounds
+from besom.training.trial_requests import Orders, OutOfBounds
 from besom.training.settings import TrainerSettings
 
 log = logging.getLogger("besom")

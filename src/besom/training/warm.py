@@ -28,7 +28,7 @@ def training_data(config: TrialConfig) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _load(node: str) -> Any:
-    from besom.training.data import load_training
+    from besom.training.data.builtin import load_training
 
     return load_training(json.loads(node))
 
@@ -45,7 +45,7 @@ def environment(data: Any) -> dict[str, Any]:
         ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation image
         shows; 0 without such images.
     """
-    from besom.training.dataset import label_gaps
+    from besom.training.data.dataset import label_gaps
 
     gaps = label_gaps(data)
     return {

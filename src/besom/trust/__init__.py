@@ -29,7 +29,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 
-from besom.trust.entries import entries_here
+from besom.trust.allowlist import entries_here
 from besom.trust.policy import Trust, canonical, check_mapping
 from besom.trust.public import KNOWN
 
@@ -56,7 +56,7 @@ def trusting(more: Iterable[str] = (), named: Iterable[tuple[str, str]] = ()) ->
         named: see ``Trust.named``.
 
     Raises:
-        ConfigError: see ``besom.trust.entries``.
+        ConfigError: see ``besom.trust.allowlist``.
     """
     held = _CURRENT.get()
     trust = held or _here()

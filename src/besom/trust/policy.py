@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from besom.errors import TrustError
-from besom.trust.entries import FILE
+from besom.trust.allowlist import FILE
 from besom.trust.origins import (
     holds,
     home_of,

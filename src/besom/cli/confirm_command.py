@@ -1,0 +1,145 @@
+"""``besom confirm`` and ``besom replay``: what runs a study's trials again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from besom.cli import TAKES_OVERRIDES, echo, main, results_dir_option, trust_option
+
+if TYPE_CHECKING:
+    from besom.terminal.confirm_view import ConfirmWatcher
+    from besom.terminal.live_panel import Screen
+
+
+def _view(console: Screen, stack: ExitStack) -> ConfirmWatcher:
+    """How a confirmation is shown: not at all, on a panel, or a line a run."""
+    from besom.terminal.confirm_view import ConfirmWatcher, LiveConfirmView, PlainConfirmView
+
+    if console.quiet:
+        return ConfirmWatcher()
+    if console.shows_panels:
+        return stack.enter_context(LiveConfirmView(console))
+    return PlainConfirmView(console)
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@click.argument("name")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.option("--top", type=int, help="How many of the leaderboard's first.  [default: 5]")
+@click.option("--trial", "trials", type=int, multiple=True, help="This trial; give it repeatedly.")
+@click.option("--seeds", type=int, default=5, show_default=True, help="Fresh seeds for each.")
+@click.option(
+    "--on",
+    type=click.Choice(["test", "validation"]),
+    default="test",
+    show_default=True,
+    help="The images that count. Every opening of the test images is logged.",
+)
+@click.option("--new-split", is_flag=True, help="Each seed holds other validation images back.")
+@click.option("--no-race", is_flag=True, help="Every config gets every seed, the beaten ones too.")
+@click.option(
+    "--interval",
+    type=click.Choice(["t", "bootstrap"]),
+    default="t",
+    show_default=True,
+    help="Student's t, or the bootstrap (from six seeds).",
+)
+@click.option("--workers", type=int, help="How many workers; default: as in the sweep.")
+@click.option("--retry-failed", is_flag=True, help="Run again what failed in an earlier confirm.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@results_dir_option
+@trust_option
+def confirm(
+    name: str,
+    words: tuple[str, ...],
+    top: int | None,
+    trials: tuple[int, ...],
+    seeds: int,
+    on: Literal["test", "validation"],
+    new_split: bool,
+    no_race: bool,
+    interval: str,
+    workers: int | None,
+    retry_failed: bool,
+    quiet: bool,
+    results_dir: Path,
+) -> None:
+    """Train the best trials of the study NAME, and the baseline, on fresh seeds.
+
+    The same command again continues where it stopped. WORDS change the executor, or the precision,
+    which is float32 whatever the sweep's was:
+
+      besom confirm mnist_mlp --top 5 --seeds 10 executor.workers=2
+    """
+    from besom.rerun.confirm import make_confirm_plan, run_confirm
+    from besom.rerun.confirm.confirm_report import print_report, replaced, write_report
+    from besom.store.paths import StudyPaths
+    from besom.store.test_set_log import read_openings
+    from besom.terminal.live_panel import Screen, say
+    from besom.store.storage import load_record
+
+    plan = make_confirm_plan(
+        load_record(results_dir, name),
+        StudyPaths.of(results_dir, name),
+        top=top,
+        trials=trials,
+        n_seeds=seeds,
+        on=on,
+        new_split=new_split,
+        race=not no_race,
+        interval=interval,
+        words=words,
+        workers=workers,
+        retry_failed=retry_failed,
+    )
+    console = Screen(quiet=quiet)
+    if plan.left_out:
+        say(console, plan.left_out)
+    with ExitStack() as stack:
+        outcome = run_confirm(plan, _view(console, stack))
+    openings = read_openings(plan.paths.root)
+    lost = replaced(outcome.confirmation)
+    files = write_report(outcome.confirmation, openings)
+    if outcome.reason:
+        say(console, f"Stopped: {outcome.reason}.", wrap=True)
+    print_report(outcome.confirmation, openings, console)
+    if lost:
+        say(console, lost)
+    written = ", ".join(map(str, files))
+    say(console, f"Written: {written}")
+    sys.exit(outcome.exit_code)
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@click.argument("name")
+@click.argument("trial", type=int)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@results_dir_option
+@trust_option
+def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> None:
+    """Run TRIAL of the study NAME again, and compare every epoch bit by bit.
+
+    Exit code 0 if all is equal, 1 if not. WORDS change the executor, as in executor.gpus=none.
+    """
+    from besom.rerun import replay as replaying
+    from besom.report.export import find_trial
+    from besom.store.paths import StudyPaths
+    from besom.store.storage import load_record
+
+    study = load_record(results_dir, name)
+    chosen = find_trial(study, trial)
+
+    def tell(epoch: int, metrics: Mapping[str, float]) -> None:
+        shown = ", ".join(f"{metric} {value:.6g}" for metric, value in metrics.items())
+        echo(f"Epoch {epoch}: {shown}")
+
+    paths = StudyPaths.of(results_dir, name)
+    outcome = replaying.replay(study, chosen, paths, words=words, on_epoch=tell)
+    echo(replaying.report(outcome))
+    sys.exit(outcome.exit_code)

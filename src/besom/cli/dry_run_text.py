@@ -1,0 +1,107 @@
+"""Prints what ``besom sweep NAME --dry-run`` found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+from optuna.pruners import NopPruner
+from rich.console import Console
+
+from besom.text.counting import counted
+from besom.terminal.live_panel import say
+from besom.study.checks import remarks_on_workers
+from besom.study.dry_run import DryRun
+from besom.study.plan import SweepPlan
+from besom.study.screening import ScreeningPruner
+from besom.report.tables import rich_table, shown_params
+
+
+def print_space(plan: SweepPlan, console: Console) -> None:
+    """The search space as a table, and what is optimised in it."""
+    rows = [
+        {"hyperparameter": entry.path, "values": str(entry), "when": entry.condition or ""}
+        for entry in plan.space.entries
+    ]
+    if rows:
+        console.print(rich_table(pd.DataFrame(rows), f"Search space of {plan.name}"))
+    else:
+        say(console, "The search space is empty: only the base config would run.", wrap=True)
+    aims = ", ".join(f"{o.metric} ({o.direction})" for o in plan.objectives)
+    strategy = [f"{key} {plan.choices.get(f'sweep/{key}', 'own')}" for key in ("sampler", "pruner")]
+    for line in (f"Optimised: {aims}; {', '.join(strategy)}.", *plan.notes):
+        say(console, line, wrap=True)
+
+
+def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
+    """The configs that were built, and the time and memory to expect."""
+    rows = [
+        {
+            "config": probed.name,
+            "parameters": f"{probed.numbers['n_params']:,.0f}",
+            "model MB": _short(probed.numbers["model_bytes"] / 1e6),
+            "s/epoch": "infeasible" if probed.broken else _short(probed.seconds_per_epoch),
+            "hyperparameters": shown_params(probed.params),
+        }
+        for probed in found.built
+    ]
+    console.print(rich_table(pd.DataFrame(rows), "Built, not trained"))
+    for line in [*remarks_on_workers(found.facts), *_said(plan, found)]:
+        say(console, line, wrap=True)
+
+
+def _said(plan: SweepPlan, found: DryRun) -> Iterator[str]:
+    small, large = found.smallest.numbers["n_params"], found.largest.numbers["n_params"]
+    yield f"Parameters: {small:,.0f} to {large:,.0f}."
+    if outside := [p for p in found.sampled if p.broken]:
+        yield (
+            f"Constraints: {len(outside)} of {len(found.sampled)} sampled configs break one "
+            f"({outside[0].name}: {outside[0].broken[0]}); such trials are not trained."
+        )
+    if unsavable := [p for p in found.built if p.unsavable]:
+        yield (
+            f"Models: {len(unsavable)} of {len(found.built)} cannot be saved ({unsavable[0].name}: "
+            f"{unsavable[0].unsavable}); their trials count like any other."
+        )
+    memory = max(probed.numbers.get("memory_bytes", 0.0) for probed in found.built)
+    workers = counted(found.n_workers, "worker")
+    yield f"Memory: up to {memory / 1e9:.1f} GB a worker, {workers}."
+    yield _time_to_expect(plan, found)
+
+
+def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
+    n_trials, trials = plan.sweep["n_trials"], "trials"
+    if found.n_points is not None and found.n_points <= n_trials:
+        n_trials, trials = found.n_points, "trials, which is every point of the space"
+    pruner, epochs = found.pruner, "epoch"
+    if isinstance(pruner, ScreeningPruner):
+        epochs += "s" * (pruner.epochs > 1)
+        kept = min(pruner.keep, n_trials)
+        trials += f" of {pruner.epochs} {epochs}, the best {kept} of them to their end"
+    elif not isinstance(pruner, NopPruner) and len(plan.objectives) == 1:
+        trials += " if none is pruned"
+    seconds = found.expected_seconds(n_trials)
+    text = (
+        f"Time to expect: about {_clock(seconds)} for {n_trials} {trials}: "
+        f"{_clock(found.start_s)} to start the workers, and for each trial about "
+        f"{_clock(found.seconds_to_begin)} to build and compile its model."
+    )
+    limit = plan.sweep["timeout_s"]
+    if limit is not None and limit < seconds:
+        text += f" sweep.timeout_s ends it after {_clock(limit)}."
+    return text
+
+
+def _short(number: float) -> str:
+    """Two digits of what is small, whole tenths of what is not."""
+    return f"{number:.2g}" if number < 1 else f"{number:,.1f}"
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 0.1:
+        return "0.1 s"
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,143 @@
+"""The commands that only read a study: leaderboard, list, plot, export, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from besom.cli import FORMATS, echo, main, results_dir_option
+from besom.errors import StudyError
+
+
+@main.command()
+@click.argument("name")
+@click.option("--top", type=click.IntRange(min=1), help="Only the first N rows.")
+@click.option("--sort", metavar="COLUMN", help="Order by a column instead of the rank.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@results_dir_option
+def leaderboard(name: str, top: int | None, sort: str | None, form: str, results_dir: Path) -> None:
+    """Rank the trials of the study NAME."""
+    from besom.report import leaderboard as board
+    from besom.report.study_text import print_study
+    from besom.terminal.live_panel import Screen
+    from besom.statistics import claim
+    from besom.store.storage import load_record
+
+    study = load_record(results_dir, name)
+    claimed = claim(study)
+    frame = board.sort_by(board.ranking(study, claimed), sort)
+    if top is not None:
+        frame = frame.head(top)
+    if form == "table":
+        print_study(study, frame, claimed, Screen(), top)
+    elif form == "csv":
+        echo(board.to_csv(frame), nl=False)
+    elif form == "md":
+        echo(board.to_markdown(study, frame, claimed), nl=False)
+    else:
+        echo(board.to_json(frame))
+
+
+@main.command(name="list")
+@results_dir_option
+@click.pass_context
+def list_studies(ctx: click.Context, results_dir: Path) -> None:
+    """Show every study under the results folder."""
+    from besom.report.study_list import print_studies
+    from besom.terminal.live_panel import Screen
+
+    named = ctx.get_parameter_source("results_dir") is not ParameterSource.DEFAULT
+    if not results_dir.is_dir() and (named or results_dir.exists()):
+        what = "is not a folder" if results_dir.exists() else "does not exist"
+        raise StudyError(
+            f"The results folder {results_dir} {what}. --results-dir or BESOM_RESULTS_DIR say "
+            "where the studies are."
+        )
+    print_studies(results_dir, Screen())
+
+
+@main.command()
+@click.argument("name")
+@results_dir_option
+def plot(name: str, results_dir: Path) -> None:
+    """Draw the plots of the study NAME again, from the study alone."""
+    from besom.errors import StudyError
+    from besom.store.paths import StudyPaths
+    from besom.plots import not_drawn, write_plots
+    from besom.store.storage import load_record
+
+    study = load_record(results_dir, name)
+    problems: dict[str, str] = {}
+    for path in write_plots(study, StudyPaths.of(results_dir, name).plots, problems):
+        echo(path)
+    if problems:
+        raise StudyError("\n".join(not_drawn(problems)))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@results_dir_option
+def ledger(name: str, form: str, results_dir: Path) -> None:
+    """Show what the study NAME has cost, and whether going on is worth it.
+
+    The table has a row an outcome; csv and json have a row a trial, md has both.
+    """
+    from besom.report import ledger as book
+    from besom.terminal.live_panel import Screen
+    from besom.store.storage import load_record
+
+    study = load_record(results_dir, name)
+    if form == "table":
+        book.print_ledger(study, Screen())
+    elif form == "csv":
+        echo(book.to_csv(study), nl=False)
+    elif form == "md":
+        echo(book.to_markdown(study), nl=False)
+    else:
+        echo(book.to_json(study))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--trial", type=int, help="Another trial than the first of the leaderboard.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; default: stdout.")
+@click.option("--model", is_flag=True, help="The trained .keras instead of the config.")
+@results_dir_option
+def export(
+    name: str, trial: int | None, output: Path | None, model: bool, results_dir: Path
+) -> None:
+    """Write the best trial of the study NAME as a config for `besom train`.
+
+    With several objectives: the knee of the Pareto front, or any trial by --trial.
+    """
+    from besom.store.environment import environment_then
+    from besom.report.export import best_trial, find_trial, kept_model, to_yaml
+    from besom.store.paths import StudyPaths, write_atomically
+    from besom.store.storage import load_record
+
+    study = load_record(results_dir, name)
+    chosen = best_trial(study) if trial is None else find_trial(study, trial)
+    if trial is None and len(study.objectives) > 1:
+        echo(
+            f"Trial {chosen.number} of {name} is the knee of its Pareto front (or its first, where "
+            "there is none); --trial N takes another.",
+            err=True,
+        )
+    if model:
+        kept = kept_model(study, chosen, StudyPaths.of(results_dir, name))
+        target = output or Path(f"{name}.keras")
+        write_atomically(target, kept.read_bytes())
+        echo(f"Trial {chosen.number} of {name}: {target}")
+        scale = environment_then(study, chosen).get("data", {}).get("input_scale", 1.0)
+        if scale != 1.0:
+            echo(f"It was trained on images multiplied by {scale:.8g}: give it such images.")
+        return
+    text = to_yaml(study, chosen)
+    if output is None:
+        echo(text, nl=False)
+    else:
+        write_atomically(output, text)
+        echo(f"Trial {chosen.number} of {name}: {output}")

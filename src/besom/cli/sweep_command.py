@@ -1,0 +1,135 @@
+"""``besom sweep``: launches or continues a study."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from besom.cli import (
+    TAKES_OVERRIDES,
+    config_dir_option,
+    echo,
+    main,
+    overrides_argument,
+    trust_option,
+)
+
+if TYPE_CHECKING:
+    from besom.store.records import StudyRecord
+    from besom.terminal.live_panel import Screen
+    from besom.statistics import Claim
+    from besom.study import SweepPlan
+
+
+def _dry_run(plan: SweepPlan, console: Screen) -> None:
+    from besom.cli.dry_run_text import print_dry_run, print_space
+    from besom.terminal.live_panel import say
+    from besom.seam import KERAS_TRIALS
+    from besom.study.checks import check_given, check_strategy, remarks
+    from besom.study.dry_run import dry_run
+    from besom.study.preset_trials import remarks_on_given
+    from besom.study.trusted_names import given_configs, names_of
+    from besom.targets import instantiate
+    from besom.trust import trusting
+
+    check_strategy(plan)
+    check_given(plan)
+    print_space(plan, console)
+    for remark in [*remarks(plan), *remarks_on_given(plan)]:
+        say(console, remark)
+    own = plan.sweep["trial_function"]
+    if own != KERAS_TRIALS:
+        say(
+            console, f"Nothing is built: sweep.trial_function is {own}, not besom's own.", wrap=True
+        )
+        return
+    with trusting(named=names_of(plan, given_configs(plan))):
+        print_dry_run(plan, dry_run(plan, instantiate(plan.sweep["executor"])), console)
+
+
+#: Rows of the leaderboard printed at the end of a sweep.
+SHOWN = 10
+
+
+def _print_result(study: StudyRecord, claimed: Claim, console: Screen) -> None:
+    """On a terminal the first of the leaderboard; in a pipe who leads, and what that is worth."""
+    from besom.report.leaderboard import headline, ranking
+    from besom.report.study_text import print_study
+    from besom.terminal.live_panel import say
+
+    if console.is_terminal:
+        print_study(study, ranking(study, claimed).head(SHOWN), claimed, console, SHOWN)
+        return
+    for line in (headline(study), claimed.text):
+        say(console, line)
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@click.argument("name")
+@overrides_argument
+@config_dir_option
+@click.option("--extend", is_flag=True, help="Accept a larger budget or another executor.")
+@click.option("--fresh", is_flag=True, help="Start over; the old study goes to the archive.")
+@click.option("--dry-run", is_flag=True, help="Build the space's corners, train nothing.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@trust_option
+def sweep(
+    name: str,
+    overrides: tuple[str, ...],
+    config_dir: str | None,
+    extend: bool,
+    fresh: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Sweep NAME: a sweep on the search path, or the path of a YAML.
+
+    The same command again continues where it stopped. Overrides are Hydra's, and its sweep grammar
+    adds to the search space:
+
+      besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
+    """
+    from besom.report.files import LeaderboardWriter, write_tables
+    from besom.terminal.live_panel import Screen, say
+    from besom.statistics import claim
+    from besom.study import make_plan, run_sweep
+    from besom.study.watcher import Watcher, Watchers
+    from besom.terminal.sweep_view import LiveView, PlainView
+
+    plan = make_plan(name, overrides, config_dir)
+    console = Screen(quiet=quiet)
+    if dry_run:
+        _dry_run(plan, console)
+        return
+    writer = LeaderboardWriter(plan.paths)
+    with ExitStack() as stack:
+        view: Watcher
+        if quiet:
+            view = Watcher()
+        elif console.shows_panels:
+            view = stack.enter_context(LiveView(console))
+        else:
+            view = PlainView(console)
+        outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=Watchers(writer, view))
+    claimed = claim(outcome.study)
+    write_tables(outcome.study, plan.paths, claimed)
+    if outcome.reason:
+        again = ". The same command again goes on" if outcome.interrupted else ""
+        say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
+    _print_result(outcome.study, claimed, console)
+    from besom.plots import not_drawn, write_plots  # matplotlib: the result need not wait for it
+
+    problems: dict[str, str] = {}
+    write_plots(outcome.study, plan.paths.plots, problems)
+    for line in not_drawn(problems):
+        say(console, line)
+    say(console, f"Written: {plan.paths.root}/")
+    if not outcome.study.complete and not outcome.interrupted:
+        echo(
+            f"besom: no trial of {plan.name} has succeeded; {plan.paths.leaderboard_md} says why.",
+            err=True,
+        )
+    sys.exit(outcome.exit_code)

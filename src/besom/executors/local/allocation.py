@@ -1,0 +1,164 @@
+"""How one machine is divided among workers: how many, with which threads, GPU and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from besom.errors import ConfigError
+from besom.executors.local import resources
+from besom.text.values import given_text
+
+#: What the workers may use of the machine's memory; the rest is the coordinator's and the system's.
+_WORKERS_MEMORY = 0.8
+#: TensorFlow, Keras and a small dataset take half of it: no more workers by default than fit.
+_LEAST_WORKER_MEMORY = 1024**3
+
+#: More workers than cores help where trials wait for something else; far more only fill the memory.
+MOST_WORKERS_PER_CORE = 16
+MOST_WORKERS = 128
+MOST_THREADS = 1024
+
+#: Every library a trial may compute with reads one of these when it is imported.
+_THREAD_VARIABLES = (
+    "BESOM_THREADS",
+    "OMP_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a process is replaced between trials.
+
+    Attributes:
+        memory: resident bytes; None = no limit.
+        memory_is_automatic: the limit is a guess: at least twice the memory before any trial.
+        n_trials: trials run; None = no limit.
+    """
+
+    memory: int | None
+    memory_is_automatic: bool
+    n_trials: int | None
+
+
+class Shares:
+    """The division; the parameters are those of ``besom.executors.local.LocalExecutor``.
+
+    Raises:
+        ConfigError: a parameter is of the wrong type or out of range.
+    """
+
+    def __init__(
+        self,
+        workers: int | None,
+        threads_per_worker: int,
+        workers_per_gpu: int,
+        max_worker_memory: str | int | None,
+        max_trials_per_worker: int | None,
+        gpus: str | Sequence[int | str] | None,
+    ) -> None:
+        most = max(MOST_WORKERS, MOST_WORKERS_PER_CORE * resources.available_cores())
+        self._workers = None if workers is None else _from_one(workers, "workers", most)
+        self._threads = _from_one(threads_per_worker, "threads_per_worker", MOST_THREADS)
+        self._per_gpu = _from_one(workers_per_gpu, "workers_per_gpu", MOST_WORKERS)
+        self._n_trials = max_trials_per_worker
+        if max_trials_per_worker is not None:
+            _from_one(max_trials_per_worker, "max_trials_per_worker")
+        self._gpus = _check_gpus(gpus)
+        self._memory: int | None = None
+        self._memory_is_automatic = max_worker_memory == "auto"
+        if max_worker_memory is not None and not self._memory_is_automatic:
+            name = "sweep.executor.max_worker_memory"
+            self._memory = resources.parse_memory(max_worker_memory, name)
+
+    @cached_property
+    def gpus(self) -> list[str]:
+        """The GPUs that workers get, as ``CUDA_VISIBLE_DEVICES`` names them."""
+        return resources.visible_gpus() if self._gpus is None else self._gpus
+
+    @cached_property
+    def n_workers(self) -> int:
+        """How many workers there are.
+
+        Raises:
+            ConfigError: more were asked for than have a place on a GPU.
+        """
+        places = len(self.gpus) * self._per_gpu
+        if self._workers is None:
+            if places:
+                return places
+            fitting = int(resources.total_memory() * _WORKERS_MEMORY) // _LEAST_WORKER_MEMORY
+            return max(1, min(resources.available_cores() // self._threads, fitting))
+        if places and self._workers > places:
+            raise ConfigError(
+                f"sweep.executor.workers is {self._workers}, but {len(self.gpus)} GPU(s) with "
+                f"workers_per_gpu {self._per_gpu} have {places} place(s): ask for fewer workers, "
+                "more workers_per_gpu, or gpus: none to train on the processor."
+            )
+        return self._workers
+
+    @cached_property
+    def limits(self) -> Limits:
+        """When a worker's process is replaced between trials."""
+        memory = self._memory
+        if self._memory_is_automatic:
+            memory = int(resources.total_memory() * _WORKERS_MEMORY) // self.n_workers
+        return Limits(memory, self._memory_is_automatic, self._n_trials)
+
+    def environment(self, worker: int, inherited: Mapping[str, str]) -> dict[str, str]:
+        """The environment of ``worker``, which inherits from the coordinator's."""
+        environment = dict(inherited)
+        environment |= dict.fromkeys(_THREAD_VARIABLES, str(self._threads))
+        environment["BESOM_WORKER"] = str(worker)
+        environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # else the first one takes a whole GPU
+        environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        if self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[worker % len(self.gpus)]
+            if self._gpus is not None or "CUDA_VISIBLE_DEVICES" not in inherited:
+                # Numbered as nvidia-smi does, which is not CUDA's own order.
+                environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+        elif self._gpus is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = "-1"
+        return environment
+
+
+def _from_one(value: Any, name: str, most: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(
+            f"sweep.executor.{name} is {given_text(value)}, expected a whole number of at least 1."
+        )
+    if most is not None and value > most:
+        raise ConfigError(
+            f"sweep.executor.{name} is {value}, and on this machine {most} is the most: each "
+            "worker is a process of its own, with its own memory."
+        )
+    return value
+
+
+def _check_gpus(gpus: str | Sequence[int | str] | None) -> list[str] | None:
+    """Return the GPUs named, an empty list for none; None: find out."""
+    if gpus == "auto":
+        return None
+    if gpus is None or gpus == "none":
+        return []
+    if not isinstance(gpus, str) and isinstance(gpus, Sequence):
+        names = [str(gpu) for gpu in gpus if not isinstance(gpu, bool)]
+        if (
+            len(names) == len(gpus)
+            and len(set(names)) == len(names)
+            and all(map(str.isprintable, names))
+            and "" not in names
+        ):
+            return names
+    raise ConfigError(
+        f"sweep.executor.gpus is {given_text(gpus)}, expected 'auto', 'none', or a list of "
+        "different GPUs such as [0, 1]."
+    )

@@ -1,0 +1,220 @@
+"""One worker process as the coordinator holds it: spawn it, talk to it, end it, and its log.
+
+Knows nothing of trials' scheduling; see ``besom.executors.local``. A worker is a fresh Python, not
+a ``multiprocessing`` child, which would import the user's main script again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import IO, Any
+
+import besom
+from besom.errors import BesomError
+from besom.executors.local.wire import Setup, ToWorker, receive, send, trial_marker
+
+_LOG_TAIL_BYTES = 8192
+_LOG_TAIL_LINES = 40
+_KILL_PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to spawn one worker; a replacement is spawned the same way.
+
+    Attributes:
+        worker: its number.
+        setup: the first message.
+        environment: its whole environment.
+        folder: its current folder.
+        log: where its stdout and stderr are appended; None: nowhere.
+    """
+
+    worker: int
+    setup: Setup
+    environment: Mapping[str, str]
+    folder: str
+    log: Path | None
+
+
+class WorkerProcess:
+    """A running worker.
+
+    Attributes:
+        worker: its number.
+        connection: poll it for messages; ``receive`` takes one.
+        sentinel: a descriptor that turns readable when the process has ended; None where the
+            system has no such thing (only Linux does), then ask ``has_ended`` now and then.
+
+    Raises:
+        BesomError: the process cannot be spawned, or its log not be written.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        self.worker = launch.worker
+        self._log = launch.log
+        self._log_start = 0
+        self.connection, theirs = Pipe()
+        lifeline, our_lifeline = os.pipe()
+        self._descriptors = [our_lifeline]
+        try:
+            self._popen = self._spawn(launch, theirs.fileno(), lifeline)
+        except BaseException as error:
+            self._close()
+            if isinstance(error, OSError):
+                raise BesomError(
+                    f"Worker {launch.worker} cannot be started: {error}. Ask for fewer workers "
+                    "(sweep.executor.workers), or free what is short."
+                ) from error
+            raise
+        finally:
+            theirs.close()
+            os.close(lifeline)
+        self.sentinel = _open_pidfd(self._popen.pid)
+        if self.sentinel is not None:
+            self._descriptors.append(self.sentinel)
+        self.send(launch.setup)
+
+    def _spawn(self, launch: Launch, connection: int, lifeline: int) -> subprocess.Popen[bytes]:
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        command = [
+            # -P: a user's ./types.py must not shadow Python's own before sys.path is handed over.
+            *(sys.executable, "-P", "-m", "besom.executors.local.worker"),
+            *("--worker", str(launch.worker)),
+            *("--connection", str(connection)),
+            *("--lifeline", str(lifeline)),
+            *("--coordinator", str(os.getpid())),
+            *(["--die-with-parent"] if in_main_thread else []),
+        ]
+        with self._open_log() as log:
+            return subprocess.Popen(
+                command,
+                env={**launch.environment, **_import_path(launch.environment)},
+                cwd=launch.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=(connection, lifeline),
+                start_new_session=True,  # a terminal's Ctrl-C is the coordinator's alone
+            )
+
+    def _open_log(self) -> IO[bytes]:
+        if self._log is None:
+            return open(os.devnull, "wb")  # noqa: PTH123
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            log = self._log.open("ab")
+        except OSError as error:
+            raise BesomError(
+                f"The worker's log {self._log} cannot be written: {error.strerror}. Make the "
+                "folder writable, or choose another with results_dir."
+            ) from error
+        self._log_start = log.tell()
+        return log
+
+    @property
+    def pid(self) -> int:
+        """Its process id, and that of its process group and session."""
+        return self._popen.pid
+
+    @property
+    def over(self) -> bool:
+        """Whether it has been reaped, and all that belongs to it closed."""
+        return not self._descriptors
+
+    def send(self, message: ToWorker) -> bool:
+        """Send a message; False if the worker is gone."""
+        try:
+            send(self.connection, message)
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> Any:
+        """Wait for its next message.
+
+        Raises:
+            EOFError, OSError: the worker is gone.
+        """
+        return receive(self.connection)
+
+    def has_ended(self, within_s: float = 0.0) -> bool:
+        """Whether the process has ended, waiting at most ``within_s`` seconds for it."""
+        if self.over:
+            return True
+        if self.sentinel is not None:
+            poll = select.poll()
+            poll.register(self.sentinel, select.POLLIN)
+            return bool(poll.poll(within_s * 1000))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(within_s)
+        return self._popen.returncode is not None
+
+    def kill(self) -> None:
+        """Kill it and what it has spawned; does not wait."""
+        if self.over:  # its number may be another's by now
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+
+    def end(self) -> int | None:
+        """Kill what is left of its process group, reap it, and close all that belongs to it.
+
+        Returns:
+            The exit code, or the negated signal; None if the kernel does not let it end.
+        """
+        # While it is not reaped, nothing else can have its process group's number.
+        self.kill()
+        status: int | None = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self._popen.wait(_KILL_PATIENCE_S)
+        self._close()
+        return status
+
+    def _close(self) -> None:
+        self.connection.close()
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def log_tail(self, trial: int | None = None) -> str:
+        """Return the end of what this process printed, of ``trial`` alone if it is given."""
+        if self._log is None:
+            return ""
+        try:
+            with self._log.open("rb") as log:
+                end = log.seek(0, os.SEEK_END)
+                log.seek(max(self._log_start, end - _LOG_TAIL_BYTES))
+                text = log.read().decode(errors="replace")
+        except OSError:
+            return ""
+        if trial is not None:
+            text = text.rpartition(f"{trial_marker(trial)}\n")[2]
+        return "\n".join(text.strip().splitlines()[-_LOG_TAIL_LINES:])
+
+
+def _open_pidfd(pid: int) -> int | None:
+    """Return a descriptor that turns readable when ``pid`` ends, None where there is none."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # macOS, or a kernel or sandbox without it
+        return None
+
+
+def _import_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return a ``PYTHONPATH`` by which a fresh Python finds besom, empty if it does anyway."""
+    root = str(Path(besom.__file__).absolute().parents[1])
+    if root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        return {}
+    inherited = environment.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root])}

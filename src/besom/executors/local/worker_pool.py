@@ -1,0 +1,90 @@
+"""The workers of one executor: who is idle, who runs which trial, who was told to leave.
+
+Separates keeping account from acting on it: what a message, a death or a limit calls for is
+decided in ``besom.executors.local``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from besom.executors.local.process import WorkerProcess
+from besom.executors.local.slot import Job, Slot
+from besom.executors.local.wire import Run
+
+#: How long a worker that was told to quit may take to shut down.
+_QUIT_PATIENCE_S = 5.0
+
+
+class Crew:
+    """Slots, the jobs they run, jobs that wait for one, and processes on their way out.
+
+    Args:
+        clock: seconds, monotonic; that of the slots.
+
+    Attributes:
+        slots: the workers, by their number.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.slots: list[Slot] = []
+        self._held: list[Job] = []  # handed out to workers that turned out to be dead
+        self._leaving: dict[WorkerProcess, float] = {}  # told to quit, and when to kill them
+
+    @property
+    def idle(self) -> int:
+        """How many more jobs can be handed out now."""
+        return max(0, sum(slot.idle for slot in self.slots) - len(self._held))
+
+    @property
+    def processes(self) -> list[WorkerProcess]:
+        """Every process that may be alive."""
+        return [*(slot.process for slot in self.slots), *self._leaving]
+
+    @property
+    def deadline(self) -> float:
+        """When the next process's time is up, in seconds of the clock, or infinity."""
+        trials = (slot.deadline for slot in self.slots)
+        return min((*trials, *self._leaving.values()), default=math.inf)
+
+    def running(self, trial: int) -> Slot | None:
+        """The worker that runs a trial, None if it has ended."""
+        runs = (slot for slot in self.slots if slot.job is not None and slot.job.trial == trial)
+        return next(runs, None)
+
+    def hand_out(self, job: Job) -> Slot | None:
+        """Send a job to an idle worker, and return that; None: there was none, so it is held."""
+        for slot in self.slots:
+            # A send fails if the worker is dead, which the selector is about to say.
+            if slot.idle and slot.process.send(Run(job.trial, job.config)):
+                slot.take(job)
+                return slot
+        self._held.append(job)
+        return None
+
+    def next_held(self) -> Job | None:
+        """Take the job that has been held longest."""
+        return self._held.pop(0) if self._held else None
+
+    def expect_end(self, process: WorkerProcess) -> None:
+        """Note that a process was told to quit, or killed, and is no slot's any more."""
+        self._leaving[process] = self._clock() + _QUIT_PATIENCE_S
+
+    def gone(self, process: WorkerProcess) -> None:
+        """Note that a process has ended."""
+        self._leaving.pop(process, None)
+
+    def kill_overdue(self) -> None:
+        """Kill the processes that were expected to end by now."""
+        now = self._clock()
+        for process, until in self._leaving.items():
+            if until <= now:
+                process.kill()
+                self._leaving[process] = math.inf
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for account in (self.slots, self._held, self._leaving):
+            account.clear()

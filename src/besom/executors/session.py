@@ -1,0 +1,67 @@
+"""The workers' beginning and end, as sweeps and all that runs stored configs again have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from besom.errors import ConfigError
+from besom.executors.base import Executor, Ready
+from besom.executors.hearing import hear
+from besom.seam import TrialConfig
+from besom.text.values import given_text
+
+
+@contextmanager
+def started(
+    executor: Executor, trial_function: str, config: TrialConfig, logs: Path, n_trials: int
+) -> Iterator[dict[str, Any]]:
+    """Start an executor, wait until one of its workers has prepared, and close it at the end.
+
+    Args:
+        executor: not started yet.
+        trial_function: a dotted name, as in ``sweep.trial_function``.
+        config: what the workers prepare with.
+        logs: the folder for the workers' logs.
+        n_trials: how many there are at most; no more workers than that are started.
+
+    Yields:
+        The facts that its first worker returned from ``prepare``.
+
+    Raises:
+        BesomError: the workers cannot be spawned or prepared.
+    """
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        executor.start(module_function(trial_function), config, str(logs), n_trials=n_trials)
+        yield _first_ready(executor)
+    except KeyboardInterrupt:
+        executor.close(grace_s=0.0)
+        raise
+    finally:
+        executor.close()
+
+
+def _first_ready(executor: Executor) -> dict[str, Any]:
+    """Wait until one worker has prepared; the others get ready while it works."""
+    while True:
+        for event in hear(executor, timeout_s=1.0):
+            if isinstance(event, Ready):
+                return event.facts
+
+
+def module_function(dotted: str) -> str:
+    """``package.module.function`` as ``package.module:function``.
+
+    Raises:
+        ConfigError: there is no module in it.
+    """
+    module, _, function = dotted.replace(":", ".").rpartition(".")
+    if not module:
+        raise ConfigError(
+            f"sweep.trial_function is {given_text(dotted)}, expected a dotted name such as "
+            "'besom.training.trial.run_trial'."
+        )
+    return f"{module}:{function}"

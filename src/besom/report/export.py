@@ -1,0 +1,214 @@
+"""Writes a trial's config as a primary config for ``besom train``, and reads one back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from besom.config import Composer, SearchPath, read_yaml
+from besom.config.schema import TRAIN_GROUPS
+from besom.errors import ConfigError, StudyError
+from besom.store.paths import StudyPaths, write_atomically
+from besom.report.leaderboard import ranking
+from besom.text.printable import command, escape_hidden, hidden_in, one_line
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.regular import oddity
+from besom.statistics import knee
+from besom.report.tables import format_value
+
+#: An interpolation that is more than a path, such as ``${oc.env:HOME}``: it may read what a
+#: stranger's config has no business to read. A backslash before it makes it plain text.
+_RESOLVER = re.compile(r"(?<!\\)(?:\\\\)*\$\{.*:", re.DOTALL)
+
+
+def best_trial(study: StudyRecord) -> TrialRecord:
+    """The first trial of the leaderboard; of a Pareto front its knee, where it has one.
+
+    Raises:
+        StudyError: no trial has completed.
+    """
+    frame = ranking(study)
+    if frame.empty:
+        raise StudyError(
+            f"The study {study.name!r} has no complete trial to export. "
+            f"`{command('leaderboard', study.name)}` says what became of its trials."
+        )
+    if len(study.objectives) > 1:
+        complete = study.complete
+        directions = [o.direction for o in study.objectives]
+        row = knee([t.values for t in complete if t.values is not None], directions)
+        if row is not None:
+            return complete[row]
+    return find_trial(study, int(frame.iloc[0]["trial"]))
+
+
+def kept_model(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Path:
+    """The kept ``.keras`` of a trial.
+
+    Raises:
+        StudyError: it was not kept.
+    """
+    path = paths.model(trial.number)
+    if not path.is_file():
+        remarks = trial.environment.get("remarks")
+        if isinstance(remarks, Mapping) and "model" in remarks:
+            raise StudyError(
+                f"No model of trial {trial.number} of {study.name!r} was kept. {remarks['model']}"
+            )
+        kept = sorted(p.name for p in paths.models.glob("*.keras"))
+        raise StudyError(
+            f"No model of trial {trial.number} of {study.name!r} was kept"
+            + (f"; kept are {', '.join(kept)}." if kept else ".")
+            + " sweep.keep_models says how many of the best are; `besom train` makes one again."
+        )
+    return path
+
+
+def find_trial(study: StudyRecord, number: int) -> TrialRecord:
+    """The trial ``number``, whatever became of it.
+
+    Raises:
+        StudyError: no such trial, or it has not ended.
+    """
+    for trial in study.trials:
+        if trial.number == number and trial.outcome is not Outcome.RUNNING:
+            return trial
+    last = max((t.number for t in study.trials), default=None)
+    known = "it has none" if last is None else f"they are numbered 0 to {last}"
+    raise StudyError(f"The study {study.name!r} has no finished trial {number}; {known}.")
+
+
+def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
+    """A complete, resolved config, with a comment that says where it comes from.
+
+    Raises:
+        StudyError: the trial was not run here, so its config is not known here.
+    """
+    if not trial.config:
+        raise StudyError(
+            f"Trial {trial.number} of {study.name!r} has no config to export: it is "
+            f"{trial.outcome} ({trial.reason}). Export it from where it ran."
+        )
+    head = [f"# Trial {trial.number} of the besom study {study.name!r}."]
+    if trial.outcome is Outcome.COMPLETE and trial.values is not None:
+        values = ", ".join(
+            f"{o.metric} {format_value(o.metric, v)}"
+            for o, v in zip(study.objectives, trial.values, strict=True)
+        )
+        head.append(f"# {values}; epoch {trial.best_epoch} of {trial.epochs} counts.")
+    else:
+        head.append(f"# It did not complete: {trial.outcome} ({trial.reason}).")
+    head.append("# Retrain it: besom train THIS_FILE [trainer.epochs=40 ...]")
+    precision = (trial.config.get("trainer") or {}).get("precision", "float32")
+    if precision != "float32":
+        head.append(f"# The sweep trained in {precision}; a final model is float32.")
+    return "\n".join(map(one_line, head)) + "\n" + dump(exported_config(study, trial))
+
+
+def exported_config(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    """A trial's config as it is exported: in float32, and with the trial it comes from."""
+    config = {**trial.config, "name": study.name}
+    trainer = config.get("trainer")
+    if isinstance(trainer, dict) and "precision" in trainer:
+        config["trainer"] = {**trainer, "precision": "float32"}
+    return {**config, "source": {"study": study.name, "trial": trial.number}}
+
+
+def dump(config: dict[str, Any]) -> str:
+    """A config as YAML, its keys in their own order, floats readable by every YAML reader."""
+    # What is hidden is in quotes by now, where YAML has escapes for it.
+    return escape_hidden(yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+def write_best(study: StudyRecord, paths: StudyPaths) -> Path | None:
+    """Write ``best.yaml``; None where no trial has completed."""
+    if not study.complete:
+        return None
+    write_atomically(paths.best, to_yaml(study, best_trial(study)))
+    return paths.best
+
+
+def composer_for_train(config: str | None, config_dir: str | Path | None) -> Composer:
+    """What ``besom train [CONFIG]`` composes.
+
+    Args:
+        config: None for ``train``; the path of an exported config; a primary config's path or name.
+        config_dir: the user's config folder; None takes ``./conf`` and ``./sweeps``.
+
+    Raises:
+        ConfigError: the file does not exist, is not YAML, or is not a config for ``train``.
+    """
+    if config is None:
+        return Composer(SearchPath.of(config_dir), "train")
+    path = Path(config).expanduser()
+    if not path.is_file() and not oddity(path):
+        raise ConfigError(
+            f"There is no config file {config!r}. Give a YAML, such as one that `besom export` "
+            "writes; overrides have the form KEY=VALUE."
+        )
+    content = read_yaml(path)
+    if "defaults" in content:
+        return Composer(SearchPath.of(config_dir, first=path.resolve().parent), path.stem)
+    for where, value in _texts(content):
+        if _RESOLVER.search(value):
+            raise ConfigError(
+                f"{config}: {where} is {value!r}, which calls a resolver. A complete config holds "
+                f"values only: write the value there, or give it as an override, {where}=VALUE."
+            )
+    missing = [group for group in TRAIN_GROUPS if not isinstance(content.get(group), dict)]
+    if missing:
+        raise ConfigError(
+            f"{config} is not a config for `besom train`: {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing or no mapping. Export it again with "
+            "`besom export`, or begin it with 'defaults: [train, _self_]'."
+        )
+    return Composer(SearchPath.of(config_dir), "train", exported=content)
+
+
+def _texts(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a plain config, after where it stands."""
+    items = node.items() if isinstance(node, dict) else ()
+    for key, value in enumerate(node) if isinstance(node, list) else items:
+        yield from _texts(value, f"{path}.{key}" if path else str(key))
+    if isinstance(node, str):
+        yield path, node
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML writes 1e-05, which YAML 1.1 reads back as text; Hydra needs a point in it."""
+
+
+def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    text = repr(value)
+    if value != value or value in (float("inf"), float("-inf")):
+        return yaml.SafeDumper.represent_float(dumper, value)
+    if "e" in text and "." not in text:
+        text = text.replace("e", ".0e")
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """Text that Hydra's YAML would read as something else (1e-3, yes) is quoted."""
+    plain = dumper.represent_scalar("tag:yaml.org,2002:str", value)
+    if hidden_in(value):
+        plain.style = '"'
+    elif "\n" not in value and not isinstance(_as_read(value), str):
+        plain.style = "'"
+    return plain
+
+
+def _as_read(text: str) -> Any:
+    """What OmegaConf makes of a plain scalar."""
+    try:
+        return OmegaConf.to_container(OmegaConf.create(f"value: {text}"), resolve=False)["value"]  # type: ignore[index,call-overload]
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError):
+        return text  # PyYAML quotes what would not parse
+
+
+_Dumper.add_representer(float, _represent_float)
+_Dumper.add_representer(str, _represent_text)

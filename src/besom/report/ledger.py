@@ -1,0 +1,266 @@
+"""What a study has cost, what it went to, and whether going on is worth it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+from rich.console import Console
+
+from besom.report import leaderboard
+from besom.report.costs import costs
+from besom.text.counting import WAS, counted
+from besom.text.printable import markdown_cell, markdown_line
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.terminal.live_panel import say
+from besom.statistics import (
+    Prospect,
+    PruningCost,
+    RankAgreement,
+    agreement_by_epoch,
+    expected_gain,
+    fewest_trials,
+    proportion_standard_error,
+    pruning_cost,
+)
+from besom.report.tables import (
+    COSTS,
+    csv,
+    duration,
+    markdown,
+    outcome_counts,
+    over_baseline,
+    rich_table,
+    shown_params,
+)
+
+#: The question "stop now?" is about this many further trials.
+N_MORE = 20
+
+#: The terminal names this many of the trials that took longest.
+N_DEAREST = 5
+#: ... if they took this many times as long as trials do on the average.
+DEAR = 1.5
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the audited trials (to be pruned, but run to the end) tell of pruning.
+
+    Attributes:
+        cost: what pruning has lost, as far as they show.
+        agreement: rank agreement of epoch 1, 2, ... with the end, audited trials weighted by how
+            many pruned ones each stands for.
+    """
+
+    cost: PruningCost
+    agreement: list[RankAgreement]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A study's costs.
+
+    Attributes:
+        by_outcome: one row an outcome: outcome, trials, epochs, seconds, cpu_seconds, gpu_seconds
+            (see ``besom.report.costs``), share (of the seconds); the last row is the total.
+        gain_per_hour: the best trial's gain over the baseline for each hour of worker time; None
+            without a baseline, or with several objectives.
+        prospect: what the next ``N_MORE`` trials may be expected to bring; None with several
+            objectives or without a complete trial.
+        audit: None where no trial was audited.
+    """
+
+    by_outcome: pd.DataFrame
+    gain_per_hour: float | None
+    prospect: Prospect | None
+    audit: Audit | None
+
+
+def ledger(study: StudyRecord) -> Ledger:
+    """Add up what a study has cost. Knowledge taken from other studies cost nothing here."""
+    trials = [t for t in study.trials if t.outcome is not Outcome.WARM_START]
+    return Ledger(
+        _by_outcome(study),
+        _gain_per_hour(study, trials),
+        _prospect(study, trials),
+        _audit(study),
+    )
+
+
+def print_ledger(study: StudyRecord, console: Console) -> None:
+    """Print a study's costs, its dearest trials, and whether going on is worth it."""
+    book = ledger(study)
+    console.print(rich_table(_shown(book.by_outcome), f"Cost of {study.name}"))
+    first = dearest(study)
+    if len(first):
+        console.print(rich_table(_shown(first), f"The {len(first)} dearest trials"))
+    for line in verdict(study, book):
+        say(console, line, wrap=True)
+
+
+def dearest(study: StudyRecord) -> pd.DataFrame:
+    """The trials that took longest, longest first, with their share of the seconds.
+
+    Empty where they took hardly more than others.
+    """
+    frame = costs(study)
+    frame["share"] = frame["seconds"] / (frame["seconds"].sum() or 1.0)
+    first = frame.sort_values("seconds", ascending=False, kind="stable").head(N_DEAREST)
+    n_trained = int((frame["seconds"] > 0.0).sum())
+    if n_trained < 2 * N_DEAREST or first["share"].sum() < DEAR * N_DEAREST / n_trained:
+        return first.head(0)
+    params = {trial.number: shown_params(trial.params) for trial in study.trials}
+    return first.assign(hyperparameters=[params[number] for number in first["trial"]])
+
+
+def to_csv(study: StudyRecord) -> str:
+    """One row a trial, as in ``ledger.csv``; see ``besom.report.costs``."""
+    return csv(costs(study))
+
+
+def to_json(study: StudyRecord) -> str:
+    """The same as a JSON list of rows; what is not known is null."""
+    return leaderboard.to_json(costs(study))
+
+
+def to_markdown(study: StudyRecord) -> str:
+    """The totals, what they tell, and one row a trial."""
+    book = ledger(study)
+    lines = [f"# Cost of {markdown_cell(study.name)}", "", markdown(_shown(book.by_outcome)), ""]
+    lines += [f"- {markdown_line(line)}" for line in verdict(study, book)]
+    lines += ["", "## Trials", "", markdown(_shown(costs(study))), ""]
+    return "\n".join(lines)
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Seconds and shares for people; no column for GPUs that were not used."""
+    shown = frame.astype(object)
+    for column in COSTS:
+        shown[column] = ["?" if math.isnan(v) else f"{v:,.1f}" for v in frame[column]]
+    if "share" in shown:
+        shown["share"] = [f"{v:.0%}" for v in frame["share"]]
+    return shown if frame["gpu_seconds"].any() else shown.drop(columns="gpu_seconds")
+
+
+def verdict(study: StudyRecord, book: Ledger) -> list[str]:
+    """The ledger in sentences."""
+    metric, lines = study.objective.metric, []
+    if n_silent := int(costs(study)["cpu_seconds"].isna().sum()):
+        lines.append(
+            f"{counted(n_silent, 'trial', WAS)} killed: the CPU seconds are not known, and not in "
+            "the sums."
+        )
+    if book.gain_per_hour is not None:
+        spent = duration(float(book.by_outcome["seconds"].iloc[-1]))
+        lines.append(
+            f"The best trial's {metric} is {over_baseline(study.objective, _gain(study) or 0.0)} "
+            f"(raw), for {spent} of worker time: a gain of {book.gain_per_hour:.3g} an hour."
+        )
+    prospect = book.prospect
+    if prospect is not None and not math.isnan(prospect.expected_gain):
+        text = (
+            f"Stop now? {N_MORE} more trials may be expected to improve the best {metric} by "
+            f"{prospect.expected_gain:.2g}"
+        )
+        if prospect.above_noise is None:
+            lines.append(text + "; the noise of one score is not known.")
+        else:
+            than = "more" if prospect.above_noise else "less"
+            advice = "going on can pay." if prospect.above_noise else "it is hardly worth it."
+            lines.append(
+                f"{text}, {than} than the noise of one score ({prospect.noise:.2g}): {advice}"
+            )
+    elif prospect is not None:
+        lines.append(
+            f"Stop now? Too few trials yet to say what {N_MORE} more would bring: "
+            f"{fewest_trials(N_MORE)} with a score are needed."
+        )
+    if book.audit is not None:
+        cost = book.audit.cost
+        lines.append(
+            f"Audit: {cost.n_audited} of the trials to be pruned ran to the end; {cost.n_winners} "
+            f"of them beat all that pruning let run (at 95 % a share of up to "
+            f"{cost.winner_interval.high:.0%}). Expected loss by pruning "
+            f"{counted(cost.n_pruned, 'trial')}: {cost.expected_regret:.2g} {metric}."
+        )
+        epochs = [
+            f"epoch {i} {a.kendall:.2f}"
+            for i, a in enumerate(book.audit.agreement, start=1)
+            if not math.isnan(a.kendall)
+        ]
+        if epochs:
+            lines.append(
+                "Kendall's tau of an epoch's ranking with that of the final scores: "
+                f"{', '.join(epochs)}."
+            )
+    return lines
+
+
+def _by_outcome(study: StudyRecord) -> pd.DataFrame:
+    """The costs of the trials that ended in one way, a row each, and of all."""
+    frame = costs(study)
+    all_seconds = frame["seconds"].sum() or 1.0
+    groups = {outcome: frame[frame["outcome"] == outcome] for outcome in outcome_counts(study)}
+    groups.pop(str(Outcome.WARM_START), None)
+    rows = [
+        {
+            "outcome": name,
+            "trials": len(members),
+            "epochs": int(members["epochs"].sum()),
+            **{cost: float(members[cost].sum()) for cost in COSTS},
+            "share": float(members["seconds"].sum() / all_seconds),
+        }
+        for name, members in {**groups, "total": frame}.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _gain(study: StudyRecord) -> float | None:
+    """The best trial's gain over the baseline; None without one, or with several objectives."""
+    baseline = study.baseline
+    if baseline is None or baseline.value is None or len(study.objectives) > 1:
+        return None
+    sign = study.objective.sign
+    return max(sign * t.value for t in study.complete if t.value is not None) - (
+        sign * baseline.value
+    )
+
+
+def _gain_per_hour(study: StudyRecord, trials: list[TrialRecord]) -> float | None:
+    gain, hours = _gain(study), sum(t.seconds for t in trials) / 3600.0
+    return gain / hours if gain is not None and hours else None
+
+
+def _prospect(study: StudyRecord, trials: list[TrialRecord]) -> Prospect | None:
+    if len(study.objectives) > 1 or not study.complete:
+        return None
+    ended = [t for t in trials if t.outcome is not Outcome.RUNNING]
+    best = max(study.complete, key=lambda t: study.objective.sign * (t.value or 0.0))
+    noise = math.nan
+    if best.n_validation and "accuracy" in study.objective.metric and best.value is not None:
+        noise = proportion_standard_error(best.value, best.n_validation)
+    return expected_gain([t.value for t in ended], N_MORE, study.objective.direction, noise=noise)
+
+
+def _audit(study: StudyRecord) -> Audit | None:
+    complete = [t for t in study.complete if t.value is not None]
+    audited = [t for t in complete if t.audited_at is not None]
+    let_run = [t for t in complete if t.audited_at is None]
+    if not audited or not let_run or len(study.objectives) > 1:
+        return None
+    objective = study.objective
+    best = max(let_run, key=lambda t: objective.sign * (t.value or 0.0))
+    n_pruned = sum(t.outcome is Outcome.PRUNED for t in study.trials)
+    share = float(study.config.get("sweep", {}).get("audit") or 1.0)
+    assert best.value is not None
+    curves = [t.history[objective.metric] for t in complete]
+    return Audit(
+        pruning_cost([t.value or 0.0 for t in audited], best.value, n_pruned, objective.direction),
+        agreement_by_epoch(
+            curves,
+            [t.value or 0.0 for t in complete],
+            weights=[1.0 if t.audited_at is None else 1.0 / share for t in complete],
+        ),
+    )

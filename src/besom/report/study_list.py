@@ -1,0 +1,126 @@
+"""``besom list``: a line for each study under a results folder.
+
+It loads neither pandas nor SciPy where the leaderboards are as they were written.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from besom.errors import BesomError
+from besom.store.paths import StudyPaths
+from besom.store.records import StudyRecord
+from besom.terminal.live_panel import say
+from besom.store.storage import load_record, study_names
+from besom.report.tables import WIDE, format_gain, format_value, outcome_counts
+
+#: What ``list`` shows of a study. ``best`` comes with its standard error.
+_LISTED = ("study", "trials", "objective", "best", "corrected", "tied", "gain", "trial")
+#: The same on a narrow terminal, where ``trials`` is "complete of all".
+_LISTED_NARROW = ("study", "trials", "objective", "best", "corrected", "trial")
+
+
+def print_studies(results_dir: Path, console: Console) -> None:
+    """Print every study with its trials and its best; a damaged one with what is wrong with it."""
+    names = study_names(results_dir)
+    if not names:
+        nothing = f"There is no study under {results_dir}. `besom sweep quickstart` makes one."
+        say(console, nothing, wrap=True)
+        return
+    table = Table(title=f"Studies under {results_dir}", title_justify="left", header_style="bold")
+    columns = _LISTED if console.width >= WIDE else _LISTED_NARROW
+    for column in columns:
+        wordy = column in ("study", "trials")
+        justify: Literal["left", "right"] = "left" if wordy else "right"
+        table.add_column(column, justify=justify, no_wrap=not wordy, overflow="fold")
+    for name in names:
+        try:
+            study = load_record(results_dir, name)
+            cells = _listed(study, StudyPaths.of(results_dir, name))
+        except BesomError as error:
+            table.add_row(name, Text(str(error)))
+            continue
+        if console.width < WIDE:
+            cells["trials"] = f"{len(study.complete)} of {len(study.trials)}"
+        table.add_row(name, *(cells.get(column, "") for column in columns[1:]))
+    console.print(table)
+    say(
+        console,
+        "best and gain are raw: the best of many looks better than it is. corrected is what is "
+        "left of best once that luck is taken out.",
+        wrap=True,
+    )
+
+
+class _First(NamedTuple):
+    """The first trial of a study; None for what cannot be said of it."""
+
+    trial: int
+    standard_error: float | None = None
+    corrected: float | None = None
+    n_tied: int | None = None
+
+
+def _listed(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
+    """The cells by their heading; nobody is best where there are several objectives."""
+    counts = outcome_counts(study)
+    cells = {
+        "trials": ", ".join(f"{n} {outcome}" for outcome, n in counts.items()),
+        "objective": "\n".join(objective.metric for objective in study.objectives),
+    }
+    if not study.complete:
+        return cells
+    if len(study.objectives) > 1:
+        from besom.report.leaderboard import ranking
+
+        return cells | {"best": f"{int((ranking(study)['rank'] == 1).sum())} on the front"}
+    first = _as_written(study, paths.leaderboard_csv) or _as_claimed(study)
+    metric = study.objective.metric
+    trial = next(t for t in study.complete if t.number == first.trial)
+    assert trial.value is not None
+    cells |= {"best": format_value(metric, trial.value), "trial": str(first.trial)}
+    if first.standard_error is not None:
+        cells["best"] += f" ± {format_value(metric, first.standard_error)}"
+    if first.corrected is not None:
+        cells["corrected"] = format_value(metric, first.corrected)
+    if first.n_tied is not None:
+        cells["tied"] = str(first.n_tied)
+    if study.baseline is not None and study.baseline.value is not None:
+        gain = study.objective.sign * (trial.value - study.baseline.value)
+        cells["gain"] = format_gain(metric, gain)
+    return cells
+
+
+def _as_claimed(study: StudyRecord) -> _First:
+    from besom.statistics import claim
+
+    claimed = claim(study)
+    assert claimed.leader is not None
+    row = claimed.rows[claimed.leader]
+    tied = None if claimed.corrected is None else len(claimed.tied)
+    return _First(claimed.leader, row.standard_error, claimed.corrected, tied)
+
+
+def _as_written(study: StudyRecord, path: Path) -> _First | None:
+    """The same from the leaderboard's file, in a hundredth of the time.
+
+    None if it is not there, or not of the trials that the study has now.
+    """
+    metric = study.objective.metric
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+        written = {int(row["trial"]): float(row[metric]) for row in rows}
+        (first,) = (row for row in rows if row["corrected"])
+        error, corrected = float(first["standard_error"]), float(first["corrected"])
+        n_tied = sum(row["tied"] == "True" for row in rows) - 1
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+    if written != {t.number: t.value for t in study.complete}:
+        return None
+    return _First(int(first["trial"]), error, corrected, n_tied)

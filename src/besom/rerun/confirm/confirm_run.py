@@ -1,0 +1,293 @@
+"""Runs a confirmation: lock, journal, contest, workers, in the order that loses nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from besom.rerun.confirm.contest import Contest, RunKey
+from besom.rerun.confirm.run_journal import FILE, RunJournal, RunRecord, find_runs, read_runs
+from besom.rerun.confirm.confirm_plan import ConfirmPlan
+from besom.rerun.confirm.result import Confirmation, make_contest, score_of, summarise
+from besom.terminal.confirm_view import ConfirmWatcher
+from besom.store.environment import environment_now, environment_then, merge
+from besom.errors import StudyError
+from besom.executors.base import Epoch, Failed, Finished, Started
+from besom.store.paths import remove_leftovers
+from besom.store.test_set_log import data_named, log_opening
+from besom.store.records import Outcome
+from besom.rerun.driver import Driver, check_trusted, same_data, started_executor, stored_config
+from besom.seam import TrialConfig, TrialResult
+from besom.store.lock import CoordinatorLock
+from besom.trust import trusting
+
+#: How a worker's exception says that a dataset has no test part; see ``besom.training.data``.
+_NO_TEST_IMAGES = "NoTestImages"
+
+
+@dataclass(frozen=True)
+class ConfirmOutcome:
+    """How a confirmation ended.
+
+    Attributes:
+        confirmation: what it has shown.
+        reason: why it ended before its last run; empty if it did not.
+        interrupted: whether that was a signal.
+    """
+
+    confirmation: Confirmation
+    reason: str = ""
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 no run succeeded, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 0 if self.confirmation.first is not None else 1
+
+
+def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> ConfirmOutcome:
+    """Run or continue a confirmation; what has finished is not run again.
+
+    Args:
+        plan: from ``besom.rerun.confirm.make_confirm_plan``.
+        watcher: told of everything that happens.
+
+    Raises:
+        BesomError: the study is live elsewhere, its data has changed, there are no test images, a
+            file cannot be written, or the workers cannot be prepared.
+    """
+    watcher = watcher or ConfirmWatcher()
+    journal_path = plan.paths.root / FILE
+    try:
+        with CoordinatorLock(plan.paths.lock, "confirm"), RunJournal(journal_path) as journal:
+            remove_leftovers(plan.paths.root)
+            runs = find_runs(plan, read_runs(journal_path))
+            contest = make_contest(plan)
+            contest.fill({key: score_of(plan, runs[key]) for key in sorted(runs, key=_round(plan))})
+            desk = _Desk(plan, contest, runs, journal, watcher)
+            n_left = contest.n_runs - len(contest.scores)
+            if not n_left:
+                watcher.began(plan, contest, 0)
+                return ConfirmOutcome(desk.confirmation())
+            named = check_trusted(plan.trial_function, plan.executor, plan.entrants)
+            with (
+                trusting(named=named),
+                started_executor(
+                    plan.executor,
+                    plan.trial_function,
+                    _base_config(plan, contest),
+                    journal_path.parent / "logs",
+                    n_left,
+                ) as (executor, facts),
+            ):
+                desk.meet(facts)
+                watcher.began(plan, contest, executor.n_workers)
+                driver = Driver(executor, desk, plan.timeout_s)
+                desk.give_up = driver.stop
+                reason = driver.drive() or ""
+            interrupted = bool(reason) and not desk.broken
+            return ConfirmOutcome(desk.confirmation(), reason, interrupted)
+    except OSError as error:
+        raise StudyError(
+            f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished run is "
+            "lost. Make room or permission, and give the same command again."
+        ) from error
+
+
+def _base_config(plan: ConfirmPlan, contest: Contest) -> TrialConfig:
+    """What workers prepare with: each config that will run is tried before test images are opened.
+
+    So that what cannot be trained, or not be measured, is refused before the opening is logged.
+    """
+    config = stored_config(plan.entrants[0])
+    if plan.on == "test":
+        left = {
+            t: s
+            for s in plan.seeds
+            for t in (e.number for e in plan.entrants)
+            if (t, s) not in contest.scores
+        }
+        config["orders"] = {
+            "rehearse": {
+                f"Trial {t} cannot be confirmed": plan.config_of(t, s) for t, s in left.items()
+            }
+        }
+    return config
+
+
+def _round(plan: ConfirmPlan) -> Callable[[RunKey], tuple[int, int]]:
+    """Sort key: seed by seed, as the contest would have it."""
+    return lambda key: (plan.seeds.index(key[1]), key[0])
+
+
+class _Desk:
+    """Between the contest, which decides, and the driver, which runs."""
+
+    def __init__(
+        self,
+        plan: ConfirmPlan,
+        contest: Contest,
+        runs: Mapping[RunKey, RunRecord],
+        journal: RunJournal,
+        watcher: ConfirmWatcher,
+    ) -> None:
+        self._plan, self._contest, self._journal, self._watcher = plan, contest, journal, watcher
+        self._runs: dict[RunKey, RunRecord] = dict(runs)
+        self._numbers: dict[int, RunKey] = {}
+        self._history: dict[int, dict[str, list[float]]] = {}
+        self._not_finite: dict[int, str] = {}
+        self._environment: dict[str, Any] = {}
+        self._any_succeeded = any(run.outcome is Outcome.COMPLETE for run in runs.values())
+        self._n_failed = 0
+        self.broken = False
+        self.give_up: Callable[[str], None] = lambda _: None
+
+    def confirmation(self) -> Confirmation:
+        """What is known by now."""
+        return summarise(self._plan, self._contest, self._runs)
+
+    def meet(self, facts: dict[str, Any]) -> None:
+        """Take what the first worker said of itself, before anything is run.
+
+        Raises:
+            StudyError: the data is not what the study was made with.
+        """
+        self._environment = environment_now(facts)
+        first = self._plan.entrants[0]
+        if not same_data(self._plan.study, first):
+            return
+        old = environment_then(self._plan.study, first).get("data", {}).get("fingerprint")
+        new = facts.get("data", {}).get("fingerprint")
+        if old is not None and new is not None and old != new:
+            raise StudyError(
+                f"The study {self._plan.study.name!r} was made with other data: its fingerprint "
+                f"was {old}, now it is {new}. Scores would not be comparable; restore the data."
+            )
+
+    def take(self) -> tuple[int, TrialConfig] | None:
+        """The contest's next run; on test images, logged before it is handed out."""
+        key = self._contest.next_run()
+        if key is None:
+            return None
+        trial, seed = key
+        self._log(key)
+        self._contest.start(key)
+        number = len(self._numbers)
+        self._numbers[number] = key
+        self._history[number] = {}
+        return number, self._plan.config_of(trial, seed)
+
+    def _log(self, key: RunKey) -> None:
+        if self._plan.on == "test":
+            opened = data_named(self._environment.get("data", {}))
+            name, root = self._plan.study.name, self._plan.paths.root
+            log_opening(root, name, *key, command="confirm", data=opened)
+
+    def started(self, event: Started) -> None:
+        """A worker began a run."""
+        self._watcher.started(self._numbers[event.trial], event.worker)
+
+    def epoch(self, event: Epoch) -> bool:
+        """Keep what was measured; only an objective that is no number stops a run."""
+        history = self._history[event.trial]
+        for name, value in event.metrics.items():
+            history.setdefault(name, []).append(float(value))
+        self._watcher.epoch(self._numbers[event.trial], event.worker, event.epoch, event.metrics)
+        metric = self._plan.study.objective.metric
+        if math.isfinite(event.metrics.get(metric, 0.0)):
+            return False
+        self._not_finite[event.trial] = (
+            f"{metric} is {event.metrics[metric]} at epoch {event.epoch}"
+        )
+        return True
+
+    def retried(self, run: int, reason: str) -> None:
+        """The test images may be opened a second time for this run, so that is logged, too."""
+        self._history[run] = {}
+        self._log(self._numbers[run])
+        self._watcher.retried(self._numbers[run], reason)
+
+    def ended(self, event: Finished | Failed) -> None:
+        """Store how a run ended, and tell the contest."""
+        key = self._numbers[event.trial]
+        run = self._record(key, event)
+        self._check_test_images(run)
+        self._journal.append(run)
+        self._runs[key] = run
+        out = self._contest.end(key, score_of(self._plan, run))
+        self._watcher.ended(run)
+        for trial in out:
+            self._watcher.dropped(trial)
+        self._count(run)
+
+    def replaced(self, worker: int, reason: str) -> None:
+        """A worker was replaced."""
+        self._watcher.replaced(worker, reason)
+
+    def stopping(self, reason: str) -> None:
+        """No new runs."""
+        self._watcher.stopping(reason)
+
+    def tick(self) -> None:
+        """The view is redrawn on its own."""
+
+    def _record(self, key: RunKey, event: Finished | Failed) -> RunRecord:
+        trial, seed = key
+        config = self._plan.config_of(trial, seed)
+        result = event.result if isinstance(event, Finished) else TrialResult()
+        outcome, reason, detail = Outcome.COMPLETE, "", ""
+        if isinstance(event, Failed):
+            outcome, reason, detail = Outcome(event.kind.value), event.reason, event.detail
+        elif event.trial in self._not_finite:
+            outcome, reason = Outcome.DIVERGED, self._not_finite[event.trial]
+        data = config.get("data")
+        run = RunRecord(
+            key=self._plan.key_of(trial, seed),
+            trial=trial,
+            seed=seed,
+            on=self._plan.on,
+            outcome=outcome,
+            split_seed=data.get("split_seed") if isinstance(data, Mapping) else None,
+            reason=reason,
+            detail=detail,
+            history=result.history or self._history[event.trial],
+            numbers=result.numbers,
+            best_epoch=result.best_epoch,
+            seconds=event.usage.seconds,
+            cpu_seconds=event.usage.cpu_seconds,
+            finished=time.time(),
+            environment=merge(self._environment, result.environment),
+            n_images=result.n_validation,
+            correct=result.correct,
+        )
+        return _diverged_if_not_finite(self._plan, run)
+
+    def _check_test_images(self, run: RunRecord) -> None:
+        if run.outcome is Outcome.ERROR and _NO_TEST_IMAGES in run.detail:
+            raise StudyError(
+                f"There are no test images to confirm on: {run.reason} Confirm on fresh seeds "
+                "with --on validation, and --new-split to hold other images back each time."
+            )
+
+    def _count(self, run: RunRecord) -> None:
+        """Give up where everything fails: something is wrong that more runs will not mend."""
+        self._any_succeeded |= run.outcome is Outcome.COMPLETE
+        self._n_failed += run.outcome is not Outcome.COMPLETE
+        most = int(self._plan.study.config["sweep"].get("max_failures", 5))
+        if not self._any_succeeded and self._n_failed >= max(most, len(self._plan.entrants)):
+            self.broken = True
+            self.give_up(f"the first {self._n_failed} runs all failed")
+
+
+def _diverged_if_not_finite(plan: ConfirmPlan, run: RunRecord) -> RunRecord:
+    """A score that is no number is no score."""
+    score = score_of(plan, run)
+    if score is None or math.isfinite(score):
+        return run
+    reason = f"{plan.objective.metric} is {score}"
+    return replace(run, outcome=Outcome.DIVERGED, reason=reason)

@@ -1,0 +1,101 @@
+"""Which trials of a study are confirmed, and who is left out by a hair."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from besom.errors import StudyError
+from besom.report.export import find_trial
+from besom.report.leaderboard import ranking
+from besom.text.printable import command
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.statistics import claim
+
+DEFAULT_TOP = 5
+
+#: Not trained, so there is nothing to train again.
+_NEVER_RAN = (Outcome.INFEASIBLE, Outcome.DUPLICATE, Outcome.WARM_START, Outcome.RUNNING)
+
+#: More than these are counted rather than named.
+_NAMED = 6
+
+
+def choose(
+    study: StudyRecord, top: int | None, trials: Collection[int]
+) -> tuple[tuple[TrialRecord, ...], str]:
+    """Return the trials to confirm, and a sentence on those that the cut left out by chance.
+
+    Args:
+        study: the study.
+        top: how many of the leaderboard's first; None: ``DEFAULT_TOP``, or none if trials are
+            named.
+        trials: trials by number, beside those.
+
+    Returns:
+        The entrants in the leaderboard's order, then the named ones; a baseline that is among
+        neither comes last. And the sentence; empty if nobody was left out who is as good, by all
+        that is known, as one that was taken.
+
+    Raises:
+        StudyError: no complete trial, no such trial, one that was never trained, or no first ones.
+    """
+    if not study.complete:
+        raise StudyError(
+            f"The study {study.name!r} has no complete trial to confirm. "
+            f"`{command('leaderboard', study.name)}` says what became of its trials."
+        )
+    if top is None and not trials:
+        top = DEFAULT_TOP
+    if top is not None and len(study.objectives) > 1:
+        metrics = " and ".join(objective.metric for objective in study.objectives)
+        raise StudyError(
+            f"The study {study.name!r} has {len(study.objectives)} objectives ({metrics}), so it "
+            "has no first trials. Name those to confirm with --trial N, once for each; they are "
+            f"compared by {study.objective.metric}."
+        )
+    first, cut = _first(study, top, trials) if top else ([], "")
+    numbers = dict.fromkeys([*first, *trials])
+    chosen = [find_trial(study, number) for number in numbers]
+    for trial in chosen:
+        if trial.outcome in _NEVER_RAN or not trial.config:
+            raise StudyError(
+                f"Trial {trial.number} of {study.name!r} was never trained ({trial.outcome}), so "
+                "it cannot be trained again."
+            )
+    baseline = next((t for t in study.trials if t.baseline), None)
+    if baseline is not None and baseline.number not in numbers and baseline.config:
+        chosen.append(baseline)
+    return tuple(chosen), cut
+
+
+def _first(study: StudyRecord, top: int, named: Collection[int]) -> tuple[list[int], str]:
+    """The leaderboard's first ones, in its order, and what the cut should be known by."""
+    claimed = claim(study)
+    table = ranking(study, claimed)
+    order, ranks = [int(t) for t in table["trial"]], [int(r) for r in table["rank"]]
+    taken = {*order[:top], *named} | {t.number for t in study.trials if t.baseline}
+    beyond = [(t, ranks[at]) for at, t in enumerate(order) if at >= top and t not in taken]
+    last = ranks[min(top, len(ranks)) - 1]
+    level = [t for t, rank in beyond if rank == last]
+    tied = [t for t, _ in beyond if t in claimed.tied and t not in level]
+    found = []
+    if level:
+        share = "shares" if len(level) == 1 else "share"
+        found.append(f"{_named(level)} {share} the score of the last one taken")
+    if tied:
+        are = "is" if len(tied) == 1 else "are"
+        found.append(f"{_named(tied)} {are} tied with the leaderboard's first")
+    if not found:
+        return order[:top], ""
+    needed = max(order.index(trial) for trial in [*level, *tied]) + 1
+    them = "it" if len(level) + len(tied) == 1 else "them"
+    text = f"{' and '.join(found)}; --top {needed} takes {them} too."
+    return order[:top], text[0].upper() + text[1:]
+
+
+def _named(trials: Sequence[int]) -> str:
+    if len(trials) == 1:
+        return f"trial {trials[0]}"
+    if len(trials) > _NAMED:
+        return f"{len(trials)} more trials ({', '.join(map(str, trials[:3]))}, ...)"
+    return f"trials {', '.join(map(str, trials[:-1]))} and {trials[-1]}"

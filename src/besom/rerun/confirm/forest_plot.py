@@ -1,0 +1,191 @@
+"""The picture of a confirmation: every seed's score, the means and their intervals, row by row."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from besom.rerun.confirm.new_examples import is_share
+from besom.rerun.confirm.result import Confirmation, Row, Status
+from besom.rerun.confirm.sentences import amount, bounded
+from besom.plots import style
+from besom.plots.scales import Floats, Window, window
+from besom.statistics import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Inches of the axes' surroundings, and of one config.
+_FRAME, _ROW = 1.15, 0.42
+
+#: Points: the line of an interval for new images, under the thick one for these.
+_THIN = 0.9
+
+_LOOKS = {
+    Status.FIRST: ("the first", style.VERMILLION),
+    Status.TIED: ("tied with it", style.BLUE),
+    Status.BEHIND: ("behind", style.MUTED),
+    Status.BEATEN: ("beaten early, fewer seeds", style.PURPLE),
+}
+
+
+class Line(NamedTuple):
+    """One config.
+
+    Attributes:
+        label: ``trial 41``, the baseline marked.
+        text: the mean with half its interval.
+        status: where it stands.
+        scores: (n_seeds,) in the unit of the axis.
+        mean, low, high: the same; the ends are NaN where a single seed cannot tell.
+        new_low, new_high: the ends for new images; NaN where nothing is known of those.
+    """
+
+    label: str
+    text: str
+    status: Status
+    scores: Floats
+    mean: float
+    low: float
+    high: float
+    new_low: float
+    new_high: float
+
+
+class Forest(NamedTuple):
+    """What the picture shows; in percent if ``percent``.
+
+    Attributes:
+        metric: the name of the score; ``sign`` is +1 where larger is better, else -1.
+        lines: best first.
+        baseline: the baseline's mean; None without one.
+        percent: whether the axis is in percent.
+        window: the part of the axis that is shown.
+    """
+
+    metric: str
+    sign: int
+    lines: tuple[Line, ...]
+    baseline: float | None
+    percent: bool
+    window: Window
+
+
+def summarise(confirmation: Confirmation) -> Forest:
+    """Read the lines off a confirmation; configs without a score have none."""
+    objective = confirmation.plan.objective
+    percent = is_share(objective.metric)
+    factor = 100.0 if percent else 1.0
+    lines = tuple(
+        _line(row, objective.metric, factor)
+        for row in confirmation.rows
+        if row.estimate is not None
+    )
+    base = (line.mean for line, row in zip(lines, confirmation.rows, strict=False) if row.baseline)
+    ends = [v for line in lines for v in line[-4:] if math.isfinite(v)]
+    scores = np.concatenate([line.scores for line in lines]) if lines else np.array([])
+    shown = window(scores, objective.sign, ends)
+    return Forest(objective.metric, objective.sign, lines, next(base, None), percent, shown)
+
+
+def _line(row: Row, metric: str, factor: float) -> Line:
+    assert row.estimate is not None
+    low, high = bounded(metric, row.estimate.interval)
+    known = math.isfinite(row.estimate.interval.width)
+    unknown = Interval(math.nan, math.nan)
+    new = unknown if row.new is None else bounded(metric, row.new.interval)
+    return Line(
+        label=f"trial {row.trial}" + (" (baseline)" if row.baseline else ""),
+        text=amount(metric, row.estimate, digits=2),
+        status=row.status,
+        scores=factor * np.array(list(row.scores.values())),
+        mean=factor * row.estimate.mean,
+        low=factor * low if known else math.nan,
+        high=factor * high if known else math.nan,
+        new_low=factor * new.low,
+        new_high=factor * new.high,
+    )
+
+
+def height(forest: Forest) -> float:
+    """Inches of the picture without its headline."""
+    return _FRAME + _ROW * max(len(forest.lines), 3)
+
+
+def draw(forest: Forest, figure: Figure) -> None:
+    """Draw one row a config, the first one on top."""
+    if not forest.lines:
+        style.say_nothing_to_see(figure, "No run has succeeded, so there is no score to show.")
+        return
+    ax = figure.add_subplot()
+    n_lines = len(forest.lines)
+    ax.set_ylim(n_lines - 0.4, -0.6)
+    ax.set_xlim(forest.window.low, forest.window.high)
+    ax.set_xlabel(forest.metric + (" (%)" if forest.percent else ""))
+    style.format_axis(ax.xaxis, log=False, low=0, high=1)
+    ax.set_yticks(range(n_lines), [line.label for line in forest.lines])
+    ax.grid(visible=False, axis="y")
+    for spot, line in enumerate(forest.lines):
+        _draw_line(ax, forest, spot, line)
+    statuses = dict.fromkeys(line.status for line in forest.lines)
+    handles = [style.key("a seed", marker="o", ls="", ms=4, mfc="none", c=style.MUTED)]
+    for status in statuses:
+        label, colour = _LOOKS[status]
+        handles.append(style.key(label, marker="o", ms=6, lw=2.2, c=colour))
+    if any(math.isfinite(line.new_low) for line in forest.lines):
+        handles.append(style.key("for new images", lw=_THIN, c=style.MUTED))
+    if forest.baseline is not None:
+        look: style.Look = {"c": style.INK, "ls": (0, (5, 3)), "lw": 1.2}
+        if forest.window.holds(forest.baseline):
+            ax.axvline(forest.baseline, zorder=1, **look)
+            handles.append(style.key("the baseline's mean", **look))
+    style.legend(figure, handles)
+
+
+def _draw_line(ax: Axes, forest: Forest, spot: int, line: Line) -> None:
+    shown = forest.window.clip(line.scores)
+    inside = shown == line.scores
+    colour = _LOOKS[line.status][1]
+    dots: style.Look = {"marker": "o", "ls": "", "ms": 4, "mfc": "none", "c": colour, "alpha": 0.75}
+    ax.plot(shown[inside], np.full(inside.sum(), spot + 0.2), zorder=3, **dots)
+    if not inside.all():
+        arrow = "<" if forest.sign > 0 else ">"
+        beyond: style.Look = {"marker": arrow, "ls": "", "ms": 6, "c": colour, "clip_on": False}
+        ax.plot(shown[~inside][:1], [spot + 0.2], zorder=6, **beyond)
+    if forest.window.holds(line.mean):
+        ax.plot(line.mean, spot, "o", ms=6.5, c=colour, zorder=5)
+    if math.isfinite(line.new_low):
+        new = forest.window.clip(np.array([line.new_low, line.new_high]))
+        ax.plot(new, [spot, spot], c=colour, lw=_THIN, zorder=3)
+    if math.isfinite(line.low):
+        ends = forest.window.clip(np.array([line.low, line.high]))
+        ax.plot(ends, [spot, spot], c=colour, lw=2.2, zorder=4)
+    ax.annotate(
+        line.text,
+        (1.015, spot),
+        xycoords=ax.get_yaxis_transform(),
+        va="center",
+        size=8.8,
+        color=colour,
+        annotation_clip=False,
+    )
+
+
+def write_confirmation(confirmation: Confirmation, path: Path) -> Path:
+    """Write the picture as PNG, in one atomic step."""
+    plan = confirmation.plan
+    forest = summarise(confirmation)
+    better = "higher" if forest.sign > 0 else "lower"
+    split = ", each with its own validation split" if plan.new_split else ""
+    subtitle = (
+        f"{forest.metric}, {better} is better; mean and 95 % interval over up to "
+        f"{len(plan.seeds)} fresh seeds{split}, on the {plan.on} images"
+    )
+    title = f"{plan.study.name}: confirmed"
+    with style.picture(path, height(forest), title, subtitle) as figure:
+        draw(forest, figure)
+    return path

@@ -1,0 +1,124 @@
+"""The luck of the images: from what each run got right to what may be claimed of new images.
+
+Every seed of a confirmation is measured on the same images, so its scores hold the luck of the seed
+but not that of the images. Runs store which images they got right; here that becomes the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from besom.rerun.confirm.contest import RunKey
+from besom.rerun.confirm.run_journal import RunRecord
+from besom.rerun.confirm.confirm_plan import ConfirmPlan
+from besom.store.records import Outcome
+from besom.statistics import (
+    Estimate,
+    Gain,
+    RightBySeed,
+    add_image_error,
+    gain_for_new_images,
+    image_error,
+    unpacked,
+    widen_for_images,
+)
+
+#: Trial to what each of its seeds got right; without trials and seeds of which that is not known.
+Rights = Mapping[int, RightBySeed]
+
+
+def n_images(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> int:
+    """How many images each of these runs was judged on; 0 if that is not one number."""
+    sizes = {
+        run.numbers.get("n_test", 0.0) if plan.on == "test" else run.n_images
+        for run in runs
+        if run.outcome is Outcome.COMPLETE and run.on == plan.on
+    }
+    return int(next(iter(sizes))) if len(sizes) == 1 else 0
+
+
+def step(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> float:
+    """What one image is worth in a score; 0 if unknown."""
+    n = n_images(plan, runs) if is_share(plan.objective.metric) else 0
+    return 1.0 / n if n else 0.0
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of images, to be shown in percent."""
+    return "accuracy" in metric
+
+
+def rights(
+    plan: ConfirmPlan, runs: Mapping[RunKey, RunRecord], scores: Mapping[int, Mapping[int, float]]
+) -> Rights:
+    """Return which images each run got right, where the score is what these bits say.
+
+    Empty where not all were judged on the same images: with a validation split for each seed. A
+    run whose score is something else, as a loss or an accuracy among the first five guesses, has no
+    part in it, nor has one that was stored before besom stored bits.
+
+    Args:
+        plan: what was asked.
+        runs: every run, by trial and seed.
+        scores: trial to the score of each seed.
+    """
+    if (plan.on == "validation" and plan.new_split) or "loss" in plan.objective.metric:
+        return {}
+    known: dict[int, dict[int, NDArray[np.bool_]]] = {}
+    images = set()
+    for (trial, seed), run in runs.items():
+        score = scores.get(trial, {}).get(seed)
+        if score is None or run.correct is None or run.on != plan.on or run.n_images < 2:
+            continue
+        right = unpacked(run.correct, run.n_images)
+        if right is None:
+            continue
+        share = right.mean() if plan.objective.sign > 0 else 1.0 - right.mean()
+        if abs(share - score) <= 0.5 / run.n_images:
+            known.setdefault(trial, {})[seed] = right
+            images.add((run.n_images, _fingerprint(plan, run)))
+    return known if len(images) == 1 else {}
+
+
+def _fingerprint(plan: ConfirmPlan, run: RunRecord) -> object:
+    """What tells one set of validation images from another; the test images are one set."""
+    data = run.environment.get("data")
+    return data.get("fingerprint") if plan.on == "validation" and isinstance(data, dict) else None
+
+
+def score_on_new_images(
+    plan: ConfirmPlan,
+    estimate: Estimate | None,
+    right: RightBySeed,
+    runs: Iterable[RunRecord],
+    confidence: float,
+) -> Estimate | None:
+    """A mean for new images; without bits, of test images, by their number (``widen_for_images``).
+
+    None where nothing can be said, as of a loss or over a single seed.
+    """
+    if estimate is None or not math.isfinite(estimate.interval.width):
+        return None
+    error = image_error(right)
+    if math.isfinite(error):
+        return add_image_error(estimate, error, confidence)
+    n = n_images(plan, runs)
+    if plan.on != "test" or not n or not is_share(plan.objective.metric):
+        return None
+    return widen_for_images(estimate, n, confidence)
+
+
+def gain_on_new_images(
+    gain: Gain | None, right: RightBySeed, other: RightBySeed, confidence: float
+) -> Gain | None:
+    """A gain for new images; None where too few seeds of both have bits, or are paired."""
+    if gain is None or not math.isfinite(gain.estimate.interval.width):
+        return None
+    error = image_error(right, other)
+    if not math.isfinite(error) or gain.estimate.method != "paired-t":
+        return None
+    return gain_for_new_images(gain, error, confidence)

@@ -1,0 +1,317 @@
+"""``besom replay``: one trial again, from its stored config and seed, compared bit by bit.
+
+On the same machine with the same versions every metric of every epoch comes out the same. Where it
+does not, what has changed since says why.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
+from besom.equality import SameFields
+from besom.errors import StudyError
+from besom.executors.base import Epoch, Failed, Finished, Started
+from besom.store.paths import StudyPaths
+from besom.text.printable import command
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.rerun.driver import (
+    Driver,
+    check_trusted,
+    executor_config,
+    same_data,
+    started_executor,
+    stored_config,
+)
+from besom.seam import TrialConfig
+from besom.trust import trusting
+
+_NOT_TRAINED = {
+    Outcome.DUPLICATE: "it reuses the value of an earlier trial with the same config",
+    Outcome.INFEASIBLE: "it violates a constraint",
+    Outcome.WARM_START: "it was taken from another study",
+}
+_OTHER_IMAGES = "it now classifies other validation images right, with the same metrics"
+#: Told by the worker's surroundings rather than by the config: it need not happen again.
+_OUTSIDE = (Outcome.WORKER_DIED, Outcome.TIMEOUT)
+
+History = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Difference(SameFields):
+    """The first value that came out differently.
+
+    Attributes:
+        metric: its name.
+        epoch: from 1.
+        then, now: the two values; None where one run has no such epoch or metric.
+    """
+
+    metric: str
+    epoch: int
+    then: float | None
+    now: float | None
+
+    def __str__(self) -> str:
+        then, now = ("not there" if v is None else repr(v) for v in (self.then, self.now))
+        return f"{self.metric} at epoch {self.epoch} was {then}, now it is {now}"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A trial and its repetition.
+
+    Attributes:
+        study, trial: what was run again.
+        history: what it measured now.
+        difference: the first one; None if every metric of every epoch is bitwise equal.
+        ended_otherwise: what it came to then and now, if that differs; else empty.
+        changed: what has changed since, one line each.
+        not_recorded: what may have changed without a trace, in a sentence; else empty.
+        interrupted: whether it was stopped before its end, so that nothing can be said.
+    """
+
+    study: StudyRecord
+    trial: TrialRecord
+    history: History
+    difference: Difference | None
+    ended_otherwise: str = ""
+    changed: tuple[str, ...] = ()
+    not_recorded: str = ""
+    interrupted: bool = False
+
+    @property
+    def equal(self) -> bool:
+        """Whether it came out the same."""
+        return self.difference is None and not self.ended_otherwise and not self.interrupted
+
+    @property
+    def exit_code(self) -> int:
+        """0 equal, 1 different, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return 0 if self.equal else 1
+
+
+def replay(
+    study: StudyRecord,
+    trial: TrialRecord,
+    paths: StudyPaths,
+    *,
+    words: Sequence[str] = (),
+    on_epoch: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
+) -> Replay:
+    """Run a trial again in one worker with as many threads as it had, and compare.
+
+    A trial that was stopped from outside (pruned, timed out, its worker died) is stopped at the
+    same epoch.
+
+    Args:
+        study, trial: what to run again.
+        paths: where the study lives; the worker's log goes there.
+        words: ``executor.KEY=VALUE``, see ``besom.rerun.driver.executor_config``.
+        on_epoch: told of each epoch (from 1) and its metrics.
+
+    Raises:
+        StudyError: the trial was never trained.
+        ConfigError: a word that cannot be used.
+        BesomError: the worker cannot be prepared.
+    """
+    if trial.outcome in _NOT_TRAINED or not trial.config:
+        why = _NOT_TRAINED.get(trial.outcome, "its config is not stored")
+        raise StudyError(
+            f"Trial {trial.number} of {study.name!r} was never trained ({trial.outcome}): {why}. "
+            f"`{command('leaderboard', study.name)}` shows those that were."
+        )
+    config = stored_config(trial)
+    node = executor_config(study, words, workers=1)
+    then = environment_then(study, trial)
+    threads = then.get("device", {}).get("threads")
+    if threads is not None and not any("threads_per_worker" in word for word in words):
+        node["threads_per_worker"] = threads
+    again = _Again(trial, config, study.objective.metric, on_epoch)
+    function = study.config["sweep"]["trial_function"]
+    named = check_trusted(function, node, [trial])
+    logs = paths.logs / "replay"
+    with (
+        trusting(named=named),
+        started_executor(node, function, config, logs, 1) as (
+            executor,
+            facts,
+        ),
+    ):
+        timeout_s = study.config["sweep"].get("trial_timeout_s")
+        stopped = Driver(executor, again, timeout_s).drive()
+    if stopped is not None or again.end is None:
+        return Replay(study, trial, again.history, None, interrupted=True)
+    result_environment: Mapping[str, Any] = {}
+    if isinstance(again.end, Finished):
+        result_environment = again.end.result.environment
+    now = environment_now(facts, result_environment)
+    if not same_data(study, trial):  # the study's facts are those of its base data
+        then.pop("data", None)
+    return Replay(
+        study,
+        trial,
+        again.history,
+        first_difference(trial.history, again.history),
+        _other_ending(trial, again),
+        tuple(what_changed(then, now)),
+        not_recorded(then, now),
+    )
+
+
+def _other_ending(trial: TrialRecord, again: _Again) -> str:
+    """What the two runs came to, if not to the same; empty if they did."""
+    end = again.end
+    if isinstance(end, Failed):
+        now = Outcome(end.kind.value)
+        reason = f" ({end.reason})"
+    else:
+        now = Outcome.DIVERGED if again.not_finite else Outcome.COMPLETE
+        reason = ""
+    then = trial.outcome
+    as_it_was = (then is now) or (
+        now is Outcome.COMPLETE and (then is Outcome.PRUNED or (then in _OUTSIDE and trial.epochs))
+    )
+    if not as_it_was:
+        return f"then it was {then}{_in_brackets(trial.reason)}, now it is {now}{reason}"
+    if isinstance(end, Finished) and then is Outcome.COMPLETE:
+        right = end.result.correct
+        if trial.correct is not None and right is not None and right != trial.correct:
+            return _OTHER_IMAGES
+    return ""
+
+
+def _finite(history: History) -> dict[str, list[float]]:
+    """The epochs before the first value that is not finite, as studies store them."""
+    epochs = range(max((len(values) for values in history.values()), default=0))
+    bad = (i for i in epochs for v in history.values() if i < len(v) and not math.isfinite(v[i]))
+    n_good = next(bad, None)
+    return {metric: [float(v) for v in values[:n_good]] for metric, values in history.items()}
+
+
+def _in_brackets(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def first_difference(then: History, now: History) -> Difference | None:
+    """The first epoch, and in it the first metric, whose value is not bitwise the same."""
+    metrics = dict.fromkeys([*then, *now])
+    n_epochs = max((len(v) for history in (then, now) for v in history.values()), default=0)
+    for epoch in range(1, n_epochs + 1):
+        for metric in metrics:
+            was, value = (_at(history, metric, epoch) for history in (then, now))
+            if _bits(was) != _bits(value):
+                return Difference(metric, epoch, was, value)
+    return None
+
+
+def _at(history: History, metric: str, epoch: int) -> float | None:
+    values = history.get(metric, ())
+    return float(values[epoch - 1]) if epoch <= len(values) else None
+
+
+def _bits(value: float | None) -> bytes | None:
+    """A float as its eight bytes: -0.0 is not 0.0 here, and NaN is NaN."""
+    return None if value is None else struct.pack("<d", value)
+
+
+@dataclass
+class _Again:
+    """The one run of a replay."""
+
+    trial: TrialRecord
+    config: TrialConfig
+    metric: str
+    on_epoch: Callable[[int, Mapping[str, float]], None]
+    history: dict[str, list[float]] = field(default_factory=dict)
+    end: Finished | Failed | None = None
+    not_finite: bool = False
+    taken: bool = False
+
+    def take(self) -> tuple[int, TrialConfig] | None:
+        if self.taken:
+            return None
+        self.taken = True
+        return self.trial.number, self.config
+
+    def started(self, event: Started) -> None:
+        pass
+
+    def epoch(self, event: Epoch) -> bool:
+        """Stop where the trial was stopped, if that came from outside of it."""
+        for name, value in event.metrics.items():
+            self.history.setdefault(name, []).append(float(value))
+        self.on_epoch(event.epoch, event.metrics)
+        value = event.metrics.get(self.metric, 0.0)
+        if not math.isfinite(value):
+            self.not_finite = True
+            return True
+        cut_short = self.trial.outcome is Outcome.PRUNED or self.trial.outcome in _OUTSIDE
+        return cut_short and event.epoch >= self.trial.epochs
+
+    def ended(self, event: Finished | Failed) -> None:
+        self.end = event
+        if isinstance(event, Finished) and event.result.history:
+            self.history = dict(event.result.history)
+        self.history = _finite(self.history)
+        if self.trial.outcome in _OUTSIDE:  # what it would have gone on to is not known
+            self.history = {m: v[: self.trial.epochs] for m, v in self.history.items()}
+
+    def retried(self, run: int, reason: str) -> None:  # noqa: ARG002
+        self.history.clear()
+
+    def replaced(self, worker: int, reason: str) -> None:
+        pass
+
+    def stopping(self, reason: str) -> None:
+        pass
+
+    def tick(self) -> None:
+        pass
+
+
+def report(replayed: Replay) -> str:
+    """What came of it, for people."""
+    name = f"Trial {replayed.trial.number} of {replayed.study.name!r}"
+    if replayed.interrupted:
+        return f"{name} was interrupted: nothing can be said of it."
+    n_epochs = max((len(values) for values in replayed.history.values()), default=0)
+    if replayed.equal:
+        epochs = f"{n_epochs} epoch" + ("" if n_epochs == 1 else "s")
+        lines = [
+            f"{name} is bitwise equal: {len(replayed.history)} metrics over {epochs}."
+            if n_epochs
+            else f"{name} ended as it did then ({replayed.trial.outcome}), before its first epoch."
+        ]
+    else:
+        lines = [f"{name} came out differently."]
+        if replayed.difference is not None:
+            lines.append(f"First difference: {replayed.difference}.")
+        if replayed.ended_otherwise:
+            lines.append(f"How it ended: {replayed.ended_otherwise}.")
+        if replayed.difference is None and n_epochs:
+            lines.append("The metrics of every epoch are bitwise equal.")
+            if replayed.trial.outcome is Outcome.ERROR:
+                lines.append(
+                    "A replay saves no model and no state: it cannot fail where a trial of an "
+                    "earlier besom failed for those."
+                )
+    if replayed.changed:
+        lines.append("What has changed since:")
+        lines += [f"  {line}" for line in replayed.changed]
+    if replayed.not_recorded and not replayed.equal:
+        lines.append(replayed.not_recorded)
+    numbers_differ = replayed.difference or replayed.ended_otherwise == _OTHER_IMAGES
+    if numbers_differ and not (replayed.changed or replayed.not_recorded):
+        lines.append(
+            "Nothing that is known to matter has changed since: neither versions, git revision, "
+            "data, processor nor threads. Something in the config is not seeded."
+        )
+    return "\n".join(lines)

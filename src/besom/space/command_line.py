@@ -1,0 +1,257 @@
+"""What a command line asks of the search space, apart from what it changes in the config.
+
+Overrides of ``sweep.space`` have dotted paths for keys, which Hydra would take apart.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from besom.config import Composer, parse_override, refuse_options
+from besom.config.sweep_node import empties
+from besom.errors import ConfigError, did_you_mean
+from besom.space import flatten, split_overrides
+from besom.text.values import given_text
+
+SPACE = "sweep.space"
+SPACE_PREFIX = f"{SPACE}."
+
+#: What an entry can say, see docs/guide.md.
+FIELDS = {
+    *("type", "low", "high", "log", "step", "choices", "when"),
+    *("length", "each", "shared", "shape", "with_own_spaces"),
+}
+
+
+class Swept(NamedTuple):
+    """An entry for the space, in the place of any other: Hydra's sweep grammar, or written out."""
+
+    path: str
+    entry: Any
+
+
+class Asked(NamedTuple):
+    """A command line's overrides by what they change; as in Hydra, the last one for a key counts.
+
+    Attributes:
+        plain: the config: what Hydra takes.
+        of_space: the space, in the order given.
+        fixed: what a plain override sets, and nothing after it searches: it is not searched.
+        dropped: the entries that are taken out of the space.
+    """
+
+    plain: list[str]
+    of_space: list[str | Swept]
+    fixed: list[str]
+    dropped: list[str]
+
+    def changed(self, space: Mapping[str, Any], composer: Composer) -> dict[str, Any]:
+        """The flat space as this command line wants it.
+
+        Args:
+            space: as the sweep has it.
+            composer: knows the groups' options, which may have spaces of their own.
+
+        Raises:
+            ConfigError: see ``override_space``.
+        """
+        changed = dict(space)
+        for change in self.of_space:
+            if isinstance(change, str):
+                changed = override_space(changed, [change], _own_entries(changed, composer))
+                continue
+            others = [name for name in changed if name.partition("@")[0] == change.path]
+            for name in others:
+                del changed[name]
+            changed[change.path] = change.entry
+        return changed
+
+
+def sort_out(overrides: Sequence[str]) -> Asked:
+    """Tell overrides of the config from those of the space.
+
+    A plain value whose key is swept after it, or an entry ``KEY@LABEL`` changed after it, sets the
+    config, so the baseline; one whose entry is changed by ``sweep.space.KEY`` anywhere in the
+    command does too.
+
+    Raises:
+        ConfigError: an option or multirun's words among them, or no Hydra syntax.
+    """
+    refuse_options(overrides)
+    plain: list[str] = []
+    of_space: list[str | Swept] = []
+    fixed: dict[str, None] = {}
+    searched: list[str] = []
+    dropped: list[str] = []
+    for text in overrides:
+        if (entries := _entries_in(text)) is not None:
+            if not entries:
+                of_space.clear()
+                searched.clear()
+                plain.append(text)
+            of_space += [Swept(path, entry) for path, entry in entries.items()]
+        elif text.lstrip("+~").startswith(SPACE_PREFIX):
+            of_space.append(text)
+            override = _parse(text)
+            value = None if override.is_delete() else override.value()
+            entries = {_path_in_space(override): value}
+        if entries is not None:
+            for path, entry in entries.items():
+                if entry is None:
+                    dropped.append(path)
+                elif "@" in path:
+                    _free(fixed, re.sub(r"@[^.]+", "", path))
+                else:
+                    searched.append(path)
+            continue
+        # Constraints are named by the user: in Hydra's terms, every one of them is added.
+        added = "++" if text.startswith("sweep.constraints") else ""
+        of_config, swept = split_overrides([added + text])
+        plain += of_config
+        fixed |= dict.fromkeys(text.partition("=")[0].lstrip("+") for text in of_config)
+        for path, entry in swept.items():
+            of_space.append(Swept(path, entry))
+            fixed.pop(path, None)
+    for path in searched:
+        _free(fixed, path)
+    return Asked(plain, of_space, list(fixed), dropped)
+
+
+def _entries_in(text: str) -> dict[str, Any] | None:
+    """The entries that an override of the whole space holds, none if it empties that; else None."""
+    if text.partition("=")[0].lstrip("+~") != SPACE:
+        return None
+    override = _parse(text)
+    entries = {} if empties(override) else _plain(override)
+    if not isinstance(entries, dict):
+        raise ConfigError(
+            f"{text}: expected the entries by path, such as "
+            f"'{SPACE}={{model.dropout: {{low: 0.0, high: 0.6}}}}'."
+        )
+    return entries
+
+
+def _free(fixed: dict[str, None], searched: str) -> None:
+    """What is searched is not fixed: ``searched`` names an entry, or a field in one."""
+    for path in list(fixed):
+        if _reaches(searched, path, {}):
+            del fixed[path]
+
+
+def _own_entries(space: Mapping[str, Any], composer: Composer) -> list[str]:
+    """What options bring along into a flat space, by name, such as ``optimizer.momentum@sgd``."""
+    names = []
+    for key, entry in space.items():
+        group = next((g for g in (key, key.replace(".", "/")) if g in composer.groups), None)
+        if group is None or not isinstance(entry, Mapping) or not entry.get("with_own_spaces"):
+            continue
+        for option in composer.groups[group]:
+            node = composer.option(group, option)
+            own = node.get("space")
+            inside = flatten(own, node) if isinstance(own, Mapping) else {}
+            names += [f"{group.replace('/', '.')}.{path}@{option}" for path in inside]
+    return names
+
+
+def override_space(
+    spec: Mapping[str, Any], overrides: Sequence[str], own: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Apply ``sweep.space.PATH=ENTRY``, ``sweep.space.PATH.FIELD=VALUE`` and ``~sweep.space.PATH``.
+
+    Args:
+        spec: the flat space.
+        overrides: of its entries.
+        own: the entries that options bring along: what drops one of these writes null for it.
+
+    Raises:
+        ConfigError: a syntax error, the deletion of an entry that is not there, or a field of one
+            that an option brings along.
+    """
+    own_paths = {name.partition("@")[0] for name in own}
+    space = copy.deepcopy(dict(spec))
+    for text in overrides:
+        override = _parse(text)
+        path = _path_in_space(override)
+        entry = max((k for k in space if _reaches(path, k, space[k])), key=len, default=None)
+        if override.is_delete():
+            if entry != path and path not in own_paths.union(own):
+                known = [*space, *own]
+                raise ConfigError(f"{text}: the space has no {path!r}.{did_you_mean(path, known)}")
+            space.pop(path, None)
+            if path in own_paths.union(own):
+                space[path] = None
+        elif entry is None and (name := _field_of(path, [*own, *own_paths])) is not None:
+            raise ConfigError(
+                f"{text}: {name!r} comes from an option's own space, whose fields are set in the "
+                f"option's YAML. Here, drop it with '~{SPACE_PREFIX}{name}', or write a whole "
+                f"entry in its place: '{SPACE_PREFIX}{name.partition('@')[0]}={{low: ..., high: "
+                "..., when: ...}'."
+            )
+        elif entry is None or entry == path:
+            space[path] = _plain(override)
+        else:
+            _set(space, [entry, *path[len(entry) + 1 :].split(".")], _plain(override), text)
+    return space
+
+
+def _path_in_space(override: Override) -> str:
+    """The name of an entry, or of something in one; what follows an ``@`` is its label."""
+    return override.get_key_element().lstrip("+~").removeprefix(SPACE_PREFIX)
+
+
+def _reaches(path: str, entry: str, body: Any) -> bool:
+    """Whether a path names an entry, or a field in it; ``optimizer.momentum`` is no field."""
+    if path == entry:
+        return True
+    field = path.removeprefix(f"{entry}.").partition(".")[0]
+    return path.startswith(f"{entry}.") and isinstance(body, Mapping) and field in FIELDS
+
+
+def _field_of(path: str, entries: Sequence[str]) -> str | None:
+    """The entry of which a path names a field; or None."""
+    return next((name for name in entries if path != name and _reaches(path, name, {})), None)
+
+
+def _set(node: dict[str, Any], parts: Sequence[str], value: Any, text: str) -> None:
+    for part in parts[:-1]:
+        inner = node.get(part)
+        if not isinstance(inner, dict):
+            raise ConfigError(
+                f"{text}: {part!r} is {given_text(inner)}, which has no fields to set."
+            )
+        node = inner
+    node[parts[-1]] = value
+
+
+def _plain(override: Override) -> Any:
+    if override.is_sweep_override():
+        assert override.input_line is not None
+        return override.input_line.partition("=")[2]
+    value = override.value()
+    return _unquoted(value)
+
+
+def _unquoted(value: Any) -> Any:
+    """Hydra's quoted strings as plain text, at any depth."""
+    if isinstance(value, list):
+        return [_unquoted(item) for item in value]
+    if isinstance(value, dict):
+        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
+    return value.text if hasattr(value, "text") else value
+
+
+def _parse(text: str) -> Override:
+    try:
+        return parse_override(text)
+    except HydraException as error:
+        raise ConfigError(
+            f"{text!r} is not an override: {' '.join(str(error).split())}. Expected, for example, "
+            f"'{SPACE_PREFIX}model.dropout.high=0.6' or "
+            f"'{SPACE_PREFIX}model.dropout={{low: 0.0, high: 0.6}}'."
+        ) from error

@@ -1,0 +1,205 @@
+"""The sentences of a claim. Numbers come from ``claims``; here they only become English."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from besom.text.printable import command
+from besom.store.records import StudyRecord, TrialRecord
+from besom.seam import KERAS_TRIALS
+from besom.statistics.proportions import Interval
+
+if TYPE_CHECKING:
+    from besom.statistics.claim import Claim
+
+#: More trials than this are counted rather than named.
+_NAMED = 6
+
+NO_BASELINE = "the baseline did not complete, so nothing can be said of a gain over it"
+
+
+def percent(share: float, error: float, interval: Interval, alpha: float) -> str:
+    """Return ``"98.31 % ± 0.19 (95 % interval 97.93 to 98.72)"``; ± is one standard error."""
+    digits = _digits(error)
+    value, deviation, low, high = (f"{100.0 * x:.{digits}f}" for x in (share, error, *interval))
+    return f"{value} % ± {deviation} ({_level(alpha)} interval {low} to {high})"
+
+
+def points(gain: float, error: float) -> str:
+    """Return ``"0.42 ± 0.13 points"``: percentage points, for a difference of two shares."""
+    digits = _digits(error)
+    return f"{100.0 * gain:.{digits}f} ± {100.0 * error:.{digits}f} points"
+
+
+def _level(alpha: float) -> str:
+    return f"{100.0 * (1.0 - alpha):g} %"
+
+
+def _digits(error: float) -> int:
+    """As many decimals of a percentage as show two digits of its error."""
+    if not error > 0.0:
+        return 2
+    return min(max(1 - math.floor(math.log10(100.0 * error)), 0), 4)
+
+
+def sentence(
+    claim: Claim,
+    leader: TrialRecord,
+    first: Sequence[int],
+    alpha: float,
+    *,
+    epoch_was_picked: bool = False,
+) -> str:
+    """Return the claim in one sentence: who leads, who is tied, and the corrected score.
+
+    Args:
+        claim: everything but its text; its numbers are known.
+        leader: its leader.
+        first: all trials that share the best score.
+        alpha: 1 less the confidence.
+        epoch_was_picked: whether the correction has taken out the luck of the best epoch.
+    """
+    assert claim.corrected is not None
+    assert claim.standard_error is not None
+    assert claim.interval is not None
+    worth = percent(claim.corrected, claim.standard_error, claim.interval, alpha)
+    worth += _over_baseline(claim, leader)
+    if len(claim.rows) == 1:
+        only = f"trial {leader.number} is the only complete trial"
+        if epoch_was_picked:
+            return f"{only}; corrected for the choice of its epoch it is {worth}"
+        return f"{only}, so nothing was picked: it is {worth}"
+    n_tied = len(set(claim.tied) - set(first))
+    others = {0: "no other is", 1: "1 other is"}.get(n_tied, f"{n_tied} others are")
+    it, best = ("it", "it") if len(first) == 1 else ("them", "the best")
+    return (
+        f"{_leads(first)}; {others} tied with {it} at {_level(alpha)}; "
+        f"corrected for selection {best} is {worth}"
+    )
+
+
+def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) -> str:
+    """Return the claim where predictions do not bear on the objective, or are not stored."""
+    metric = study.objective.metric
+    if len(study.complete) == 1:
+        head = f"trial {leader.number} is the only complete trial, with {metric} {leader.value:.6g}"
+    else:
+        head = f"{_leads(first)} with {metric} {leader.value:.6g}"
+    if leader.correct is None:
+        why = "which validation images it got right is not stored"
+    elif leader.n_validation < 2:
+        why = "it was judged on a single image"
+    else:
+        why = f"{metric} is not the share of validation images that is stored as right"
+    return (
+        f"{head}; {why}, so neither ties nor a correction for selection can be claimed from one "
+        f"run each: confirm it over several seeds ({_confirming(study)})"
+    )
+
+
+def _confirming(study: StudyRecord) -> str:
+    """The command; only besom's own trials can be measured on test images."""
+    own = study.config.get("sweep", {}).get("trial_function", KERAS_TRIALS) == KERAS_TRIALS
+    return command("confirm", study.name, options="" if own else "--on validation")
+
+
+def no_winner(study: StudyRecord, front: Sequence[int]) -> str:
+    """Return the claim where several objectives forbid a single winner."""
+    n = len(study.objectives)
+    metrics = " and ".join(objective.metric for objective in study.objectives)
+    share = f"{len(front)} of {len(study.complete)} complete trials"
+    be = "is" if len(front) == 1 else "are"
+    return (
+        f"with {n} objectives ({metrics}) no winner is crowned; {share} {be} on the Pareto front"
+        f"{_named(front)}"
+    )
+
+
+def nothing_completed(study: StudyRecord) -> str:
+    """Return the claim of a study without any complete trial."""
+    n, n_failed = len(study.trials), sum(trial.outcome.failed for trial in study.trials)
+    if n == 0:
+        return "no trial has run yet, so nothing may be claimed"
+    if n_failed == n:
+        failed = "the only trial failed" if n == 1 else f"all {n} trials failed"
+        return f"{failed}, so nothing may be claimed"
+    return f"none of the {n} trials is complete ({n_failed} failed), so nothing may be claimed"
+
+
+def untested(n: int) -> str:
+    """Return the caveat about complete trials that could not be compared image by image."""
+    trials, have = (
+        ("1 complete trial has", "it") if n == 1 else (f"{n} complete trials have", "they")
+    )
+    return (
+        f"{trials} no stored predictions of the leader's validation images; {have} can be neither "
+        "tied nor counted in the correction"
+    )
+
+
+def pruned(n: int) -> str:
+    """Return the caveat about pruned trials, whose part in the picking cannot be corrected."""
+    were = "1 trial was" if n == 1 else f"{n} trials were"
+    return (
+        f"{were} pruned on the same validation images; that part of the picking left no "
+        "predictions and is not corrected"
+    )
+
+
+def best_epoch(n_epochs: int, n_trials: int | None) -> str:
+    """Return the caveat about epochs that were picked too, where the others left no predictions.
+
+    Args:
+        n_epochs: from how many, at most.
+        n_trials: of how many trials; None: of all.
+    """
+    whose = {None: "each trial's best epoch", 1: "the best epoch of 1 trial"}.get(
+        n_trials, f"the best epoch of each of {n_trials} trials"
+    )
+    score = "the score" if n_trials is None else "its score" if n_trials == 1 else "their scores"
+    return (
+        f"{whose} (of up to {n_epochs}) was picked on the same validation images; "
+        f"that luck is in {score} and is not corrected, for the other epochs left no predictions"
+    )
+
+
+def unjudged_classes(n: int) -> str:
+    """Return the caveat about classes that no validation image shows."""
+    if n == 1:
+        return "1 class has no validation image, so nothing here says how well it is recognised"
+    return (
+        f"{n} classes have no validation image, so nothing here says how well they are recognised"
+    )
+
+
+def few_images(n: int) -> str:
+    """Return the caveat about a small validation set."""
+    return f"there are only {n} validation images: one of them is {100.0 / n:.2g} points"
+
+
+def _over_baseline(claim: Claim, leader: TrialRecord) -> str:
+    if leader.baseline:
+        return ", and it is the baseline itself"
+    if claim.baseline is None:
+        return ""
+    gain = points(claim.baseline.gain, claim.baseline.standard_error)
+    if claim.baseline.shown:
+        return f", a gain of {gain} over the baseline"
+    return f", which cannot be told from the baseline (a gain of {gain})"
+
+
+def _leads(first: Sequence[int]) -> str:
+    if len(first) == 1:
+        return f"trial {first[0]} leads"
+    if len(first) > _NAMED:
+        return f"{len(first)} trials lead together"
+    names = ", ".join(str(number) for number in first[:-1])
+    return f"trials {names} and {first[-1]} lead together"
+
+
+def _named(trials: Sequence[int]) -> str:
+    shown = ", ".join(str(number) for number in trials[:_NAMED])
+    more = ", ..." if len(trials) > _NAMED else ""
+    return f" (trial {shown})" if len(trials) == 1 else f" (trials {shown}{more})"

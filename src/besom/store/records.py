@@ -1,0 +1,294 @@
+"""One study as typed, immutable records: what leaderboards, plots, exports and statistics read."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from optuna.trial import TrialState
+
+from besom.store.predictions import EpochBits
+from besom.equality import SameFields
+from besom.errors import StudyError
+from besom.text.storable import storable
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+
+class Outcome(StrEnum):
+    """How a trial ended. Only ``complete`` trials are ever ranked."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    DIVERGED = "diverged"
+    ERROR = "error"
+    WORKER_DIED = "worker_died"
+    TIMEOUT = "timeout"
+    INFEASIBLE = "infeasible"
+    """A constraint is violated; not trained."""
+    DUPLICATE = "duplicate"
+    """The same resolved config had run before; its value is reused, nothing was trained."""
+    WARM_START = "warm_start"
+    """Knowledge from another study: the sampler learns from it, nothing was trained here."""
+    RUNNING = "running"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the trial broke, rather than being stopped or finished."""
+        return self in (Outcome.DIVERGED, Outcome.ERROR, Outcome.WORKER_DIED, Outcome.TIMEOUT)
+
+
+class Origin(StrEnum):
+    """Where a trial's config comes from."""
+
+    SAMPLED = "sampled"
+    BASELINE = "baseline"
+    """The base config as composed."""
+    ENQUEUED = "enqueued"
+    """Named in ``sweep.enqueue``."""
+    CONTINUED = "continued"
+    """A screened trial that is trained to its end."""
+    WARM_START = "warm_start"
+    """Taken from another study."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a study optimises.
+
+    Attributes:
+        metric: a history metric (``val_accuracy``) or a number of the trial (``n_params``).
+        direction: ``maximize`` or ``minimize``.
+        epoch: for a history metric, which epoch counts: ``best`` or ``last``.
+    """
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    epoch: Literal["best", "last"] = "best"
+
+    @property
+    def sign(self) -> int:
+        """+1 where larger is better, else -1."""
+        return 1 if self.direction == "maximize" else -1
+
+
+@dataclass(frozen=True, eq=False)
+class TrialRecord(SameFields):
+    """One trial, as stored.
+
+    Attributes:
+        number: Optuna's trial number, from 0.
+        outcome: how it ended.
+        values: one finite value per objective; None unless the outcome is complete or duplicate.
+        params: the sampled parameters that applied, by dotted config path, in the space's order;
+            values are what the config holds (scalars, lists, mappings), not Optuna's internals.
+        reason: one line saying why the trial is not complete; empty where it is.
+        detail: everything known about a failure, such as the traceback.
+        config: the resolved config it ran with.
+        seed: the seed it ran with.
+        history: metric name to its value after each epoch (epoch 1 first).
+        best_epoch: the epoch (from 1) that counts; None if unknown.
+        numbers: what is known once a trial (``n_params``, ``seconds_per_epoch``, ...).
+        seconds: wall-clock seconds of the trial in its worker.
+        cpu_seconds: CPU seconds of the trial in its worker.
+        started, finished: seconds since the Unix epoch; None if unknown.
+        worker: the worker that ran it last.
+        n_validation, correct: validation images judged, and the packed bits of which were right.
+        correct_by_epoch: the same after each epoch, where one of them was chosen; else None.
+        environment: versions, device, data fingerprint, as the worker saw them.
+        baseline: True for the base config as composed.
+        origin: where its config comes from.
+        continues: the screened trial that it continues.
+        duplicate_of: the trial whose value it reuses.
+        audited_at: the epoch at which it would have been pruned, had it not been chosen to run on.
+        constraints: how far each constraint is exceeded; none above 0 in a feasible trial.
+        distributions: Optuna's distributions, by Optuna's parameter name.
+        raw_params: Optuna's parameters, by Optuna's parameter name (lists are spread out here).
+    """
+
+    number: int
+    outcome: Outcome
+    values: tuple[float, ...] | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    detail: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    history: dict[str, list[float]] = field(default_factory=dict)
+    best_epoch: int | None = None
+    numbers: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    started: float | None = None
+    finished: float | None = None
+    worker: int | None = None
+    n_validation: int = 0
+    correct: bytes | None = None
+    correct_by_epoch: EpochBits | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    baseline: bool = False
+    origin: Origin = Origin.SAMPLED
+    continues: int | None = None
+    duplicate_of: int | None = None
+    audited_at: int | None = None
+    constraints: dict[str, float] = field(default_factory=dict)
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+    raw_params: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs run."""
+        return max((len(values) for values in self.history.values()), default=0)
+
+    @property
+    def value(self) -> float | None:
+        """The value of the first objective."""
+        return None if self.values is None else self.values[0]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRecord(SameFields):
+    """One study: what was asked, and every trial in the order of its number."""
+
+    name: str
+    objectives: tuple[Objective, ...]
+    trials: tuple[TrialRecord, ...]
+    config: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective: the only one, unless the study has several."""
+        return self.objectives[0]
+
+    @cached_property
+    def complete(self) -> list[TrialRecord]:
+        """The trials that may be ranked."""
+        return [t for t in self.trials if t.outcome is Outcome.COMPLETE]
+
+    @cached_property
+    def baseline(self) -> TrialRecord | None:
+        """The base config's trial, if it completed."""
+        return next((t for t in self.complete if t.baseline), None)
+
+
+#: The trial's user attribute in Optuna's storage that holds what Optuna has no field for.
+ATTRIBUTE = "besom"
+
+#: The study's user attribute: its definition and environments, see ``besom.store.study_identity``.
+STUDY_ATTRIBUTE = "besom_study"
+
+#: The trial's user attribute, set when it is enqueued, that says where its config comes from.
+GIVEN = "besom_given"
+
+#: What the attribute holds; Optuna itself has the number, state, values, parameters and times.
+_STORED = (
+    "params",
+    "reason",
+    "detail",
+    "config",
+    "seed",
+    "history",
+    "best_epoch",
+    "numbers",
+    "seconds",
+    "cpu_seconds",
+    "worker",
+    "n_validation",
+    "environment",
+    "continues",
+    "duplicate_of",
+    "audited_at",
+)
+
+#: What of it a trial has said: stored by an earlier besom, it may hold text that no file takes.
+_SAID = ("reason", "detail", "history", "numbers", "environment")
+
+
+def to_attribute(record: TrialRecord) -> dict[str, Any]:
+    """The JSON-able part of a record that is stored as the trial's user attribute."""
+    attribute: dict[str, Any] = {name: getattr(record, name) for name in _STORED}
+    attribute["outcome"] = str(record.outcome)
+    if record.correct is not None:
+        attribute["correct"] = base64.b64encode(record.correct).decode("ascii")
+    if record.correct_by_epoch is not None:
+        attribute["correct_by_epoch"] = record.correct_by_epoch.stored
+    return attribute
+
+
+def from_frozen(trial: FrozenTrial) -> TrialRecord:
+    """The record of one of Optuna's trials; a trial without our attribute is shown as running."""
+    attribute = dict(trial.user_attrs.get(ATTRIBUTE, {}))
+    given = trial.user_attrs.get(GIVEN, {})
+    taken = given.get("origin") == Origin.WARM_START
+    unknown = Outcome.WARM_START if taken else Outcome.RUNNING
+    outcome = Outcome(attribute.pop("outcome", unknown))
+    correct, by_epoch = attribute.pop("correct", None), attribute.pop("correct_by_epoch", None)
+    ranked = trial.state is TrialState.COMPLETE
+    known = {name: attribute[name] for name in _STORED if name in attribute}
+    known.update((name, storable(attribute[name])) for name in _SAID if name in attribute)
+    known.setdefault("params", given.get("params", dict(trial.params)))
+    return TrialRecord(
+        number=trial.number,
+        outcome=outcome if trial.state.is_finished() else Outcome.RUNNING,
+        values=tuple(map(float, trial.values)) if ranked and trial.values is not None else None,
+        correct=base64.b64decode(correct) if correct else None,
+        correct_by_epoch=EpochBits(by_epoch) if by_epoch else None,
+        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
+        baseline=given.get("origin") == Origin.BASELINE,
+        origin=Origin(given.get("origin", Origin.SAMPLED)),
+        constraints=dict(trial.constraints),
+        distributions=dict(trial.distributions),
+        raw_params=dict(trial.params),
+        **known,
+    )
+
+
+@contextmanager
+def _reading(study: optuna.Study, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"The study {study.study_name!r} is damaged: what is stored of {what} is no record of "
+            f"besom's ({error!r:.200}). Restore the study from a backup copy, or start again with "
+            "--fresh, which keeps the damaged one in the archive."
+        ) from error
+
+
+def read_study(study: optuna.Study) -> StudyRecord:
+    """Every trial of a study that besom made, waiting ones left out.
+
+    Raises:
+        StudyError: the study was not made by besom, or what is stored is no record of it.
+    """
+    facts = study.user_attrs.get(STUDY_ATTRIBUTE)
+    if facts is None:
+        raise StudyError(
+            f"The study {study.study_name!r} was not made by besom: it says nothing of its "
+            "objective or config. Use Optuna's own tools for it."
+        )
+    # Not study.get_trials: besom's own study hides the baseline from samplers where it must.
+    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    records: list[TrialRecord] = []
+    for trial in trials:
+        if trial.state is not TrialState.WAITING:
+            with _reading(study, f"trial {trial.number}"):
+                records.append(from_frozen(trial))
+    with _reading(study, "its definition"):
+        return StudyRecord(
+            name=study.study_name,
+            objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
+            trials=tuple(records),
+            config=facts["config"],
+            facts={**facts, "environments": storable(facts.get("environments", {}))},
+        )

@@ -1,0 +1,329 @@
+"""Opens Optuna storages: the journal in the study's folder, or any storage URL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import optuna
+import sqlalchemy
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages._cached_storage import _CachedStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from besom.store import test_set_log
+from besom.errors import StudyError, did_you_mean
+from besom.store.paths import ARCHIVE, RESERVED, StudyPaths, write_atomically
+from besom.store.records import GIVEN, STUDY_ATTRIBUTE, Origin, StudyRecord, read_study
+from besom.regular import oddity
+from besom.store.storage_url import (
+    VARIABLE,
+    from_environment,
+    has_password,
+    with_password,
+    without_password,
+)
+from besom.store.database import Attendant, PatientDatabase, words_of
+from besom.store.journal import StudyJournal
+
+
+class SweepStudy(optuna.Study):
+    """An Optuna study that besom's own loop drives.
+
+    Samplers do not see given or finished trials without parameters: the base config may lie outside
+    the space, and samplers that look for parameters common to all trials would then find none.
+
+    Attributes:
+        exhausted: a sampler that walks a finite space has said that it has seen all of it.
+    """
+
+    exhausted = False
+
+    def stop(self) -> None:
+        """Called by samplers; Optuna's own needs Optuna's own loop."""
+        self.exhausted = True
+
+    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        trials = super()._get_trials(*args, **kwargs)
+        return [
+            t for t in trials if t.params or not (t.state.is_finished() or GIVEN in t.user_attrs)
+        ]
+
+
+class RunHere(SweepStudy):
+    """The same study without knowledge from others, whose epochs no pruner can compare."""
+
+    @property
+    def best_trial(self) -> FrozenTrial:
+        """The best complete one.
+
+        Raises:
+            ValueError: none is complete.
+        """
+        complete = self.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        sign = 1.0 if self.direction is StudyDirection.MAXIMIZE else -1.0
+        return max(complete, key=lambda trial: sign * (trial.value or 0.0))
+
+    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        trials = super()._get_trials(*args, **kwargs)
+        return [t for t in trials if t.user_attrs.get(GIVEN, {}).get("origin") != _ELSEWHERE]
+
+
+_ELSEWHERE = str(Origin.WARM_START)
+
+
+def open_storage(
+    paths: StudyPaths, url: str | None, writable: bool, patience_s: float = 0.0
+) -> BaseStorage:
+    """The storage of a study.
+
+    Args:
+        paths: where the study lives.
+        url: the storage, without its password; None: the journal.
+        writable: whether the journal is opened for writing.
+        patience_s: how long a database that has been opened may be away; 0: not at all.
+
+    Raises:
+        StudyError: the journal is damaged or cannot be opened, or the URL is wrong.
+    """
+    if url is None:
+        try:
+            return _replayed(StudyJournal(paths.journal, writable=writable))
+        except OSError as error:
+            raise StudyError(f"{paths.journal} cannot be opened: {error.strerror}.") from error
+    secret = with_password(url, from_environment(), _as_written(paths))
+    shown = without_password(url)
+    try:
+        if "@" in (sqlalchemy.make_url(secret).host or ""):
+            raise ValueError("an @ in its password")
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        # Not what SQLAlchemy says: it shows the wrong piece of the URL, which may be the password.
+        raise StudyError(
+            f"sweep.storage={shown} is no URL that SQLAlchemy can read. In its user and password, "
+            f"write @ as %40, : as %3A and / as %2F. {_URLS}"
+        ) from None
+    try:
+        database = PatientDatabase(secret, patience_s)
+    except Exception as error:  # SQLAlchemy and its drivers raise what they like
+        reason = words_of(error, secret)
+        hint = f" A password is looked for in {_PASSWORDS}." if "password" in reason else ""
+        raise StudyError(
+            f"sweep.storage={shown} cannot be opened: {reason}.{hint} {_URLS}"
+        ) from None
+    return _CachedStorage(cast(RDBStorage, database))
+
+
+_URLS = (
+    "Give a URL that Optuna takes, such as sqlite:///study.db or "
+    "postgresql+psycopg2://user@host/database, and install its driver."
+)
+_PASSWORDS = f"~/.pgpass, PGPASSWORD and {VARIABLE}"
+
+
+def attend(storage: BaseStorage, attendant: Attendant) -> None:
+    """Have somebody told while a database is away; a journal never is."""
+    if isinstance(backend := getattr(storage, "_backend", None), PatientDatabase):
+        backend.attendant = attendant
+
+
+def _replayed(journal: StudyJournal) -> JournalStorage:
+    try:
+        return JournalStorage(journal)
+    except (OSError, StudyError):
+        raise
+    except Exception as error:  # Optuna takes records for what they should be
+        raise journal.contradicted(error) from error
+
+
+def flush(storage: BaseStorage) -> None:
+    """Wait until a journal is on the disk; other storages see to that themselves.
+
+    Raises:
+        StudyError: the disk does not take it.
+    """
+    backend = getattr(storage, "_backend", None)
+    if isinstance(backend, StudyJournal):
+        backend.flush()
+
+
+def check_files(paths: StudyPaths) -> None:
+    """Refuse a study's folder in which something else stands where a file of it belongs.
+
+    Raises:
+        StudyError: names it, and what it is.
+    """
+    root = paths.root
+    if os.path.lexists(root) and not root.is_dir():
+        raise StudyError(
+            f"{root} is {oddity(root) or 'a file'}, expected the folder of a study. Move it away, "
+            "or choose another name or results_dir."
+        )
+    opened = (paths.journal, paths.storage_url, paths.lock, paths.leaderboard_csv)
+    for path in (*opened, root / test_set_log.FILE, root / "confirm" / "runs.jsonl"):
+        if odd := oddity(path):
+            raise StudyError(
+                f"{path} is {odd}, expected a file that besom wrote. Move it away, or choose "
+                "another name or results_dir."
+            )
+
+
+def stored_url(paths: StudyPaths) -> str | None:
+    """The storage URL the study was made with; None means its journal."""
+    written = _as_written(paths)
+    return without_password(written) if written else None
+
+
+def _as_written(paths: StudyPaths) -> str | None:
+    """The same, with the password that an earlier besom wrote down."""
+    return paths.storage_url.read_text().strip() if paths.storage_url.exists() else None
+
+
+def settle_url(paths: StudyPaths, name: str, asked: str | None) -> str | None:
+    """Where a study is that is to go on: asked for or not, a study has one place.
+
+    A new one that nothing is asked for begins in ``BESOM_STORAGE``, where that is set.
+
+    Raises:
+        StudyError: it is elsewhere than was asked for.
+    """
+    known = stored_url(paths)
+    exists = known or paths.journal.exists()
+    if asked == known or asked is None or not exists:
+        everywhere = from_environment()
+        new = without_password(everywhere) if everywhere and not exists else None
+        return asked or known or new
+    raise StudyError(
+        f"The study {name!r} is in {known or paths.journal}, not in sweep.storage={asked}: there "
+        "would be two of one name. Leave sweep.storage out to go on with it, sweep under another "
+        "name with sweep.name=NAME, or start over with --fresh. If its storage has moved, write "
+        f"the new URL into {paths.storage_url}."
+    )
+
+
+def remember_url(paths: StudyPaths, url: str | None) -> None:
+    """Write down a storage URL, so that the reporting commands need not be told."""
+    if url is not None:
+        write_atomically(paths.storage_url, without_password(url) + "\n")
+
+
+def holds_password(paths: StudyPaths) -> bool:
+    """Whether an earlier besom has written the password down, beside the URL."""
+    return has_password(_as_written(paths) or "")
+
+
+def study_names(results_dir: Path) -> list[str]:
+    """The names of all studies under a results folder."""
+    if not results_dir.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in results_dir.iterdir()
+        if path.name not in RESERVED
+        and any(os.path.lexists(path / file) for file in ("study.journal", "storage.url"))
+    )
+
+
+def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
+    """Open a study for reading, as plain Optuna.
+
+    Raises:
+        StudyError: no such study (near names listed), or it is damaged.
+    """
+    paths = StudyPaths.of(results_dir, name)
+    known = study_names(results_dir)
+    if name not in known:
+        where = f" under {results_dir}" + ("" if known else ", which has none")
+        raise StudyError(
+            f"There is no study {name!r}{where}."
+            + did_you_mean(name, known)
+            + " `besom sweep NAME` makes one; --results-dir or BESOM_RESULTS_DIR say where to look."
+        )
+    check_files(paths)
+    storage = open_storage(paths, stored_url(paths), writable=False)
+    if _find(storage, name) is not None:
+        return optuna.load_study(study_name=name, storage=storage)
+    if (moved := only_other(storage, name)) is not None:
+        return optuna.load_study(study_name=moved, storage=storage)
+    raise StudyError(f"The storage of {name!r} holds no study of that name: it never started.")
+
+
+def load_record(results_dir: Path, name: str) -> StudyRecord:
+    """Read a study into records, under its folder's name; see ``load_optuna_study`` for errors."""
+    return replace(read_study(load_optuna_study(results_dir, name)), name=name)
+
+
+def only_other(storage: BaseStorage, name: str) -> str | None:
+    """The name of the study that a renamed or archived folder's journal holds; None if none is."""
+    if not isinstance(getattr(storage, "_backend", None), StudyJournal):
+        return None  # a storage for many
+    names = [summary.study_name for summary in storage.get_all_studies()]
+    return names[0] if len(names) == 1 and names[0] != name else None
+
+
+def open_study(
+    storage: BaseStorage, name: str, directions: Sequence[Literal["minimize", "maximize"]]
+) -> SweepStudy:
+    """Create or load the study; one whose making was cut off is made anew.
+
+    Raises:
+        StudyError: the storage has a study of this name that is not besom's.
+    """
+    study_id = _find(storage, name)
+    if study_id is not None and STUDY_ATTRIBUTE not in storage.get_study_user_attrs(study_id):
+        trials = storage.get_all_trials(study_id, deepcopy=False)
+        if not all(GIVEN in trial.user_attrs for trial in trials):
+            raise StudyError(
+                f"The storage has a study {name!r} that besom did not make. Sweep under another "
+                "name with sweep.name=NAME, or into another sweep.storage."
+            )
+        optuna.delete_study(study_name=name, storage=storage)
+        study_id = None
+    if study_id is None:
+        optuna.create_study(study_name=name, storage=storage, directions=directions)
+    return SweepStudy(study_name=name, storage=storage)
+
+
+def _find(storage: BaseStorage, name: str) -> int | None:
+    try:
+        return storage.get_study_id_from_name(name)
+    except KeyError:
+        return None
+
+
+def archive(paths: StudyPaths, target: Path) -> None:
+    """Move a study's folder to ``target``, a path from ``archived_as``.
+
+    The log of openings is also left where it was: a study that begins anew under the same name
+    has had its test images seen.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    paths.root.rename(target)
+    if (target / test_set_log.FILE).exists():
+        paths.root.mkdir()
+        shutil.copy2(target / test_set_log.FILE, paths.root)
+
+
+def archived_as(paths: StudyPaths) -> Path:
+    """A free place for a study's folder: ``<results_dir>/archive/<name>-<time>``."""
+    stamped = f"{paths.root.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    target, number = paths.root.parent / ARCHIVE / stamped, 1
+    while target.exists():
+        number += 1
+        target = target.with_name(f"{stamped}-{number}")
+    return target
+
+
+def archive_in_storage(storage: BaseStorage, name: str, archived: str) -> None:
+    """Give a study in a shared storage another name, by copying and deleting it."""
+    if _find(storage, name) is None:
+        return
+    optuna.copy_study(
+        from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=archived
+    )
+    optuna.delete_study(study_name=name, storage=storage)

@@ -1,0 +1,102 @@
+"""What a worker is asked for beside a trial's value, and what becomes of the files it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from besom.store.records import Objective, Origin, Outcome, TrialRecord
+from besom.study.running_trial import InFlight
+from besom.study.plan import TRIAL_NUMBERS, SweepPlan
+from besom.study.screening import ScreeningPruner
+
+
+class Orders:
+    """Writes each trial's ``orders`` (see ``besom.seam``) and keeps only the files worth keeping.
+
+    Args:
+        plan: the sweep.
+        pruner: screening needs checkpoints.
+        finished: the trials that finished in earlier runs.
+    """
+
+    def __init__(
+        self, plan: SweepPlan, pruner: optuna.pruners.BasePruner, finished: Iterable[TrialRecord]
+    ) -> None:
+        self._plan, self._pruner = plan, pruner
+        self._objective: Objective = plan.objectives[0]
+        self._keeps_models = (
+            int(plan.sweep["keep_models"])
+            if len(plan.objectives) == 1 and self._objective.metric not in TRIAL_NUMBERS
+            else 0
+        )
+        self._best: list[TrialRecord] = []
+        self._screened: list[TrialRecord] = []
+        for trial in finished:
+            self._rank(trial)
+
+    def of(self, flight: InFlight) -> dict[str, Any]:
+        """The key ``orders`` for a trial's config; nothing where nothing is asked."""
+        orders: dict[str, Any] = {}
+        if self._plan.sweep["constraints"]:
+            orders["constraints"] = self._plan.sweep["constraints"]
+        if self._keeps_models:
+            full = len(self._best) >= self._keeps_models
+            orders["save_model"] = {
+                "path": str(self._plan.paths.model(flight.number).absolute()),
+                "better_than": self._best[-1].value if full else None,
+            }
+        if isinstance(self._pruner, ScreeningPruner):
+            if flight.continues is not None:
+                load = str(self._plan.paths.checkpoint(flight.continues).absolute())
+                orders["checkpoint"] = {"load": load, "save": None}
+            elif flight.origin is not Origin.BASELINE:
+                save = str(self._plan.paths.checkpoint(flight.number).absolute())
+                orders["checkpoint"] = {"load": None, "save": save}
+        return {"orders": orders} if orders else {}
+
+    def settle(self, trial: TrialRecord) -> None:
+        """A trial has ended: delete the files that nothing will need."""
+        self._rank(trial)
+        if trial.continues is not None:
+            _delete(self._plan.paths.checkpoint(trial.continues))
+
+    def _rank(self, trial: TrialRecord) -> None:
+        sign, paths = self._objective.sign, self._plan.paths
+        if trial.outcome is Outcome.COMPLETE and trial.value is not None:
+            if self._keeps_models:
+                self._best.append(trial)
+                # A worker saves only what is better, so of equal ones not every file is there.
+                has_none = {t.number: not paths.model(t.number).exists() for t in self._best}
+                self._best.sort(
+                    key=lambda t: (-sign * (t.value or 0.0), has_none[t.number], t.number)
+                )
+                for out in self._best[self._keeps_models :]:
+                    _delete(paths.model(out.number))
+                del self._best[self._keeps_models :]
+        elif trial.outcome is not Outcome.DUPLICATE:
+            _delete(paths.model(trial.number))
+        if not isinstance(self._pruner, ScreeningPruner):
+            return
+        if trial.outcome is not Outcome.PRUNED:
+            _delete(paths.checkpoint(trial.number))  # it needs no continuing
+        else:
+            self._screened.append(trial)
+            kept = self._pruner.kept(self._screened, self._objective)
+            for number in {t.number for t in self._screened} - {t.number for t in kept}:
+                _delete(paths.checkpoint(number))
+            self._screened = kept
+
+
+def _delete(path: Path) -> None:
+    """Delete a file or folder, if it is there and can be: what stays costs nothing but room."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink()

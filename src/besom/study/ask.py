@@ -1,0 +1,161 @@
+"""Which trial runs next, and with which config: recovered, given, continued or sampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from besom.errors import ConfigError
+from besom.store.records import GIVEN, Origin, TrialRecord
+from besom.seam import TrialConfig
+from besom.study.running_trial import InFlight
+from besom.study.plan import SweepPlan
+from besom.study.samplers import SpaceGridSampler
+from besom.study.screening import ScreeningPruner, seconds_to_finish
+from besom.store.storage import SweepStudy
+from besom.study.strategy import mix_seed
+from besom.targets import TARGET
+
+
+class Asker:
+    """Asks the study for trials and makes them ready to run.
+
+    Args:
+        plan: the sweep.
+        study: the study, open for writing.
+        finished: the trials that finished in earlier runs.
+    """
+
+    def __init__(
+        self, plan: SweepPlan, study: SweepStudy, finished: Iterable[TrialRecord] = ()
+    ) -> None:
+        self._plan, self._study = plan, study
+        self._finished = {trial.number: trial for trial in finished}
+
+    def note(self, trial: TrialRecord) -> None:
+        """Remember a finished trial."""
+        self._finished[trial.number] = trial
+
+    def recover(self) -> list[InFlight]:
+        """The trials that were running when the last coordinator died, to run again in place."""
+        return [
+            self._prepare(Trial(self._study, trial._trial_id))
+            for trial in self._stored(TrialState.RUNNING)
+        ]
+
+    def ask(self) -> InFlight:
+        """The next trial: enqueued ones first, then what the sampler proposes.
+
+        Raises:
+            ConfigError: the sampler cannot propose one.
+        """
+        with self._sampler_errors():
+            trial = self._study.ask()
+        return self._prepare(trial)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no trial waits that was given, and the sampler has nothing left to propose."""
+        sampler = self._study.sampler
+        walked = isinstance(sampler, SpaceGridSampler) and sampler.exhausted(self._study)
+        return (walked or self._study.exhausted) and not self.given_wait
+
+    @property
+    def given_wait(self) -> bool:
+        """Whether a trial waits that was enqueued."""
+        return bool(self._stored(TrialState.WAITING))
+
+    @property
+    def n_continued(self) -> int:
+        """How many screened trials are continued: they come on top of ``n_trials``."""
+        return len(self._continued())
+
+    @property
+    def n_missing(self) -> int:
+        """How many of the best screened trials have not been trained to their end."""
+        unfinished = [t for t in self._continued() if not t.state.is_finished()]
+        return len(unfinished) + len(self._to_continue())
+
+    def _to_continue(self) -> list[TrialRecord]:
+        """The best screened trials for whose training nothing has been done yet."""
+        pruner = self._study.pruner
+        if not isinstance(pruner, ScreeningPruner):
+            return []
+        continued = {t.user_attrs[GIVEN]["continues"] for t in self._continued()}
+        return pruner.missing(self._in_order(), self._plan.objectives[0], continued)
+
+    def time_is_up(self, remaining_s: float, n_workers: int) -> bool:
+        """Whether what is left of the time is needed to train the best screened to their end."""
+        if math.isinf(remaining_s) or not (waiting := self._to_continue()):
+            return False
+        return remaining_s <= seconds_to_finish(waiting, self._in_order(), n_workers)
+
+    def continue_best(self) -> int:
+        """After screening, enqueue the best trials to be trained to their end, each once.
+
+        Returns:
+            How many were enqueued now.
+        """
+        for record in (kept := self._to_continue()):
+            given = {
+                "origin": str(Origin.CONTINUED),
+                "config": record.config,
+                "params": record.params,
+                "continues": record.number,
+            }
+            self._study.enqueue_trial(record.raw_params, user_attrs={GIVEN: given})
+        return len(kept)
+
+    def _continued(self) -> list[FrozenTrial]:
+        return [
+            t
+            for t in self._stored(*TrialState)
+            if t.user_attrs.get(GIVEN, {}).get("origin") == Origin.CONTINUED
+        ]
+
+    def _stored(self, *states: TrialState) -> list[FrozenTrial]:
+        return self._study._storage.get_all_trials(
+            self._study._study_id, deepcopy=False, states=states
+        )
+
+    def _in_order(self) -> list[TrialRecord]:
+        return [self._finished[number] for number in sorted(self._finished)]
+
+    def _prepare(self, trial: Trial) -> InFlight:
+        given: dict[str, Any] = trial.user_attrs.get(GIVEN, {})
+        if "config" not in given:
+            with self._sampler_errors():
+                sample = self._plan.space.suggest(trial)
+            sampled = self._plan.trial_config(sample, self._seed(trial.number))
+            return InFlight(trial, sample.params, sampled)
+        if trial.storage.get_trial(trial._trial_id).system_attrs.get("fixed_params"):
+            self._plan.space.suggest(trial)  # so that the sampler learns from it
+        origin = Origin(given["origin"])
+        config: TrialConfig = dict(given["config"])
+        if self._plan.sweep["vary_seed"] and origin is not Origin.CONTINUED:
+            config["seed"] = self._seed(trial.number)
+        return InFlight(trial, given["params"], config, origin, given.get("continues"))
+
+    def _seed(self, number: int) -> int:
+        """The config's own seed; with ``vary_seed``, one of its own for every trial but the first.
+
+        Common seeds make trials comparable: they see the images in the same order.
+        """
+        seed = int(self._plan.config["seed"])
+        return mix_seed(seed, number) if self._plan.sweep["vary_seed"] and number else seed
+
+    @contextmanager
+    def _sampler_errors(self) -> Iterator[None]:
+        """Samplers say with a ValueError what they cannot take; only a running study shows it."""
+        try:
+            yield
+        except (ValueError, NotImplementedError) as error:
+            raise ConfigError(
+                f"The sampler {self._plan.sweep['sampler'].get(TARGET)} cannot propose a trial: "
+                f"{str(error).rstrip('.')}. Take another, such as sweep/sampler=tpe, with --fresh "
+                "or under another sweep.name."
+            ) from error

@@ -1,0 +1,70 @@
+"""Whether a running trial stops after an epoch: it has diverged, or the pruner says so."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+
+import optuna
+
+from besom.store.records import Outcome
+from besom.study.running_trial import InFlight
+from besom.study.objective import last_value
+from besom.study.plan import SweepPlan
+from besom.store.storage import RunHere
+
+
+class Judge:
+    """Judges a trial after each of its epochs.
+
+    Args:
+        plan: the sweep.
+        study: with its pruner; asked only where there is one objective.
+    """
+
+    def __init__(self, plan: SweepPlan, study: optuna.Study) -> None:
+        self._plan, self._pruner = plan, study.pruner
+        # Knowledge from another study has no epochs to be compared with.
+        self._study = RunHere(plan.name, study._storage) if plan.sweep["warm_start"] else study
+        self._prunes = len(plan.objectives) == 1 and not isinstance(
+            study.pruner, optuna.pruners.NopPruner
+        )
+
+    def stops(self, flight: InFlight, epoch: int) -> bool:
+        """Whether the trial stops after this epoch; writes down in it how and why."""
+        objective = self._plan.objectives[0]
+        value = last_value(objective, flight.history)
+        if value is None:
+            return False
+        if flight.stopped is Outcome.DIVERGED:
+            return True  # decided while it could not be told
+        if not math.isfinite(value):
+            flight.stopped = Outcome.DIVERGED
+            flight.reason = f"{objective.metric} is {value} at epoch {epoch}"
+            return True
+        if self._prunes and self._pruner_stops(flight, epoch, value):
+            flight.stopped = Outcome.PRUNED
+            flight.reason = f"stopped at epoch {epoch} with {objective.metric} {value:.4g}"
+            return True
+        return False
+
+    def _pruner_stops(self, flight: InFlight, epoch: int, value: float) -> bool:
+        trial = flight.trial
+        # Not trial.report: it ignores an epoch that an earlier, lost attempt has reported.
+        trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+        if flight.audited_at is not None or epoch == flight.n_epochs:
+            return False  # after the last epoch nothing is spared: the trial is complete
+        if flight.stopped is Outcome.PRUNED:
+            return True
+        frozen = copy.copy(trial.storage.get_trial(trial._trial_id))
+        # An earlier, lost attempt may have come further: this one is judged by what it has done.
+        seen = frozen.intermediate_values.items()
+        frozen.intermediate_values = {step: value for step, value in seen if step <= epoch}
+        if not self._pruner.prune(self._study, frozen):
+            return False
+        share = self._plan.sweep["audit"]
+        if share and random.Random(f"{self._plan.config['seed']}:{flight.number}").random() < share:
+            flight.audited_at = epoch
+            return False
+        return True

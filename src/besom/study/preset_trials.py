@@ -1,0 +1,218 @@
+"""Trials whose config is given: the base config, and enqueued configs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from besom.config import TRAIN_GROUPS, Composer, check_keys, has_path, read_yaml, value_at
+from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
+from besom.store.records import GIVEN, Origin, StudyRecord, TrialRecord
+from besom.regular import oddity
+from besom.seam import TrialConfig
+from besom.space import apply
+from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
+from besom.store.storage import load_record
+from besom.targets import TARGET
+from besom.text.values import given_text
+
+
+@dataclass(frozen=True)
+class Given:
+    """One config to run as it is.
+
+    Attributes:
+        origin: baseline or enqueued.
+        config: the resolved config, without a seed of its own.
+        choices: the option of each group, where it has a name.
+        shown: what it holds where the space samples, by dotted path.
+    """
+
+    origin: Origin
+    config: TrialConfig
+    choices: dict[str, str]
+    shown: dict[str, Any]
+
+    def beside_the_space(self, plan: SweepPlan) -> list[str]:
+        """Why it is no point of the space: a value outside, or one that is not sampled and not the
+        sweep's own, so that its result is not the point's; or nothing."""
+        outside = plan.space.outside(self.config, self.choices)
+        return outside or plan.space.differences(self.config, self.choices)
+
+    def params(self, plan: SweepPlan) -> dict[str, Any] | None:
+        """The Optuna parameters of the point of the space that it is; None where it is none."""
+        beside = self.beside_the_space(plan)
+        return None if beside else plan.space.encode(self.config, self.choices)
+
+    def enqueue(self, plan: SweepPlan, study: optuna.Study) -> None:
+        """Put it in the study's queue; with parameters, so that samplers learn, where it fits."""
+        stored = self.params(plan) or {}
+        given = {"origin": str(self.origin), "config": self.config, "params": self.shown}
+        study.enqueue_trial(stored, user_attrs={GIVEN: given})
+
+
+def baseline(plan: SweepPlan) -> Given:
+    """The base config as composed; it may lie outside the space."""
+    return _given(plan, Origin.BASELINE, plan.base, plan.choices)
+
+
+def enqueued(plan: SweepPlan) -> list[Given]:
+    """The configs of ``sweep.enqueue``: inline ``{path: value}`` mappings, or files.
+
+    An inline mapping changes the base config, groups included; a file may hold such a mapping too.
+    Of a whole config, such as ``besom export`` writes, the model, the optimizer and whatever the
+    space samples are taken; data and training stay this sweep's, so that values can be compared.
+
+    Raises:
+        ConfigError: an entry is neither, or does not fit the config.
+        SpaceError: the same, of a path or an option.
+    """
+    read = [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep["enqueue"])]
+    for i, given in enumerate(read):
+        if has_path(given.config, EPOCHS_PATH):
+            check_epochs(
+                value_at(given.config, EPOCHS_PATH), f"{EPOCHS_PATH} of sweep.enqueue[{i}]"
+            )
+    return read
+
+
+def _read(plan: SweepPlan, name: str, entry: Any) -> Given:
+    if isinstance(entry, Mapping):
+        return _changed(plan, name, entry)
+    if not isinstance(entry, str):
+        raise ConfigError(
+            f"{name} is {given_text(entry)}, expected a mapping such as {{model.dropout: 0.1}}, or "
+            "the path of a config file."
+        )
+    path = Path(entry).expanduser()
+    if not path.is_file() and not oddity(path):
+        raise ConfigError(f"{name}: there is no file {entry!r}.")
+    try:
+        content = read_yaml(path)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    check_keys(content, f"{name} ({entry})")
+    if "defaults" in content:
+        raise ConfigError(
+            f"{name}: {entry} has a defaults list, which is composed for a run of its own. Give a "
+            "config that `besom export` writes, or a mapping of paths to values."
+        )
+    if not any(_is_whole(content.get(group)) for group in TRAIN_GROUPS):
+        return _changed(plan, f"{name} ({entry})", content)
+    return _whole(plan, f"{name}: {entry}", content)
+
+
+def _is_whole(node: Any) -> bool:
+    return isinstance(node, Mapping) and TARGET in node
+
+
+def _changed(plan: SweepPlan, name: str, changes: Mapping[str, Any]) -> Given:
+    """The base config with some changes, by dotted paths or nested."""
+    flat: dict[str, Any] = {}
+    for key, value in changes.items():
+        nested = key in TRAIN_GROUPS and isinstance(value, Mapping) and not _is_whole(value)
+        flat |= {f"{key}.{k}": v for k, v in value.items()} if nested else {str(key): value}
+    try:
+        config, choices = plan.space.complete(flat)
+    except SpaceError as error:
+        raise SpaceError(f"{name}: {error}") from None
+    return _given(plan, Origin.ENQUEUED, config, choices)
+
+
+def _whole(plan: SweepPlan, name: str, content: Mapping[str, Any]) -> Given:
+    """What a sweep takes of a complete config; a group may be given by its option's name."""
+    sampled = [group for group in TRAIN_GROUPS if group in plan.space.paths and group in content]
+    choices, composed = {**plan.choices}, dict[str, str]()
+    for group in dict.fromkeys(["model", "optimizer", *sampled]):
+        node = content.get(group)
+        if isinstance(node, str):
+            _check_option(plan, name, group, node)
+            choices[group] = composed[group] = node
+        elif isinstance(node, Mapping):
+            choices[group] = _option_of(plan, group, content) or choices[group]
+            if group not in ("model", "optimizer"):
+                composed[group] = choices[group]
+        else:
+            raise ConfigError(f"{name} has no {group}; give a config that `besom export` writes.")
+    config = dict(plan.trial_base(composed))
+    config |= {g: content[g] for g in ("model", "optimizer") if isinstance(content[g], Mapping)}
+    for path in plan.space.paths:
+        if path not in TRAIN_GROUPS and has_path(content, path):
+            config = apply(config, {path: value_at(content, path)})
+    return _given(plan, Origin.ENQUEUED, config, choices)
+
+
+def _check_option(plan: SweepPlan, name: str, group: str, option: str) -> None:
+    if option not in (options := plan.composer.groups[group]):
+        raise ConfigError(
+            f"{name}: there is no option {option!r} in the group {group!r}."
+            + did_you_mean(option, options)
+        )
+
+
+def _option_of(plan: SweepPlan, group: str, content: Mapping[str, Any]) -> str | None:
+    """The option a group of a complete config was composed from.
+
+    Where several build the same, the study that the config was exported from knows which.
+    """
+    options = plan.composer.options_of(group, content[group])
+    if len(options) > 1 and isinstance(source := content.get("source"), Mapping):
+        try:
+            study = load_record(plan.paths.root.parent, str(source.get("study")))
+        except BesomError:
+            return options[0]  # the file may have come from anywhere
+        for trial in study.trials:
+            if trial.number == source.get("trial"):
+                known = choices_of(plan.composer, study, trial).get(group)
+                return known if known in options else options[0]
+    return next(iter(options), None)
+
+
+def choices_of(composer: Composer, study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
+    """The option of each group of a trial: as sampled, as its study was composed, or by its looks.
+
+    Several options may build the same class, so that a config alone need not tell which it was.
+    """
+    composed = study.facts.get("choices", {})
+    choices = {}
+    for group in {**dict.fromkeys(TRAIN_GROUPS), **dict.fromkeys(composer.groups)}:
+        option = trial.params.get(group, composed.get(group))
+        if option is None and group in TRAIN_GROUPS:
+            option = composer.option_of(group, trial.config[group])
+        if option is not None:
+            choices[group] = str(option)
+    return choices
+
+
+def _given(
+    plan: SweepPlan, origin: Origin, config: TrialConfig, choices: Mapping[str, str]
+) -> Given:
+    shown = {
+        path: choices[path] if path in choices else value_at(config, path)
+        for path in plan.space.paths
+        if path in choices or has_path(config, path)
+    }
+    return Given(origin, config, dict(choices), shown)
+
+
+def remarks_on_given(plan: SweepPlan) -> list[str]:
+    """Which enqueued configs teach the sampler nothing; one line each."""
+    return [
+        f"sweep.enqueue[{i}] lies outside the space ({reasons[0]}): it is run and ranked, but the "
+        "sampler cannot learn from it"
+        for i, given in enumerate(enqueued(plan))
+        if (reasons := given.beside_the_space(plan))
+    ]
+
+
+def all_given(plan: SweepPlan) -> list[Given]:
+    """Baseline first, then the enqueued configs: everything that runs before the sampler is asked.
+
+    Raises:
+        ConfigError: see ``enqueued``.
+    """
+    return [baseline(plan), *enqueued(plan)]

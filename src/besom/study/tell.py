@@ -1,0 +1,173 @@
+"""Writes down how a trial ended: first what it was, then, in one durable step, that it ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from besom.store.predictions import EpochBits
+from besom.executors.base import Usage
+from besom.store.records import (
+    ATTRIBUTE,
+    Objective,
+    Outcome,
+    TrialRecord,
+    from_frozen,
+    to_attribute,
+)
+from besom.seam import TrialResult
+from besom.study.constraints import Limits, excesses
+from besom.study.running_trial import InFlight
+from besom.study.objective import best_epoch
+
+#: What Optuna is told. A diverged trial is pruned, not failed: TPE learns from pruned trials, and
+#: forgets failed ones. A duplicate has whatever its original has.
+_STATES = {
+    Outcome.COMPLETE: TrialState.COMPLETE,
+    Outcome.PRUNED: TrialState.PRUNED,
+    Outcome.DIVERGED: TrialState.PRUNED,
+    Outcome.INFEASIBLE: TrialState.PRUNED,
+}
+
+
+def tell(
+    study: optuna.Study,
+    objectives: Sequence[Objective],
+    flight: InFlight,
+    outcome: Outcome,
+    *,
+    result: TrialResult,
+    usage: Usage,
+    worker: int | None,
+    environment: str,
+    values: list[float] | None = None,
+    detail: str = "",
+) -> TrialRecord:
+    """Store a trial's ending and return its record as stored.
+
+    Args:
+        study: the study it belongs to.
+        objectives: what the study optimises.
+        flight: the trial.
+        outcome: how it ended.
+        result: what came of it; empty where nothing did.
+        usage: what it cost.
+        worker: who ran it; None if nobody did.
+        environment: the identity of the software and data it ran with.
+        values: one an objective; None unless it is complete.
+        detail: everything known about a failure.
+    """
+    history = result.history or flight.history
+    record = TrialRecord(
+        number=flight.number,
+        outcome=outcome,
+        params=flight.params,
+        reason=flight.reason,
+        detail=detail,
+        config=flight.config,
+        seed=flight.config["seed"],
+        history=_finite(history),
+        best_epoch=result.best_epoch or best_epoch(objectives[0], history),
+        numbers=result.numbers,
+        seconds=usage.seconds,
+        cpu_seconds=usage.cpu_seconds,
+        worker=worker,
+        n_validation=result.n_validation,
+        correct=result.correct,
+        correct_by_epoch=_epochs_chosen_from(objectives, outcome, result),
+        environment={"id": environment, **_own(result.environment)},
+        continues=flight.continues,
+        audited_at=flight.audited_at,
+    )
+    return _store(study, flight.trial, record, _STATES.get(outcome, TrialState.FAIL), values)
+
+
+def tell_duplicate(
+    study: optuna.Study, objective: Objective, flight: InFlight, original: TrialRecord
+) -> TrialRecord:
+    """Store that a trial's config has run before: its ending is reused, nothing is trained.
+
+    Args:
+        study: the study of both.
+        objective: its first one.
+        flight: the trial.
+        original: the one that ran.
+    """
+    record = TrialRecord(
+        number=flight.number,
+        outcome=Outcome.DUPLICATE,
+        params=flight.params,
+        reason=f"same config as trial {original.number} ({original.outcome}), which is reused",
+        config=flight.config,
+        seed=flight.config["seed"],
+        numbers=original.numbers,
+        best_epoch=original.best_epoch,
+        environment=original.environment,
+        duplicate_of=original.number,
+    )
+    for key, value in original.constraints.items():
+        flight.trial.set_constraint(key, value)
+    state = _STATES[original.outcome]
+    measured = original.history.get(objective.metric)
+    if state is TrialState.PRUNED and measured:
+        # By this samplers rank what was stopped; without it, it is the worst of all.
+        storage, number = flight.trial.storage, flight.trial._trial_id
+        storage.set_trial_intermediate_value(number, len(measured), measured[-1])
+    values = list(original.values) if original.values is not None else None
+    return _store(study, flight.trial, record, state, values)
+
+
+def set_constraints(trial: Trial, limits: Limits, numbers: Mapping[str, float]) -> None:
+    """Tell Optuna how far each constraint is exceeded."""
+    for name, excess in excesses(limits, numbers).items():
+        trial.set_constraint(name, excess)
+
+
+def _store(
+    study: optuna.Study,
+    trial: Trial,
+    record: TrialRecord,
+    state: TrialState,
+    values: list[float] | None,
+) -> TrialRecord:
+    trial.set_user_attr(ATTRIBUTE, to_attribute(record))
+    if state is TrialState.COMPLETE:
+        study.tell(trial, values)
+    else:
+        study.tell(trial, state=state)
+    return from_frozen(trial.storage.get_trial(trial._trial_id))
+
+
+def _epochs_chosen_from(
+    objectives: Sequence[Objective], outcome: Outcome, result: TrialResult
+) -> EpochBits | None:
+    """Every epoch's predictions, where the trial's score is the best of several epochs' shares."""
+    chosen = (
+        outcome is Outcome.COMPLETE
+        and len(objectives) == 1
+        and objectives[0].epoch == "best"
+        and "loss" not in objectives[0].metric
+        and len(result.history.get(objectives[0].metric, ())) > 1
+    )
+    return EpochBits.pack(result.correct_by_epoch) if chosen and result.correct_by_epoch else None
+
+
+def _finite(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """The epochs before the first one with a value that is not finite: those are measurements."""
+    columns = list(history.values())
+    n = max((len(values) for values in columns), default=0)
+    good = next((i for i in range(n) if any(not _ok(values, i) for values in columns)), n)
+    return {name: [float(value) for value in values[:good]] for name, values in history.items()}
+
+
+def _ok(values: Sequence[float], index: int) -> bool:
+    return index >= len(values) or math.isfinite(values[index])
+
+
+def _own(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What is particular to this trial; the rest is stored once, with the study."""
+    return {k: v for k, v in environment.items() if k not in ("data", "versions", "device")}

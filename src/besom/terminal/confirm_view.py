@@ -1,0 +1,165 @@
+"""Shows a running confirmation: a live panel on a terminal, else one plain line a run."""
+
+# ruff: noqa: D102  (what a watcher hears is said once, in ConfirmWatcher)
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from rich.console import Console, Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from besom.rerun.confirm.contest import Contest, RunKey
+from besom.rerun.confirm.run_journal import RunRecord
+from besom.rerun.confirm.confirm_plan import ConfirmPlan
+from besom.rerun.confirm.result import score_of
+from besom.text.counting import counted
+from besom.text.printable import one_line
+from besom.terminal.live_panel import STARTING, Panel, say, stopping_text
+from besom.report.tables import format_value
+
+
+class ConfirmWatcher:
+    """Hears what happens in a confirmation; every method may be left as it is."""
+
+    def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
+        """The workers are ready; ``contest`` goes on changing."""
+
+    def started(self, run: RunKey, worker: int) -> None:
+        """A worker began a run."""
+
+    def epoch(self, run: RunKey, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """An epoch of a run ended."""
+
+    def ended(self, run: RunRecord) -> None:
+        """A run ended, in whatever way, and is stored."""
+
+    def dropped(self, trial: int) -> None:
+        """A trial gets no more seeds."""
+
+    def retried(self, run: RunKey, reason: str) -> None:
+        """A run lost its worker and will be made again."""
+
+    def replaced(self, worker: int, reason: str) -> None:
+        """A worker was replaced by a fresh one."""
+
+    def stopping(self, reason: str) -> None:
+        """No new runs; those running stop at the end of their epoch."""
+
+
+class PlainConfirmView(ConfirmWatcher):
+    """One line a run: for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._plan: ConfirmPlan | None = None
+        self._contest: Contest | None = None
+
+    def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
+        self._plan, self._contest = plan, contest
+        done, configs = len(contest.scores), counted(len(plan.entrants), "config")
+        self._say(
+            f"{plan.study.name}: {configs} on {counted(len(plan.seeds), 'seed')}, measured "
+            f"on the {plan.on} images"
+            + (f"; {counted(done, 'run')} already done" if done else "")
+            + (f", {counted(n_workers, 'worker')}" if n_workers else "")
+        )
+
+    def ended(self, run: RunRecord) -> None:
+        self._say(f"[{self._progress()}] {_named(run)}: {self._outcome(run)}")
+
+    def dropped(self, trial: int) -> None:
+        assert self._contest is not None
+        if trial in self._contest.beaten:
+            n_seeds = self._contest.beaten[trial]
+            self._say(f"trial {trial} is beaten after {counted(n_seeds, 'seed')} and gets no more")
+        else:
+            self._say(f"trial {trial} failed on every seed so far and gets no more")
+
+    def retried(self, run: RunKey, reason: str) -> None:
+        self._say(f"trial {run[0]} seed {run[1]} runs again on a fresh worker: {reason}")
+
+    def replaced(self, worker: int, reason: str) -> None:
+        self._say(f"worker {worker} replaced: {reason}")
+
+    def stopping(self, reason: str) -> None:
+        self._say(stopping_text(reason))
+
+    def _progress(self) -> str:
+        assert self._contest is not None
+        return f"{len(self._contest.scores)}/{self._contest.n_runs}"
+
+    def _outcome(self, run: RunRecord) -> str:
+        assert self._plan is not None
+        score = score_of(self._plan, run)
+        if score is None:
+            return f"{run.outcome}: {run.reason}"
+        metric = self._plan.objective.metric
+        shown = f"{metric} {format_value(metric, score)}"
+        return f"{shown} ({counted(run.epochs, 'epoch')}, {run.seconds:.1f} s)"
+
+    def _say(self, text: str) -> None:
+        say(self._console, text)
+
+
+class LiveConfirmView(Panel, PlainConfirmView):
+    """A panel of progress and workers; what is lasting is printed above it."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._workers: dict[int, tuple[RunKey, int]] = {}
+        self._stopping = ""
+        self._began, self._n_before = 0.0, 0
+
+    def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
+        super().began(plan, contest, n_workers)
+        self._began, self._n_before = time.monotonic(), len(contest.scores)
+
+    def started(self, run: RunKey, worker: int) -> None:
+        self._workers[worker] = (run, 0)
+
+    def epoch(self, run: RunKey, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
+        self._workers[worker] = (run, epoch)
+
+    def ended(self, run: RunRecord) -> None:
+        at = (run.trial, run.seed)
+        self._workers = {w: on for w, on in self._workers.items() if on[0] != at}
+        if run.outcome.failed:
+            super().ended(run)
+
+    def stopping(self, reason: str) -> None:
+        self._stopping = stopping_text(reason)
+
+    def render(self) -> RenderableType:
+        if self._plan is None or self._contest is None:
+            return Text(STARTING)
+        head = Table.grid(padding=(0, 1))
+        n_done, n_runs = len(self._contest.scores), self._contest.n_runs
+        bar = ProgressBar(total=max(n_runs, 1), completed=n_done, width=30)
+        head.add_row(
+            Text(one_line(self._plan.study.name), style="bold"), bar, self._progress(), self._eta()
+        )
+        workers = Table.grid(padding=(0, 2))
+        for worker in sorted(self._workers):
+            (trial, seed), epoch = self._workers[worker]
+            workers.add_row(f"worker {worker}", f"trial {trial} seed {seed}", f"epoch {epoch}")
+        lines: list[RenderableType] = [head, workers]
+        if self._stopping:
+            lines.append(Text(one_line(self._stopping), style="yellow"))
+        return Group(*lines)
+
+    def _eta(self) -> str:
+        assert self._contest is not None
+        done = len(self._contest.scores) - self._n_before
+        if not done or self._stopping:
+            return ""
+        left = self._contest.n_runs - len(self._contest.scores)
+        seconds = (time.monotonic() - self._began) / done * left
+        return f"ETA {time.strftime('%H:%M:%S', time.gmtime(seconds))}"
+
+
+def _named(run: RunRecord) -> str:
+    return f"trial {run.trial} seed {run.seed}"

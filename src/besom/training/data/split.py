@@ -1,0 +1,105 @@
+"""Which training images are held out: a stratified split, the same for the same seed for ever."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from besom.errors import DataError
+from besom.training.data.array_checks import Array
+from besom.text.values import given_text
+
+_OPTION = "data.validation_split"
+
+
+def stratified_split(y: Array, n_held: int, seed: int) -> tuple[Array, Array]:
+    """Split positions so that each class is held out in proportion to its size.
+
+    Each class gives the whole part of its share; the images still wanted come from the classes
+    with the largest fractions left (Hamilton's method; the lower class number first among equals),
+    so a class's share is never off by a whole image.
+
+    Args:
+        y: (n,) int64 labels from 0.
+        n_held: how many images to hold out, in 0..n.
+        seed: 0 to 2**32 - 1.
+
+    Returns:
+        ``(kept, held)``: ascending positions, together a permutation of ``range(n)``.
+
+    Raises:
+        DataError: a class has one image only, or would keep none (``n_held`` is too large).
+    """
+    if n_held == 0:
+        return np.arange(len(y)), np.arange(0)
+    counts = np.bincount(y)
+    quota, fractions = np.divmod(n_held * counts, len(y))
+    missing = n_held - int(quota.sum())
+    quota[np.argsort(-fractions, kind="stable")[:missing]] += 1
+    _check_classes(counts, quota, n_held)
+
+    # RandomState and not default_rng: NumPy froze its stream (NEP 19), so a newer NumPy holds
+    # out the same images, and scores stay comparable.
+    shuffled = np.random.RandomState(seed).permutation(len(y))
+    by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
+    place_in_class = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
+    is_held = place_in_class < np.repeat(quota, counts)
+    return np.sort(by_class[~is_held]), np.sort(by_class[is_held])
+
+
+def _check_classes(counts: Array, quota: Array, n_held: int) -> None:
+    alone = np.flatnonzero(counts == 1)
+    if len(alone):
+        raise DataError(
+            f"Class {alone[0]} has a single training image, which cannot be both trained on and "
+            f"validated on. Add images of it, drop it, or set {_OPTION}=0."
+        )
+    emptied = np.flatnonzero((counts > 0) & (quota >= counts))
+    if len(emptied):
+        raise DataError(
+            f"Holding out {n_held} of {int(counts.sum())} images would leave class {emptied[0]} "
+            f"({counts[emptied[0]]} images) none to train on. Lower {_OPTION}."
+        )
+
+
+def n_held_out(validation_split: object, n: int) -> int:
+    """Return how many of ``n`` images ``validation_split`` holds out.
+
+    Args:
+        validation_split: below 1, a share of the images; a whole number from 1 on, so many images
+            (5000 and 5000.0 mean the same, as a typed config may turn one into the other).
+        n: how many images there are.
+
+    Raises:
+        DataError: neither of the two, as many images as there are or more, or a share of less
+            than half an image.
+    """
+    expected = "expected a share such as 0.1, a number of images such as 5000, or 0 for none"
+    given = f"{_OPTION}={validation_split}"
+    if isinstance(validation_split, bool) or not isinstance(validation_split, int | float):
+        raise DataError(f"{_OPTION}={given_text(validation_split)}: {expected}.")
+    if not 0 <= validation_split < float("inf"):
+        raise DataError(f"{given}: {expected}.")
+    if validation_split < 1:
+        n_held = round(validation_split * n)
+        if validation_split > 0 and n_held == 0:
+            raise DataError(f"{given} of {n} images is not even one; {expected}.")
+    elif validation_split != int(validation_split):
+        raise DataError(f"{given}: {expected}.")
+    else:
+        n_held = int(validation_split)
+    if n_held >= n:
+        raise DataError(f"{given} holds out {n_held} of {n} images, which leaves none to train on.")
+    return n_held
+
+
+def checked_seed(seed: object) -> int:
+    """Return ``seed``, an integer in 0..2**32 - 1.
+
+    Raises:
+        DataError: it is anything else.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise DataError(
+            f"data.split_seed={given_text(seed)}: expected an integer from 0 to {2**32 - 1}."
+        )
+    return seed
