@@ -1,4 +1,4 @@
-"""Who may import whom, and what a command may not load: DESIGN.md's directions, held."""
+"""Who may import whom, and what a command may not load: docs/architecture.md's map, held."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import ast
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,27 +19,26 @@ SOURCE = Path(besom.__file__).parent
 
 #: Each part may import from the lines above its own, and nothing else.
 LAYERS = (
-    ("errors", "printable", "equality", "regular", "storable", "counting", "storage_url"),
-    ("values", "trust"),
-    ("seam", "layout", "targets", "epoch_bits", "directions"),
-    ("executors", "config", "records", "revision"),
-    ("space", "statistics", "openings"),
-    ("tables", "plots"),
-    ("costs",),
-    ("leaderboard",),
-    ("export",),
+    ("errors", "directions", "equality", "regular"),
+    ("seam", "text", "trust"),
+    ("targets",),
+    ("config",),
+    ("store",),
+    ("space", "statistics", "executors"),
+    ("plots",),
+    ("report",),
     ("study",),
-    ("screen", "standing"),
-    ("outputs", "overview", "listing", "view", "environment", "reruns", "ledger"),
-    ("differences",),
-    ("confirm", "comparison"),
-    ("replay", "comparison_report", "single_run", "show"),
+    ("rerun",),
+    ("terminal",),
     ("api",),
     ("cli",),
     ("__main__",),
 )
 #: What only ``besom train`` and ``besom show`` load, and only when they run.
 TRAINING = "training"
+
+#: Modules that only give a documented name to what lives elsewhere (tests/test_kept_names.py).
+KEPT_NAMES = ("records", "leaderboard")
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -47,7 +48,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def imports(path: Path, top_level_only: bool = False) -> set[str]:
-    """The dotted names a module imports, ``if TYPE_CHECKING`` left out."""
+    """The dotted names a module imports, also for type checkers only."""
     found: set[str] = set()
     for node in _statements(ast.parse(path.read_text()), top_level_only):
         if isinstance(node, ast.Import):
@@ -61,9 +62,8 @@ def imports(path: Path, top_level_only: bool = False) -> set[str]:
 
 def _statements(node: ast.AST, top_level_only: bool) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            continue
-        if top_level_only and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+        is_typing = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        if top_level_only and (is_typing or isinstance(child, ast.FunctionDef)):
             continue
         yield child
         yield from _statements(child, top_level_only)
@@ -79,9 +79,8 @@ def part_of(dotted: str) -> str | None:
 
 
 def test_every_part_of_besom_has_its_layer() -> None:
-    known = {part for layer in LAYERS for part in layer} | {TRAINING, "", "conf", "sweeps"}
-    parts = {name.split(".")[0] for name, _ in modules()}
-    assert parts <= known
+    known = {part for layer in LAYERS for part in layer} | {TRAINING, "", *KEPT_NAMES}
+    assert {name.split(".")[0] for name, _ in modules()} == known
 
 
 def test_imports_run_downwards_only() -> None:
@@ -98,6 +97,49 @@ def test_imports_run_downwards_only() -> None:
     assert not wrong
 
 
+def test_no_modules_import_each_other_in_a_circle_not_even_for_type_checkers() -> None:
+    known = dict(modules())
+    graph = {name: _imported(path, known) - {name, ""} for name, path in known.items()}
+    for name in graph:
+        # A package's own modules are imported through it, not by it.
+        graph[name] -= {package for package in known if name.startswith(f"{package}.")}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def _imported(path: Path, known: dict[str, Path]) -> set[str]:
+    """The modules of besom that a file imports, or from which it imports a name."""
+    names = [d.removeprefix("besom.") for d in imports(path) if d.startswith("besom.")]
+    return {name if name in known else name.rpartition(".")[0] for name in names}
+
+
+def test_no_class_and_no_module_name_is_used_twice() -> None:
+    homes = defaultdict(list)
+    for name, path in modules():
+        if name in KEPT_NAMES:
+            continue
+        if path.name != "__init__.py":
+            homes[path.stem].append(name)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(name)
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+def test_reporting_knows_no_coordinator() -> None:
+    parts = ("report", "statistics", "plots", "store")
+    offenders = [
+        f"{name} imports {dotted}"
+        for name, path in modules()
+        if name.split(".")[0] in parts
+        for dotted in imports(path)
+        if part_of(dotted) in ("study", "rerun", "executors")
+    ]
+    assert not offenders
+
+
 def test_nothing_outside_training_imports_tensorflow_or_keras() -> None:
     offenders = [
         f"{name} imports {dotted}"
@@ -110,16 +152,8 @@ def test_nothing_outside_training_imports_tensorflow_or_keras() -> None:
 
 
 def test_training_imports_nothing_of_besom_but_the_seam() -> None:
-    allowed = {
-        "errors",
-        "printable",
-        "regular",
-        "values",
-        "seam",
-        "targets",
-        "directions",
-        TRAINING,
-    }
+    ground = {"errors", "regular", "text", "seam", "targets", "directions", "equality"}
+    allowed = ground | {TRAINING}
     offenders = [
         f"{name} imports {dotted}"
         for name, path in modules()
@@ -135,7 +169,7 @@ def test_only_train_and_show_load_training_and_only_when_they_run() -> None:
         if name.startswith(TRAINING):
             continue
         loads = {dotted for dotted in imports(path) if part_of(dotted) == TRAINING}
-        assert not loads or name in ("single_run", "show"), f"{name} imports {loads}"
+        assert not loads or name in ("rerun.single_run", "rerun.preview"), f"{name} imports {loads}"
         early = {d for d in imports(path, top_level_only=True) if part_of(d) == TRAINING}
         assert not early, f"{name} imports {early} when it is imported itself"
 
@@ -161,7 +195,7 @@ def test_only_the_train_command_asks_for_the_test_images() -> None:
             if mentions or named:
                 callers.append((name, node.lineno))
     callers_of = {name for name, _ in callers}
-    assert {"single_run", "training.data"} <= callers_of
+    assert {"rerun.single_run", "training.data.builtin"} <= callers_of
     assert "training.trial" not in callers_of
     assert not {name for name in callers_of if name.startswith(("study", "executors"))}
 

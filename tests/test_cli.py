@@ -20,10 +20,11 @@ import pytest
 from sweeping import assert_whole
 
 from besom.config import SearchPath
-from besom.store.paths import StudyPaths, packaged_config_dirs
+from besom.config.search_path import packaged_config_dirs
 from besom.report.leaderboard import write_leaderboard
-from besom.store.records import StudyRecord
 from besom.statistics import claim
+from besom.store.paths import StudyPaths
+from besom.store.records import StudyRecord
 from besom.study import load_record
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from reporting_world import store

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from besom.errors import StudyError
 from besom.report.comparison import best_after, compare, contrasts_of, outcomes_of, spent
 from besom.report.comparison_text import display, headline, to_markdown, write_comparison_files
 from besom.report.diff import contrast, differences, verdict
-from besom.errors import StudyError
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.text.values import ABSENT
 

@@ -16,8 +16,8 @@ from besom.config import (
     parse_overrides,
     read_yaml,
 )
+from besom.config.search_path import packaged_config_dirs
 from besom.errors import ConfigError
-from besom.store.paths import packaged_config_dirs
 from besom.study import make_plan
 from user_project import Project
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from besom.rerun.confirm.run_journal import RunRecord
 from besom.equality import same
-from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.rerun.confirm.run_journal import RunRecord
 from besom.rerun.driver import same_data
 from besom.seam import TrialResult
 from besom.statistics import mean_interval, same_images
+from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.study_identity import differences
 from records_factory import VAL_ACCURACY
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from besom.report import ledger
 from besom.errors import ConfigError
-from besom.store.paths import StudyPaths
+from besom.report import ledger
+from besom.report.files import INTERVAL_S, SHARE
 from besom.report.leaderboard import (
     headline,
     outcome_counts,
@@ -27,10 +27,7 @@ from besom.report.leaderboard import (
     unranked,
     write_leaderboard,
 )
-from besom.report.files import INTERVAL_S, SHARE, LeaderboardWriter
 from besom.report.study_text import print_study
-from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
-from besom.statistics import claim
 from besom.report.tables import (
     display,
     format_gain,
@@ -40,6 +37,10 @@ from besom.report.tables import (
     param_cell,
     shown_params,
 )
+from besom.statistics import claim
+from besom.store.paths import StudyPaths
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.study.leaderboard_writer import LeaderboardWriter
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
 

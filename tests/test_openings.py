@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from besom.errors import StudyError
+from besom.rerun.single_run import _log_opening, changed_settings
 from besom.store.paths import StudyPaths
+from besom.store.records import StudyRecord
 from besom.store.test_set_log import (
     FILE,
     Opening,
@@ -23,8 +25,6 @@ from besom.store.test_set_log import (
     said,
     said_outside,
 )
-from besom.store.records import StudyRecord
-from besom.rerun.single_run import _log_opening, changed_settings
 from records_factory import make_study
 from reporting_world import store
 

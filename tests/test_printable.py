@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besom.text.printable import command, hidden_in, markdown_cell, one_line, visible
-from besom.terminal.live_panel import Screen, say
 from besom.report.tables import rich_table
+from besom.text.console import TerminalConsole, say
+from besom.text.printable import command, hidden_in, markdown_cell, one_line, visible
 
 HOSTILE = "\x1b]0;title\x07\x9b2J \x1b[31mred [bold]x[/bold] [/no] :smile: \u202eabc\u2028\ud800"
 
@@ -41,7 +41,7 @@ def test_no_text_steers_the_terminal_or_is_markup(
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    console = Screen()
+    console = TerminalConsole()
     console.file = io.StringIO()
     console._force_terminal = terminal
     console.width = 300

@@ -11,11 +11,11 @@ import pytest
 import sweep_trials
 from sweeping import stored, sweep
 
-from besom.store.environment import environment_now, environment_then, what_changed
 from besom.errors import StudyError
+from besom.rerun.replay import Replay, first_difference, replay, report
+from besom.store.environment import environment_now, environment_then, what_changed
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.rerun.replay import Replay, first_difference, replay, report
 
 if TYPE_CHECKING:
     from user_project import Project

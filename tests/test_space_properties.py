@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from besom.config import read_yaml
+from besom.config.search_path import packaged_config_dirs
+from besom.config.tree import lookup
 from besom.equality import same
 from besom.errors import SpaceError
 from besom.report.export import dump
-from besom.store.paths import packaged_config_dirs
 from besom.space import ListEntry, Sample, Space, apply
-from besom.config.tree import lookup
 from besom.study import make_plan
 from besom.study.strategy import build_sampler
 from space_strategies import ENTRIES, Spec, specs

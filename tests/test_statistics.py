@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from besom.errors import StudyError
-from besom.store.records import Outcome, TrialRecord
 from besom.statistics import (
     compare_with_first,
     correct_for_selection,
@@ -23,6 +22,7 @@ from besom.statistics import (
     same_images,
     wilson_interval,
 )
+from besom.store.records import Outcome, TrialRecord
 
 
 def trial(

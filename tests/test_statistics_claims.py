@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from besom.store.predictions import EpochBits
 from besom.errors import StudyError
-from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import claim, score
+from besom.store.predictions import EpochBits
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 ACCURACY = Objective("val_accuracy", "maximize")
 ERROR_RATE = Objective("val_error", "minimize")

@@ -10,7 +10,6 @@ import pytest
 from scipy import stats
 
 from besom.report.ledger import ledger, verdict
-from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import (
     agreement_by_epoch,
     expected_gain,
@@ -18,6 +17,7 @@ from besom.statistics import (
     pruning_cost,
     rank_agreement,
 )
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 # Rank agreement
 

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.statistics import (
     claim,
     compare_with_first,
@@ -27,6 +26,7 @@ from besom.statistics import (
     standings,
     wilson_interval,
 )
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 pytestmark = pytest.mark.slow
 

@@ -13,12 +13,12 @@ from besom.executors.base import Epoch, Failed, FailureKind, Finished, Ready
 from besom.executors.failures import MAX_DETAIL_CHARS, MAX_REASON_CHARS, describe_exception
 from besom.executors.hearing import hear
 from besom.executors.local.wire import plain, plain_numbers, plain_result
-from besom.store.paths import StudyPaths
 from besom.report.leaderboard import ranking, to_json, unranked, write_leaderboard
-from besom.store.records import Outcome, StudyRecord
 from besom.seam import TrialResult
-from besom.text.storable import storable
+from besom.store.paths import StudyPaths
+from besom.store.records import Outcome, StudyRecord
 from besom.store.storage import load_record
+from besom.text.storable import storable
 from records_factory import VAL_ACCURACY, make_study
 from reporting_world import store
 

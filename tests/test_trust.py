@@ -14,9 +14,9 @@ import yaml
 
 import besom
 from besom.config import Composer, SearchPath
+from besom.config.search_path import packaged_config_dirs
 from besom.errors import ConfigError, TrustError
 from besom.report.export import composer_for_train
-from besom.store.paths import packaged_config_dirs
 from besom.targets import instantiate, names_in, refuse_untrusted, resolve
 from besom.trust import current, trusting
 from besom.trust.public import BESOMS_OWN
@@ -97,7 +97,8 @@ HOSTILE = names("""
     keras._tf_keras.keras.models.load_model keras.optimizers.Adam.__init__
     optuna.delete_study optuna.create_study optuna.storages.RDBStorage optuna.samplers._base.os
     optuna.artifacts.FileSystemArtifactStore optuna.samplers.TPESampler.__globals__
-    besom.executors.local.process.os.system besom.executors.local.process.subprocess.Popen besom.sweep
+    besom.executors.local.process.os.system besom.executors.local.process.subprocess.Popen
+    besom.sweep
     besom.targets.instantiate besom.targets.resolve besom.api.train besom.cli.main
     besom.trust.adopt besom.executors.local.process.WorkerProcess besom.training.data.load_test
     besom.training.confirmation.run_confirmation besom.training.models.mlp.__globals__

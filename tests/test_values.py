@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besom.report import tables
 from besom.equality import same
+from besom.report import tables
 from besom.report.tables import param_cell
 from besom.text.values import ABSENT, csv_text, is_plain, read_cell, read_text, value_text
 

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.terminal.progress import Standing
 from besom.study.watcher import Watcher, Watchers
+from besom.terminal.progress import SweepProgress
 from besom.terminal.sweep_view import LiveView, PlainView
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_trial
 
@@ -77,7 +77,7 @@ def test_a_resumed_sweep_says_what_is_done_and_goes_on_counting() -> None:
 
 
 def test_what_is_minimised_is_better_when_it_is_smaller() -> None:
-    standing = Standing(dataclasses.replace(EMPTY, objectives=(VAL_LOSS,)), 3)
+    standing = SweepProgress(dataclasses.replace(EMPTY, objectives=(VAL_LOSS,)), 3)
     assert standing.count(trial(0, 0.5))
     assert standing.count(trial(1, 0.25))
     assert not standing.count(trial(2, 0.75))
@@ -89,7 +89,7 @@ def test_the_time_to_go_is_counted_from_this_runs_own_trials(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("besom.terminal.progress.time.monotonic", lambda: now[0])
-    standing = Standing(dataclasses.replace(EMPTY, trials=(trial(0, 0.5),)), 5)
+    standing = SweepProgress(dataclasses.replace(EMPTY, trials=(trial(0, 0.5),)), 5)
     assert standing.eta_s is None
     now[0] = 10.0
     standing.count(trial(1, 0.5))

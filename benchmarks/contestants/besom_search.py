@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from protocol import EpochLog, arguments
 
-from besom.report.files import LeaderboardWriter, write_outputs
+from besom.report.files import write_outputs
 from besom.study import make_plan, run_sweep
+from besom.study.leaderboard_writer import LeaderboardWriter
 from besom.study.watcher import Watcher, Watchers
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from besom.rerun.single_run import TrainRun
 from besom.store.paths import default_results_dir
 from besom.store.records import StudyRecord
-from besom.rerun.single_run import TrainRun
 
 
 def train(
@@ -63,8 +63,9 @@ def sweep(
             the same call goes on.
     """
     from besom.errors import BesomError
-    from besom.report.files import LeaderboardWriter, write_outputs
+    from besom.report.files import write_outputs
     from besom.study import make_plan, run_sweep
+    from besom.study.leaderboard_writer import LeaderboardWriter
     from besom.trust import trusting
 
     with trusting(trust):

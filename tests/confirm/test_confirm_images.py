@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from besom.rerun.confirm import ConfirmPlan
-from besom.rerun.confirm.new_examples import rights
-from besom.rerun.confirm.forest_plot import summarise as summarise_picture
 from besom.rerun.confirm.confirm_report import print_report, to_markdown, write_report
 from besom.rerun.confirm.confirm_tables import display, frame
+from besom.rerun.confirm.forest_plot import summarise as summarise_picture
+from besom.rerun.confirm.new_examples import rights
 from besom.rerun.confirm.sentences import caveats, conclusion
 from besom.store.records import Objective
 

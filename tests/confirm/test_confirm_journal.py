@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from besom.errors import StudyError
 from besom.rerun.confirm import ConfirmPlan
 from besom.rerun.confirm.run_journal import RunJournal, RunRecord, find_runs, read_runs
-from besom.errors import StudyError
 from besom.store.records import Outcome, StudyRecord
 
 PlanOf = Callable[..., ConfirmPlan]

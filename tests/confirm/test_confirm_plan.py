@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from confirm_world import changed, make_study
 
+from besom.errors import BesomError
 from besom.rerun.confirm import ConfirmPlan
 from besom.rerun.confirm.confirm_plan import fresh_seeds
-from besom.errors import BesomError
 from besom.store.records import Objective, Outcome, StudyRecord
 
 PlanOf = Callable[..., ConfirmPlan]

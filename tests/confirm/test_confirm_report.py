@@ -15,8 +15,6 @@ from confirm_world import confirmed, make_study
 from rich.console import Console
 
 from besom.rerun.confirm import Confirmation, ConfirmPlan, Status
-from besom.rerun.confirm.forest_plot import summarise as summarise_picture
-from besom.rerun.confirm.forest_plot import write_confirmation
 from besom.rerun.confirm.confirm_report import (
     opened,
     print_report,
@@ -24,11 +22,13 @@ from besom.rerun.confirm.confirm_report import (
     to_markdown,
     write_report,
 )
-from besom.rerun.confirm.result import make_contest, summarise
 from besom.rerun.confirm.confirm_tables import failures, frame
+from besom.rerun.confirm.forest_plot import summarise as summarise_picture
+from besom.rerun.confirm.forest_plot import write_confirmation
+from besom.rerun.confirm.result import make_contest, summarise
 from besom.rerun.confirm.sentences import caveats, conclusion
-from besom.store.test_set_log import Opening
 from besom.store.records import Objective, StudyRecord
+from besom.store.test_set_log import Opening
 
 PlanOf = Callable[..., ConfirmPlan]
 

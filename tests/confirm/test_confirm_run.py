@@ -12,15 +12,15 @@ import confirm_trials
 import pytest
 from confirm_world import changed, make_study, runs_in
 
+from besom.errors import StudyError
 from besom.rerun.confirm import ConfirmPlan, Status, run_confirm
 from besom.rerun.confirm import confirm_plan as planning
-from besom.rerun.confirm.run_journal import FILE, RunRecord, read_runs
 from besom.rerun.confirm.confirm_report import write_report
-from besom.terminal.confirm_view import ConfirmWatcher
-from besom.errors import StudyError
-from besom.store.test_set_log import read_openings
-from besom.store.records import Outcome, StudyRecord
+from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+from besom.rerun.confirm.run_journal import FILE, RunRecord, read_runs
 from besom.store.lock import CoordinatorLock
+from besom.store.records import Outcome, StudyRecord
+from besom.store.test_set_log import read_openings
 
 PlanOf = Callable[..., ConfirmPlan]
 

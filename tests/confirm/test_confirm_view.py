@@ -9,10 +9,11 @@ from dataclasses import replace
 from rich.console import Console
 
 from besom.rerun.confirm import ConfirmPlan
-from besom.rerun.confirm.run_journal import RunRecord
+from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
 from besom.rerun.confirm.result import make_contest
-from besom.terminal.confirm_view import ConfirmWatcher, LiveConfirmView, PlainConfirmView
+from besom.rerun.confirm.run_journal import RunRecord
 from besom.store.records import Outcome, StudyRecord
+from besom.terminal.confirm_view import LiveConfirmView, PlainConfirmView
 
 RUN = RunRecord(
     key="k",

@@ -11,13 +11,13 @@ import pytest
 
 from besom.errors import ConfigError
 from besom.executors.local import resources
+from besom.executors.local.allocation import Allocation
 from besom.executors.local.executor import LocalExecutor
-from besom.executors.local.allocation import Shares
 
 GIB = 1024**3
 
 
-def shares(**parameters) -> Shares:
+def shares(**parameters) -> Allocation:
     defaults = {
         "workers": None,
         "threads_per_worker": 1,
@@ -26,7 +26,7 @@ def shares(**parameters) -> Shares:
         "max_trials_per_worker": None,
         "gpus": "none",
     }
-    return Shares(**{**defaults, **parameters})
+    return Allocation(**{**defaults, **parameters})
 
 
 @pytest.fixture

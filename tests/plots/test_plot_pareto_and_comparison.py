@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from besom.errors import StudyError
-from besom.plots import study_curves, pareto
-from besom.store.records import Outcome
+from besom.plots import pareto, study_curves
 from besom.statistics import knee, pareto_front
+from besom.store.records import Outcome
 from records_factory import N_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study
 
 MORE_FOR_LESS = ["maximize", "minimize"]

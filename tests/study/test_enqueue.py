@@ -8,11 +8,11 @@ import yaml
 
 from besom.errors import ConfigError
 from besom.study import make_plan
-from besom.study.preset_trials import Given, enqueued, remarks_on_given
+from besom.study.preset_trials import PresetTrial, enqueued, remarks_on_given
 from user_project import Project
 
 
-def given(*overrides: str, entry: str) -> Given:
+def given(*overrides: str, entry: str) -> PresetTrial:
     (one,) = enqueued(make_plan("cheap", [*overrides, f"sweep.enqueue=[{entry}]"]))
     return one
 

@@ -10,13 +10,13 @@ import optuna
 import pytest
 from sweeping import assert_whole, by_outcome, point, runs, stored, sweep
 
+from besom.executors import drain
 from besom.report.leaderboard import ranking, unranked
 from besom.store.records import Objective, Outcome, TrialRecord
-from besom.executors import drain
 from besom.study.budget import Budget
-from besom.study.running_trial import InFlight
-from besom.study.early_stopping import Judge
+from besom.study.early_stopping import EarlyStopping
 from besom.study.run import Ending
+from besom.study.running_trial import RunningTrial
 from besom.study.watcher import Watcher
 from user_project import Project
 
@@ -155,8 +155,8 @@ def test_a_trial_run_again_is_judged_by_what_it_has_done_this_time() -> None:
         sweep={"audit": 0, "warm_start": None},
         config={"seed": 0},
     )
-    flight = InFlight(trial, {}, {"trainer": {"epochs": 9}}, history={"val_accuracy": [0.1]})
-    judge = Judge(plan, study)  # type: ignore[arg-type]
+    flight = RunningTrial(trial, {}, {"trainer": {"epochs": 9}}, history={"val_accuracy": [0.1]})
+    judge = EarlyStopping(plan, study)  # type: ignore[arg-type]
     assert not judge.stops(flight, 1)
     flight.history["val_accuracy"] += [0.1, 0.1]
     assert judge.stops(flight, 3)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from sweeping import assert_whole, stored, sweep
 
-from besom.report.diff import differences
 from besom.errors import StudyError
+from besom.report.diff import differences
+from besom.store.defaults import as_of_now
 from besom.store.paths import StudyPaths
 from besom.store.records import (
     ATTRIBUTE,
@@ -23,7 +24,6 @@ from besom.store.records import (
     TrialRecord,
 )
 from besom.study import make_plan
-from besom.store.defaults import as_of_now
 from user_project import Project
 
 pytestmark = pytest.mark.usefixtures("project")

@@ -10,8 +10,8 @@ import sweeping
 
 from besom.api import load_study
 from besom.errors import SpaceError
-from besom.store.records import Outcome
 from besom.space import parse_space
+from besom.store.records import Outcome
 from besom.study import make_plan, run_sweep
 from besom.study.samplers import SpaceGridSampler
 

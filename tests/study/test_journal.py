@@ -20,9 +20,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from besom.errors import StudyError
+from besom.store.journal import StudyJournal
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
-from besom.store.journal import StudyJournal
 from besom.store.storage import load_optuna_study, load_record, open_storage, study_names
 from records_factory import VAL_ACCURACY, make_study
 from reporting_world import store

@@ -6,7 +6,7 @@ import optuna
 
 from besom.store.records import Outcome, TrialRecord
 from besom.study import make_plan
-from besom.study.artifacts import Orders
+from besom.study.artifacts import Artifacts
 from besom.study.plan import SweepPlan
 from user_project import Project
 
@@ -26,10 +26,10 @@ def kept(plan: SweepPlan) -> list[str]:
 
 def test_a_tie_that_was_not_saved_does_not_cost_the_model_that_was(project: Project) -> None:
     plan = make_plan("cheap", ["sweep.keep_models=1"], results_dir=project.root / "results")
-    orders = Orders(plan, optuna.pruners.NopPruner(), [])
+    orders = Artifacts(plan, optuna.pruners.NopPruner(), [])
     saved(plan, 5)
     orders.settle(complete(5, 0.9))
     orders.settle(complete(3, 0.9))  # its worker had died: it was run again, and is no better
     assert kept(plan) == [plan.paths.model(5).name]
-    Orders(plan, optuna.pruners.NopPruner(), [complete(3, 0.9), complete(5, 0.9)])
+    Artifacts(plan, optuna.pruners.NopPruner(), [complete(3, 0.9), complete(5, 0.9)])
     assert kept(plan) == [plan.paths.model(5).name]

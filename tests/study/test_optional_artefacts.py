@@ -9,13 +9,14 @@ import optuna
 import pytest
 from sweeping import RESULTS, assert_whole, stored, sweep
 
-from besom.store.paths import StudyPaths
-from besom.report.files import LeaderboardWriter, write_outputs
 from besom.plots import not_drawn, write_plots
-from besom.store.records import Outcome, TrialRecord
+from besom.report.files import write_outputs
 from besom.rerun.replay import replay, report
+from besom.store.paths import StudyPaths
+from besom.store.records import Outcome, TrialRecord
 from besom.study import make_plan
-from besom.study.artifacts import Orders
+from besom.study.artifacts import Artifacts
+from besom.study.leaderboard_writer import LeaderboardWriter
 from besom.study.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def test_a_models_folder_that_is_a_file_ends_no_sweep(project: Project) -> None:
     plan = make_plan("cheap", ["sweep.keep_models=1"], results_dir=project.root / "results")
     plan.paths.root.mkdir(parents=True)
     plan.paths.models.write_text("not a folder")
-    orders = Orders(plan, optuna.pruners.NopPruner(), [])
+    orders = Artifacts(plan, optuna.pruners.NopPruner(), [])
     for number in range(3):
         orders.settle(TrialRecord(number, Outcome.COMPLETE, (0.5 + number / 10,)))
     orders.settle(TrialRecord(3, Outcome.PRUNED))

@@ -21,8 +21,8 @@ from sweeping import assert_whole, point, points, runs, stored, sweep, workers_o
 
 import besom
 from besom.errors import BesomError, StudyError
-from besom.store.test_set_log import log_opening, read_openings
 from besom.store.records import Outcome
+from besom.store.test_set_log import log_opening, read_openings
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
 from user_project import Project, wait_for

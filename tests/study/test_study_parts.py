@@ -10,18 +10,18 @@ import optuna
 import pytest
 
 from besom.errors import ConfigError
+from besom.space.command_line import override_space
+from besom.store import study_identity
+from besom.store.git import git_revision
 from besom.store.paths import StudyPaths, TrainPaths, default_results_dir, write_atomically
 from besom.store.records import Objective, Outcome, TrialRecord
-from besom.store.git import git_revision
-from besom.store import study_identity
+from besom.store.storage import SweepStudy
 from besom.study import make_plan
 from besom.study.budget import Budget
-from besom.study.running_trial import InFlight
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values
-from besom.space.command_line import override_space
-from besom.store.storage import SweepStudy
-from besom.study.strategy import build_pruner, mix_seed
 from besom.study.outcome import verdict_on
+from besom.study.running_trial import RunningTrial
+from besom.study.strategy import build_pruner, mix_seed
 from user_project import CHEAP_SWEEP, Project
 
 ACCURACY = Objective("val_accuracy", "maximize")
@@ -100,7 +100,9 @@ def test_failures_break_a_sweep_only_while_nothing_has_succeeded() -> None:
 
 
 def test_a_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
-    assert study_identity.fingerprint({"a": 1, "b": 2}) == study_identity.fingerprint({"b": 2, "a": 1})
+    assert study_identity.fingerprint({"a": 1, "b": 2}) == study_identity.fingerprint(
+        {"b": 2, "a": 1}
+    )
     assert study_identity.fingerprint({"a": 1}) != study_identity.fingerprint({"a": 1.5})
 
 
@@ -397,9 +399,9 @@ def test_an_empty_variable_means_the_default_folder(monkeypatch: pytest.MonkeyPa
 # Verdict
 
 
-def ended(stopped: Outcome | None = None, reason: str = "") -> InFlight:
+def ended(stopped: Outcome | None = None, reason: str = "") -> RunningTrial:
     trial = optuna.create_study().ask()
-    return InFlight(trial, params={}, config={}, stopped=stopped, reason=reason)
+    return RunningTrial(trial, params={}, config={}, stopped=stopped, reason=reason)
 
 
 @pytest.mark.parametrize(

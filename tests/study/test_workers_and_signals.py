@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from besom.errors import BesomError, ConfigError
-from besom.executors.base import Event, Executor, Ready, Started
 from besom.executors import drain
-from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
-from besom.executors.drain import Patience
+from besom.executors.base import Event, Executor, Ready, Started
+from besom.executors.drain import DrainTimeout
+from besom.executors.session import module_function, started
 from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending, Stop
-from besom.executors.session import module_function, started
+from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
 
 
 class Scripted(Executor):
@@ -152,11 +152,11 @@ class Waiting:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.patience = Patience(lambda: self.now)
+        self.patience = DrainTimeout(lambda: self.now)
         for trial in (0, 1):
             self.patience.started(trial)
 
-    def at(self, now: float) -> Patience:
+    def at(self, now: float) -> DrainTimeout:
         self.now = now
         return self.patience
 

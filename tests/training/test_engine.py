@@ -23,11 +23,11 @@ from training_world import (
     tiny_test,
 )
 
-from besom.training.fast import engine, graph_optimizers
 from besom.training.build import build_model, seed_everything
+from besom.training.fast import engine, graph_optimizers
 from besom.training.fast.engine import CompiledEvaluation, CompiledTraining, Images
-from besom.training.shuffling import epoch_order
 from besom.training.settings import TrainerSettings
+from besom.training.shuffling import epoch_order
 from besom.training.trainer import evaluate, fit
 
 pytestmark = pytest.mark.tensorflow

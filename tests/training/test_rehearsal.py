@@ -12,7 +12,7 @@ import tensorflow as tf
 from training_world import config, onward, tiny_data, tiny_test
 
 from besom.errors import ConfigError
-from besom.training.misfits import sentence
+from besom.training.error_text import sentence
 from besom.training.rehearsal import rehearse
 from besom.training.trainer import evaluate, fit
 

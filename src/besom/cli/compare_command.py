@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from besom.cli import FORMATS, echo, main, results_dir_option
+from besom.cli.group import FORMATS, echo, main, results_dir_option
 from besom.equality import same
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from besom.terminal.live_panel import Screen
+    from besom.text.console import TerminalConsole
 
 
 @main.command()
@@ -25,9 +25,9 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
     from besom.report import comparison_text as reporting
     from besom.report.comparison import compare as compare_studies
     from besom.report.leaderboard import to_json
-    from besom.terminal.live_panel import Screen, say
-    from besom.store.storage import load_record
     from besom.report.tables import csv
+    from besom.store.storage import load_record
+    from besom.text.console import TerminalConsole, say
 
     compared = compare_studies([load_record(results_dir, name) for name in names])
     if form == "md":
@@ -37,7 +37,7 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
     elif form == "json":
         echo(to_json(compared.outcomes))
     else:
-        console = Screen()
+        console = TerminalConsole()
         _print_table(reporting.display(compared), "Studies", console)
         if len(compared.contrasts):
             _print_table(compared.contrasts, "What differs", console)
@@ -63,9 +63,9 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
     """Show only what differs between two trials of the study NAME, in config and outcome."""
     from besom.report.diff import differences, to_csv, to_json, told, verdict
     from besom.report.export import find_trial
-    from besom.terminal.live_panel import Screen, say
-    from besom.store.storage import load_record
     from besom.report.tables import markdown
+    from besom.store.storage import load_record
+    from besom.text.console import TerminalConsole, say
 
     study = load_record(results_dir, name)
     one, other = (find_trial(study, number) for number in trials)
@@ -73,7 +73,7 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
     if form in ("csv", "json"):
         echo(to_csv(frame).rstrip("\n") if form == "csv" else to_json(frame))
         return
-    console = Screen()
+    console = TerminalConsole()
     both = f"Trials {one.number} and {other.number} of {name}"
     if form == "md":
         echo(markdown(told(frame)))
@@ -87,7 +87,7 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
         echo(sentence)
 
 
-def _print_table(frame: pd.DataFrame, title: str, console: Screen) -> None:
+def _print_table(frame: pd.DataFrame, title: str, console: TerminalConsole) -> None:
     """Everything at the left, and wrapped: these are texts."""
     from besom.report.tables import rich_table
 

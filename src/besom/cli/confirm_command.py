@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from besom.cli import TAKES_OVERRIDES, echo, main, results_dir_option, trust_option
+from besom.cli.group import TAKES_OVERRIDES, echo, main, results_dir_option, trust_option
 
 if TYPE_CHECKING:
-    from besom.terminal.confirm_view import ConfirmWatcher
-    from besom.terminal.live_panel import Screen
+    from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+    from besom.text.console import TerminalConsole
 
 
-def _view(console: Screen, stack: ExitStack) -> ConfirmWatcher:
+def _view(console: TerminalConsole, stack: ExitStack) -> ConfirmWatcher:
     """How a confirmation is shown: not at all, on a panel, or a line a run."""
-    from besom.terminal.confirm_view import ConfirmWatcher, LiveConfirmView, PlainConfirmView
+    from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+    from besom.terminal.confirm_view import LiveConfirmView, PlainConfirmView
 
     if console.quiet:
         return ConfirmWatcher()
@@ -80,9 +81,9 @@ def confirm(
     from besom.rerun.confirm import make_confirm_plan, run_confirm
     from besom.rerun.confirm.confirm_report import print_report, replaced, write_report
     from besom.store.paths import StudyPaths
-    from besom.store.test_set_log import read_openings
-    from besom.terminal.live_panel import Screen, say
     from besom.store.storage import load_record
+    from besom.store.test_set_log import read_openings
+    from besom.text.console import TerminalConsole, say
 
     plan = make_confirm_plan(
         load_record(results_dir, name),
@@ -98,7 +99,7 @@ def confirm(
         workers=workers,
         retry_failed=retry_failed,
     )
-    console = Screen(quiet=quiet)
+    console = TerminalConsole(quiet=quiet)
     if plan.left_out:
         say(console, plan.left_out)
     with ExitStack() as stack:
@@ -127,8 +128,8 @@ def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> 
 
     Exit code 0 if all is equal, 1 if not. WORDS change the executor, as in executor.gpus=none.
     """
-    from besom.rerun import replay as replaying
     from besom.report.export import find_trial
+    from besom.rerun import replay as replaying
     from besom.store.paths import StudyPaths
     from besom.store.storage import load_record
 

@@ -8,13 +8,13 @@ import pandas as pd
 from optuna.pruners import NopPruner
 from rich.console import Console
 
-from besom.text.counting import counted
-from besom.terminal.live_panel import say
+from besom.report.tables import rich_table, shown_params
 from besom.study.checks import remarks_on_workers
 from besom.study.dry_run import DryRun
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
-from besom.report.tables import rich_table, shown_params
+from besom.text.console import say
+from besom.text.counting import counted
 
 
 def print_space(plan: SweepPlan, console: Console) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from besom.cli import FORMATS, echo, main, results_dir_option
+from besom.cli.group import FORMATS, echo, main, results_dir_option
 from besom.errors import StudyError
 
 
@@ -21,9 +21,9 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
     """Rank the trials of the study NAME."""
     from besom.report import leaderboard as board
     from besom.report.study_text import print_study
-    from besom.terminal.live_panel import Screen
     from besom.statistics import claim
     from besom.store.storage import load_record
+    from besom.text.console import TerminalConsole
 
     study = load_record(results_dir, name)
     claimed = claim(study)
@@ -31,7 +31,7 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
     if top is not None:
         frame = frame.head(top)
     if form == "table":
-        print_study(study, frame, claimed, Screen(), top)
+        print_study(study, frame, claimed, TerminalConsole(), top)
     elif form == "csv":
         echo(board.to_csv(frame), nl=False)
     elif form == "md":
@@ -46,7 +46,7 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
 def list_studies(ctx: click.Context, results_dir: Path) -> None:
     """Show every study under the results folder."""
     from besom.report.study_list import print_studies
-    from besom.terminal.live_panel import Screen
+    from besom.text.console import TerminalConsole
 
     named = ctx.get_parameter_source("results_dir") is not ParameterSource.DEFAULT
     if not results_dir.is_dir() and (named or results_dir.exists()):
@@ -55,7 +55,7 @@ def list_studies(ctx: click.Context, results_dir: Path) -> None:
             f"The results folder {results_dir} {what}. --results-dir or BESOM_RESULTS_DIR say "
             "where the studies are."
         )
-    print_studies(results_dir, Screen())
+    print_studies(results_dir, TerminalConsole())
 
 
 @main.command()
@@ -64,8 +64,8 @@ def list_studies(ctx: click.Context, results_dir: Path) -> None:
 def plot(name: str, results_dir: Path) -> None:
     """Draw the plots of the study NAME again, from the study alone."""
     from besom.errors import StudyError
-    from besom.store.paths import StudyPaths
     from besom.plots import not_drawn, write_plots
+    from besom.store.paths import StudyPaths
     from besom.store.storage import load_record
 
     study = load_record(results_dir, name)
@@ -86,12 +86,12 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
     The table has a row an outcome; csv and json have a row a trial, md has both.
     """
     from besom.report import ledger as book
-    from besom.terminal.live_panel import Screen
     from besom.store.storage import load_record
+    from besom.text.console import TerminalConsole
 
     study = load_record(results_dir, name)
     if form == "table":
-        book.print_ledger(study, Screen())
+        book.print_ledger(study, TerminalConsole())
     elif form == "csv":
         echo(book.to_csv(study), nl=False)
     elif form == "md":
@@ -113,8 +113,8 @@ def export(
 
     With several objectives: the knee of the Pareto front, or any trial by --trial.
     """
-    from besom.store.environment import environment_then
     from besom.report.export import best_trial, find_trial, kept_model, to_yaml
+    from besom.store.environment import environment_then
     from besom.store.paths import StudyPaths, write_atomically
     from besom.store.storage import load_record
 

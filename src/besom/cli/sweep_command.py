@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from besom.cli import (
+from besom.cli.group import (
     TAKES_OVERRIDES,
     config_dir_option,
     echo,
@@ -18,21 +18,21 @@ from besom.cli import (
 )
 
 if TYPE_CHECKING:
-    from besom.store.records import StudyRecord
-    from besom.terminal.live_panel import Screen
     from besom.statistics import Claim
+    from besom.store.records import StudyRecord
     from besom.study import SweepPlan
+    from besom.text.console import TerminalConsole
 
 
-def _dry_run(plan: SweepPlan, console: Screen) -> None:
+def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     from besom.cli.dry_run_text import print_dry_run, print_space
-    from besom.terminal.live_panel import say
     from besom.seam import KERAS_TRIALS
     from besom.study.checks import check_given, check_strategy, remarks
     from besom.study.dry_run import dry_run
     from besom.study.preset_trials import remarks_on_given
     from besom.study.trusted_names import given_configs, names_of
     from besom.targets import instantiate
+    from besom.text.console import say
     from besom.trust import trusting
 
     check_strategy(plan)
@@ -54,11 +54,11 @@ def _dry_run(plan: SweepPlan, console: Screen) -> None:
 SHOWN = 10
 
 
-def _print_result(study: StudyRecord, claimed: Claim, console: Screen) -> None:
+def _print_result(study: StudyRecord, claimed: Claim, console: TerminalConsole) -> None:
     """On a terminal the first of the leaderboard; in a pipe who leads, and what that is worth."""
     from besom.report.leaderboard import headline, ranking
     from besom.report.study_text import print_study
-    from besom.terminal.live_panel import say
+    from besom.text.console import say
 
     if console.is_terminal:
         print_study(study, ranking(study, claimed).head(SHOWN), claimed, console, SHOWN)
@@ -92,15 +92,16 @@ def sweep(
 
       besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
     """
-    from besom.report.files import LeaderboardWriter, write_tables
-    from besom.terminal.live_panel import Screen, say
+    from besom.report.files import write_tables
     from besom.statistics import claim
     from besom.study import make_plan, run_sweep
+    from besom.study.leaderboard_writer import LeaderboardWriter
     from besom.study.watcher import Watcher, Watchers
     from besom.terminal.sweep_view import LiveView, PlainView
+    from besom.text.console import TerminalConsole, say
 
     plan = make_plan(name, overrides, config_dir)
-    console = Screen(quiet=quiet)
+    console = TerminalConsole(quiet=quiet)
     if dry_run:
         _dry_run(plan, console)
         return

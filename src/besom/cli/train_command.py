@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from besom.cli import (
+from besom.cli.group import (
     TAKES_OVERRIDES,
     config_dir_option,
     echo,

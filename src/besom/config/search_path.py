@@ -7,11 +7,17 @@ from pathlib import Path
 
 from besom.config.yaml_files import read_yaml
 from besom.errors import ConfigError, did_you_mean
-from besom.store.paths import packaged_config_dirs
 from besom.regular import oddity
 
 #: Primary configs that are not sweeps.
 RESERVED = {"train", "sweep"}
+
+
+def packaged_config_dirs() -> tuple[Path, Path]:
+    """Besom's own ``conf`` and ``sweeps``: inside the wheel, or at the top of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    home = package if (package / "conf").is_dir() else package.parents[1]
+    return home / "conf", home / "sweeps"
 
 
 @dataclass(frozen=True)

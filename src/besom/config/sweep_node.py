@@ -17,8 +17,8 @@ from besom.config.overrides import MULTIRUN_HELP
 from besom.config.yaml_files import read_yaml
 from besom.directions import usual_direction
 from besom.errors import ConfigError
-from besom.trust import current
 from besom.text.values import given_text
+from besom.trust import current
 
 #: Mappings whose keys the user names: ``{}`` empties them, where Hydra would merge nothing in.
 _OPEN = ("sweep.space", "sweep.constraints")

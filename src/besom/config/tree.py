@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, Final, Literal
 
-from besom.errors import SpaceError, did_you_mean
 from besom.config.kinds import Field, Refused
+from besom.errors import SpaceError, did_you_mean
 
 
 class Missing(Enum):

@@ -10,7 +10,7 @@ FACTOR = 3.0
 LEAST_S = 60.0
 
 
-class Patience:
+class DrainTimeout:
     """Hears each sign of life of the running trials, and knows when to wait no longer for them.
 
     A trial has ``FACTOR`` times its own longest epoch so far, before its first the longest of any

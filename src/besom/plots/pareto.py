@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from besom.plots import style
 from besom.plots.scales import Floats, Ints, Window, score, window
-from besom.store.records import StudyRecord
 from besom.statistics import knee, pareto_front
+from besom.store.records import StudyRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

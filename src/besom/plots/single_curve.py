@@ -22,14 +22,14 @@ PARTS = (
 )
 
 
-class Panel(NamedTuple):
+class CurvePanel(NamedTuple):
     """One metric: its values after each epoch, by part (``training``, ``validation``, ``test``)."""
 
     metric: str
     parts: dict[str, Floats]
 
 
-def summarise(history: Mapping[str, Sequence[float]]) -> list[Panel]:
+def summarise(history: Mapping[str, Sequence[float]]) -> list[CurvePanel]:
     """Group a history's names into panels: loss first, then accuracy, then the others.
 
     Args:
@@ -44,15 +44,15 @@ def summarise(history: Mapping[str, Sequence[float]]) -> list[Panel]:
             panels.setdefault(name[len(prefix) :], {})[part] = np.asarray(values, dtype=float)
     first = {"loss": 0, "accuracy": 1}
     order = sorted(panels, key=lambda metric: first.get(metric, 2))
-    return [Panel(metric, panels[metric]) for metric in order]
+    return [CurvePanel(metric, panels[metric]) for metric in order]
 
 
-def height(panels: Sequence[Panel]) -> float:
+def height(panels: Sequence[CurvePanel]) -> float:
     """Inches the picture needs."""
     return 0.3 + 3.3 * max((len(panels) + 1) // 2, 1)
 
 
-def draw(panels: Sequence[Panel], figure: Figure, best_epoch: int | None = None) -> None:
+def draw(panels: Sequence[CurvePanel], figure: Figure, best_epoch: int | None = None) -> None:
     """Draw a panel a metric, two side by side; mark ``best_epoch`` (from 1) if it is given."""
     if not panels:
         style.say_nothing_to_see(figure, "Not one epoch has been run: there is no curve.")
@@ -73,7 +73,7 @@ def draw(panels: Sequence[Panel], figure: Figure, best_epoch: int | None = None)
     style.legend(figure, handles)
 
 
-def _draw_panel(ax: Axes, panel: Panel, best_epoch: int | None) -> None:
+def _draw_panel(ax: Axes, panel: CurvePanel, best_epoch: int | None) -> None:
     n_epochs = max(values.size for values in panel.parts.values())
     colours = {part: colour for _, part, colour in PARTS}
     for part, values in panel.parts.items():

@@ -36,7 +36,7 @@ class Progress(NamedTuple):
     baseline: float | None
 
 
-class Comparison(NamedTuple):
+class StudyCurves(NamedTuple):
     """What the picture shows: a line a study, of one ``metric``, in the order given."""
 
     metric: str
@@ -45,7 +45,7 @@ class Comparison(NamedTuple):
     window: Window
 
 
-def summarise(studies: Sequence[StudyRecord]) -> Comparison:
+def summarise(studies: Sequence[StudyRecord]) -> StudyCurves:
     """Read the progress of several studies on the first objective.
 
     Raises:
@@ -65,7 +65,7 @@ def summarise(studies: Sequence[StudyRecord]) -> Comparison:
     lines = tuple(_progress(study, aim.sign) for study in studies)
     points = np.concatenate([line.best for line in lines])
     ends = [b for line in lines if (b := line.baseline) is not None]
-    return Comparison(aim.metric, aim.sign, lines, window(points, aim.sign, ends))
+    return StudyCurves(aim.metric, aim.sign, lines, window(points, aim.sign, ends))
 
 
 def _progress(study: StudyRecord, sign: int) -> Progress:
@@ -84,7 +84,7 @@ def _progress(study: StudyRecord, sign: int) -> Progress:
     return Progress(study.name, spent[at], at + 1.0, np.r_[best[corners], best[-1]], baseline)
 
 
-def draw(comparison: Comparison, figure: Figure) -> None:
+def draw(comparison: StudyCurves, figure: Figure) -> None:
     """Draw compute on the left, trials on the right, with one value axis."""
     if not any(line.best.size for line in comparison.studies):
         style.say_nothing_to_see(figure, "None of these studies has a complete trial yet.")
@@ -121,7 +121,7 @@ _UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 _DASHES = ("-", (0, (6, 1.5)), (0, (2, 1)))
 
 
-def _name_lines(ax: Axes, comparison: Comparison) -> None:
+def _name_lines(ax: Axes, comparison: StudyCurves) -> None:
     """Each study's name and best at the right edge, level with its line's end."""
     low, high = comparison.window.low, comparison.window.high
     named = [(i, line) for i, line in enumerate(comparison.studies) if line.best.size]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from besom.store.paths import write_atomically
 from besom.plots.scales import log_ticks, number
+from besom.store.paths import write_atomically
 from besom.text.printable import one_line, visible
 
 if TYPE_CHECKING:

@@ -13,17 +13,17 @@ import numpy.typing as npt
 
 from besom.errors import reason_of
 from besom.plots import (
-    study_curves,
     curves,
     history,
+    image_grid,
     importance,
     parallel,
     pareto,
-    slices,
-    style,
     single_curve,
+    slices,
+    study_curves,
+    style,
 )
-from besom.plots import image_grid
 from besom.store.records import StudyRecord
 
 

@@ -12,15 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS
-from besom.report.diff import CONFIG, shown
 from besom.equality import same
 from besom.errors import StudyError
 from besom.plots.study_curves import summarise as summarise_progress
-from besom.store.records import Outcome, StudyRecord
+from besom.report.diff import CONFIG, shown
+from besom.report.tables import UNFINISHED, outcome_counts
 from besom.statistics import claim, pareto_front, score
 from besom.store import study_identity
 from besom.store.defaults import as_of_now
-from besom.report.tables import UNFINISHED, outcome_counts
+from besom.store.records import Outcome, StudyRecord
 from besom.text.values import ABSENT
 
 #: The parts of what differs that hold a config's values.

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from besom.report.comparison import Comparison, aim_of
-from besom.text.counting import counted
 from besom.errors import StudyError
-from besom.store.paths import write_atomically
-from besom.text.printable import markdown_cell, markdown_line
-from besom.store.records import StudyRecord
+from besom.report.comparison import Comparison, aim_of
 from besom.report.tables import csv, duration, format_gain, format_value, markdown, outcome_counts
+from besom.store.paths import write_atomically
+from besom.store.records import StudyRecord
+from besom.text.counting import counted
+from besom.text.printable import markdown_cell, markdown_line
 
 #: The folder under ``results_dir``.
 FOLDER = "compare"

@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 
+from besom.report.tables import COSTS, csv, shown_outcome
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.report.tables import COSTS, csv, shown_outcome
 
 
 def costs(study: StudyRecord) -> pd.DataFrame:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from besom.store.environment import environment_then
 from besom.equality import same
-from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.report.tables import csv
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
 from besom.statistics.claim_text import points
 from besom.store.defaults import as_of_now
+from besom.store.environment import environment_then
+from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.study_identity import flatten
-from besom.report.tables import csv
 from besom.text.values import ABSENT, value_text
 
 #: The part whose values are a config's; those of the others are what besom or a machine says.

@@ -13,13 +13,13 @@ from omegaconf import OmegaConf
 from besom.config import Composer, SearchPath, read_yaml
 from besom.config.schema import TRAIN_GROUPS
 from besom.errors import ConfigError, StudyError
-from besom.store.paths import StudyPaths, write_atomically
-from besom.report.leaderboard import ranking
-from besom.text.printable import command, escape_hidden, hidden_in, one_line
-from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.regular import oddity
-from besom.statistics import knee
+from besom.report.leaderboard import ranking
 from besom.report.tables import format_value
+from besom.statistics import knee
+from besom.store.paths import StudyPaths, write_atomically
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.text.printable import command, escape_hidden, hidden_in, one_line
 
 #: An interpolation that is more than a path, such as ``${oc.env:HOME}``: it may read what a
 #: stranger's config has no business to read. A backslash before it makes it plain text.

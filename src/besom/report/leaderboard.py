@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from besom.report.costs import trial_costs
-from besom.text.counting import counted
 from besom.errors import ConfigError, did_you_mean
-from besom.store.paths import StudyPaths, write_atomically
-from besom.text.printable import markdown_cell, markdown_line
-from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.statistics import Claim, pareto_front, ranks
+from besom.report.costs import trial_costs
 from besom.report.tables import (
     csv,
     display,
@@ -29,6 +24,11 @@ from besom.report.tables import (
     shown_outcome,
     shown_params,
 )
+from besom.statistics import Claim, pareto_front, ranks
+from besom.store.paths import StudyPaths, write_atomically
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.text.counting import counted
+from besom.text.printable import markdown_cell, markdown_line
 from besom.text.values import value_text
 
 

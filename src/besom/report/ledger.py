@@ -10,20 +10,6 @@ from rich.console import Console
 
 from besom.report import leaderboard
 from besom.report.costs import costs
-from besom.text.counting import WAS, counted
-from besom.text.printable import markdown_cell, markdown_line
-from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.terminal.live_panel import say
-from besom.statistics import (
-    Prospect,
-    PruningCost,
-    RankAgreement,
-    agreement_by_epoch,
-    expected_gain,
-    fewest_trials,
-    proportion_standard_error,
-    pruning_cost,
-)
 from besom.report.tables import (
     COSTS,
     csv,
@@ -34,6 +20,20 @@ from besom.report.tables import (
     rich_table,
     shown_params,
 )
+from besom.statistics import (
+    Prospect,
+    PruningCost,
+    RankAgreement,
+    agreement_by_epoch,
+    expected_gain,
+    fewest_trials,
+    proportion_standard_error,
+    pruning_cost,
+)
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.text.console import say
+from besom.text.counting import WAS, counted
+from besom.text.printable import markdown_cell, markdown_line
 
 #: The question "stop now?" is about this many further trials.
 N_MORE = 20

@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from besom.errors import BesomError
+from besom.report.tables import WIDE, format_gain, format_value, outcome_counts
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
-from besom.terminal.live_panel import say
 from besom.store.storage import load_record, study_names
-from besom.report.tables import WIDE, format_gain, format_value, outcome_counts
+from besom.text.console import say
 
 #: What ``list`` shows of a study. ``best`` comes with its standard error.
 _LISTED = ("study", "trials", "objective", "best", "corrected", "tied", "gain", "trial")

@@ -6,10 +6,10 @@ import pandas as pd
 from rich.console import Console
 
 from besom.report.leaderboard import headline, unranked
-from besom.store.records import StudyRecord
-from besom.terminal.live_panel import say
-from besom.statistics import Claim
 from besom.report.tables import WIDE, print_ranking, rich_table
+from besom.statistics import Claim
+from besom.store.records import StudyRecord
+from besom.text.console import say
 
 #: A terminal shows no more rows than this.
 MOST_ROWS = 100

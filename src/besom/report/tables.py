@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from besom.text.printable import markdown_cell, one_line, visible
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.text.printable import markdown_cell, one_line, visible
 from besom.text.values import csv_text, csv_value, value_text
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ from typing import Any, Protocol
 from besom.config import Composer, SearchPath, parse_overrides
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
-from besom.executors.local.awake_clock import AwakeClock
 from besom.executors.base import Epoch, Executor, Failed, FailureKind, Finished, Ready, Started
+from besom.executors.drain import DrainTimeout
 from besom.executors.hearing import hear
-from besom.store.records import StudyRecord, TrialRecord
-from besom.seam import TrialConfig
-from besom.executors.drain import Patience
+from besom.executors.local.awake_clock import AwakeClock
+from besom.executors.session import started
 from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending, Stop
-from besom.executors.session import started
+from besom.seam import TrialConfig
+from besom.store.records import StudyRecord, TrialRecord
 from besom.targets import instantiate, names_in
 from besom.trust import current
 
@@ -87,7 +87,7 @@ class Driver:
         self._deaths: dict[int, int] = {}
         self._cut: set[int] = set()  # told to stop because everything stops
         self._stop = Stop(self._on_stop)
-        self._patience = Patience(AwakeClock())
+        self._patience = DrainTimeout(AwakeClock())
 
     def drive(self) -> str | None:
         """Run everything; SIGINT or SIGTERM once ends it in good order, twice at once.

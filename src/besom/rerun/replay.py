@@ -12,13 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
 from besom.equality import SameFields
 from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
-from besom.store.paths import StudyPaths
-from besom.text.printable import command
-from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.rerun.driver import (
     Driver,
     check_trusted,
@@ -28,6 +24,10 @@ from besom.rerun.driver import (
     stored_config,
 )
 from besom.seam import TrialConfig
+from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
+from besom.store.paths import StudyPaths
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.text.printable import command
 from besom.trust import trusting
 
 _NOT_TRAINED = {

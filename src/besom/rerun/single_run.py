@@ -18,6 +18,7 @@ import pandas as pd
 from besom.config import TRAIN_GROUPS, Composed
 from besom.errors import ConfigError, StudyError, reason_of
 from besom.report.export import dump, exported_config, find_trial
+from besom.report.tables import csv
 from besom.store.paths import (
     StudyPaths,
     TrainPaths,
@@ -27,7 +28,6 @@ from besom.store.paths import (
     write_atomically,
 )
 from besom.store.test_set_log import data_named, log_opening, outside
-from besom.report.tables import csv
 from besom.targets import follow, names_in, refuse_untrusted
 
 #: How the names of Keras's logs are said to people.

@@ -21,13 +21,13 @@ Read in this order: ``parse`` (the way in), ``space`` (what one gets), ``entries
 
 from __future__ import annotations
 
+from besom.config.tree import apply
 from besom.space.conditions import Condition
 from besom.space.drafts import flatten
 from besom.space.entries import Entry, ListEntry, ScalarEntry
 from besom.space.grammar import split_overrides
 from besom.space.grid import Grid
 from besom.space.read import parse_space
-from besom.config.tree import apply
 from besom.space.space import Sample, Space
 
 __all__ = [

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from besom.config.kinds import Field, Kind, Refused, is_number, kind_of, narrowest, show
 from besom.errors import did_you_mean
 from besom.space.domains import Choice, Domain, FloatRange, IntRange
-from besom.config.kinds import Field, Kind, Refused, is_number, kind_of, narrowest, show
 
 RANGE_KEYS = ("type", "low", "high", "log", "step")
 #: Optuna computes with doubles: beyond this, ints run into each other.

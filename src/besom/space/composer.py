@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from besom.space.conditions import Source
 from besom.config.tree import MISSING, descend, lookup, within
+from besom.space.conditions import Source
 
 #: Gives the plain config composed for a complete choice of groups. Called often: cache it.
 Compose = Callable[[Mapping[str, str]], Mapping[str, Any]]
@@ -19,7 +19,7 @@ def node_of(group: str) -> str:
 
 
 @dataclass(frozen=True)
-class Composer:
+class ConfigSource:
     """Composes configs for choices of groups.
 
     Attributes:
@@ -77,7 +77,7 @@ class Composer:
 class Drawn:
     """What is sampled so far, over the config composed for it."""
 
-    composer: Composer
+    composer: ConfigSource
     values: dict[str, Any] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
 

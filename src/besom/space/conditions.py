@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from besom.equality import same
-from besom.errors import did_you_mean
 from besom.config.kinds import Refused, show
 from besom.config.tree import MISSING
+from besom.equality import same
+from besom.errors import did_you_mean
 from besom.text.values import value_text
 
 

@@ -22,8 +22,8 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
-from besom.equality import same
 from besom.config.kinds import Refused, show
+from besom.equality import same
 from besom.text.values import value_text
 
 #: What Optuna can store as the value of a parameter.

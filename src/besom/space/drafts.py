@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from besom.errors import SpaceError, did_you_mean
-from besom.space.bodies import Body, ChoiceBody
-from besom.space.composer import Composer, node_of
-from besom.space.forms import ENTRY_KEYS, read_body
 from besom.config.kinds import Refused, is_number, show
 from besom.config.tree import MISSING, lookup, within
+from besom.errors import SpaceError, did_you_mean
+from besom.space.bodies import Body, ChoiceBody
+from besom.space.composer import ConfigSource, node_of
+from besom.space.forms import ENTRY_KEYS, read_body
 
 #: Gives a group option's own ``space:`` entries, keys relative to the group's node; empty if none.
 OwnSpaces = Callable[[str, str], Mapping[str, Any]]
@@ -63,7 +63,7 @@ class Reading:
 
 def read_drafts(
     spec: Mapping[str, Any],
-    composer: Composer,
+    composer: ConfigSource,
     own_spaces: OwnSpaces | None,
     fixed: Collection[str] = (),
 ) -> Reading:
@@ -106,7 +106,7 @@ def read_drafts(
     return reading
 
 
-def _at_its_choice(draft: Draft, composer: Composer) -> Draft:
+def _at_its_choice(draft: Draft, composer: ConfigSource) -> Draft:
     """A group that is fixed: of its options, only the base's brings its own entries along."""
     chosen = composer.choices.get(draft.group) if draft.group else None
     if not isinstance(draft.body, ChoiceBody) or chosen is None:
@@ -149,17 +149,17 @@ def _flat(
             yield path, value
 
 
-def _group_of(path: str, composer: Composer) -> str | None:
+def _group_of(path: str, composer: ConfigSource) -> str | None:
     """The config group a path names, whether written model/head or model.head."""
     return next((g for g in (path, path.replace(".", "/")) if g in composer.groups), None)
 
 
-def _path_of(name: str, composer: Composer) -> str:
+def _path_of(name: str, composer: ConfigSource) -> str:
     path = name.partition("@")[0]
     return _group_of(path, composer) or path
 
 
-def _draft(name: str, value: Any, given: Mapping[str, Any], composer: Composer) -> Draft:
+def _draft(name: str, value: Any, given: Mapping[str, Any], composer: ConfigSource) -> Draft:
     path = _path_of(name, composer)
     group = path if path in composer.groups else None
     options = None if group is None else composer.groups[group]
@@ -211,7 +211,7 @@ def _slip(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
     return f"the entry '{entry}' has no {show(key)}.{did_you_mean(key, ENTRY_KEYS)}"
 
 
-def _check_options(body: Body, group: str, composer: Composer) -> None:
+def _check_options(body: Body, group: str, composer: ConfigSource) -> None:
     options = composer.groups[group]
     if not isinstance(body, ChoiceBody):
         raise Refused(f"a config group is chosen from its options: {', '.join(sorted(options))}")
@@ -223,7 +223,7 @@ def _check_options(body: Body, group: str, composer: Composer) -> None:
 
 
 def _own_drafts(
-    draft: Draft, composer: Composer, own_spaces: OwnSpaces | None, required: bool
+    draft: Draft, composer: ConfigSource, own_spaces: OwnSpaces | None, required: bool
 ) -> Iterator[Draft]:
     """The entries that the options of a group bring along, each tied to the choice of its option.
 

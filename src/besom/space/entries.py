@@ -18,11 +18,11 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
+from besom.config.kinds import Refused, show
+from besom.config.tree import MISSING
 from besom.equality import same
 from besom.space.conditions import Condition, Readable
 from besom.space.domains import Choice, Domain, FloatRange, IntRange
-from besom.config.kinds import Refused, show
-from besom.config.tree import MISSING
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from besom.errors import did_you_mean
-from besom.space.composer import Composer, node_of
-from besom.space.conditions import Condition
 from besom.config.kinds import Field, NeverApplies, Refused, show
 from besom.config.tree import MISSING, every_path, lookup, within
+from besom.errors import did_you_mean
+from besom.space.composer import ConfigSource, node_of
+from besom.space.conditions import Condition
 
 Variant = tuple[Mapping[str, str], Mapping[str, Any]]
 
@@ -18,7 +18,7 @@ def fields_of(
     path: str,
     conditions: Sequence[Condition],
     allowed: Mapping[str, Sequence[str]],
-    composer: Composer,
+    composer: ConfigSource,
 ) -> list[Field]:
     """Return the fields at ``path`` in the configs of every option under which an entry applies.
 
@@ -48,7 +48,7 @@ def _refuse_length(path: str, variants: Sequence[Variant]) -> None:
 
 
 def reachable(
-    conditions: Sequence[Condition], allowed: Mapping[str, Sequence[str]], composer: Composer
+    conditions: Sequence[Condition], allowed: Mapping[str, Sequence[str]], composer: ConfigSource
 ) -> list[Variant]:
     """Return the configs in which the conditions that read the config hold.
 
@@ -77,7 +77,7 @@ def _holds(condition: Condition, config: Mapping[str, Any]) -> bool:
 
 
 def _where(
-    path: str, chosen: Mapping[str, str], config: Mapping[str, Any], composer: Composer
+    path: str, chosen: Mapping[str, str], config: Mapping[str, Any], composer: ConfigSource
 ) -> str:
     if config is composer.base:
         return ""
@@ -86,7 +86,7 @@ def _where(
 
 
 def _not_there(
-    path: str, present: list[Variant], absent: list[Variant], composer: Composer
+    path: str, present: list[Variant], absent: list[Variant], composer: ConfigSource
 ) -> Refused:
     """Say why a path is missing: for some options, for this option only, or altogether."""
     for group in absent[0][0]:
@@ -114,5 +114,7 @@ def _not_there(
     return Refused(f"this path is not in the config.{hint}")
 
 
-def _has(path: str, group: str, option: str, chosen: Mapping[str, str], composer: Composer) -> bool:
+def _has(
+    path: str, group: str, option: str, chosen: Mapping[str, str], composer: ConfigSource
+) -> bool:
     return lookup(composer.config({**chosen, group: option}), path) is not MISSING

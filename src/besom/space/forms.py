@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from besom.config.kinds import Refused, show
 from besom.errors import did_you_mean
 from besom.space.bodies import (
     RANGE_KEYS,
@@ -17,7 +18,6 @@ from besom.space.bodies import (
     range_body,
 )
 from besom.space.grammar import grammar_body
-from besom.config.kinds import Refused, show
 
 CHOICE_KEYS = ("choices", "with_own_spaces")
 LIST_KEYS = ("length", "each", "shared", "shape")

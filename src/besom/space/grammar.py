@@ -23,9 +23,9 @@ from hydra.core.override_parser.types import (
 from hydra.errors import HydraException
 
 from besom.config import parse_override
+from besom.config.kinds import Refused, show
 from besom.errors import ConfigError, did_you_mean
 from besom.space.bodies import ChoiceBody, RangeBody, range_body
-from besom.config.kinds import Refused, show
 
 
 def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from besom.errors import SpaceError
-from besom.space.composer import Composer, Drawn
+from besom.space.composer import ConfigSource, Drawn
 from besom.space.entries import Entry
 
 
@@ -24,7 +24,7 @@ class Grid:
     """
 
     order: tuple[Entry, ...]
-    composer: Composer
+    composer: ConfigSource
 
     def __post_init__(self) -> None:
         endless = [entry.name for entry in self.order if entry.size is None]

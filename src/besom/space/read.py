@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from besom.config.kinds import NeverApplies, Refused
+from besom.config.tree import within
 from besom.errors import SpaceError
 from besom.space.bodies import ListBody, to_domain
-from besom.space.composer import Compose, Composer
+from besom.space.composer import Compose, ConfigSource
 from besom.space.conditions import Condition, exclude_each_other
 from besom.space.drafts import Draft, OwnSpaces, read_drafts, refused
 from besom.space.entries import Entry, ListEntry, ScalarEntry
 from besom.space.fields import fields_of, reachable
-from besom.config.kinds import NeverApplies, Refused
 from besom.space.order import sampling_order
-from besom.config.tree import within
 from besom.space.sources import (
     allowed_options,
     check_possible,
@@ -70,7 +70,7 @@ def parse_space(
         >>> sample = space.suggest(optuna.create_study().ask())  # doctest: +SKIP
     """
     settled = {name.partition("@")[0] for name in (*fixed, *dropped)}
-    composer = Composer(base, groups, choices, compose, settled)
+    composer = ConfigSource(base, groups, choices, compose, settled)
     reading = read_drafts(spec, composer, own_spaces, fixed)
     drafts, conditions, left_out = _applicable(reading.drafts, composer)
     needs = {d.name: list(needs_of(d, conditions[d.name], drafts)) for d in drafts}
@@ -82,7 +82,7 @@ def parse_space(
 
 
 def _applicable(
-    drafts: Sequence[Draft], composer: Composer
+    drafts: Sequence[Draft], composer: ConfigSource
 ) -> tuple[list[Draft], dict[str, tuple[Condition, ...]], list[str]]:
     """Read every entry's conditions; leave out what hangs on an option that is not chosen.
 
@@ -112,7 +112,7 @@ def _build(
     drafts: Sequence[Draft],
     order: Sequence[str],
     conditions: Mapping[str, tuple[Condition, ...]],
-    composer: Composer,
+    composer: ConfigSource,
 ) -> tuple[dict[str, Entry], list[str]]:
     """Fit every draft to the config, what conditions read before what depends on it.
 
@@ -153,7 +153,7 @@ def _build(
 
 
 def _entry(
-    draft: Draft, conditions: tuple[Condition, ...], allowed: Allowed, composer: Composer
+    draft: Draft, conditions: tuple[Condition, ...], allowed: Allowed, composer: ConfigSource
 ) -> Entry:
     body = draft.body
     if draft.group is not None:

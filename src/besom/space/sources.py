@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from besom.config.kinds import NeverApplies, Refused, show
+from besom.config.tree import MISSING, descend, every_path, lookup, within
 from besom.errors import did_you_mean
 from besom.space.bodies import ListBody
-from besom.space.composer import Composer, node_of
+from besom.space.composer import ConfigSource, node_of
 from besom.space.conditions import (
     Among,
     Between,
@@ -19,12 +21,10 @@ from besom.space.conditions import (
 from besom.space.domains import Choice, Domain, FloatRange, IntRange
 from besom.space.drafts import Draft
 from besom.space.entries import Entry, ListEntry, ScalarEntry
-from besom.config.kinds import NeverApplies, Refused, show
-from besom.config.tree import MISSING, descend, every_path, lookup, within
 
 
 def conditions_of(
-    draft: Draft, drafts: Sequence[Draft], composer: Composer
+    draft: Draft, drafts: Sequence[Draft], composer: ConfigSource
 ) -> tuple[Condition, ...]:
     """Read the ``when`` of an entry. What is settled before sampling is settled here, and dropped.
 
@@ -53,7 +53,7 @@ def conditions_of(
     return tuple(found)
 
 
-def _source(path: str, drafts: Sequence[Draft], composer: Composer) -> Source:
+def _source(path: str, drafts: Sequence[Draft], composer: ConfigSource) -> Source:
     alias = path.replace(".", "/")
     for draft in drafts:
         if draft.path == path or (draft.group is not None and draft.group == alias):
@@ -78,7 +78,7 @@ def _source(path: str, drafts: Sequence[Draft], composer: Composer) -> Source:
     )
 
 
-def _settled(source: Source, drafts: Sequence[Draft], composer: Composer) -> object:
+def _settled(source: Source, drafts: Sequence[Draft], composer: ConfigSource) -> object:
     """The value of what no sampled group can change; MISSING where one can."""
     if source.path in composer.groups:
         return composer.choices.get(source.path)
@@ -87,7 +87,7 @@ def _settled(source: Source, drafts: Sequence[Draft], composer: Composer) -> obj
     return lookup(composer.base, source.path)
 
 
-def _check_options(condition: Condition, composer: Composer) -> None:
+def _check_options(condition: Condition, composer: ConfigSource) -> None:
     """Refuse an option that the group does not have."""
     options = composer.groups[condition.source.path]
     for value in condition.test.values if isinstance(condition.test, Among) else ():
@@ -96,7 +96,7 @@ def _check_options(condition: Condition, composer: Composer) -> None:
             raise Refused(f"when '{condition.path}': there is no option {show(value)}.{hint}")
 
 
-def sampled_options(drafts: Sequence[Draft], composer: Composer) -> dict[str, list[str]]:
+def sampled_options(drafts: Sequence[Draft], composer: ConfigSource) -> dict[str, list[str]]:
     """The options each sampled group can take; the base's too where the group has a ``when``."""
     options: dict[str, list[str]] = {}
     for draft in drafts:
@@ -132,7 +132,7 @@ def _composes(other: Draft, path: str, draft: Draft) -> bool:
     return draft.group is None or within(path, node_of(other.group))
 
 
-def check_possible(condition: Condition, entries: Sequence[Entry], composer: Composer) -> None:
+def check_possible(condition: Condition, entries: Sequence[Entry], composer: ConfigSource) -> None:
     """Refuse a condition that no sampled value of ``entries``, all of one path, can meet.
 
     Raises:
@@ -202,7 +202,7 @@ def allowed_options(
     conditions: Sequence[Condition],
     options: Mapping[str, Sequence[str]],
     before: Mapping[str, Sequence[Mapping[str, Sequence[str]]]],
-    composer: Composer,
+    composer: ConfigSource,
 ) -> dict[str, list[str]]:
     """The options of each sampled group under which an entry, and what it depends on, can apply.
 

@@ -10,13 +10,13 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
 from besom.config import leaves
-from besom.equality import same
-from besom.errors import SpaceError, did_you_mean
-from besom.space.composer import Composer, Drawn
-from besom.space.entries import Entry, ListEntry
-from besom.space.grid import Grid
 from besom.config.kinds import Refused, show
 from besom.config.tree import MISSING, apply, lookup, within
+from besom.equality import same
+from besom.errors import SpaceError, did_you_mean
+from besom.space.composer import ConfigSource, Drawn
+from besom.space.entries import Entry, ListEntry
+from besom.space.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Space:
         self,
         entries: Sequence[Entry],
         order: Sequence[Entry],
-        composer: Composer,
+        composer: ConfigSource,
         notes: Sequence[str] = (),
         spec: Mapping[str, Any] | None = None,
     ) -> None:

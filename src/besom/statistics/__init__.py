@@ -8,8 +8,8 @@ of the seed (``seeds``, ``gains``, ``racing``), that of having been stopped earl
 """
 
 from besom.statistics.baseline import BaselineGain
-from besom.statistics.claim import Claim, Row, claim, score
-from besom.statistics.random_effects import RightBySeed, gain_for_new_images, image_error
+from besom.statistics.claim import Claim, Row
+from besom.statistics.correctness import correctness_matrix, has_predictions, same_images, unpacked
 from besom.statistics.fidelity import (
     PruningCost,
     RankAgreement,
@@ -18,17 +18,18 @@ from besom.statistics.fidelity import (
     rank_agreement,
 )
 from besom.statistics.gains import Gain, SeedScores, gain_over
+from besom.statistics.make_claim import claim, score
 from besom.statistics.paired import (
-    Comparison,
     PairedGain,
+    PairedTests,
     compare_with_first,
     holm,
     mcnemar,
     paired_gain,
 )
-from besom.statistics.correctness import correctness_matrix, has_predictions, same_images, unpacked
 from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.racing import Race, Standing, race, standings
+from besom.statistics.random_effects import RightBySeed, gain_for_new_images, image_error
 from besom.statistics.ranking import knee, pareto_front, ranks
 from besom.statistics.seeds import Estimate, add_image_error, mean_interval, widen_for_images
 from besom.statistics.selection import Selection, correct_for_selection
@@ -37,11 +38,11 @@ from besom.statistics.stopping import Prospect, expected_gain, fewest_trials
 __all__ = [
     "BaselineGain",
     "Claim",
-    "Comparison",
     "Estimate",
     "Gain",
     "Interval",
     "PairedGain",
+    "PairedTests",
     "Prospect",
     "PruningCost",
     "Race",

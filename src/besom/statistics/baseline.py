@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from besom.store.records import Objective, TrialRecord
 from besom.statistics.candidates import candidates, n_epochs_picked_from
-from besom.statistics.paired import compare_with_first, paired_gain
 from besom.statistics.correctness import correctness_matrix
+from besom.statistics.paired import compare_with_first, paired_gain
 from besom.statistics.proportions import Interval
 from besom.statistics.selection import Draws, Selection, correct_for_selection
+from besom.store.records import Objective, TrialRecord
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besom.errors import StudyError
-from besom.store.records import Objective, TrialRecord
 from besom.statistics.correctness import Correctness, correctness_matrix
 from besom.statistics.selection import REACH
+from besom.store.records import Objective, TrialRecord
 
 #: No more candidates than this take part, the best by score: time and memory stay bounded. Among
 #: 20,000 unrelated equals, with 1.27 points of luck, that leaves 0.01 of them in the score.

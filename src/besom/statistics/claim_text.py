@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from besom.text.printable import command
-from besom.store.records import StudyRecord, TrialRecord
 from besom.seam import KERAS_TRIALS
+from besom.statistics.claim import Claim
 from besom.statistics.proportions import Interval
-
-if TYPE_CHECKING:
-    from besom.statistics.claim import Claim
+from besom.store.records import StudyRecord, TrialRecord
+from besom.text.printable import command
 
 #: More trials than this are counted rather than named.
 _NAMED = 6

@@ -72,7 +72,7 @@ def holm(p_values: ArrayLike, *, chosen_reference: bool = False) -> Floats:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedTests:
     """Every row against one row, image by image; all arrays have one entry a row.
 
     Attributes:
@@ -97,7 +97,7 @@ def compare_with_first(
     alpha: float = 0.05,
     first_was_chosen: bool = True,
     n_picked: ArrayLike | None = None,
-) -> Comparison:
+) -> PairedTests:
     """Test every row against row ``first`` on the same images (McNemar, Holm).
 
     Args:
@@ -119,7 +119,7 @@ def compare_with_first(
     corrected = np.ones_like(p_value)
     corrected[others] = holm(p_value[others], chosen_reference=first_was_chosen)
     gain = (right - right[first]) / correct.shape[1]
-    return Comparison(first, gain, p_value, corrected, corrected > alpha)
+    return PairedTests(first, gain, p_value, corrected, corrected > alpha)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from besom.config import Composer, SearchPath, has_path, value_at
 from besom.config.schema import SweepSchema
-from besom.store.paths import packaged_config_dirs
+from besom.config.search_path import packaged_config_dirs
 
 
 def as_of_now(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from besom.store.records import StudyRecord, TrialRecord
 from besom.store import study_identity
+from besom.store.records import StudyRecord, TrialRecord
 
 #: What may change a value. What else a worker says of itself (its process, its paths) may not.
 _KEYS = ("versions", "git", "data", "device", "engine", "engine_reason", "kernel", "precision")

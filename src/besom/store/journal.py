@@ -27,8 +27,8 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalOperation
 
 from besom.errors import StudyError
-from besom.store.paths import write_atomically
 from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
+from besom.store.paths import write_atomically
 
 #: Records that must survive a power cut: what a study is, and that a trial has ended.
 _DURABLE = {

@@ -83,13 +83,6 @@ def default_results_dir() -> Path:
     return Path(os.environ.get(RESULTS_DIR_VARIABLE) or "results")
 
 
-def packaged_config_dirs() -> tuple[Path, Path]:
-    """Besom's own ``conf`` and ``sweeps``: inside the wheel, or at the top of a checkout."""
-    package = Path(__file__).resolve().parent
-    home = package if (package / "conf").is_dir() else package.parents[1]
-    return home / "conf", home / "sweeps"
-
-
 @dataclass(frozen=True)
 class StudyPaths:
     """Where one study lives: ``<results_dir>/<name>/``.

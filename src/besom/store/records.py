@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import TrialState
 
-from besom.store.predictions import EpochBits
 from besom.equality import SameFields
 from besom.errors import StudyError
+from besom.store.predictions import EpochBits
 from besom.text.storable import storable
 
 if TYPE_CHECKING:

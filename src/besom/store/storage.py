@@ -17,11 +17,13 @@ from optuna.storages._cached_storage import _CachedStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from besom.store import test_set_log
 from besom.errors import StudyError, did_you_mean
+from besom.regular import oddity
+from besom.store import test_set_log
+from besom.store.database import Attendant, PatientDatabase, words_of
+from besom.store.journal import StudyJournal
 from besom.store.paths import ARCHIVE, RESERVED, StudyPaths, write_atomically
 from besom.store.records import GIVEN, STUDY_ATTRIBUTE, Origin, StudyRecord, read_study
-from besom.regular import oddity
 from besom.store.storage_url import (
     VARIABLE,
     from_environment,
@@ -29,8 +31,6 @@ from besom.store.storage_url import (
     with_password,
     without_password,
 )
-from besom.store.database import Attendant, PatientDatabase, words_of
-from besom.store.journal import StudyJournal
 
 
 class SweepStudy(optuna.Study):

@@ -12,8 +12,8 @@ from typing import Any
 from besom.config import TRAIN_GROUPS
 from besom.equality import same
 from besom.errors import StudyError
-from besom.store.git import git_revision
 from besom.store.defaults import as_of_now
+from besom.store.git import git_revision
 
 #: Raised when the stored form changes in a way that older studies cannot be read with.
 FORMAT = 1

@@ -11,12 +11,12 @@ from typing import Any
 import optuna
 
 from besom.store.records import Objective, Origin, Outcome, TrialRecord
-from besom.study.running_trial import InFlight
 from besom.study.plan import TRIAL_NUMBERS, SweepPlan
+from besom.study.running_trial import RunningTrial
 from besom.study.screening import ScreeningPruner
 
 
-class Orders:
+class Artifacts:
     """Writes each trial's ``orders`` (see ``besom.seam``) and keeps only the files worth keeping.
 
     Args:
@@ -40,7 +40,7 @@ class Orders:
         for trial in finished:
             self._rank(trial)
 
-    def of(self, flight: InFlight) -> dict[str, Any]:
+    def of(self, flight: RunningTrial) -> dict[str, Any]:
         """The key ``orders`` for a trial's config; nothing where nothing is asked."""
         orders: dict[str, Any] = {}
         if self._plan.sweep["constraints"]:

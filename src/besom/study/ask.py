@@ -10,13 +10,13 @@ from typing import Any
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from besom.errors import ConfigError
-from besom.store.records import GIVEN, Origin, TrialRecord
 from besom.seam import TrialConfig
-from besom.study.running_trial import InFlight
+from besom.store.records import GIVEN, Origin, TrialRecord
+from besom.store.storage import SweepStudy
 from besom.study.plan import SweepPlan
+from besom.study.running_trial import RunningTrial
 from besom.study.samplers import SpaceGridSampler
 from besom.study.screening import ScreeningPruner, seconds_to_finish
-from besom.store.storage import SweepStudy
 from besom.study.strategy import mix_seed
 from besom.targets import TARGET
 
@@ -40,14 +40,14 @@ class Asker:
         """Remember a finished trial."""
         self._finished[trial.number] = trial
 
-    def recover(self) -> list[InFlight]:
+    def recover(self) -> list[RunningTrial]:
         """The trials that were running when the last coordinator died, to run again in place."""
         return [
             self._prepare(Trial(self._study, trial._trial_id))
             for trial in self._stored(TrialState.RUNNING)
         ]
 
-    def ask(self) -> InFlight:
+    def ask(self) -> RunningTrial:
         """The next trial: enqueued ones first, then what the sampler proposes.
 
         Raises:
@@ -125,20 +125,20 @@ class Asker:
     def _in_order(self) -> list[TrialRecord]:
         return [self._finished[number] for number in sorted(self._finished)]
 
-    def _prepare(self, trial: Trial) -> InFlight:
+    def _prepare(self, trial: Trial) -> RunningTrial:
         given: dict[str, Any] = trial.user_attrs.get(GIVEN, {})
         if "config" not in given:
             with self._sampler_errors():
                 sample = self._plan.space.suggest(trial)
             sampled = self._plan.trial_config(sample, self._seed(trial.number))
-            return InFlight(trial, sample.params, sampled)
+            return RunningTrial(trial, sample.params, sampled)
         if trial.storage.get_trial(trial._trial_id).system_attrs.get("fixed_params"):
             self._plan.space.suggest(trial)  # so that the sampler learns from it
         origin = Origin(given["origin"])
         config: TrialConfig = dict(given["config"])
         if self._plan.sweep["vary_seed"] and origin is not Origin.CONTINUED:
             config["seed"] = self._seed(trial.number)
-        return InFlight(trial, given["params"], config, origin, given.get("continues"))
+        return RunningTrial(trial, given["params"], config, origin, given.get("continues"))
 
     def _seed(self, number: int) -> int:
         """The config's own seed; with ``vary_seed``, one of its own for every trial but the first.

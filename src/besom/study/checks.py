@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from besom.text.counting import counted
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS
 from besom.store import storage
-from besom.study.trusted_names import check_trusted, given_configs
 from besom.study.objective import check_metric
 from besom.study.plan import SEED, TRIAL_NUMBERS, SweepPlan
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
+from besom.study.trusted_names import check_trusted, given_configs
 from besom.study.warm_start import check_objectives
 from besom.targets import TARGET
+from besom.text.counting import counted
 
 #: Samplers that learn from complete trials only, which one that was stopped early, or is outside
 #: the constraints, never is.

@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from besom.text.counting import counted
-from besom.executors.local.awake_clock import AwakeClock
 from besom.executors.base import (
     Epoch,
     Event,
@@ -20,24 +18,26 @@ from besom.executors.base import (
     Started,
     Usage,
 )
+from besom.executors.drain import DrainTimeout
 from besom.executors.failures import is_out_of_memory
 from besom.executors.hearing import hear
-from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.executors.local.awake_clock import AwakeClock
+from besom.executors.stop import Ending, Stop
 from besom.seam import TrialResult
+from besom.store.database import Attendant, DatabaseAway
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.store.storage import SweepStudy, attend
+from besom.study.artifacts import Artifacts
 from besom.study.ask import Asker
 from besom.study.budget import Budget
-from besom.store.database import Attendant, DatabaseAway
 from besom.study.duplicates import Duplicates
-from besom.study.running_trial import InFlight
-from besom.study.early_stopping import Judge
-from besom.study.artifacts import Orders
-from besom.executors.drain import Patience
-from besom.study.plan import SweepPlan
-from besom.executors.stop import Ending, Stop
-from besom.store.storage import SweepStudy, attend
-from besom.study.tell import set_constraints, tell, tell_duplicate
+from besom.study.early_stopping import EarlyStopping
 from besom.study.outcome import verdict_on
+from besom.study.plan import SweepPlan
+from besom.study.running_trial import RunningTrial
+from besom.study.tell import set_constraints, tell, tell_duplicate
 from besom.study.watcher import Watcher
+from besom.text.counting import counted
 
 #: How often a trial is given to a fresh worker after its worker died.
 RETRIES = 1
@@ -82,15 +82,15 @@ class Coordinator(Attendant):
         self._trials = {trial.number: trial for trial in records.trials}
         finished = [t for t in records.trials if t.outcome is not Outcome.RUNNING]
         self._clock = AwakeClock()
-        self._patience = Patience(self._clock)
+        self._patience = DrainTimeout(self._clock)
         self._budget = Budget(plan.sweep, plan.objectives[0], finished, self._clock)
         self._asker = Asker(plan, study, finished)
-        self._orders = Orders(plan, study.pruner, finished)
-        self._judge = Judge(plan, study)
+        self._orders = Artifacts(plan, study.pruner, finished)
+        self._judge = EarlyStopping(plan, study)
         self._duplicates = Duplicates(plan.sweep["reuse_duplicates"], finished)
         self._budget.n_extra = self._asker.n_continued
-        self._waiting: deque[InFlight] = deque()
-        self._running: dict[int, InFlight] = {}
+        self._waiting: deque[RunningTrial] = deque()
+        self._running: dict[int, RunningTrial] = {}
         self._heard: deque[Heard] = deque()  # the first is being dealt with
         self._stop = Stop(self._on_stop)
         self._said = set(remarked)  # what trials' remarks were about
@@ -283,7 +283,7 @@ class Coordinator(Attendant):
                 self._said.add(about)
                 self._watcher.remarked(str(text))
 
-    def _land(self, trial: int) -> InFlight:
+    def _land(self, trial: int) -> RunningTrial:
         self._patience.ended(trial)
         return self._running.pop(trial)
 
@@ -304,7 +304,7 @@ class Coordinator(Attendant):
 
     def _tell(
         self,
-        flight: InFlight,
+        flight: RunningTrial,
         outcome: Outcome,
         event: Finished | Failed,
         result: TrialResult,

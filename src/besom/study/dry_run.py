@@ -12,17 +12,17 @@ import optuna
 from besom.errors import SpaceError
 from besom.executors.base import Epoch, Executor, Failed, Finished, Ready
 from besom.executors.hearing import hear
-from besom.store.records import Origin
+from besom.report.tables import shown_params
 from besom.seam import TrialConfig, TrialResult
+from besom.store.records import Origin
 from besom.study.checks import check_names
 from besom.study.constraints import broken
 from besom.study.corners import corners
-from besom.study.preset_trials import all_given
 from besom.study.plan import SweepPlan
+from besom.study.preset_trials import all_given
 from besom.study.samplers import SpaceGridSampler
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
-from besom.report.tables import shown_params
 
 #: Builds a model, runs a few measured steps, and trains nothing to speak of.
 PROBE = "besom.training.dry_run_probe:probe"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from besom.store.records import Origin, Outcome, TrialRecord
 from besom.store.study_identity import fingerprint
-from besom.study.running_trial import InFlight
+from besom.study.running_trial import RunningTrial
 
 #: Endings that would be the same again, so that a duplicate need not be trained.
 _REUSABLE = (Outcome.COMPLETE, Outcome.PRUNED, Outcome.DIVERGED)
@@ -25,7 +25,7 @@ class Duplicates:
         self._reuse = reuse
         self._ended: dict[str, TrialRecord] = {}
         self._flying: dict[str, int] = {}
-        self._held: dict[int, list[InFlight]] = {}
+        self._held: dict[int, list[RunningTrial]] = {}
         for trial in finished:
             self.note(trial)
 
@@ -34,11 +34,11 @@ class Duplicates:
         """How many trials wait for a running one with the same config."""
         return sum(len(held) for held in self._held.values())
 
-    def original_of(self, flight: InFlight) -> TrialRecord | None:
+    def original_of(self, flight: RunningTrial) -> TrialRecord | None:
         """The trial that has run this config already, where its ending may be reused."""
         return self._ended.get(fingerprint(flight.config)) if self._may_wait(flight) else None
 
-    def hold(self, flight: InFlight) -> bool:
+    def hold(self, flight: RunningTrial) -> bool:
         """Keep a trial back while another with its config runs; else note that this one does.
 
         Returns:
@@ -52,7 +52,7 @@ class Duplicates:
         self._held.setdefault(first, []).append(flight)
         return True
 
-    def note(self, trial: TrialRecord) -> list[InFlight]:
+    def note(self, trial: TrialRecord) -> list[RunningTrial]:
         """Remember a finished trial.
 
         Returns:
@@ -67,5 +67,5 @@ class Duplicates:
         self._flying = {key: n for key, n in self._flying.items() if n != trial.number}
         return self._held.pop(trial.number, [])
 
-    def _may_wait(self, flight: InFlight) -> bool:
+    def _may_wait(self, flight: RunningTrial) -> bool:
         return self._reuse and flight.origin is not Origin.CONTINUED

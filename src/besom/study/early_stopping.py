@@ -9,13 +9,13 @@ import random
 import optuna
 
 from besom.store.records import Outcome
-from besom.study.running_trial import InFlight
+from besom.store.storage import RunHere
 from besom.study.objective import last_value
 from besom.study.plan import SweepPlan
-from besom.store.storage import RunHere
+from besom.study.running_trial import RunningTrial
 
 
-class Judge:
+class EarlyStopping:
     """Judges a trial after each of its epochs.
 
     Args:
@@ -31,7 +31,7 @@ class Judge:
             study.pruner, optuna.pruners.NopPruner
         )
 
-    def stops(self, flight: InFlight, epoch: int) -> bool:
+    def stops(self, flight: RunningTrial, epoch: int) -> bool:
         """Whether the trial stops after this epoch; writes down in it how and why."""
         objective = self._plan.objectives[0]
         value = last_value(objective, flight.history)
@@ -49,7 +49,7 @@ class Judge:
             return True
         return False
 
-    def _pruner_stops(self, flight: InFlight, epoch: int, value: float) -> bool:
+    def _pruner_stops(self, flight: RunningTrial, epoch: int, value: float) -> bool:
         trial = flight.trial
         # Not trial.report: it ignores an epoch that an earlier, lost attempt has reported.
         trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)

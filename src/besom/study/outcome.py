@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from besom.store.records import Objective, Outcome
 from besom.study.constraints import Limits, broken, undefined
-from besom.study.running_trial import InFlight
 from besom.study.objective import objective_values
+from besom.study.running_trial import RunningTrial
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TrialEnd:
     """What a trial came to.
 
     Attributes:
@@ -28,12 +28,12 @@ class Verdict:
 
 
 def verdict_on(
-    flight: InFlight,
+    flight: RunningTrial,
     history: Mapping[str, Sequence[float]],
     numbers: Mapping[str, float],
     objectives: Sequence[Objective],
     limits: Limits,
-) -> Verdict:
+) -> TrialEnd:
     """Judge a trial by what it measured.
 
     Args:
@@ -47,13 +47,13 @@ def verdict_on(
         ConfigError: the trial has no such metric or number as an objective asks for.
     """
     if unknown := undefined(limits, numbers):
-        return Verdict(Outcome.DIVERGED, "; ".join(unknown))
+        return TrialEnd(Outcome.DIVERGED, "; ".join(unknown))
     if exceeded := broken(limits, numbers):
-        return Verdict(Outcome.INFEASIBLE, "; ".join(exceeded))
+        return TrialEnd(Outcome.INFEASIBLE, "; ".join(exceeded))
     if flight.stopped is not None:
-        return Verdict(flight.stopped, flight.reason)
+        return TrialEnd(flight.stopped, flight.reason)
     values = objective_values(objectives, history, numbers)
     pairs = zip(objectives, values, strict=True)
     if bad := [f"{o.metric} is {value}" for o, value in pairs if not math.isfinite(value)]:
-        return Verdict(Outcome.DIVERGED, "; ".join(bad))
-    return Verdict(Outcome.COMPLETE, flight.reason, values)
+        return TrialEnd(Outcome.DIVERGED, "; ".join(bad))
+    return TrialEnd(Outcome.COMPLETE, flight.reason, values)

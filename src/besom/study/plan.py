@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from besom.config import TRAIN_GROUPS, Composer, find_sweep, overlap
+from besom.config.tree import within
 from besom.errors import ConfigError, did_you_mean
-from besom.store.paths import StudyPaths, checked_folder, checked_name
-from besom.store.records import Objective
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
-from besom.config.tree import within
+from besom.space.command_line import Asked, sort_out
+from besom.store.paths import StudyPaths, checked_folder, checked_name
+from besom.store.records import Objective
 from besom.store.storage_url import check_no_password
 from besom.study.sweep_limits import check_constraints, check_numbers
-from besom.space.command_line import Asked, sort_out
 from besom.text.values import given_text
 
 #: Numbers a trial has once, as opposed to metrics it has after each epoch.

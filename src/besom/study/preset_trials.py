@@ -11,18 +11,18 @@ import optuna
 
 from besom.config import TRAIN_GROUPS, Composer, check_keys, has_path, read_yaml, value_at
 from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
-from besom.store.records import GIVEN, Origin, StudyRecord, TrialRecord
 from besom.regular import oddity
 from besom.seam import TrialConfig
 from besom.space import apply
-from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
+from besom.store.records import GIVEN, Origin, StudyRecord, TrialRecord
 from besom.store.storage import load_record
+from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
 from besom.targets import TARGET
 from besom.text.values import given_text
 
 
 @dataclass(frozen=True)
-class Given:
+class PresetTrial:
     """One config to run as it is.
 
     Attributes:
@@ -55,12 +55,12 @@ class Given:
         study.enqueue_trial(stored, user_attrs={GIVEN: given})
 
 
-def baseline(plan: SweepPlan) -> Given:
+def baseline(plan: SweepPlan) -> PresetTrial:
     """The base config as composed; it may lie outside the space."""
     return _given(plan, Origin.BASELINE, plan.base, plan.choices)
 
 
-def enqueued(plan: SweepPlan) -> list[Given]:
+def enqueued(plan: SweepPlan) -> list[PresetTrial]:
     """The configs of ``sweep.enqueue``: inline ``{path: value}`` mappings, or files.
 
     An inline mapping changes the base config, groups included; a file may hold such a mapping too.
@@ -80,7 +80,7 @@ def enqueued(plan: SweepPlan) -> list[Given]:
     return read
 
 
-def _read(plan: SweepPlan, name: str, entry: Any) -> Given:
+def _read(plan: SweepPlan, name: str, entry: Any) -> PresetTrial:
     if isinstance(entry, Mapping):
         return _changed(plan, name, entry)
     if not isinstance(entry, str):
@@ -110,7 +110,7 @@ def _is_whole(node: Any) -> bool:
     return isinstance(node, Mapping) and TARGET in node
 
 
-def _changed(plan: SweepPlan, name: str, changes: Mapping[str, Any]) -> Given:
+def _changed(plan: SweepPlan, name: str, changes: Mapping[str, Any]) -> PresetTrial:
     """The base config with some changes, by dotted paths or nested."""
     flat: dict[str, Any] = {}
     for key, value in changes.items():
@@ -123,7 +123,7 @@ def _changed(plan: SweepPlan, name: str, changes: Mapping[str, Any]) -> Given:
     return _given(plan, Origin.ENQUEUED, config, choices)
 
 
-def _whole(plan: SweepPlan, name: str, content: Mapping[str, Any]) -> Given:
+def _whole(plan: SweepPlan, name: str, content: Mapping[str, Any]) -> PresetTrial:
     """What a sweep takes of a complete config; a group may be given by its option's name."""
     sampled = [group for group in TRAIN_GROUPS if group in plan.space.paths and group in content]
     choices, composed = {**plan.choices}, dict[str, str]()
@@ -190,13 +190,13 @@ def choices_of(composer: Composer, study: StudyRecord, trial: TrialRecord) -> di
 
 def _given(
     plan: SweepPlan, origin: Origin, config: TrialConfig, choices: Mapping[str, str]
-) -> Given:
+) -> PresetTrial:
     shown = {
         path: choices[path] if path in choices else value_at(config, path)
         for path in plan.space.paths
         if path in choices or has_path(config, path)
     }
-    return Given(origin, config, dict(choices), shown)
+    return PresetTrial(origin, config, dict(choices), shown)
 
 
 def remarks_on_given(plan: SweepPlan) -> list[str]:
@@ -209,7 +209,7 @@ def remarks_on_given(plan: SweepPlan) -> list[str]:
     ]
 
 
-def all_given(plan: SweepPlan) -> list[Given]:
+def all_given(plan: SweepPlan) -> list[PresetTrial]:
     """Baseline first, then the enqueued configs: everything that runs before the sampler is asked.
 
     Raises:

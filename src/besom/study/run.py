@@ -12,11 +12,15 @@ import optuna
 
 from besom.errors import StudyError
 from besom.executors.base import Executor
+from besom.executors.session import started
+from besom.executors.signals import StopSignals
+from besom.executors.stop import Ending
+from besom.seam import TrialConfig
+from besom.store import storage, study_identity
+from besom.store.lock import CoordinatorLock
 from besom.store.paths import remove_leftovers
 from besom.store.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
-from besom.seam import TrialConfig
 from besom.store.storage_url import VARIABLE
-from besom.store import study_identity, storage
 from besom.study.budget import Budget
 from besom.study.checks import (
     check_given,
@@ -27,17 +31,13 @@ from besom.study.checks import (
     remarks_on_workers,
 )
 from besom.study.coordinator import Coordinator
-from besom.study.preset_trials import all_given, remarks_on_given
-from besom.store.lock import CoordinatorLock
-from besom.study.trusted_names import check_trusted, given_configs, names_of
 from besom.study.plan import SweepPlan
+from besom.study.preset_trials import all_given, remarks_on_given
 from besom.study.screening import ScreeningPruner
-from besom.executors.signals import StopSignals
-from besom.executors.stop import Ending
 from besom.study.strategy import build_pruner, build_sampler
+from besom.study.trusted_names import check_trusted, given_configs, names_of
 from besom.study.warm_start import warm_start
 from besom.study.watcher import Watcher
-from besom.executors.session import started
 from besom.targets import instantiate
 from besom.trust import trusting
 

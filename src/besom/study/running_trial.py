@@ -7,12 +7,12 @@ from typing import Any
 
 from optuna.trial import Trial
 
-from besom.store.records import Origin, Outcome
 from besom.seam import TrialConfig
+from besom.store.records import Origin, Outcome
 
 
 @dataclass
-class InFlight:
+class RunningTrial:
     """A trial that was asked for and not yet told.
 
     Attributes:

@@ -13,8 +13,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import ConfigError, SpaceError
-from besom.store.records import GIVEN, Origin
 from besom.space import Space
+from besom.store.records import GIVEN, Origin
 from besom.text.values import given_text
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 
-from besom.store.predictions import EpochBits
 from besom.executors.base import Usage
+from besom.seam import TrialResult
+from besom.store.predictions import EpochBits
 from besom.store.records import (
     ATTRIBUTE,
     Objective,
@@ -19,10 +20,9 @@ from besom.store.records import (
     from_frozen,
     to_attribute,
 )
-from besom.seam import TrialResult
 from besom.study.constraints import Limits, excesses
-from besom.study.running_trial import InFlight
 from besom.study.objective import best_epoch
+from besom.study.running_trial import RunningTrial
 
 #: What Optuna is told. A diverged trial is pruned, not failed: TPE learns from pruned trials, and
 #: forgets failed ones. A duplicate has whatever its original has.
@@ -37,7 +37,7 @@ _STATES = {
 def tell(
     study: optuna.Study,
     objectives: Sequence[Objective],
-    flight: InFlight,
+    flight: RunningTrial,
     outcome: Outcome,
     *,
     result: TrialResult,
@@ -87,7 +87,7 @@ def tell(
 
 
 def tell_duplicate(
-    study: optuna.Study, objective: Objective, flight: InFlight, original: TrialRecord
+    study: optuna.Study, objective: Objective, flight: RunningTrial, original: TrialRecord
 ) -> TrialRecord:
     """Store that a trial's config has run before: its ending is reused, nothing is trained.
 

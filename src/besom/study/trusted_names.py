@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from besom.config import value_at
-from besom.store.records import Origin
 from besom.seam import TrialConfig
-from besom.study.preset_trials import all_given
+from besom.store.records import Origin
 from besom.study.plan import SweepPlan
+from besom.study.preset_trials import all_given
 from besom.targets import TARGET, names_in
 from besom.trust import current
 

@@ -12,42 +12,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from besom.rerun.confirm.contest import Contest, RunKey
-from besom.rerun.confirm.run_journal import RunRecord
+from besom.report.tables import format_value
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
+from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+from besom.rerun.confirm.contest import Contest, RunKey
 from besom.rerun.confirm.result import score_of
+from besom.rerun.confirm.run_journal import RunRecord
+from besom.terminal.live_panel import STARTING, LivePanel, stopping_text
+from besom.text.console import say
 from besom.text.counting import counted
 from besom.text.printable import one_line
-from besom.terminal.live_panel import STARTING, Panel, say, stopping_text
-from besom.report.tables import format_value
-
-
-class ConfirmWatcher:
-    """Hears what happens in a confirmation; every method may be left as it is."""
-
-    def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
-        """The workers are ready; ``contest`` goes on changing."""
-
-    def started(self, run: RunKey, worker: int) -> None:
-        """A worker began a run."""
-
-    def epoch(self, run: RunKey, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
-        """An epoch of a run ended."""
-
-    def ended(self, run: RunRecord) -> None:
-        """A run ended, in whatever way, and is stored."""
-
-    def dropped(self, trial: int) -> None:
-        """A trial gets no more seeds."""
-
-    def retried(self, run: RunKey, reason: str) -> None:
-        """A run lost its worker and will be made again."""
-
-    def replaced(self, worker: int, reason: str) -> None:
-        """A worker was replaced by a fresh one."""
-
-    def stopping(self, reason: str) -> None:
-        """No new runs; those running stop at the end of their epoch."""
 
 
 class PlainConfirmView(ConfirmWatcher):
@@ -105,7 +79,7 @@ class PlainConfirmView(ConfirmWatcher):
         say(self._console, text)
 
 
-class LiveConfirmView(Panel, PlainConfirmView):
+class LiveConfirmView(LivePanel, PlainConfirmView):
     """A panel of progress and workers; what is lasting is printed above it."""
 
     def __init__(self, console: Console) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Self
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.segment import Segment
-from rich.text import Text
 
-from besom.text.printable import one_line, visible
 from besom.executors.signals import Suspension
 
 #: What a panel shows until the first worker is ready.
@@ -20,36 +17,7 @@ STARTING = "starting the workers: importing TensorFlow, loading the data ..."
 _SHOW_CURSOR, _HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
 
 
-class Screen(Console):
-    """The console of every command: what enters it from outside cannot steer the terminal.
-
-    Texts are shown as they are, without markup, and what is hidden in them as escapes. It falls
-    silent when nobody reads it any more: ``besom sweep NAME | head``.
-    """
-
-    def __init__(self, quiet: bool = False) -> None:
-        super().__init__(quiet=quiet, markup=False, highlight=False, emoji=False)
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterator[Segment]:
-        """Render as rich does; no text keeps a control character."""
-        for segment in super().render(renderable, options):
-            text = segment.text if segment.control else visible(segment.text)
-            yield segment if text == segment.text else Segment(text, segment.style)
-
-    @property
-    def shows_panels(self) -> bool:
-        """Whether it can redraw in place; FORCE_COLOR makes no terminal of a file."""
-        return self.is_interactive and self.file.isatty()
-
-    def on_broken_pipe(self) -> None:
-        """Go on unheard: what runs is not to end with its reader."""
-        with contextlib.suppress(SystemExit):
-            super().on_broken_pipe()
-
-
-class Panel:
+class LivePanel:
     """A context manager: what ``render`` gives is redrawn in place, and gone at the end.
 
     What is printed to the console meanwhile stays above it. Ctrl-Z gives the shell its cursor back.
@@ -84,11 +52,6 @@ class Panel:
     def render(self) -> RenderableType:
         """The panel as it stands."""
         raise NotImplementedError
-
-
-def say(console: Console, line: str, wrap: bool = False) -> None:
-    """Print one line of plain text; with ``wrap`` it is broken between words where it is long."""
-    console.print(Text(one_line(line)), soft_wrap=not wrap)
 
 
 def stopping_text(reason: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.report.tables import format_value, over_baseline
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 
-class Standing:
+class SweepProgress:
     """A study as its trials end, for those who look on."""
 
     def __init__(self, study: StudyRecord, n_trials: int) -> None:

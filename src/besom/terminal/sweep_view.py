@@ -9,13 +9,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from besom.report.tables import format_value
+from besom.store.records import StudyRecord, TrialRecord
+from besom.study.watcher import Watcher
+from besom.terminal.live_panel import STARTING, LivePanel, stopping_text
+from besom.terminal.progress import SweepProgress
+from besom.text.console import say
 from besom.text.counting import counted
 from besom.text.printable import one_line
-from besom.store.records import StudyRecord, TrialRecord
-from besom.terminal.live_panel import STARTING, Panel, say, stopping_text
-from besom.terminal.progress import Standing
-from besom.study.watcher import Watcher
-from besom.report.tables import format_value
 
 #: A terminal narrower than this has no room for a bar, nor for a metric's name on each line.
 NARROW = 60
@@ -27,10 +28,10 @@ class PlainView(Watcher):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._standing: Standing | None = None
+        self._standing: SweepProgress | None = None
 
     def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:
-        self._standing = Standing(study(), n_trials)
+        self._standing = SweepProgress(study(), n_trials)
         done = self._standing.resumed
         resumed = f", {done} already done" if done else ""
         working = f", {counted(n_workers, 'worker')}" if n_workers else ""  # else all is done
@@ -72,17 +73,17 @@ class PlainView(Watcher):
             self._console.quiet = True
 
 
-class LiveView(Panel, Watcher):
+class LiveView(LivePanel, Watcher):
     """A panel of progress, workers and the best so far."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._standing: Standing | None = None
+        self._standing: SweepProgress | None = None
         self._workers: dict[int, tuple[int, int, float | None]] = {}
         self._stopping = ""
 
     def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:  # noqa: ARG002
-        self._standing = Standing(study(), n_trials)
+        self._standing = SweepProgress(study(), n_trials)
 
     def started(self, trial: int, worker: int) -> None:
         self._workers[worker] = (trial, 0, None)
@@ -130,7 +131,7 @@ class LiveView(Panel, Watcher):
         # Last: on a low terminal, what does not fit is cut off at the bottom.
         return Group(*lines, self._workers_table(standing.objective.metric))
 
-    def _head(self, standing: Standing) -> RenderableType:
+    def _head(self, standing: SweepProgress) -> RenderableType:
         eta = standing.eta_s
         to_go = "" if eta is None else f"ETA {_clock(eta)}"
         told = [f"{standing.finished}/{standing.n_trials}", "stopping" if self._stopping else to_go]

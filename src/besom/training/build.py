@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from besom.errors import BesomError, ConfigError, did_you_mean
 from besom.targets import TARGET, instantiate
-from besom.training.misfits import sentence
+from besom.text.values import given_text
+from besom.training.error_text import sentence
 from besom.training.precision import policy, resolve
 from besom.training.settings import TrainerSettings
-from besom.text.values import given_text
 
 _LARGEST_SEED = 2**32 - 1
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from besom.errors import ConfigError
-from besom.training.misfits import sentence
+from besom.training.error_text import sentence
 
 #: A model that has its own of these runs its own loop or step, which only ``model.fit`` honours.
 _OWN_LOOP = (

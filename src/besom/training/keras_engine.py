@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from besom.training.job import EpochsRun, Job, Judged, classified_right
-from besom.training.shuffling import epoch_order
 from besom.training.recorder import Recorder
+from besom.training.shuffling import epoch_order
 from besom.training.weights import Weights, averages_in, held, keeps_averages, trainable
 
 

@@ -7,10 +7,7 @@ named.
 
 from __future__ import annotations
 
-import re
-import traceback
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,23 +15,10 @@ import tensorflow as tf
 
 from besom.errors import ConfigError
 from besom.targets import TARGET
-from besom.training.settings import TrainerSettings
 from besom.text.values import value_text
-
-#: A longer message says no more to a person.
-_MOST_CHARS = 300
-
-#: Lines that TensorFlow and Keras put before what they have to say.
-_PREAMBLE = re.compile(
-    r"Graph execution error|Detected at node|<stack traces unavailable>|in user code:"
-    r"|Exception encountered when calling|File \"|Stack trace for op|Arguments received by"
-)
-#: What they add to it: colours, the node of the graph, the operation, the labels themselves.
-_TRIMMINGS = re.compile(
-    r"\x1b\[[0-9;]*m|\{\{function_node [^}]*\}\} ?|\s*\[\[\{\{.*|\s*\[Op:.*|\s+Label values:.*"
-)
-
-_BESOM = str(Path(__file__).parents[1])
+from besom.training.build import build_metric
+from besom.training.error_text import sentence
+from besom.training.settings import TrainerSettings
 
 #: Losses and metrics for one-hot labels, and their like for whole numbers, where there is one.
 #: Of whole numbers these make an error or, as ``_SILENT`` do, a number that means nothing.
@@ -50,36 +34,6 @@ _ONE_HOT = {
     "fbetascore": "",
 }
 _SILENT = ("categoricalaccuracy", "onehotiou", "onehotmeaniou")
-
-
-def sentence(error: BaseException) -> str:
-    """The class of an error and what it says, on one line, with the place in the user's own code.
-
-    Example:
-        >>> sentence(ValueError("Graph execution error:\\n\\nA label is 9.  Label values: 9 3"))
-        'ValueError: A label is 9'
-    """
-    said: list[str] = []
-    for line in (_TRIMMINGS.sub("", line).strip() for line in str(error).splitlines()):
-        if line and not _PREAMBLE.match(line):
-            said.append(line)
-        elif said:
-            break
-    text = " ".join(said).rstrip(".")
-    if len(text) > _MOST_CHARS:
-        text = f"{text[: _MOST_CHARS - 3]}..."
-    place = _place(error)
-    return type(error).__name__ + (f": {text}" if text else "") + (f" ({place})" if place else "")
-
-
-def _place(error: BaseException) -> str:
-    """``my.py, line 12``: the last frame in the user's own code, which is in the current folder."""
-    here = str(Path.cwd())
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = frame.filename
-        if file.startswith(here) and not file.startswith(_BESOM) and "site-packages" not in file:
-            return f"{Path(file).relative_to(here)}, line {frame.lineno}"
-    return ""
 
 
 def check(model: Any, settings: TrainerSettings, data: Any) -> None:
@@ -151,8 +105,6 @@ def _loss_fails(model: Any, settings: TrainerSettings, x: Any, y: Any) -> str:
 
 
 def _metric_fails(model: Any, settings: TrainerSettings, x: Any, y: Any) -> str:
-    from besom.training.build import build_metric
-
     outputs = model(x, training=False)
     for node in settings.metrics:
         metric = build_metric(node, model)

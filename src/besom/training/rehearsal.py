@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 
 from besom.errors import BesomError, ConfigError
-from besom.training.fast import engine
 from besom.training import keras_engine, misfits
 from besom.training.build import build_callbacks, build_model, seed_everything
 from besom.training.engine_choice import choose_engine, untraceable
+from besom.training.error_text import sentence
+from besom.training.fast import engine
 from besom.training.job import EVALUATION_BATCH_SIZE, Job
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import check_monitor
@@ -108,7 +109,7 @@ def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], An
     if isinstance(failed, engine.Untraceable):
         said = said or f"trainer.engine=compiled: {untraceable(why)}. Use trainer.engine=auto."
     raise ConfigError(
-        said or f"A step of training or evaluation fails: {misfits.sentence(why)}."
+        said or f"A step of training or evaluation fails: {sentence(why)}."
     ) from failed
 
 
@@ -209,7 +210,7 @@ def _unsavable(model: Any) -> str:
     except OSError:  # the disk's fault
         return ""
     except Exception as error:
-        return misfits.sentence(error)
+        return sentence(error)
     return ""
 
 

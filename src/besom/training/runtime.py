@@ -50,7 +50,7 @@ def start_worker() -> None:
 
     Keras then lacks its scikit-learn wrappers, plots of images and data frames as input; whatever
     a trial imports of these packages for itself is as ever. And what TensorFlow would keep of every
-    trial is let go (``besom.training.fast.custom_gradients``). Not for a process that is the user's.
+    trial is let go (``besom.training.fast.custom_gradients``). Not for a user's own process.
 
     Raises:
         ConfigError: ``BESOM_THREADS`` is nonsense.

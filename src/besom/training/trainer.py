@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from besom.errors import ConfigError, did_you_mean
-from besom.training.fast import engine
 from besom.training import keras_engine, precision
 from besom.training.build import build_callbacks, build_model, seed_everything
 from besom.training.engine_choice import choose_engine, untraceable
+from besom.training.fast import engine
 from besom.training.job import EVALUATION_BATCH_SIZE, Job, Judged
 from besom.training.settings import TrainerSettings
 from besom.training.watch import OnEpoch, Watch

@@ -14,8 +14,8 @@ import numpy as np
 from besom.errors import ConfigError
 from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime, warm
-from besom.training.trial_requests import Orders, OutOfBounds
 from besom.training.settings import TrainerSettings
+from besom.training.trial_requests import OutOfBounds, TrialRequests
 
 log = logging.getLogger("besom")
 
@@ -43,7 +43,7 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
     from besom.training.rehearsal import rehearse
 
     try:
-        for name, other in Orders.from_config(config).rehearse.items():
+        for name, other in TrialRequests.from_config(config).rehearse.items():
             try:
                 rehearse(other, warm.training_data(other), opens_test=True)
             except ConfigError as error:
@@ -105,7 +105,7 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
     from besom.training.trainer import fit
 
     data = warm.training_data(config)
-    orders = Orders.from_config(config)
+    orders = TrialRequests.from_config(config)
     stopped = False
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:

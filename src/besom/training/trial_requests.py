@@ -24,7 +24,7 @@ class OutOfBounds(Exception):
 
 
 @dataclass(frozen=True)
-class Orders:
+class TrialRequests:
     """The orders of one trial; nothing where the config has none.
 
     Attributes:
@@ -43,7 +43,7 @@ class Orders:
     rehearse: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Orders:
+    def from_config(cls, config: Mapping[str, Any]) -> TrialRequests:
         """Read the orders out of a trial's config."""
         orders = config.get("orders", {})
         checkpoint, model = orders.get("checkpoint", {}), orders.get("save_model", {})

@@ -49,7 +49,7 @@ class Limits:
     n_trials: int | None
 
 
-class Shares:
+class Allocation:
     """The division; the parameters are those of ``besom.executors.local.LocalExecutor``.
 
     Raises:

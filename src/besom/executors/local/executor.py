@@ -19,15 +19,15 @@ from pathlib import Path
 from besom import errors
 from besom.errors import BesomError, ConfigError
 from besom.executors import interrupts
-from besom.executors.local.awake_clock import LOOK_EVERY_S, AwakeClock
 from besom.executors.base import Epoch, Event, Executor, Failed, Finished, Ready, Started
-from besom.executors.local.worker_pool import Crew
+from besom.executors.local.allocation import Allocation
+from besom.executors.local.awake_clock import LOOK_EVERY_S, AwakeClock
 from besom.executors.local.process import Launch, WorkerProcess
 from besom.executors.local.resources import OutOfMemoryKills
-from besom.executors.local.allocation import Shares
-from besom.executors.local.slot import Job, Slot
-from besom.executors.local.selector import Switchboard
+from besom.executors.local.selector import WorkerSelector
+from besom.executors.local.slot import Assignment, Slot
 from besom.executors.local.wire import Answer, FromWorker, Prepared, Quit, Unprepared, make_setup
+from besom.executors.local.worker_pool import WorkerPool
 from besom.seam import TrialConfig
 
 log = logging.getLogger("besom.executors")
@@ -69,7 +69,7 @@ class LocalExecutor(Executor):
         max_trials_per_worker: int | None = None,
         gpus: str | Sequence[int | str] | None = "auto",
     ) -> None:
-        self._shares = Shares(
+        self._shares = Allocation(
             workers,
             threads_per_worker,
             workers_per_gpu,
@@ -79,11 +79,11 @@ class LocalExecutor(Executor):
         )
         self._most: int | None = None  # workers that are of use, where that is known
         self._clock = AwakeClock()
-        self._crew = Crew(self._clock)
+        self._crew = WorkerPool(self._clock)
         self._events: list[Event] = []
         self._early: list[Ready] | None = []  # who waits for the one that prepares for all
         self._fatal: BesomError | None = None
-        self._lines: Switchboard | None = None
+        self._lines: WorkerSelector | None = None
         self._oom_kills = OutOfMemoryKills()
 
     @property
@@ -114,7 +114,7 @@ class LocalExecutor(Executor):
         self._fatal, self._early = None, []
         self._most = None if n_trials is None else max(1, n_trials)
         self._oom_kills = OutOfMemoryKills()
-        self._lines = Switchboard()
+        self._lines = WorkerSelector()
         try:
             for worker in range(self.n_workers):
                 log_file = Path(log_dir).resolve() / f"worker-{worker}.log" if log_dir else None
@@ -138,7 +138,7 @@ class LocalExecutor(Executor):
         if self.idle < 1 or runs:
             why = "it is running" if runs else "no worker is idle"
             raise RuntimeError(f"trial {trial} cannot be submitted: {why}")
-        self._hand_out(Job(trial, config, timeout_s))
+        self._hand_out(Assignment(trial, config, timeout_s))
 
     def events(self, timeout_s: float | None = None) -> list[Event]:
         """Wait for what happens and return it; see ``Executor.events``.
@@ -191,7 +191,7 @@ class LocalExecutor(Executor):
             self._lines.close()
             self._lines = None
 
-    def _running(self) -> Switchboard:
+    def _running(self) -> WorkerSelector:
         if self._lines is None:
             raise RuntimeError("the executor is not running: call start() first")
         return self._lines
@@ -234,7 +234,7 @@ class LocalExecutor(Executor):
         if job := self._crew.next_held():
             self._hand_out(job)
 
-    def _hand_out(self, job: Job) -> None:
+    def _hand_out(self, job: Assignment) -> None:
         slot = self._crew.hand_out(job)
         if slot is not None:
             self._events.append(Started(job.trial, slot.launch.worker))

@@ -11,7 +11,7 @@ from besom.executors.local.process import WorkerProcess
 _LOOK_EVERY_S = 0.5
 
 
-class Switchboard:
+class WorkerSelector:
     """The lines to a set of worker processes."""
 
     def __init__(self) -> None:

@@ -6,21 +6,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from besom.text.counting import WAS, counted
 from besom.errors import BesomError, ConfigError
 from besom.executors.base import Failed, FailureKind, Usage
 from besom.executors.failures import describe_death, is_out_of_memory, shorten
+from besom.executors.local.allocation import Limits
 from besom.executors.local.process import Launch, WorkerProcess
 from besom.executors.local.resources import format_memory
-from besom.executors.local.allocation import Limits
 from besom.seam import TrialConfig
+from besom.text.counting import WAS, counted
 
 #: Processes of one worker that may die in a row before taking any trial.
 MAX_FRUITLESS = 2
 
 
 @dataclass(frozen=True)
-class Job:
+class Assignment:
     """A trial to run; ``timeout_s``: its wall-clock limit, None = no limit."""
 
     trial: int
@@ -50,7 +50,7 @@ class Slot:
     process: WorkerProcess
     clock: Callable[[], float]
     warm: bool = False
-    job: Job | None = None
+    job: Assignment | None = None
     began: float = 0.0
     asked: bool = False
     n_trials: int = 0
@@ -70,7 +70,7 @@ class Slot:
             return math.inf
         return self.began + self.job.timeout_s
 
-    def take(self, job: Job) -> None:
+    def take(self, job: Assignment) -> None:
         """Note that the process was given ``job`` now."""
         self.job, self.began, self.asked = job, self.clock(), False
         self.n_trials += 1

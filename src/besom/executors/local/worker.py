@@ -1,8 +1,8 @@
 """The worker process: prepares once, then runs trial after trial until it is told to quit.
 
-Started by ``besom.executors.local.process`` as ``python -m besom.executors.local.worker``. What trials share
-(imports, datasets) is loaded by the ``prepare`` of the trial function's module. It knows nothing of
-Optuna and Hydra, and of TensorFlow only what the trial function imports.
+Started by ``besom.executors.local.process`` as ``python -m besom.executors.local.worker``. What
+trials share (imports, datasets) is loaded by the ``prepare`` of the trial function's module. It
+knows nothing of Optuna and Hydra, and of TensorFlow only what the trial function imports.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from multiprocessing.connection import Connection
 from typing import Any, cast
 
 from besom import errors, targets, trust
-from besom.executors.local import parent_watchdog
 from besom.executors.base import Epoch, Failed, Finished, Usage
 from besom.executors.failures import describe_exception, message_of, shorten
+from besom.executors.local import parent_watchdog
 from besom.executors.local.resources import resident_memory
 from besom.executors.local.wire import (
     Answer,

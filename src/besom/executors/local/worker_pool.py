@@ -10,14 +10,14 @@ import math
 from collections.abc import Callable
 
 from besom.executors.local.process import WorkerProcess
-from besom.executors.local.slot import Job, Slot
+from besom.executors.local.slot import Assignment, Slot
 from besom.executors.local.wire import Run
 
 #: How long a worker that was told to quit may take to shut down.
 _QUIT_PATIENCE_S = 5.0
 
 
-class Crew:
+class WorkerPool:
     """Slots, the jobs they run, jobs that wait for one, and processes on their way out.
 
     Args:
@@ -30,7 +30,7 @@ class Crew:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.slots: list[Slot] = []
-        self._held: list[Job] = []  # handed out to workers that turned out to be dead
+        self._held: list[Assignment] = []  # handed out to workers that turned out to be dead
         self._leaving: dict[WorkerProcess, float] = {}  # told to quit, and when to kill them
 
     @property
@@ -54,7 +54,7 @@ class Crew:
         runs = (slot for slot in self.slots if slot.job is not None and slot.job.trial == trial)
         return next(runs, None)
 
-    def hand_out(self, job: Job) -> Slot | None:
+    def hand_out(self, job: Assignment) -> Slot | None:
         """Send a job to an idle worker, and return that; None: there was none, so it is held."""
         for slot in self.slots:
             # A send fails if the worker is dead, which the selector is about to say.
@@ -64,7 +64,7 @@ class Crew:
         self._held.append(job)
         return None
 
-    def next_held(self) -> Job | None:
+    def next_held(self) -> Assignment | None:
         """Take the job that has been held longest."""
         return self._held.pop(0) if self._held else None
 

@@ -5,14 +5,14 @@ say in the picking tell config from luck, on images that had none either.
 """
 
 from besom.rerun.confirm.confirm_plan import ConfirmPlan, make_confirm_plan
-from besom.rerun.confirm.result import Confirmation, Row, Status
 from besom.rerun.confirm.confirm_run import ConfirmOutcome, run_confirm
+from besom.rerun.confirm.result import Confirmation, ConfirmRow, Status
 
 __all__ = [
     "ConfirmOutcome",
     "ConfirmPlan",
+    "ConfirmRow",
     "Confirmation",
-    "Row",
     "Status",
     "make_confirm_plan",
     "run_confirm",

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from besom.config import parse_overrides
-from besom.rerun.confirm.entrants import choose
 from besom.errors import ConfigError, StudyError
-from besom.store.paths import StudyPaths
-from besom.store.records import Objective, StudyRecord, TrialRecord
+from besom.rerun.confirm.entrants import choose
 from besom.rerun.driver import check_trusted, executor_config, plain_value, stored_config
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.store import study_identity
+from besom.store.paths import StudyPaths
+from besom.store.records import Objective, StudyRecord, TrialRecord
 
 Images = Literal["test", "validation"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from besom.rerun.confirm.new_examples import is_share
+from besom.errors import StudyError
+from besom.report.tables import csv, markdown, rich_table
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.result import Confirmation
 from besom.rerun.confirm.confirm_tables import (
     GAIN,
     NEW_GAIN,
@@ -21,14 +21,14 @@ from besom.rerun.confirm.confirm_tables import (
     frame,
     has_new_gains,
 )
+from besom.rerun.confirm.new_examples import is_share
+from besom.rerun.confirm.result import Confirmation
 from besom.rerun.confirm.sentences import caveats, conclusion
 from besom.store.environment import environment_then
-from besom.errors import StudyError
 from besom.store.paths import write_atomically
 from besom.store.test_set_log import Opening, n_configs, said, said_outside
+from besom.text.console import say
 from besom.text.printable import markdown_cell, markdown_line
-from besom.terminal.live_panel import say
-from besom.report.tables import csv, markdown, rich_table
 
 #: How the columns of a gain's intervals are headed on a terminal.
 _ON_TERMINALS = {GAIN: "gain, 95 %", NEW_GAIN: "on new images"}

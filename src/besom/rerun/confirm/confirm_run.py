@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from besom.rerun.confirm.contest import Contest, RunKey
-from besom.rerun.confirm.run_journal import FILE, RunJournal, RunRecord, find_runs, read_runs
-from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.result import Confirmation, make_contest, score_of, summarise
-from besom.terminal.confirm_view import ConfirmWatcher
-from besom.store.environment import environment_now, environment_then, merge
 from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
-from besom.store.paths import remove_leftovers
-from besom.store.test_set_log import data_named, log_opening
-from besom.store.records import Outcome
+from besom.rerun.confirm.confirm_plan import ConfirmPlan
+from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+from besom.rerun.confirm.contest import Contest, RunKey
+from besom.rerun.confirm.result import Confirmation, make_contest, score_of, summarise
+from besom.rerun.confirm.run_journal import FILE, RunJournal, RunRecord, find_runs, read_runs
 from besom.rerun.driver import Driver, check_trusted, same_data, started_executor, stored_config
 from besom.seam import TrialConfig, TrialResult
+from besom.store.environment import environment_now, environment_then, merge
 from besom.store.lock import CoordinatorLock
+from besom.store.paths import remove_leftovers
+from besom.store.records import Outcome
+from besom.store.test_set_log import data_named, log_opening
 from besom.trust import trusting
 
 #: How a worker's exception says that a dataset has no test part; see ``besom.training.data``.

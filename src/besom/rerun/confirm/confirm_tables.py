@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from besom.rerun.confirm.new_examples import is_share
+from besom.report.tables import param_cell
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.result import Confirmation, Row, Status
+from besom.rerun.confirm.new_examples import is_share
+from besom.rerun.confirm.result import Confirmation, ConfirmRow, Status
 from besom.rerun.confirm.sentences import amount, bounded, gain_span, gained, span
 from besom.statistics import Gain
-from besom.report.tables import param_cell
 
 #: The columns of a gain's intervals.
 GAIN, NEW_GAIN = "its 95 % interval", "on new images"
@@ -111,7 +111,7 @@ def configs(plan: ConfirmPlan) -> pd.DataFrame:
     return pd.DataFrame(rows).fillna("")
 
 
-def _standing(confirmation: Confirmation, row: Row) -> str:
+def _standing(confirmation: Confirmation, row: ConfirmRow) -> str:
     words = str(row.status)
     if row.status is Status.BEATEN:
         words = f"beaten after {confirmation.beaten[row.trial]}"
@@ -120,7 +120,7 @@ def _standing(confirmation: Confirmation, row: Row) -> str:
     return f"baseline, {words}" if row.baseline else words
 
 
-def _seeds(row: Row) -> str:
+def _seeds(row: ConfirmRow) -> str:
     return f"{len(row.scores)}" + (f" ({len(row.failures)} failed)" if row.failures else "")
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from besom.errors import StudyError
 from besom.report.export import find_trial
 from besom.report.leaderboard import ranking
-from besom.text.printable import command
-from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.statistics import claim
+from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.text.printable import command
 
 DEFAULT_TOP = 5
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from besom.rerun.confirm.new_examples import is_share
-from besom.rerun.confirm.result import Confirmation, Row, Status
-from besom.rerun.confirm.sentences import amount, bounded
 from besom.plots import style
 from besom.plots.scales import Floats, Window, window
+from besom.rerun.confirm.new_examples import is_share
+from besom.rerun.confirm.result import Confirmation, ConfirmRow, Status
+from besom.rerun.confirm.sentences import amount, bounded
 from besom.statistics import Interval
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def summarise(confirmation: Confirmation) -> Forest:
     return Forest(objective.metric, objective.sign, lines, next(base, None), percent, shown)
 
 
-def _line(row: Row, metric: str, factor: float) -> Line:
+def _line(row: ConfirmRow, metric: str, factor: float) -> Line:
     assert row.estimate is not None
     low, high = bounded(metric, row.estimate.interval)
     known = math.isfinite(row.estimate.interval.width)

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.contest import RunKey
 from besom.rerun.confirm.run_journal import RunRecord
-from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.store.records import Outcome
 from besom.statistics import (
     Estimate,
     Gain,
@@ -26,6 +25,7 @@ from besom.statistics import (
     unpacked,
     widen_for_images,
 )
+from besom.store.records import Outcome
 
 #: Trial to what each of its seeds got right; without trials and seeds of which that is not known.
 Rights = Mapping[int, RightBySeed]

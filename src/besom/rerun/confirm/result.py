@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from besom.equality import SameFields
 from besom.rerun.confirm import new_examples
+from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.contest import RACE_ALPHA, Contest, RunKey
 from besom.rerun.confirm.run_journal import RunRecord
-from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.equality import SameFields
-from besom.store.records import Outcome
 from besom.statistics import (
     Estimate,
     Gain,
@@ -23,6 +22,7 @@ from besom.statistics import (
     mean_interval,
     standings,
 )
+from besom.store.records import Outcome
 from besom.study.objective import objective_values
 
 ALPHA = 0.05
@@ -44,7 +44,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Row(SameFields):
+class ConfirmRow(SameFields):
     """One config over its seeds.
 
     Attributes:
@@ -56,7 +56,8 @@ class Row(SameFields):
         estimate: the mean with its interval, these images being fixed; None without a score. The
             first was picked from K by its mean, so its interval has the confidence 1 - ``ALPHA``/K
             (Bonferroni): it holds whichever of the K turned out to be first.
-        new: the same for new images, see ``besom.rerun.confirm.new_examples``; None where that says nothing.
+        new: the same for new images, see ``besom.rerun.confirm.new_examples``; None where that
+            says nothing.
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
         p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be told.
         new_gain: the gain for new images; None where that says nothing.
@@ -98,13 +99,13 @@ class Confirmation:
     """
 
     plan: ConfirmPlan
-    rows: tuple[Row, ...]
+    rows: tuple[ConfirmRow, ...]
     runs: Mapping[RunKey, RunRecord]
     n_missing: int
     beaten: Mapping[int, int]
 
     @property
-    def first(self) -> Row | None:
+    def first(self) -> ConfirmRow | None:
         """The config with the best mean; None if no run has a score."""
         return next((row for row in self.rows if row.status is Status.FIRST), None)
 
@@ -220,7 +221,7 @@ def _placed_row(
     standing: Standing,
     first: int | None,
     gains: Mapping[int, _Gained],
-) -> Row:
+) -> ConfirmRow:
     if standing.behind is None:
         n_picked_from = sum(bool(by_seed) for by_seed in known.scores.values())
         alpha = ALPHA / n_picked_from
@@ -240,7 +241,7 @@ def _row(
     first: int | None = None,
     behind: Gain | None = None,
     alpha: float = ALPHA,
-) -> Row:
+) -> ConfirmRow:
     plan, scores = known.plan, known.scores[trial]
     mine = [known.runs[key] for key in sorted(known.runs) if key[0] == trial]
     estimate = None
@@ -250,7 +251,7 @@ def _row(
         estimate = mean_interval(values, confidence=1.0 - alpha, method=plan.method, step=step)
     right = known.rights.get(trial, {})
     gained = gains.get(trial, _Gained())
-    return Row(
+    return ConfirmRow(
         trial=trial,
         status=status,
         rank=rank,

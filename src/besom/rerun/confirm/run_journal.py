@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.equality import SameFields
 from besom.errors import StudyError
+from besom.rerun.confirm.confirm_plan import ConfirmPlan
+from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
 from besom.store.records import Outcome
 from besom.text.storable import storable
-from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
 
 FILE = Path("confirm") / "runs.jsonl"
 

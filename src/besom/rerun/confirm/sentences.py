@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from besom.rerun.confirm.new_examples import is_share, n_images
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.result import ALPHA, Confirmation, Row, Status
-from besom.text.counting import IS, counted
-from besom.store.environment import environment_then, what_changed
+from besom.rerun.confirm.new_examples import is_share, n_images
+from besom.rerun.confirm.result import ALPHA, Confirmation, ConfirmRow, Status
 from besom.statistics import Estimate, Interval
-from besom.statistics.seeds import FEWEST_FOR_BOOTSTRAP
 from besom.statistics.claim_text import points
+from besom.statistics.seeds import FEWEST_FOR_BOOTSTRAP
+from besom.store.environment import environment_then, what_changed
+from besom.text.counting import IS, counted
 
 #: More than these are counted rather than named.
 _NAMED = 6
@@ -197,7 +197,7 @@ def bounded(metric: str, interval: Interval) -> Interval:
     return Interval(max(interval.low, 0.0), min(interval.high, 1.0))
 
 
-def _gain(confirmation: Confirmation, first: Row) -> str:
+def _gain(confirmation: Confirmation, first: ConfirmRow) -> str:
     if first.baseline:
         return ", so nothing that was tuned has been shown to beat it"
     if first.gain is None:
@@ -214,7 +214,7 @@ def _gain(confirmation: Confirmation, first: Row) -> str:
     return f", which{among} cannot be told from the baseline (a gain of {shown})"
 
 
-def _gain_covers(confirmation: Confirmation, first: Row, n_compared: int) -> str:
+def _gain_covers(confirmation: Confirmation, first: ConfirmRow, n_compared: int) -> str:
     """Of which images a gain is claimed that is shown on these."""
     if _split_by_seed(confirmation):
         return ""
@@ -236,7 +236,7 @@ def _gain_shown(metric: str, estimate: Estimate) -> str:
     return points(mean, error) if is_share(metric) else f"{mean:.3g} ± {error:.2g}"
 
 
-def _all_equal(row: Row) -> bool:
+def _all_equal(row: ConfirmRow) -> bool:
     return len(row.scores) > 1 and len(set(row.scores.values())) == 1
 
 

@@ -1,0 +1,23 @@
+"""Datasets: what ``data=...`` names, what a dataset is made of, and how one is opened."""
+
+from besom.training.data.builtin import (
+    digits,
+    fashion_mnist,
+    load_test,
+    load_training,
+    mnist,
+    npz,
+)
+from besom.training.data.dataset import Dataset, NoTestImages, TrainingData
+
+__all__ = [
+    "Dataset",
+    "NoTestImages",
+    "TrainingData",
+    "digits",
+    "fashion_mnist",
+    "load_test",
+    "load_training",
+    "mnist",
+    "npz",
+]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from besom.errors import DataError
-from besom.training.data.array_checks import Array
 from besom.text.values import given_text
+from besom.training.data.array_checks import Array
 
 _OPTION = "data.validation_split"
 

@@ -3,7 +3,7 @@
 ``model.fit`` goes back to Python for every batch. Here the data lies in memory as tensors, and
 the loop over batches, the gathering and scaling of each, the step and the metrics are one graph.
 What a step computes is Keras's own ``train_step``; only the optimizer's update and the dropout
-masks may come from cheaper kernels (``besom.training.fast.fused``, ``besom.training.fast.dropout``).
+masks may come from cheaper kernels (``fused`` and ``dropout`` beside this module).
 """
 
 from __future__ import annotations

@@ -1,0 +1,163 @@
+"""The group that commands belong to, and the options that several of them have."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from besom.errors import BesomError, did_you_mean
+from besom.store.storage_url import hide_passwords
+from besom.text.printable import visible
+
+#: What the reporting commands print.
+FORMATS = ("table", "csv", "md", "json")
+
+#: The commands, in the order a user meets them.
+ORDER = (
+    "sweep",
+    "leaderboard",
+    "confirm",
+    "list",
+    "ledger",
+    "compare",
+    "diff",
+    "plot",
+    "export",
+    "train",
+    "replay",
+    "show",
+)
+
+
+class Commands(click.Group):
+    """A group that lists near commands, and turns every error of ours into one line."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; an unknown one is answered with the near ones."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """In the order a user meets them."""
+        return sorted(self.commands, key=[*ORDER, *sorted(self.commands)].index)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; whatever the user can mend is one message, never a traceback."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:  # it repeats what was typed
+            vars(error)["message"] = visible(error.message)
+            raise
+        except BesomError as error:
+            echo(f"besom: {hide_passwords(str(error))}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("besom: interrupted", err=True)
+            ctx.exit(130)
+        except BrokenPipeError:  # `besom leaderboard ... | head`
+            sys.stderr.close()
+            ctx.exit(0)
+        except RecursionError:
+            echo("besom: something that was given is nested too deep to be read.", err=True)
+            ctx.exit(2)
+        except MemoryError:
+            echo("besom: this takes more memory than the machine has free.", err=True)
+            ctx.exit(2)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            echo(
+                f"besom: {where}{error.strerror or error}. Free disk space or fix the permissions, "
+                "or choose another place.",
+                err=True,
+            )
+            ctx.exit(2)
+
+
+def echo(text: object, nl: bool = True, err: bool = False) -> None:
+    """Print a text of one or more lines; nothing that comes from outside can steer the terminal."""
+    click.echo(visible(str(text)), nl=nl, err=err)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="besom")
+def main() -> None:
+    """Hyperparameter sweeps for Keras, with a leaderboard you can believe.
+
+    Begin with:  besom sweep quickstart
+    """
+    # Python would end by searching all that is loaded for garbage: 0.2 s in which nothing happens.
+    atexit.register(gc.freeze)
+    if logging.lastResort is not None:  # what prints warnings where nobody has set up logging
+        logging.lastResort.setFormatter(_Visible())
+    # User modules named by a _target_ live where the command is given, as with `python -m`.
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+class _Visible(logging.Formatter):
+    """A log record as it is, but for what is hidden in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def results_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--results-dir`` for the commands that only read."""
+    return click.option(
+        "--results-dir",
+        type=click.Path(path_type=Path),
+        envvar="BESOM_RESULTS_DIR",
+        default=Path("results"),
+        show_default=True,
+        help="The folder that holds the studies (also BESOM_RESULTS_DIR).",
+    )(command)
+
+
+def config_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--config-dir`` for the commands that compose a config."""
+    return click.option(
+        "--config-dir",
+        type=click.Path(),
+        default=None,
+        help="Your config folder; default: ./conf and ./sweeps. Besom's own come after it.",
+    )(command)
+
+
+def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--trust`` for the commands that run what a config names; stands nearest to the function."""
+
+    @functools.wraps(command)
+    def trusted(*args: Any, trust: tuple[str, ...], **options: Any) -> Any:
+        from besom.trust import trusting
+
+        with trusting(trust):
+            return command(*args, **options)
+
+    return click.option(
+        "--trust",
+        multiple=True,
+        metavar="PACKAGE",
+        help="Let configs name this too; give it repeatedly (also conf/trusted.yaml).",
+    )(trusted)
+
+
+def overrides_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Everything else on the command line: Hydra overrides."""
+    return click.argument("overrides", nargs=-1, type=click.UNPROCESSED)(command)
+
+
+#: Options that are not ours are passed on, to be refused with a word on what replaces them.
+TAKES_OVERRIDES = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}

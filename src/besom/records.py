@@ -1,0 +1,5 @@
+"""A study as typed, immutable records; the name that users import :mod:`besom.store.records` by."""
+
+from besom.store.records import Objective, Origin, Outcome, StudyRecord, TrialRecord, read_study
+
+__all__ = ["Objective", "Origin", "Outcome", "StudyRecord", "TrialRecord", "read_study"]
