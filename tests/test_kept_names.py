@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 
 import pytest
 
@@ -44,6 +46,12 @@ KEPT = (
 @pytest.mark.parametrize("name", KEPT)
 def test_a_documented_name_keeps_working(name: str) -> None:
     module, _, attribute = name.rpartition(".")
+    importlib.import_module(module)
+    # A module of that name, imported later, would take the place of what the package exports.
+    for found in [m for m in sys.modules if m.startswith("besom.")]:
+        importlib.import_module(found)
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module(name)
     assert callable(getattr(importlib.import_module(module), attribute))
 
 

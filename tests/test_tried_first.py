@@ -43,6 +43,7 @@ def test_a_callback_that_cannot_be_built_opens_no_test_images_and_leaves_nothing
         assert not Path("results").exists()
 
 
+@pytest.mark.long
 def test_a_confirmation_tries_each_config_before_the_opening_is_logged(project: Project) -> None:
     project.write("sweeps/mine.yaml", SWEEP)
     project.write("mine.py", SOUND)

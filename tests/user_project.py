@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -74,6 +75,15 @@ class Project:
     def results(self) -> list[str]:
         """Every file under ``results``."""
         return sorted(str(p.relative_to(self.root)) for p in (self.root / "results").rglob("*"))
+
+
+def edit_journal(journal: Path, edit: Callable[[str], str]) -> None:
+    """Rewrite a journal as if other code had written it: its records have no number then."""
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        line.pop("seq", None)
+        line.pop("crc", None)
+    journal.write_text(edit("".join(json.dumps(line) + "\n" for line in lines)))
 
 
 def marked(mark: str) -> list[psutil.Process]:

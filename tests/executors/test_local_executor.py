@@ -305,6 +305,7 @@ def test_one_worker_prepares_for_all_and_no_trial_starts_before_it_is_done(
     drive, tmp_path, monkeypatch
 ):
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "apart.py").write_text(
         textwrap.dedent(
             """
@@ -333,6 +334,7 @@ def test_one_worker_prepares_for_all_and_no_trial_starts_before_it_is_done(
 
 def test_what_one_worker_refuses_is_refused_before_any_trial(drive, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "refusing.py").write_text(
         "from besom.errors import ConfigError\n"
         "def prepare(config): raise ConfigError('no such metric')\n"

@@ -23,7 +23,7 @@ import pytest
 
 from besom.executors.base import Finished, Ready
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(400)]
 
 N_TRIALS = 300
 #: Trials until code is loaded, caches are filled and the allocator has its arenas.

@@ -105,6 +105,7 @@ def test_terminated_connections_cost_no_trial(project: Project, server: Postgres
     assert len(runs(project.root / "trace")) == 8
 
 
+@pytest.mark.long
 def test_a_database_that_hangs_keeps_no_trial_waiting(
     project: Project, server: Postgres, url: str
 ) -> None:
@@ -191,6 +192,7 @@ class CuttingProxy:
             server.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("every", [2, 3])
 def test_what_was_stored_without_an_answer_is_not_stored_twice(
     project: Project, server: Postgres, url: str, every: int
@@ -228,6 +230,7 @@ def test_a_database_that_stays_away_ends_the_sweep_with_one_message(
     assert len(assert_whole(8).complete) == 8
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_waiting_at_once(project: Project, server: Postgres, url: str) -> None:
     trace = project.root / "trace"
     where = (f"sweep.storage={url}", "sweep.n_trials=8", f"trainer.trace={trace}", *SLOW)

@@ -24,7 +24,7 @@ from besom.store.records import (
     TrialRecord,
 )
 from besom.study import make_plan
-from user_project import Project
+from user_project import Project, edit_journal
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -65,6 +65,7 @@ def make_older(name: str = "cheap", *paths: str) -> None:
             of_trial = [path for path in paths if not path.startswith("sweep.")]
             attributes[ATTRIBUTE]["config"] = without(attributes[ATTRIBUTE]["config"], *of_trial)
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    edit_journal(journal, str)
 
 
 def test_a_study_stored_without_keys_that_came_since_resumes(project: Project) -> None:

@@ -202,6 +202,7 @@ def test_nonsense_in_the_thread_variable_is_refused() -> None:
         assert threads_wanted() is None
 
 
+@pytest.mark.long
 def test_many_trials_do_not_fill_the_memory() -> None:
     import psutil
 
