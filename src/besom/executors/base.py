@@ -17,8 +17,11 @@ class FailureKind(StrEnum):
     """A metric became NaN or infinite."""
     ERROR = "error"
     """The trial function raised a Python exception."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The trial function raised for lack of memory; its worker lives. Stored as ``error``."""
     WORKER_DIED = "worker_died"
-    """The worker process ended under the trial: a signal, an exit code, out of memory."""
+    """The worker process ended during the trial: a signal or an exit code, for lack of memory too.
+    """
     TIMEOUT = "timeout"
     """The trial ran longer than its limit and was killed."""
 

@@ -40,7 +40,7 @@ class Artifacts:
         for trial in finished:
             self._rank(trial)
 
-    def of(self, flight: RunningTrial) -> dict[str, Any]:
+    def of(self, running: RunningTrial) -> dict[str, Any]:
         """The key ``orders`` for a trial's config; nothing where nothing is asked."""
         orders: dict[str, Any] = {}
         if self._plan.sweep["constraints"]:
@@ -48,15 +48,15 @@ class Artifacts:
         if self._keeps_models:
             full = len(self._best) >= self._keeps_models
             orders["save_model"] = {
-                "path": str(self._plan.paths.model(flight.number).absolute()),
+                "path": str(self._plan.paths.model(running.number).absolute()),
                 "better_than": self._best[-1].value if full else None,
             }
         if isinstance(self._pruner, ScreeningPruner):
-            if flight.continues is not None:
-                load = str(self._plan.paths.checkpoint(flight.continues).absolute())
+            if running.continues is not None:
+                load = str(self._plan.paths.checkpoint(running.continues).absolute())
                 orders["checkpoint"] = {"load": load, "save": None}
-            elif flight.origin is not Origin.BASELINE:
-                save = str(self._plan.paths.checkpoint(flight.number).absolute())
+            elif running.origin is not Origin.BASELINE:
+                save = str(self._plan.paths.checkpoint(running.number).absolute())
                 orders["checkpoint"] = {"load": None, "save": save}
         return {"orders": orders} if orders else {}
 

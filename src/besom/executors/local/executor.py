@@ -21,13 +21,13 @@ from besom.errors import BesomError, ConfigError
 from besom.executors import interrupts
 from besom.executors.base import Epoch, Event, Executor, Failed, Finished, Ready, Started
 from besom.executors.local.allocation import Allocation
-from besom.executors.local.awake_clock import LOOK_EVERY_S, AwakeClock
 from besom.executors.local.process import Launch, WorkerProcess
 from besom.executors.local.resources import OutOfMemoryKills
 from besom.executors.local.selector import WorkerSelector
 from besom.executors.local.slot import Assignment, Slot
 from besom.executors.local.wire import Answer, FromWorker, Prepared, Quit, Unprepared, make_setup
 from besom.executors.local.worker_pool import WorkerPool
+from besom.executors.suspend_clock import LOOK_EVERY_S, SuspendAwareClock
 from besom.seam import TrialConfig
 
 log = logging.getLogger("besom.executors")
@@ -78,7 +78,7 @@ class LocalExecutor(Executor):
             gpus,
         )
         self._most: int | None = None  # workers that are of use, where that is known
-        self._clock = AwakeClock()
+        self._clock = SuspendAwareClock()
         self._crew = WorkerPool(self._clock)
         self._events: list[Event] = []
         self._early: list[Ready] | None = []  # who waits for the one that prepares for all
@@ -242,9 +242,9 @@ class LocalExecutor(Executor):
     def _free(self, slot: Slot, ended: Finished | Failed) -> None:
         """A trial is over and its process goes on, unless it is time to replace it."""
         slot.job = None
-        reason, limits = ended.reason if isinstance(ended, Failed) else "", self._shares.limits
+        limits = self._shares.limits
         outgrown = slot.outgrown(ended.usage, limits)
-        if why := slot.used_up(reason, limits) or outgrown:
+        if why := slot.used_up(ended, limits) or outgrown:
             log.info("Worker %d is replaced: %s.", slot.launch.worker, why)
             slot.process.send(Quit())
             self._replace(slot)
@@ -297,12 +297,12 @@ class LocalExecutor(Executor):
         status = process.end()
         if slot.process is not process:  # replaced before
             return
-        reason = slot.death_reason(status, lost, self._oom_kills.explain(status))
-        log.info("Worker %d is replaced: %s.", process.worker, reason)
+        death = slot.death(status, lost, self._oom_kills.explain(status))
+        log.info("Worker %d is replaced: %s.", process.worker, death.reason)
         if slot.job is not None:
-            self._events.append(slot.died(reason))
+            self._events.append(slot.died(death.reason))
         elif self._fatal is None:
-            self._fatal = slot.died_untried(reason)
-            slot.replaced_for = reason
+            self._fatal = slot.died_untried(death)
+            slot.replaced_for = death.reason
         if self._fatal is None:
             self._respawn(slot)

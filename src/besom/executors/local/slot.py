@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from besom.errors import BesomError, ConfigError
-from besom.executors.base import Failed, FailureKind, Usage
-from besom.executors.failures import describe_death, is_out_of_memory, shorten
+from besom.executors.base import Failed, FailureKind, Finished, Usage
+from besom.executors.failures import Death, describe_death, shorten
 from besom.executors.local.allocation import Limits
 from besom.executors.local.process import Launch, WorkerProcess
 from besom.executors.local.resources import format_memory
@@ -101,15 +101,16 @@ class Slot:
         self.warm, self.fresh_memory = True, memory_bytes
         self.launch = replace(self.launch, setup=replace(self.launch.setup, first=False))
 
-    def used_up(self, reason: str, limits: Limits) -> str:
+    def used_up(self, ended: Finished | Failed, limits: Limits) -> str:
         """Say why the process is to be replaced after a trial, however small it is; empty if not.
 
         Args:
-            reason: why the trial failed, if it did.
+            ended: how the trial ended.
             limits: when a process is replaced.
         """
-        if is_out_of_memory(reason):  # what it holds may be why, and a GPU's stays fragmented
-            return reason
+        if isinstance(ended, Failed) and ended.kind is FailureKind.OUT_OF_MEMORY:
+            # What the process holds may be why, and the memory of a GPU stays fragmented.
+            return ended.reason
         if limits.n_trials is not None and self.n_trials >= limits.n_trials:
             return f"{counted(self.n_trials, 'trial', WAS)} run"
         return ""
@@ -125,8 +126,8 @@ class Slot:
         n_trials = counted(self.n_trials, "trial")
         return f"its memory grew to {grown}, past {format_memory(limit)}, in {n_trials}"
 
-    def death_reason(self, status: int | None, lost: bool, oom_killed: bool) -> str:
-        """Return the one line that says how the process ended.
+    def death(self, status: int | None, lost: bool, oom_killed: bool) -> Death:
+        """Say how the process ended.
 
         Args:
             status: its exit code, or the negated signal; None if the kernel does not let it end.
@@ -134,7 +135,10 @@ class Slot:
             oom_killed: the kernel's out-of-memory killer struck since the last such death.
         """
         if lost:
-            return "lost its connection to the coordinator (were foreign descriptors closed?)"
+            return Death(
+                "lost its connection to the coordinator (did the trial close file descriptors "
+                "that are not its own?)"
+            )
         tail = self.process.log_tail(self.job.trial if self.job else None)
         return describe_death(status, tail, oom_killed)
 
@@ -157,17 +161,18 @@ class Slot:
         usage = Usage(seconds=self.clock() - self.began)
         return Failed(trial, worker, kind, reason, shorten(detail), usage)
 
-    def died_untried(self, reason: str) -> BesomError | None:
-        """Note that the process died without a trial; say so if that is one time too many."""
+    def died_untried(self, death: Death) -> BesomError | None:
+        """Note that the process died before any trial; return an error if it has too often."""
         if self.n_trials > 0:
             return None
         self.fruitless += 1
         if self.fruitless < MAX_FRUITLESS:
             return None
         message = (
-            f"{self._who()} died while it prepared, {self.fruitless} times in a row: {reason}."
+            f"{self._who()} died while it prepared, {self.fruitless} times in a row: "
+            f"{death.reason}."
         )
-        if is_out_of_memory(reason):
+        if death.out_of_memory:
             message += " Ask for fewer workers (sweep.executor.workers)."
         tail = self.process.log_tail()
         return BesomError(f"{message} The end of its log:\n{tail}" if tail else message)
