@@ -17,7 +17,8 @@ from besom.equality import SameFields
 #: ``seed``.
 #:
 #: A coordinator may add ``orders``, what it wants beside the value; a function that does not know
-#: one ignores it:
+#: one ignores it. Between coordinator and worker the paths in it are names relative to the study's
+#: folder, which each worker resolves, wherever that folder is for it:
 #:
 #: - ``constraints``: ``{number: {min, max}}``; where a number known before training is outside,
 #:   return at once, with ``numbers`` and an empty history.

@@ -107,7 +107,7 @@ def test_a_trial_that_hangs_does_not_keep_a_sweep_whose_time_is_over_from_ending
     assert time.monotonic() - began < 20
     assert (ended.ending, ended.reason) == (Ending.BUDGET, "the time limit of 1 s is reached")
     assert [trial.outcome for trial in stored().trials] == [Outcome.RUNNING]
-    (remark,) = [text for text in remarks if "is ended" in text]
+    (remark,) = [text for text in remarks if "is killed" in text]
     assert remark.startswith("trial 0 is killed: it did not reach the end of its epoch.")
     assert "sweep.trial_timeout_s" in remark
     sweep(*once, "sweep.trial_timeout_s=60", "sweep.timeout_s=60", extend=True)

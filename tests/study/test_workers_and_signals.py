@@ -48,9 +48,9 @@ def test_workers_are_started_awaited_and_closed(tmp_path: Path) -> None:
     with started(executor, "package.module.function", {"seed": 0}, logs, 3) as facts:
         assert facts == {"data": "digits"}
         assert logs.is_dir()
-        named = ("n_trials", 3)
+        named = (("n_trials", 3), ("artifacts", None))
         assert executor.asked == [
-            ("start", "package.module:function", {"seed": 0}, str(logs), named)
+            ("start", "package.module:function", {"seed": 0}, str(logs), *named)
         ]
     assert executor.asked[1:] == [("close", 2.0)]
 

@@ -131,6 +131,23 @@ class _Pending:
 class RunLoop:
     """Keeps an executor's workers busy until there is nothing left to run.
 
+    >>> from besom.executors.local import LocalExecutor
+    >>> class Squares(TrialSource):
+    ...     tasks = [TrialTask(number, {"x": number}) for number in range(3)]
+    ...     losses = {}
+    ...     def has_next(self): return bool(self.tasks)
+    ...     def next_trial(self): return self.tasks.pop()
+    ...     def stops_after(self, event): return False
+    ...     def on_ended(self, event, was_stopped):
+    ...         self.losses[event.trial] = event.result.history["loss"]
+    >>> executor = LocalExecutor(workers=1, gpus="none")
+    >>> executor.start("besom.executors.example:parabola", {}, log_dir=None)
+    >>> print(RunLoop(executor, Squares()).run())
+    done
+    >>> Squares.losses
+    {2: [1.0], 1: [0.25], 0: [0.0]}
+    >>> executor.close()
+
     Args:
         executor: started, its workers ready or getting ready.
         source: what runs, and what hears of it.

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from besom.executors.options import gpus_per_worker
 from besom.report.tables import COSTS, csv, shown_outcome
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
@@ -48,8 +49,7 @@ def _gpus(study: StudyRecord, trial: TrialRecord) -> float:
     environment = study.facts.get("environments", {}).get(trial.environment.get("id"), {})
     if not environment.get("device", {}).get("gpus"):
         return 0.0
-    executor = study.config.get("sweep", {}).get("executor", {})
-    return 1.0 / max(1, int(executor.get("workers_per_gpu") or 1))
+    return gpus_per_worker(study.config.get("sweep", {}).get("executor", {}))
 
 
 def write_costs(study: StudyRecord, paths: StudyPaths) -> None:

@@ -131,11 +131,9 @@ def replay(
             f"`{command('leaderboard', study.name)}` shows those that were."
         )
     config = stored_config(trial)
-    node = executor_config(study, words, workers=1)
     then = environment_then(study, trial)
     threads = then.get("device", {}).get("threads")
-    if threads is not None and not any("threads_per_worker" in word for word in words):
-        node["threads_per_worker"] = threads
+    node = executor_config(study, words, workers=1, threads=threads)
     again = _ReplayRun(trial, config, study.objective.metric, on_epoch)
     function = study.config["sweep"]["trial_function"]
     named = check_trusted(function, node, [trial])

@@ -12,6 +12,7 @@ from besom.config import Composer, SearchPath, parse_overrides
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
 from besom.executors.base import Executor
+from besom.executors.options import with_threads, with_workers
 from besom.executors.session import started
 from besom.seam import TrialConfig
 from besom.store.records import StudyRecord, TrialRecord
@@ -86,7 +87,10 @@ def same_data(study: StudyRecord, trial: TrialRecord) -> bool:
 
 
 def executor_config(
-    study: StudyRecord, words: Sequence[str] = (), workers: int | None = None
+    study: StudyRecord,
+    words: Sequence[str] = (),
+    workers: int | None = None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """The executor's config: the study's own, with what the command line says instead.
 
@@ -95,16 +99,21 @@ def executor_config(
         words: ``executor.KEY=VALUE`` (``sweep.executor.KEY=VALUE`` too), or ``executor=OPTION`` to
             take another one from the config group.
         workers: wins over all of them, if given.
+        threads: per worker, where the words do not say; None: as configured.
 
     Raises:
         ConfigError: another word, an unknown option, or something that is no override.
     """
-    node = dict(study.config["sweep"]["executor"])
+
+    def settle_threads(node: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(node) if threads is None else with_threads(node, threads)
+
+    node = settle_threads(study.config["sweep"]["executor"])
     for override in parse_overrides(words):
         key = override.key_or_group.removeprefix("sweep.").replace("sweep/", "", 1)
         value = plain_value(override.value())
         if key == "executor":
-            node = _option(str(value))
+            node = settle_threads(_option(str(value)))
         elif key.startswith("executor.") and key.count(".") == 1:
             node[key.partition(".")[2]] = value
         else:
@@ -112,9 +121,7 @@ def executor_config(
                 f"{override.input_line}: only the executor may differ from the study's, as in "
                 "executor.workers=4 or executor=local; what is run is the stored config."
             )
-    if workers is not None:
-        node["workers"] = workers
-    return node
+    return node if workers is None else with_workers(node, workers)
 
 
 def plain_value(value: Any) -> Any:

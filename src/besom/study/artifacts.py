@@ -48,17 +48,21 @@ class Artifacts:
         if self._keeps_models:
             full = len(self._best) >= self._keeps_models
             orders["save_model"] = {
-                "path": str(self._plan.paths.model(running.number).absolute()),
+                "path": self._name(self._plan.paths.model(running.number)),
                 "better_than": self._best[-1].value if full else None,
             }
         if isinstance(self._pruner, ScreeningPruner):
             if running.continues is not None:
-                load = str(self._plan.paths.checkpoint(running.continues).absolute())
+                load = self._name(self._plan.paths.checkpoint(running.continues))
                 orders["checkpoint"] = {"load": load, "save": None}
             elif running.origin is not Origin.BASELINE:
-                save = str(self._plan.paths.checkpoint(running.number).absolute())
+                save = self._name(self._plan.paths.checkpoint(running.number))
                 orders["checkpoint"] = {"load": None, "save": save}
         return {"orders": orders} if orders else {}
+
+    def _name(self, path: Path) -> str:
+        """As workers hear of it: where the study's folder is for them, their executor knows."""
+        return path.relative_to(self._plan.paths.root).as_posix()
 
     def settle(self, trial: TrialRecord) -> None:
         """A trial has ended: delete the files that nothing will need."""

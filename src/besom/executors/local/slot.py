@@ -16,7 +16,7 @@ from besom.seam import TrialConfig
 from besom.text.counting import WAS, counted
 
 #: Processes of one worker that may die in a row before taking any trial.
-MAX_FRUITLESS = 2
+MAX_DEATHS_IN_A_ROW = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Slot:
         asked: its trial waits for an answer.
         n_trials: trials given to the present process.
         fresh_memory: resident bytes of the present process before its first trial.
-        fruitless: processes in a row that died before taking a trial.
+        deaths_in_a_row: processes in a row that died before taking a trial.
         replaced_for: why the process before was replaced, where no trial's end says so.
     """
 
@@ -55,7 +55,7 @@ class Slot:
     asked: bool = False
     n_trials: int = 0
     fresh_memory: int = 0
-    fruitless: int = 0
+    deaths_in_a_row: int = 0
     replaced_for: str = ""
 
     @property
@@ -74,7 +74,7 @@ class Slot:
         """Note that the process was given ``job`` now."""
         self.job, self.began, self.asked = job, self.clock(), False
         self.n_trials += 1
-        self.fruitless = 0
+        self.deaths_in_a_row = 0
 
     def respawn(self) -> None:
         """Put a fresh process in the place of one that is over.
@@ -165,11 +165,11 @@ class Slot:
         """Note that the process died before any trial; return an error if it has too often."""
         if self.n_trials > 0:
             return None
-        self.fruitless += 1
-        if self.fruitless < MAX_FRUITLESS:
+        self.deaths_in_a_row += 1
+        if self.deaths_in_a_row < MAX_DEATHS_IN_A_ROW:
             return None
         message = (
-            f"{self._who()} died while it prepared, {self.fruitless} times in a row: "
+            f"{self._who()} died while it prepared, {self.deaths_in_a_row} times in a row: "
             f"{death.reason}."
         )
         if death.out_of_memory:
