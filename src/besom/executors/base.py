@@ -198,8 +198,3 @@ class Executor(Protocol):
     def with_threads(cls, options: Mapping[str, Any], threads: int) -> dict[str, Any]:  # noqa: ARG003
         """Its options in a config, with another number of threads per worker, if that is one."""
         return dict(options)
-
-    @classmethod
-    def gpus_per_worker(cls, options: Mapping[str, Any]) -> float:  # noqa: ARG003
-        """How many GPUs each worker has with these options, where there are any."""
-        return 1.0

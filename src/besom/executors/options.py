@@ -22,11 +22,6 @@ def with_threads(node: Mapping[str, Any], threads: int) -> dict[str, Any]:
     return _class_of(node).with_threads(node, threads)
 
 
-def gpus_per_worker(node: Mapping[str, Any]) -> float:
-    """How many GPUs each worker has, where there are any: a share of one where workers share it."""
-    return _class_of(node).gpus_per_worker(node)
-
-
 def _class_of(node: Mapping[str, Any]) -> type[Executor]:
     """``Executor`` itself where the class says nothing, or may not be imported (a stored study)."""
     try:

@@ -37,7 +37,7 @@ def plain_numbers(values: Mapping[str, Any], where: str) -> dict[str, float]:
     """Return a mapping of names to Python floats.
 
     Raises:
-        TypeError: it is no mapping, or a value is no number; the message says ``where`` and what.
+        TypeError: it is not a mapping, or a value is not a number; says ``where`` and what.
     """
     if not isinstance(values, Mapping):
         raise TypeError(f"{where} is a {_kind(values)}, expected names to numbers")
@@ -48,7 +48,7 @@ def plain_result(result: Any) -> TrialResult:
     """Return a copy of what a trial function returned, made of plain data only.
 
     Raises:
-        TypeError: it is no ``TrialResult``, or holds what may not leave the worker.
+        TypeError: it is not a ``TrialResult``, or holds what may not leave the worker.
         ValueError: the lists of its history differ in length, or its predictions do not fit them.
     """
     if not isinstance(result, TrialResult):
@@ -90,7 +90,7 @@ def _plain_epochs(result: TrialResult) -> list[bytes] | None:
     if wrong := [len(row) for row in rows if len(row) != size]:
         raise ValueError(
             f"correct_by_epoch has an entry of {wrong[0]} bytes, expected {size}: one bit each for "
-            f"{result.n_validation} validation images (numpy.packbits)"
+            f"{result.n_validation} validation examples (numpy.packbits)"
         )
     return rows
 

@@ -53,7 +53,7 @@ class TrialTask:
 
 
 class TrialSource:
-    """Says which trials run, and hears how they go. What need not be heard may be left out."""
+    """Says which trials run, and is told how they go. ``on_...`` methods are optional."""
 
     def has_next(self) -> bool:
         """Whether there is a trial to start now."""

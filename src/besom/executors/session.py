@@ -1,4 +1,4 @@
-"""The workers' beginning and end, as sweeps and all that runs stored configs again have them."""
+"""Starts an executor's workers and closes them, for sweeps, confirmations and replays."""
 
 from __future__ import annotations
 

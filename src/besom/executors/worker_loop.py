@@ -112,7 +112,7 @@ class _Report:
         """Send the epoch's metrics and wait for the answer; True means stop now.
 
         Raises:
-            TypeError: a metric is no number.
+            TypeError: a metric is not a number.
             ValueError: the epoch is below 1, or past any that a database counts to.
             RuntimeError: the trial is over, and something of it, such as a thread, still runs.
         """

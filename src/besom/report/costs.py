@@ -6,7 +6,6 @@ import math
 
 import pandas as pd
 
-from besom.executors.options import gpus_per_worker
 from besom.report.tables import COSTS, csv, shown_outcome
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
@@ -49,7 +48,8 @@ def _gpus(study: StudyRecord, trial: TrialRecord) -> float:
     environment = study.facts.get("environments", {}).get(trial.environment.get("id"), {})
     if not environment.get("device", {}).get("gpus"):
         return 0.0
-    return gpus_per_worker(study.config.get("sweep", {}).get("executor", {}))
+    executor = study.config.get("sweep", {}).get("executor", {})
+    return 1.0 / max(1, int(executor.get("workers_per_gpu") or 1))
 
 
 def write_costs(study: StudyRecord, paths: StudyPaths) -> None:

@@ -1,4 +1,4 @@
-"""What a worker is asked for beside a trial's value, and what becomes of the files it leaves."""
+"""The models and checkpoints that workers save: which are asked for, and which are kept."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Artifacts:
         return {"orders": orders} if orders else {}
 
     def _name(self, path: Path) -> str:
-        """As workers hear of it: where the study's folder is for them, their executor knows."""
+        """Relative to the study's folder, which may be elsewhere for a worker."""
         return path.relative_to(self._plan.paths.root).as_posix()
 
     def settle(self, trial: TrialRecord) -> None:
@@ -98,7 +98,7 @@ class Artifacts:
 
 
 def _delete(path: Path) -> None:
-    """Delete a file or folder, if it is there and can be: what stays costs nothing but room."""
+    """Delete a file or folder, if it exists; one that cannot be deleted only takes up space."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
         return

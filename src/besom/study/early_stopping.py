@@ -38,7 +38,7 @@ class EarlyStopping:
         if value is None:
             return False
         if running.stopped is Outcome.DIVERGED:
-            return True  # decided while the trial could not be told
+            return True  # decided while the database was away and the trial had its answer
         if not math.isfinite(value):
             running.stopped = Outcome.DIVERGED
             running.reason = f"{objective.metric} is {value} at epoch {epoch}"

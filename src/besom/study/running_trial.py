@@ -14,7 +14,7 @@ from besom.store.records import Origin, Outcome
 
 @dataclass
 class RunningTrial:
-    """A trial that the study was asked for, and has not been told of.
+    """A trial between Optuna's ask and tell.
 
     Attributes:
         trial: Optuna's trial, running.

@@ -173,11 +173,6 @@ class LocalExecutor(Executor):
         """Its options in a config, with another number of threads per worker."""
         return {**options, "threads_per_worker": threads}
 
-    @classmethod
-    def gpus_per_worker(cls, options: Mapping[str, Any]) -> float:
-        """The share of a GPU that each worker has, where there are any."""
-        return 1.0 / max(1, int(options.get("workers_per_gpu") or 1))
-
     def close(self, grace_s: float = 2.0) -> None:
         """End every worker, asking first and killing after ``grace_s`` seconds. Idempotent."""
         processes = self._pool.processes

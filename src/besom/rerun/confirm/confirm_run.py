@@ -278,8 +278,8 @@ class _ConfirmRuns(TrialSource):
     def _check_test_images(self, run: RunRecord) -> None:
         if run.outcome is Outcome.ERROR and _NO_TEST_IMAGES in run.detail:
             raise StudyError(
-                f"There are no test images to confirm on: {run.reason} Confirm on fresh seeds "
-                "with --on validation, and --new-split to hold other images back each time."
+                f"There are no test examples to confirm on: {run.reason} Confirm on fresh seeds "
+                "with --on validation, and add --new-split for another split with each seed."
             )
 
     def _count(self, run: RunRecord) -> None:
