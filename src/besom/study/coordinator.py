@@ -268,7 +268,7 @@ class Coordinator(Attendant, TrialSource):
         """Say what is missing of a screening that time has cut short."""
         limit, n_missing = self._plan.sweep["timeout_s"], self._asker.n_missing
         if self._screening_cut:
-            reason = f"the time limit of {limit:g} s allows fewer trials than n_trials"
+            reason = f"the time limit of {limit:g} s is reached before n_trials trials"
             self._stop.begin(reason, Ending.BUDGET)
         if self._stop.reason and self._budget.remaining_s <= 0 and n_missing:
             self._stop.reason += (
