@@ -11,7 +11,7 @@ import pytest
 
 from besom.equality import same
 from besom.rerun.confirm.run_journal import RunRecord
-from besom.rerun.driver import same_data
+from besom.rerun.stored_runs import same_data
 from besom.seam import TrialResult
 from besom.statistics import mean_interval, same_images
 from besom.store.records import Outcome, StudyRecord, TrialRecord

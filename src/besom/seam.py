@@ -17,13 +17,14 @@ from besom.equality import SameFields
 #: ``seed``.
 #:
 #: A coordinator may add ``orders``, what it wants beside the value; a function that does not know
-#: one ignores it:
+#: one ignores it. Between coordinator and worker the paths in it are names relative to the study's
+#: folder, which each worker resolves, wherever that folder is for it:
 #:
 #: - ``constraints``: ``{number: {min, max}}``; where a number known before training is outside,
 #:   return at once, with ``numbers`` and an empty history.
 #: - ``save_model``: ``{path, better_than}``: write the ``.keras`` of the weights that count to
 #:   ``path``, if their monitored value is better than ``better_than`` (None: in any case).
-#: - ``rehearse``: ``{name: config}``, for ``prepare``: configs to be tried for the test images.
+#: - ``rehearse``: ``{name: config}``, for ``prepare``: configs to try before the test set is read.
 #: - ``checkpoint``: ``{save, load}``: paths or None. Go on from the state in ``load`` with the
 #:   epoch after it, if the file is there; leave the state after the last epoch in ``save``.
 TrialConfig = dict[str, Any]
@@ -44,8 +45,8 @@ class TrialResult(SameFields):
         numbers: what is known once a trial: ``n_params``, ``seconds_per_epoch`` and so on.
         best_epoch: the epoch (from 1) whose weights count, None if the function has no such notion.
         stopped_early: True if the trial ended before its last epoch by its own patience.
-        n_validation: how many validation images were judged; 0 if none.
-        correct: one bit per validation image (``numpy.packbits``), set where the weights of
+        n_validation: how many validation examples were predicted; 0 if none.
+        correct: one bit per validation example (``numpy.packbits``), set where the weights of
             ``best_epoch`` classify it right; None if not known.
         correct_by_epoch: the same after each epoch of ``history``, so that the luck of having
             chosen the best of them can be taken out of the score; None if not known.
@@ -72,7 +73,7 @@ class TrialFunction(Protocol):
     """Runs one trial to its end, in a worker process.
 
     Raises ``besom.errors.TrialDiverged`` for a metric that is not finite, ``BesomError`` for what
-    the user can mend, anything else for a bug. When ``report`` returns True it returns at once,
+    the user can fix, anything else for a bug. When ``report`` returns True it returns at once,
     with the history so far.
 
     A module may define ``prepare(config: TrialConfig) -> dict[str, Any]`` beside it: each worker

@@ -84,8 +84,10 @@ def _break(trainer: dict[str, Any]) -> None:
     if fault == "raise":
         raise ValueError("the layer is missing")
     marker = Path(trainer["once"])
-    if not marker.exists():  # "die once": a worker's death is tried again
+    if not marker.exists():  # once: a worker's death and a lack of memory are tried again
         marker.touch()
+        if fault == "memory":
+            raise MemoryError
         os._exit(3)
 
 

@@ -124,8 +124,9 @@ def test_failed_runs_are_shown_and_in_no_mean(plan_of: PlanOf, trace: Path) -> N
         assert row.failures[0].epochs == 1
 
 
-def test_a_run_whose_worker_dies_is_tried_again_on_a_fresh_one(
-    plan_of: PlanOf, tmp_path: Path
+@pytest.mark.parametrize("fault", ["die", "memory"])
+def test_a_run_whose_worker_dies_or_that_lacks_memory_is_tried_again_on_a_fresh_one(
+    fault: str, plan_of: PlanOf, tmp_path: Path
 ) -> None:
     class Ears(ConfirmWatcher):
         retries: list[tuple[int, int]] = []  # noqa: RUF012
@@ -133,7 +134,7 @@ def test_a_run_whose_worker_dies_is_tried_again_on_a_fresh_one(
         def retried(self, run: tuple[int, int], reason: str) -> None:
             self.retries.append(run)
 
-    study = make_study(fault="die", fault_seeds=[2], once=str(tmp_path / "died"))
+    study = make_study(fault=fault, fault_seeds=[2], once=str(tmp_path / "died"))
     outcome = run_confirm(plan_of(study, n_seeds=2, top=1), Ears())
     assert len(Ears.retries) == 1
     assert all(not row.failures for row in outcome.confirmation.rows)

@@ -17,7 +17,7 @@ from besom.executors.local.executor import LocalExecutor
 GIB = 1024**3
 
 
-def shares(**parameters) -> Allocation:
+def allocation(**parameters) -> Allocation:
     defaults = {
         "workers": None,
         "threads_per_worker": 1,
@@ -50,15 +50,15 @@ def machine(monkeypatch, tmp_path):
 
 
 def test_workers_take_all_the_cores_by_default(machine):
-    assert shares().n_workers == 16
-    assert shares(threads_per_worker=5).n_workers == 3
-    assert shares(threads_per_worker=40).n_workers == 1
-    assert shares(workers=40).n_workers == 40
+    assert allocation().n_workers == 16
+    assert allocation(threads_per_worker=5).n_workers == 3
+    assert allocation(threads_per_worker=40).n_workers == 1
+    assert allocation(workers=40).n_workers == 40
 
 
 def test_there_are_no_more_workers_by_default_than_have_a_gibibyte_each(machine):
     machine("0::/\n", {"memory.max": str(4 * GIB)})
-    assert shares().n_workers == 3
+    assert allocation().n_workers == 3
 
 
 def test_a_containers_limits_count_and_not_the_machine_around_it(machine):
@@ -122,16 +122,16 @@ def test_an_amount_of_memory_that_is_none_is_refused(text):
 
 
 def test_memory_is_shared_out_fairly_by_default(machine):
-    assert shares(workers=8).limits.memory == int(64 * GIB * 0.8) // 8
-    assert shares(max_worker_memory="2 GiB").limits.memory == 2 * GIB
-    assert shares(max_worker_memory=None).limits.memory is None
+    assert allocation(workers=8).limits.memory == int(64 * GIB * 0.8) // 8
+    assert allocation(max_worker_memory="2 GiB").limits.memory == 2 * GIB
+    assert allocation(max_worker_memory=None).limits.memory is None
 
 
 def test_gpus_decide_the_number_of_workers(machine):
-    assert shares(gpus=[0, 3], workers_per_gpu=2).n_workers == 4
-    assert shares(gpus=[0, 3], workers=1).n_workers == 1
+    assert allocation(gpus=[0, 3], workers_per_gpu=2).n_workers == 4
+    assert allocation(gpus=[0, 3], workers=1).n_workers == 1
     with pytest.raises(ConfigError, match=r"workers is 5, but 2 GPU\(s\).* 4 place\(s\)"):
-        _ = shares(gpus=[0, 3], workers_per_gpu=2, workers=5).n_workers
+        _ = allocation(gpus=[0, 3], workers_per_gpu=2, workers=5).n_workers
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ TWO_GPUS = "GPU 0: NVIDIA H100 (UUID: GPU-1a)\nGPU 1: NVIDIA H100 (UUID: GPU-2b)
 
 def test_all_gpus_of_the_driver_are_found(nvidia_smi):
     nvidia_smi(TWO_GPUS)
-    assert shares(gpus="auto").gpus == ["0", "1"]
+    assert allocation(gpus="auto").gpus == ["0", "1"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from besom.executors.failures import (
     describe_death,
     describe_exception,
 )
-from besom.executors.local.wire import plain, plain_result
+from besom.executors.plain import plain, plain_result
 from besom.seam import TrialResult
 
 
@@ -113,7 +113,9 @@ class ResourceExhaustedError(Exception):
     ],
 )
 def test_the_reason_of_an_exception_is_one_line(error, reason):
-    assert raised(error)[:2] == (FailureKind.ERROR, reason)
+    of_memory = reason.startswith("out of memory")
+    kind = FailureKind.OUT_OF_MEMORY if of_memory else FailureKind.ERROR
+    assert raised(error)[:2] == (kind, reason)
 
 
 def test_a_whole_graph_in_a_message_is_cut_short():
@@ -135,4 +137,6 @@ def test_a_whole_graph_in_a_message_is_cut_short():
     ],
 )
 def test_a_death_is_named(status, tail, oom_killed, reason):
-    assert describe_death(status, tail, oom_killed).startswith(reason)
+    death = describe_death(status, tail, oom_killed)
+    assert death.reason.startswith(reason)
+    assert death.out_of_memory == reason.startswith("out of memory")

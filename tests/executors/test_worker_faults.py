@@ -108,10 +108,10 @@ def test_a_result_that_came_in_time_counts_even_if_it_is_heard_too_late(drive):
     assert swarm.of(Failed) == []
 
 
-def test_a_trial_without_memory_is_an_error_and_its_worker_is_replaced(drive):
+def test_a_trial_that_runs_out_of_memory_says_so_and_its_worker_is_replaced(drive):
     swarm = drive("allocator")
     failed = fails_then_recovers(swarm)
-    assert failed.kind is FailureKind.ERROR
+    assert failed.kind is FailureKind.OUT_OF_MEMORY
     assert failed.reason.startswith("out of memory (MemoryError")
     assert len(swarm.pids()) == 2  # the limit it set died with it
 

@@ -105,10 +105,10 @@ def test_a_trial_that_hangs_does_not_keep_a_sweep_whose_time_is_over_from_ending
     began = time.monotonic()
     ended = sweep(*once, "sweep.timeout_s=1", watcher=Listener())
     assert time.monotonic() - began < 20
-    assert (ended.ending, ended.reason) == (Ending.BUDGET, "the time of 1 s is spent")
+    assert (ended.ending, ended.reason) == (Ending.BUDGET, "the time limit of 1 s is reached")
     assert [trial.outcome for trial in stored().trials] == [Outcome.RUNNING]
-    (remark,) = [text for text in remarks if "is ended" in text]
-    assert remark.startswith("trial 0 is ended: it did not come to the end of its epoch.")
+    (remark,) = [text for text in remarks if "is killed" in text]
+    assert remark.startswith("trial 0 is killed: it did not reach the end of its epoch.")
     assert "sweep.trial_timeout_s" in remark
     sweep(*once, "sweep.trial_timeout_s=60", "sweep.timeout_s=60", extend=True)
     assert len(assert_whole(3).complete) == 3
@@ -155,11 +155,11 @@ def test_a_trial_run_again_is_judged_by_what_it_has_done_this_time() -> None:
         sweep={"audit": 0, "warm_start": None},
         config={"seed": 0},
     )
-    flight = RunningTrial(trial, {}, {"trainer": {"epochs": 9}}, history={"val_accuracy": [0.1]})
-    judge = EarlyStopping(plan, study)  # type: ignore[arg-type]
-    assert not judge.stops(flight, 1)
-    flight.history["val_accuracy"] += [0.1, 0.1]
-    assert judge.stops(flight, 3)
+    running = RunningTrial(trial, {}, {"trainer": {"epochs": 9}}, history={"val_accuracy": [0.1]})
+    early_stopping = EarlyStopping(plan, study)  # type: ignore[arg-type]
+    assert not early_stopping.stops(running, 1)
+    running.history["val_accuracy"] += [0.1, 0.1]
+    assert early_stopping.stops(running, 3)
 
 
 def test_a_worker_that_has_grown_is_replaced_and_that_is_said(project: Project) -> None:

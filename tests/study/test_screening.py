@@ -32,7 +32,7 @@ def test_time_is_kept_for_training_the_best_to_their_end(project, no_orphans):
     assert [t.outcome for t in kept] == [Outcome.COMPLETE] * 3
     assert {t.continues for t in kept} == best_screened(study, 3)
     assert outcome.ending is Ending.BUDGET
-    assert outcome.reason.startswith("the time of 4 s is spent")
+    assert outcome.reason.startswith("the time limit of 4 s is reached")
     assert "yet to be trained" not in outcome.reason
 
 

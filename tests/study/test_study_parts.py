@@ -19,7 +19,7 @@ from besom.store.storage import SweepStudy
 from besom.study import make_plan
 from besom.study.budget import Budget
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values
-from besom.study.outcome import verdict_on
+from besom.study.outcome import end_of_finished
 from besom.study.running_trial import RunningTrial
 from besom.study.strategy import build_pruner, mix_seed
 from user_project import CHEAP_SWEEP, Project
@@ -58,7 +58,7 @@ def test_time_counts_from_the_start_of_this_run() -> None:
     budget = Budget({**LIMITS, "timeout_s": 5}, ACCURACY, [complete(0.5)], clock=lambda: now[0])
     assert budget.spent() is None
     now[0] = 105.0
-    assert budget.spent() == "the time of 5 s is spent"
+    assert budget.spent() == "the time limit of 5 s is reached"
 
 
 @pytest.mark.parametrize(
@@ -423,8 +423,8 @@ def test_only_a_trial_with_finite_values_within_its_limits_is_complete(
     outcome: Outcome,
     reason: str,
 ) -> None:
-    flight = ended(stopped, "stopped at epoch 2" if stopped else "")
+    running = ended(stopped, "stopped at epoch 2" if stopped else "")
     history = {"val_accuracy": [accuracy]}
-    verdict = verdict_on(flight, history, numbers, [ACCURACY], {"n_params": {"max": 500}})
-    assert (verdict.outcome, verdict.reason) == (outcome, reason)
-    assert verdict.values == ([accuracy] if outcome is Outcome.COMPLETE else None)
+    end = end_of_finished(running, history, numbers, [ACCURACY], {"n_params": {"max": 500}})
+    assert (end.outcome, end.reason) == (outcome, reason)
+    assert end.values == ([accuracy] if outcome is Outcome.COMPLETE else None)

@@ -48,9 +48,9 @@ def test_workers_are_started_awaited_and_closed(tmp_path: Path) -> None:
     with started(executor, "package.module.function", {"seed": 0}, logs, 3) as facts:
         assert facts == {"data": "digits"}
         assert logs.is_dir()
-        named = ("n_trials", 3)
+        named = (("n_trials", 3), ("artifacts", None))
         assert executor.asked == [
-            ("start", "package.module:function", {"seed": 0}, str(logs), named)
+            ("start", "package.module:function", {"seed": 0}, str(logs), *named)
         ]
     assert executor.asked[1:] == [("close", 2.0)]
 
@@ -121,17 +121,17 @@ def test_where_nothing_runs_yet_the_first_signal_interrupts() -> None:
 # How a sweep stops
 
 
-def test_an_interruption_only_takes_effect_where_it_is_heeded() -> None:
+def test_an_interruption_only_takes_effect_where_it_is_applied() -> None:
     """It comes from a signal's handler, in the middle of anything, even of a print."""
     said = list[str]()
     stop = Stop(said.append)
-    stop.heed()
+    stop.apply_interruption()
     assert not stop.under_way
     stop.interrupt("SIGINT received")
     assert stop.under_way
     assert (said, stop.reason, stop.ending) == ([], None, Ending.DONE)
-    stop.heed()
-    stop.heed()
+    stop.apply_interruption()
+    stop.apply_interruption()
     assert (said, stop.ending) == (["SIGINT received"], Ending.INTERRUPTED)
 
 
@@ -142,7 +142,7 @@ def test_the_first_reason_to_stop_counts_but_an_interruption_counts_always() -> 
     stop.begin("all failed", Ending.BROKEN)
     assert (said, stop.ending) == (["the time is spent"], Ending.BUDGET)
     stop.interrupt("SIGTERM received")
-    stop.heed()
+    stop.apply_interruption()
     assert said[1:] == [stop.reason] == ["the time is spent; SIGTERM received"]
     assert stop.ending is Ending.INTERRUPTED
 

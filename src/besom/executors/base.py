@@ -17,8 +17,11 @@ class FailureKind(StrEnum):
     """A metric became NaN or infinite."""
     ERROR = "error"
     """The trial function raised a Python exception."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The trial function raised for lack of memory; its worker lives. Stored as ``error``."""
     WORKER_DIED = "worker_died"
-    """The worker process ended under the trial: a signal, an exit code, out of memory."""
+    """The worker process ended during the trial: a signal or an exit code, for lack of memory too.
+    """
     TIMEOUT = "timeout"
     """The trial ran longer than its limit and was killed."""
 
@@ -103,16 +106,23 @@ Event = Ready | Started | Epoch | Finished | Failed
 
 
 class Executor(Protocol):
-    """Runs trials in worker processes. Not thread-safe: one coordinator thread drives it.
+    """Runs trials in worker processes. Not thread-safe: one thread drives it.
 
-    Usage::
+    >>> from besom.executors.local import LocalExecutor
+    >>> executor = LocalExecutor(workers=1, gpus="none")
+    >>> executor.start("besom.executors.example:parabola", {}, log_dir=None)
+    >>> ready = executor.events()
+    >>> executor.submit(0, {"x": 4.0})
+    >>> event = None
+    >>> while not isinstance(event, Finished):
+    ...     for event in executor.events():
+    ...         if isinstance(event, Epoch):
+    ...             executor.answer(event.trial, stop=False)
+    >>> event.result.history
+    {'loss': [4.0]}
+    >>> executor.close()
 
-        executor.start("besom.training.trial:run_trial", base_config, log_dir)
-        try:
-            while executor.idle: executor.submit(trial, config)
-            for event in hear(executor, timeout_s=1.0): ...   # answer() each Epoch
-        finally:
-            executor.close()
+    ``besom.executors.run_loop`` does that for many trials, with retries and a stop in good order.
     """
 
     @property
@@ -131,6 +141,7 @@ class Executor(Protocol):
         base_config: TrialConfig,
         log_dir: str | None,
         n_trials: int | None = None,
+        artifacts: str | None = None,
     ) -> None:
         """Spawn the workers; each imports ``module:function`` and prepares with ``base_config``.
 
@@ -142,6 +153,9 @@ class Executor(Protocol):
             log_dir: the folder for one log file per worker (its stdout and stderr); None: discard.
             n_trials: how many trials are left to run; no more workers than that are spawned, and
                 ``n_workers`` counts those. None: unknown.
+            artifacts: the folder that kept models and checkpoints are named in: the names in a
+                config's ``orders`` (see ``besom.seam``) are relative to it, and a trial function
+                gets paths that its worker can write to. None: they are paths already.
 
         Raises:
             BesomError: the workers cannot be spawned, or their logs not be written.
@@ -174,3 +188,13 @@ class Executor(Protocol):
     def close(self, grace_s: float = 2.0) -> None:
         """End every worker, asking first and killing after ``grace_s`` seconds. Idempotent."""
         ...
+
+    @classmethod
+    def with_workers(cls, options: Mapping[str, Any], workers: int) -> dict[str, Any]:
+        """Its options in a config, with another number of workers."""
+        return {**options, "workers": workers}
+
+    @classmethod
+    def with_threads(cls, options: Mapping[str, Any], threads: int) -> dict[str, Any]:  # noqa: ARG003
+        """Its options in a config, with another number of threads per worker, if that is one."""
+        return dict(options)

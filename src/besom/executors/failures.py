@@ -6,12 +6,10 @@ import errno
 import re
 import signal
 import traceback
+from dataclasses import dataclass
 
 from besom.errors import BesomError, TrialDiverged
 from besom.executors.base import FailureKind
-
-#: How every reason that is a want of memory begins.
-OUT_OF_MEMORY = "out of memory"
 
 #: The study stores details, and TensorFlow's messages can hold a whole graph.
 MAX_DETAIL_CHARS = 16_000
@@ -50,8 +48,8 @@ def _kind_and_reason(error: BaseException) -> tuple[FailureKind, str]:
         return FailureKind.DIVERGED, reason
     if not isinstance(error, BesomError):
         reason = f"{_name(error)}: {reason}" if reason else _name(error)
-    if _is_memory(error):
-        reason = f"{OUT_OF_MEMORY} ({reason})"
+    if _is_out_of_memory(error):
+        return FailureKind.OUT_OF_MEMORY, f"out of memory ({reason})"
     return FailureKind.ERROR, reason
 
 
@@ -78,8 +76,21 @@ def _traceback(error: BaseException) -> str:
         return "".join([*traceback.format_tb(trace), _name(error)])
 
 
-def describe_death(status: int | None, log_tail: str, oom_killed: bool) -> str:
-    """Return the one-line reason why a worker died under its trial.
+@dataclass(frozen=True)
+class Death:
+    """How a worker process ended.
+
+    Attributes:
+        reason: one line.
+        out_of_memory: whether it ended for lack of memory.
+    """
+
+    reason: str
+    out_of_memory: bool = False
+
+
+def describe_death(status: int | None, log_tail: str, oom_killed: bool) -> Death:
+    """Say why a worker died.
 
     Args:
         status: the exit code, or the negated signal; None if the process could not be reaped.
@@ -87,21 +98,17 @@ def describe_death(status: int | None, log_tail: str, oom_killed: bool) -> str:
         oom_killed: the kernel's out-of-memory killer struck since the last such death.
     """
     if status is None:
-        return "the worker process cannot be ended: it hangs in the kernel"
+        return Death("the worker process cannot be ended: it hangs in the kernel")
     if status < 0:
         ending = f"killed by {_signal_name(-status)}"
         if oom_killed and -status == signal.SIGKILL:
-            return f"{OUT_OF_MEMORY} ({ending}, the kernel's out-of-memory killer)"
+            reason = f"out of memory ({ending}, the kernel's out-of-memory killer)"
+            return Death(reason, out_of_memory=True)
     else:
         ending = f"ended with exit code {status}"
     if status != 0 and _MEMORY_WORDS.search(log_tail):
-        return f"{OUT_OF_MEMORY} ({ending})"
-    return ending
-
-
-def is_out_of_memory(reason: str) -> bool:
-    """Whether a reason made here says that memory was short."""
-    return reason.startswith(OUT_OF_MEMORY)
+        return Death(f"out of memory ({ending})", out_of_memory=True)
+    return Death(ending)
 
 
 def shorten(detail: str) -> str:
@@ -117,7 +124,7 @@ def shorten_reason(reason: str) -> str:
     return reason if len(reason) <= MAX_REASON_CHARS else f"{reason[: MAX_REASON_CHARS - 3]}..."
 
 
-def _is_memory(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     """TensorFlow's and PyTorch's classes are known by name: neither is imported here."""
     if any(base.__name__ in _MEMORY_CLASSES for base in type(error).__mro__):
         return True

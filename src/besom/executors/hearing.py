@@ -1,4 +1,4 @@
-"""What an executor says, as a coordinator may store and show it, whichever executor it is."""
+"""An executor's events, made fit to be stored and shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps Ctrl-C out of the few moments in which it would lose sight of a process."""
+"""Holds back Ctrl-C for the few moments in which it would leave a process untracked."""
 
 from __future__ import annotations
 

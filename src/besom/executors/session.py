@@ -1,4 +1,4 @@
-"""The workers' beginning and end, as sweeps and all that runs stored configs again have them."""
+"""Starts an executor's workers and closes them, for sweeps, confirmations and replays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from besom.text.values import given_text
 
 @contextmanager
 def started(
-    executor: Executor, trial_function: str, config: TrialConfig, logs: Path, n_trials: int
+    executor: Executor,
+    trial_function: str,
+    config: TrialConfig,
+    logs: Path,
+    n_trials: int,
+    artifacts: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Start an executor, wait until one of its workers has prepared, and close it at the end.
 
@@ -26,6 +31,7 @@ def started(
         config: what the workers prepare with.
         logs: the folder for the workers' logs.
         n_trials: how many there are at most; no more workers than that are started.
+        artifacts: the folder that kept models and checkpoints are named in, see ``Executor.start``.
 
     Yields:
         The facts that its first worker returned from ``prepare``.
@@ -35,7 +41,9 @@ def started(
     """
     try:
         logs.mkdir(parents=True, exist_ok=True)
-        executor.start(module_function(trial_function), config, str(logs), n_trials=n_trials)
+        folder = None if artifacts is None else str(artifacts.absolute())
+        function = module_function(trial_function)
+        executor.start(function, config, str(logs), n_trials=n_trials, artifacts=folder)
         yield _first_ready(executor)
     except KeyboardInterrupt:
         executor.close(grace_s=0.0)

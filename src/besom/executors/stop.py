@@ -39,11 +39,11 @@ class Stop:
         return self.reason is not None or self._signal is not None
 
     def interrupt(self, reason: str) -> None:
-        """Note an interruption, to be heeded: in a signal's handler nothing else is safe."""
+        """Note an interruption for later: in a signal's handler nothing else is safe."""
         self._signal = reason
 
-    def heed(self) -> None:
-        """Begin to stop if there was an interruption, which also counts if it stops already."""
+    def apply_interruption(self) -> None:
+        """Begin to stop if there was an interruption, even if it stops for another reason."""
         if self._signal is None:
             return
         signal, self._signal = self._signal, None

@@ -14,9 +14,10 @@ from typing import Any
 
 from besom.equality import SameFields
 from besom.errors import StudyError
-from besom.executors.base import Epoch, Failed, Finished, Started
-from besom.rerun.driver import (
-    Driver,
+from besom.executors.base import Epoch, Failed, Finished
+from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
+from besom.executors.stop import Ending
+from besom.rerun.stored_runs import (
     check_trusted,
     executor_config,
     same_data,
@@ -27,6 +28,7 @@ from besom.seam import TrialConfig
 from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.study.outcome import stored_outcome
 from besom.text.printable import command
 from besom.trust import trusting
 
@@ -114,7 +116,7 @@ def replay(
     Args:
         study, trial: what to run again.
         paths: where the study lives; the worker's log goes there.
-        words: ``executor.KEY=VALUE``, see ``besom.rerun.driver.executor_config``.
+        words: ``executor.KEY=VALUE``, see ``besom.rerun.stored_runs.executor_config``.
         on_epoch: told of each epoch (from 1) and its metrics.
 
     Raises:
@@ -129,12 +131,10 @@ def replay(
             f"`{command('leaderboard', study.name)}` shows those that were."
         )
     config = stored_config(trial)
-    node = executor_config(study, words, workers=1)
     then = environment_then(study, trial)
     threads = then.get("device", {}).get("threads")
-    if threads is not None and not any("threads_per_worker" in word for word in words):
-        node["threads_per_worker"] = threads
-    again = _Again(trial, config, study.objective.metric, on_epoch)
+    node = executor_config(study, words, workers=1, threads=threads)
+    again = _ReplayRun(trial, config, study.objective.metric, on_epoch)
     function = study.config["sweep"]["trial_function"]
     named = check_trusted(function, node, [trial])
     logs = paths.logs / "replay"
@@ -146,8 +146,8 @@ def replay(
         ),
     ):
         timeout_s = study.config["sweep"].get("trial_timeout_s")
-        stopped = Driver(executor, again, timeout_s).drive()
-    if stopped is not None or again.end is None:
+        ending = RunLoop(executor, again, timeout_s).run_with_signals()
+    if ending is not Ending.DONE or again.end is None:
         return Replay(study, trial, again.history, None, interrupted=True)
     result_environment: Mapping[str, Any] = {}
     if isinstance(again.end, Finished):
@@ -166,11 +166,11 @@ def replay(
     )
 
 
-def _other_ending(trial: TrialRecord, again: _Again) -> str:
+def _other_ending(trial: TrialRecord, again: _ReplayRun) -> str:
     """What the two runs came to, if not to the same; empty if they did."""
     end = again.end
     if isinstance(end, Failed):
-        now = Outcome(end.kind.value)
+        now = stored_outcome(end.kind)
         reason = f" ({end.reason})"
     else:
         now = Outcome.DIVERGED if again.not_finite else Outcome.COMPLETE
@@ -223,32 +223,29 @@ def _bits(value: float | None) -> bytes | None:
 
 
 @dataclass
-class _Again:
+class _ReplayRun(TrialSource):
     """The one run of a replay."""
 
     trial: TrialRecord
     config: TrialConfig
     metric: str
-    on_epoch: Callable[[int, Mapping[str, float]], None]
+    show_epoch: Callable[[int, Mapping[str, float]], None]
     history: dict[str, list[float]] = field(default_factory=dict)
     end: Finished | Failed | None = None
     not_finite: bool = False
-    taken: bool = False
+    begun: bool = False
 
-    def take(self) -> tuple[int, TrialConfig] | None:
-        if self.taken:
-            return None
-        self.taken = True
-        return self.trial.number, self.config
+    def has_next(self) -> bool:
+        return not self.begun
 
-    def started(self, event: Started) -> None:
-        pass
+    def next_trial(self) -> TrialTask:
+        self.begun = True
+        return TrialTask(self.trial.number, self.config)
 
-    def epoch(self, event: Epoch) -> bool:
+    def stops_after(self, event: Epoch) -> bool:
         """Stop where the trial was stopped, if that came from outside of it."""
         for name, value in event.metrics.items():
             self.history.setdefault(name, []).append(float(value))
-        self.on_epoch(event.epoch, event.metrics)
         value = event.metrics.get(self.metric, 0.0)
         if not math.isfinite(value):
             self.not_finite = True
@@ -256,7 +253,10 @@ class _Again:
         cut_short = self.trial.outcome is Outcome.PRUNED or self.trial.outcome in _OUTSIDE
         return cut_short and event.epoch >= self.trial.epochs
 
-    def ended(self, event: Finished | Failed) -> None:
+    def on_epoch(self, event: Epoch) -> None:
+        self.show_epoch(event.epoch, event.metrics)
+
+    def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:  # noqa: ARG002
         self.end = event
         if isinstance(event, Finished) and event.result.history:
             self.history = dict(event.result.history)
@@ -264,17 +264,8 @@ class _Again:
         if self.trial.outcome in _OUTSIDE:  # what it would have gone on to is not known
             self.history = {m: v[: self.trial.epochs] for m, v in self.history.items()}
 
-    def retried(self, run: int, reason: str) -> None:  # noqa: ARG002
+    def on_retry(self, trial: int, reason: str) -> None:  # noqa: ARG002
         self.history.clear()
-
-    def replaced(self, worker: int, reason: str) -> None:
-        pass
-
-    def stopping(self, reason: str) -> None:
-        pass
-
-    def tick(self) -> None:
-        pass
 
 
 def report(replayed: Replay) -> str:

@@ -1,4 +1,4 @@
-"""What a worker is asked for beside a trial's value, and what becomes of the files it leaves."""
+"""The models and checkpoints that workers save: which are asked for, and which are kept."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Artifacts:
         for trial in finished:
             self._rank(trial)
 
-    def of(self, flight: RunningTrial) -> dict[str, Any]:
+    def of(self, running: RunningTrial) -> dict[str, Any]:
         """The key ``orders`` for a trial's config; nothing where nothing is asked."""
         orders: dict[str, Any] = {}
         if self._plan.sweep["constraints"]:
@@ -48,17 +48,21 @@ class Artifacts:
         if self._keeps_models:
             full = len(self._best) >= self._keeps_models
             orders["save_model"] = {
-                "path": str(self._plan.paths.model(flight.number).absolute()),
+                "path": self._name(self._plan.paths.model(running.number)),
                 "better_than": self._best[-1].value if full else None,
             }
         if isinstance(self._pruner, ScreeningPruner):
-            if flight.continues is not None:
-                load = str(self._plan.paths.checkpoint(flight.continues).absolute())
+            if running.continues is not None:
+                load = self._name(self._plan.paths.checkpoint(running.continues))
                 orders["checkpoint"] = {"load": load, "save": None}
-            elif flight.origin is not Origin.BASELINE:
-                save = str(self._plan.paths.checkpoint(flight.number).absolute())
+            elif running.origin is not Origin.BASELINE:
+                save = self._name(self._plan.paths.checkpoint(running.number))
                 orders["checkpoint"] = {"load": None, "save": save}
         return {"orders": orders} if orders else {}
+
+    def _name(self, path: Path) -> str:
+        """Relative to the study's folder, which may be elsewhere for a worker."""
+        return path.relative_to(self._plan.paths.root).as_posix()
 
     def settle(self, trial: TrialRecord) -> None:
         """A trial has ended: delete the files that nothing will need."""
@@ -94,7 +98,7 @@ class Artifacts:
 
 
 def _delete(path: Path) -> None:
-    """Delete a file or folder, if it is there and can be: what stays costs nothing but room."""
+    """Delete a file or folder, if it exists; one that cannot be deleted only takes up space."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
         return

@@ -37,10 +37,10 @@ class Budget:
         self._since_gain = 0
         for trial in finished:
             self.count(trial)
-        self.n_failed_first = 0  # a resume gives a mended config its chance
+        self.n_failed_first = 0  # a resume gives a corrected config its chance
 
     def count(self, trial: TrialRecord) -> None:
-        """Take note of a finished trial; knowledge from another study is none."""
+        """Take note of a finished trial; those taken from another study do not count."""
         if trial.outcome is Outcome.WARM_START:
             return
         self.n_finished += 1
@@ -77,7 +77,7 @@ class Budget:
         """Why the sweep should end before n_trials, or None."""
         sweep = self._sweep
         if self.remaining_s <= 0:
-            return f"the time of {sweep['timeout_s']:g} s is spent"
+            return f"the time limit of {sweep['timeout_s']:g} s is reached"
         if self._best is None:
             return None
         target = sweep["target"]

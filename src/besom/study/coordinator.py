@@ -1,28 +1,14 @@
-"""The ask → run → tell loop: keeps every worker busy, prunes, retries, and stores what happens."""
+"""Asks a study for trials, has them run, and tells the study how they ended."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping
 
-from besom.executors.base import (
-    Epoch,
-    Event,
-    Executor,
-    Failed,
-    FailureKind,
-    Finished,
-    Ready,
-    Started,
-    Usage,
-)
-from besom.executors.drain import DrainTimeout
-from besom.executors.failures import is_out_of_memory
-from besom.executors.hearing import hear
-from besom.executors.local.awake_clock import AwakeClock
-from besom.executors.stop import Ending, Stop
+from besom.executors.base import Epoch, Executor, Failed, Finished, Started
+from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
+from besom.executors.stop import Ending
+from besom.executors.suspend_clock import SuspendAwareClock
 from besom.seam import TrialResult
 from besom.store.database import Attendant, DatabaseAway
 from besom.store.records import Outcome, StudyRecord, TrialRecord
@@ -32,28 +18,15 @@ from besom.study.ask import Asker
 from besom.study.budget import Budget
 from besom.study.duplicates import Duplicates
 from besom.study.early_stopping import EarlyStopping
-from besom.study.outcome import verdict_on
+from besom.study.outcome import TrialEnd, end_of_failed, end_of_finished
 from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial
 from besom.study.tell import set_constraints, tell, tell_duplicate
 from besom.study.watcher import Watcher
 from besom.text.counting import counted
 
-#: How often a trial is given to a fresh worker after its worker died.
-RETRIES = 1
-#: How often it looks up at least, so that Ctrl-C is answered at once.
-TICK_S = 0.2
 
-
-@dataclass
-class Heard:
-    """An event, and for an epoch what it was answered; None: nothing yet."""
-
-    event: Event
-    stop: bool | None = None
-
-
-class Coordinator(Attendant):
+class Coordinator(Attendant, TrialSource):
     """Drives one study to its budget on one executor.
 
     Args:
@@ -81,27 +54,19 @@ class Coordinator(Attendant):
         self._record = records
         self._trials = {trial.number: trial for trial in records.trials}
         finished = [t for t in records.trials if t.outcome is not Outcome.RUNNING]
-        self._clock = AwakeClock()
-        self._patience = DrainTimeout(self._clock)
+        self._clock = SuspendAwareClock()
         self._budget = Budget(plan.sweep, plan.objectives[0], finished, self._clock)
         self._asker = Asker(plan, study, finished)
-        self._orders = Artifacts(plan, study.pruner, finished)
-        self._judge = EarlyStopping(plan, study)
+        self._artifacts = Artifacts(plan, study.pruner, finished)
+        self._early_stopping = EarlyStopping(plan, study)
         self._duplicates = Duplicates(plan.sweep["reuse_duplicates"], finished)
         self._budget.n_extra = self._asker.n_continued
-        self._waiting: deque[RunningTrial] = deque()
-        self._running: dict[int, RunningTrial] = {}
-        self._heard: deque[Heard] = deque()  # the first is being dealt with
-        self._stop = Stop(self._on_stop)
-        self._said = set(remarked)  # what trials' remarks were about
+        self._waiting: deque[RunningTrial] = deque()  # asked for, not started
+        self._running: dict[int, RunningTrial] = {}  # until they are told
+        self._loop = RunLoop(executor, self, plan.sweep["trial_timeout_s"], self._clock)
+        self._stop = self._loop.stop
+        self._remarked = set(remarked)  # what trials' remarks were about
         self._screening_cut = False  # the rest of the time is for training the best to their end
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            Ready: self._on_ready,
-            Started: self._on_started,
-            Epoch: self._on_epoch,
-            Finished: self._on_finished,
-            Failed: self._on_failed,
-        }
 
     def record(self) -> StudyRecord:
         """The study as it stands."""
@@ -134,79 +99,32 @@ class Coordinator(Attendant):
         """
         attend(self._study._storage, self)
         try:
-            return self._run()
+            self._waiting.extend(self._asker.recover())
+            self._check_budget()
+            self._loop.run()
+            self._mention_missing_trials()
         except DatabaseAway as away:
             if self._stop.ending is not Ending.INTERRUPTED:
                 raise
             self._stop.reason = f"{self._stop.reason}. {str(away).rstrip('.')}"
-            return self._stop.ending
+        return self._stop.ending
 
-    def _run(self) -> Ending:
-        self._waiting.extend(self._asker.recover())
-        self._check_budget()
-        while True:
-            self._stop.heed()
-            self._feed()
-            if self._nothing_to_wait_for():
-                self._say_what_is_missing()
-                return self._stop.ending
-            self._hear(TICK_S)
-            while self._heard:
-                self._stop.heed()
-                event = self._heard[0].event
-                self._handlers[type(event)](event)
-                self._heard.popleft()
-                self._check_budget()
-                self._feed()  # at once: who is idle need not wait for the other events
-            self._watcher.idle()
-            self._check_budget()
-
-    def _hear(self, timeout_s: float) -> None:
-        for event in hear(self._executor, timeout_s):
-            if isinstance(event, Started):
-                self._patience.started(event.trial)
-            elif isinstance(event, Epoch):
-                self._patience.epoch(event.trial)
-            self._heard.append(Heard(event))
+    # What the database asks while it is away
 
     def wait(self, seconds: float) -> bool:
         """While the database is away: trials go on, what they report is dealt with afterwards.
 
         So this is called in the midst of anything that asks the study, and must not ask it.
         """
-        self._hear(seconds)
-        for heard in self._heard:
-            if isinstance(heard.event, Epoch) and heard.stop is None:
-                self._answer(heard, heard.event, stop=False)
-        self._watcher.idle()
-        self._check_budget()
-        self._stop.heed()
-        return self._stop.ending is not Ending.INTERRUPTED
+        return self._loop.wait(seconds)
 
     def remark(self, text: str) -> None:
         """The database is away, or back."""
         self._watcher.remarked(text)
 
-    def _answer(self, heard: Heard, event: Epoch, stop: bool) -> None:
-        """Tell a trial to stop for what it has measured, or because the sweep stops."""
-        # After its last epoch it ends by itself, whole: with its model, where that is to be kept.
-        ends = event.epoch == self._running[event.trial].n_epochs
-        heard.stop = stop or (self._stop.reason is not None and not ends)
-        self._executor.answer(event.trial, stop=heard.stop)
+    # What the loop asks
 
-    def _nothing_to_wait_for(self) -> bool:
-        if self._stop.reason is None:
-            return not self._running and not self._more()
-        if not self._patience.exhausted(self._running):
-            return False
-        for trial in self._running:  # the executor's closing ends them
-            self._watcher.remarked(
-                f"trial {trial} is ended: it did not come to the end of its epoch. It is kept and "
-                "runs again on a resume; if it hangs, bound it with sweep.trial_timeout_s."
-            )
-        return True
-
-    def _more(self) -> bool:
+    def has_next(self) -> bool:
         """Whether there is a trial to start now."""
         if self._waiting or self._may_ask():
             return True
@@ -219,142 +137,141 @@ class Coordinator(Attendant):
     def _may_ask(self) -> bool:
         n_workers, n_held = self._executor.n_workers, self._duplicates.n_held
         if n_held >= n_workers or self._budget.remaining_trials <= len(self._running) + n_held:
-            return False  # (a sampler that proposes the same again and again waits for its ending)
+            return False  # (a sampler that proposes the same again and again waits for its end)
         if not self._screening_cut:
             self._screening_cut = self._asker.time_is_up(self._budget.remaining_s, n_workers)
         return self._asker.given_wait if self._screening_cut else not self._asker.exhausted
 
-    def _feed(self) -> None:
-        """Give every idle worker a trial, as soon as it is idle: there are no batches."""
-        while not self._stop.under_way and self._executor.idle and self._more():
-            flight = self._waiting.popleft() if self._waiting else self._asker.ask()
-            original = self._duplicates.original_of(flight)
-            if original is not None:
-                first = self._plan.objectives[0]
-                self._finish(tell_duplicate(self._study, first, flight, original))
-                self._check_budget()
-            elif not self._duplicates.hold(flight):
-                self._running[flight.number] = flight
-                config = {**flight.config, **self._orders.of(flight)}
-                self._executor.submit(flight.number, config, self._plan.sweep["trial_timeout_s"])
+    def next_trial(self) -> TrialTask | None:
+        """Ask for a trial, unless one waits; None if its config has run or runs already."""
+        running = self._waiting.popleft() if self._waiting else self._asker.ask()
+        original = self._duplicates.original_of(running)
+        if original is not None:
+            first = self._plan.objectives[0]
+            self._store(tell_duplicate(self._study, first, running, original))
+            return None
+        if self._duplicates.hold(running):
+            return None
+        self._running[running.number] = running
+        config = {**running.config, **self._artifacts.of(running)}
+        return TrialTask(running.number, config, running.n_epochs)
 
-    def _on_ready(self, event: Ready) -> None:
-        if event.replaces:
-            self._watcher.remarked(f"worker {event.worker} replaced: {event.replaces}")
+    def stops_after(self, event: Epoch) -> bool:
+        """Whether the trial has diverged, or is pruned."""
+        running = self._running[event.trial]
+        if event.epoch > 1 and not running.history and running.continues is not None:
+            before = self._trials[running.continues].history
+            running.history = {name: list(values) for name, values in before.items()}
+        running.add_epoch(event.epoch, event.metrics)
+        return self._early_stopping.stops(running, event.epoch)
 
-    def _on_started(self, event: Started) -> None:
-        self._watcher.started(event.trial, event.worker)
-
-    def _on_epoch(self, event: Epoch) -> None:
-        flight, heard = self._running[event.trial], self._heard[0]
-        if event.epoch > 1 and not flight.history and flight.continues is not None:
-            flight.history = {k: list(v) for k, v in self._trials[flight.continues].history.items()}
-        flight.hear(event.epoch, {name: float(value) for name, value in event.metrics.items()})
-        stops = self._judge.stops(flight, event.epoch)
-        if heard.stop is None:
-            self._answer(heard, event, stops)
-        flight.told, flight.interrupted = stops and bool(heard.stop), bool(heard.stop and not stops)
-        self._watcher.epoch(event.trial, event.worker, event.epoch, event.metrics)
-
-    def _on_finished(self, event: Finished) -> None:
-        flight, result = self._land(event.trial), event.result
-        if flight.interrupted:
-            self._watcher.kept(event.trial)  # it stays running in the storage
-            return
-        if flight.stopped is Outcome.PRUNED and not flight.told:
-            flight.stopped, flight.reason = None, ""  # it came to its end before it could be told
-        numbers = {
-            **result.numbers,
-            "seconds": event.usage.seconds,
-            "cpu_seconds": event.usage.cpu_seconds,
-        }
-        objectives, limits = self._plan.objectives, self._plan.sweep["constraints"]
-        set_constraints(flight.trial, limits, numbers)
-        verdict = verdict_on(flight, result.history, numbers, objectives, limits)
-        flight.reason = verdict.reason
-        self._tell(flight, verdict.outcome, event, result, values=verdict.values)
-        self._pass_on(result)
-
-    def _pass_on(self, result: TrialResult) -> None:
-        """Show what a trial remarks, once: a hundred others would say the same."""
-        remarks = result.environment.get("remarks")
-        for about, text in remarks.items() if isinstance(remarks, Mapping) else ():
-            if about not in self._said:
-                self._said.add(about)
-                self._watcher.remarked(str(text))
-
-    def _land(self, trial: int) -> RunningTrial:
-        self._patience.ended(trial)
-        return self._running.pop(trial)
-
-    def _on_failed(self, event: Failed) -> None:
-        flight = self._land(event.trial)
-        # Out of memory is the worker's as much as the trial's: a fresh one may have room.
-        died = event.kind is FailureKind.WORKER_DIED or is_out_of_memory(event.reason)
-        if died and flight.deaths < RETRIES:
-            flight.deaths += 1
-            flight.history.clear()
-            flight.stopped, flight.reason = None, ""
-            self._waiting.append(flight)
-            self._watcher.retried(event.trial, event.reason)
-            return
-        flight.reason = event.reason
-        set_constraints(flight.trial, self._plan.sweep["constraints"], {})
-        self._tell(flight, Outcome(event.kind.value), event, TrialResult(), detail=event.detail)
+    def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:
+        """Tell the study how a trial ended."""
+        running, limits = self._running.pop(event.trial), self._plan.sweep["constraints"]
+        result, numbers = TrialResult(), dict[str, float]()
+        if isinstance(event, Finished):
+            result, usage = event.result, event.usage
+            cost = {"seconds": usage.seconds, "cpu_seconds": usage.cpu_seconds}
+            numbers = {**result.numbers, **cost}
+            if running.stopped is Outcome.PRUNED and not was_stopped:
+                running.stopped, running.reason = None, ""  # it had ended before it could be told
+        set_constraints(running.trial, limits, numbers)
+        if isinstance(event, Finished):
+            objectives = self._plan.objectives
+            end = end_of_finished(running, result.history, numbers, objectives, limits)
+        else:
+            end = end_of_failed(event)
+        self._tell(running, end, event, result)
+        self._pass_on_remarks(result)
 
     def _tell(
-        self,
-        flight: RunningTrial,
-        outcome: Outcome,
-        event: Finished | Failed,
-        result: TrialResult,
-        *,
-        values: list[float] | None = None,
-        detail: str = "",
+        self, running: RunningTrial, end: TrialEnd, event: Finished | Failed, result: TrialResult
     ) -> None:
-        usage: Usage = event.usage
-        record = tell(
-            self._study,
-            self._plan.objectives,
-            flight,
-            outcome,
-            result=result,
-            usage=usage,
-            worker=event.worker,
-            environment=self._environment,
-            values=values,
-            detail=detail,
+        self._store(
+            tell(
+                self._study,
+                self._plan.objectives,
+                running,
+                end,
+                result=result,
+                usage=event.usage,
+                worker=event.worker,
+                environment=self._environment,
+            )
         )
-        self._finish(record)
 
-    def _finish(self, record: TrialRecord) -> None:
+    def _store(self, record: TrialRecord) -> None:
+        """Take note of a trial that has been told to the study."""
         self._trials[record.number] = record
         self._budget.count(record)
         self._asker.note(record)
         self._waiting.extendleft(reversed(self._duplicates.note(record)))
-        self._orders.settle(record)
+        self._artifacts.settle(record)
         self._watcher.finished(record)
+        self._check_budget()
+
+    def _pass_on_remarks(self, result: TrialResult) -> None:
+        """Show what a trial remarks, once: a hundred others would say the same."""
+        remarks = result.environment.get("remarks")
+        for about, text in remarks.items() if isinstance(remarks, Mapping) else ():
+            if about not in self._remarked:
+                self._remarked.add(about)
+                self._watcher.remarked(str(text))
+
+    def on_started(self, event: Started) -> None:
+        """A worker began a trial."""
+        self._watcher.started(event.trial, event.worker)
+
+    def on_epoch(self, event: Epoch) -> None:
+        """An epoch ended, and its worker has been answered."""
+        self._watcher.epoch(event.trial, event.worker, event.epoch, event.metrics)
+
+    def on_retry(self, trial: int, reason: str) -> None:
+        """A trial will be run again, from its beginning."""
+        self._running[trial].start_over()
+        self._watcher.retried(trial, reason)
+
+    def on_interrupted(self, trial: int) -> None:
+        """A trial was stopped with the sweep: it stays running in the storage."""
+        del self._running[trial]
+        self._watcher.kept(trial)
+
+    def on_abandoned(self, trial: int) -> None:
+        """A trial hangs while the sweep stops; closing the executor ends it."""
+        self._watcher.remarked(
+            f"trial {trial} is killed: it did not reach the end of its epoch. A resume runs it "
+            "again. If it hangs, limit its time with sweep.trial_timeout_s."
+        )
+
+    def on_worker_replaced(self, worker: int, reason: str) -> None:
+        """A worker was replaced."""
+        self._watcher.remarked(f"worker {worker} replaced: {reason}")
+
+    def on_stopping(self, reason: str) -> None:
+        """No new trials."""
+        self._watcher.stopping(reason)
+
+    def on_tick(self) -> None:
+        """Look at the clock."""
+        self._watcher.idle()
+        self._check_budget()
 
     def _check_budget(self) -> None:
-        self._clock()  # so that it sees in time if this process is stopped
+        self._clock()  # so that it sees in time if this process is suspended
         if self._budget.broken:
             n_failed = self._budget.n_finished
             self._stop.begin(f"the first {counted(n_failed, 'trial')} all failed", Ending.BROKEN)
         if spent := self._budget.spent():
             self._stop.begin(spent, Ending.BUDGET)
 
-    def _say_what_is_missing(self) -> None:
-        """Of a screening that time has cut short."""
+    def _mention_missing_trials(self) -> None:
+        """Say what is missing of a screening that time has cut short."""
         limit, n_missing = self._plan.sweep["timeout_s"], self._asker.n_missing
         if self._screening_cut:
-            reason = f"the time of {limit:g} s is spent on fewer than n_trials"
+            reason = f"the time limit of {limit:g} s is reached before n_trials trials"
             self._stop.begin(reason, Ending.BUDGET)
         if self._stop.reason and self._budget.remaining_s <= 0 and n_missing:
             self._stop.reason += (
                 f"; {n_missing} screened trials are yet to be trained to their end: give the same "
                 "command again to go on"
             )
-
-    def _on_stop(self, reason: str) -> None:
-        self._patience.stopping()
-        self._watcher.stopping(reason)

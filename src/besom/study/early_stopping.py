@@ -16,7 +16,7 @@ from besom.study.running_trial import RunningTrial
 
 
 class EarlyStopping:
-    """Judges a trial after each of its epochs.
+    """Decides after each epoch of a trial whether it stops.
 
     Args:
         plan: the sweep.
@@ -31,31 +31,31 @@ class EarlyStopping:
             study.pruner, optuna.pruners.NopPruner
         )
 
-    def stops(self, flight: RunningTrial, epoch: int) -> bool:
-        """Whether the trial stops after this epoch; writes down in it how and why."""
+    def stops(self, running: RunningTrial, epoch: int) -> bool:
+        """Whether the trial stops after this epoch; notes in it why."""
         objective = self._plan.objectives[0]
-        value = last_value(objective, flight.history)
+        value = last_value(objective, running.history)
         if value is None:
             return False
-        if flight.stopped is Outcome.DIVERGED:
-            return True  # decided while it could not be told
+        if running.stopped is Outcome.DIVERGED:
+            return True  # decided while the database was away and the trial had its answer
         if not math.isfinite(value):
-            flight.stopped = Outcome.DIVERGED
-            flight.reason = f"{objective.metric} is {value} at epoch {epoch}"
+            running.stopped = Outcome.DIVERGED
+            running.reason = f"{objective.metric} is {value} at epoch {epoch}"
             return True
-        if self._prunes and self._pruner_stops(flight, epoch, value):
-            flight.stopped = Outcome.PRUNED
-            flight.reason = f"stopped at epoch {epoch} with {objective.metric} {value:.4g}"
+        if self._prunes and self._pruner_stops(running, epoch, value):
+            running.stopped = Outcome.PRUNED
+            running.reason = f"stopped at epoch {epoch} with {objective.metric} {value:.4g}"
             return True
         return False
 
-    def _pruner_stops(self, flight: RunningTrial, epoch: int, value: float) -> bool:
-        trial = flight.trial
+    def _pruner_stops(self, running: RunningTrial, epoch: int, value: float) -> bool:
+        trial = running.trial
         # Not trial.report: it ignores an epoch that an earlier, lost attempt has reported.
         trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
-        if flight.audited_at is not None or epoch == flight.n_epochs:
+        if running.audited_at is not None or epoch == running.n_epochs:
             return False  # after the last epoch nothing is spared: the trial is complete
-        if flight.stopped is Outcome.PRUNED:
+        if running.stopped is Outcome.PRUNED:
             return True
         frozen = copy.copy(trial.storage.get_trial(trial._trial_id))
         # An earlier, lost attempt may have come further: this one is judged by what it has done.
@@ -64,7 +64,10 @@ class EarlyStopping:
         if not self._pruner.prune(self._study, frozen):
             return False
         share = self._plan.sweep["audit"]
-        if share and random.Random(f"{self._plan.config['seed']}:{flight.number}").random() < share:
-            flight.audited_at = epoch
+        if (
+            share
+            and random.Random(f"{self._plan.config['seed']}:{running.number}").random() < share
+        ):
+            running.audited_at = epoch
             return False
         return True

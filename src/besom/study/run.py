@@ -146,7 +146,9 @@ def _run_locked(
     plan: SweepPlan, n_left: int, watcher: Watcher, executor: Executor, signals: StopSignals
 ) -> SweepOutcome:
     function = plan.sweep["trial_function"]
-    with started(executor, function, plan.as_composed, plan.paths.logs, n_left) as facts:
+    with started(
+        executor, function, plan.as_composed, plan.paths.logs, n_left, plan.paths.root
+    ) as facts:
         check_names(plan, facts)
         study, environment = _open(plan, facts, watcher)
         said = {"model"} if facts.get("unsavable") else ()

@@ -22,6 +22,7 @@ from besom.store.records import (
 )
 from besom.study.constraints import Limits, excesses
 from besom.study.objective import best_epoch
+from besom.study.outcome import TrialEnd
 from besom.study.running_trial import RunningTrial
 
 #: What Optuna is told. A diverged trial is pruned, not failed: TPE learns from pruned trials, and
@@ -37,40 +38,36 @@ _STATES = {
 def tell(
     study: optuna.Study,
     objectives: Sequence[Objective],
-    flight: RunningTrial,
-    outcome: Outcome,
+    running: RunningTrial,
+    end: TrialEnd,
     *,
     result: TrialResult,
     usage: Usage,
     worker: int | None,
     environment: str,
-    values: list[float] | None = None,
-    detail: str = "",
 ) -> TrialRecord:
-    """Store a trial's ending and return its record as stored.
+    """Store how a trial ended, and return its record as stored.
 
     Args:
         study: the study it belongs to.
         objectives: what the study optimises.
-        flight: the trial.
-        outcome: how it ended.
+        running: the trial.
+        end: how it ended.
         result: what came of it; empty where nothing did.
         usage: what it cost.
-        worker: who ran it; None if nobody did.
+        worker: which one ran it; None if none did.
         environment: the identity of the software and data it ran with.
-        values: one an objective; None unless it is complete.
-        detail: everything known about a failure.
     """
-    history = result.history or flight.history
+    history = result.history or running.history
     record = TrialRecord(
-        number=flight.number,
-        outcome=outcome,
-        params=flight.params,
-        reason=flight.reason,
-        detail=detail,
-        config=flight.config,
-        seed=flight.config["seed"],
-        history=_finite(history),
+        number=running.number,
+        outcome=end.outcome,
+        params=running.params,
+        reason=end.reason,
+        detail=end.detail,
+        config=running.config,
+        seed=running.config["seed"],
+        history=_finite_epochs(history),
         best_epoch=result.best_epoch or best_epoch(objectives[0], history),
         numbers=result.numbers,
         seconds=usage.seconds,
@@ -78,47 +75,48 @@ def tell(
         worker=worker,
         n_validation=result.n_validation,
         correct=result.correct,
-        correct_by_epoch=_epochs_chosen_from(objectives, outcome, result),
-        environment={"id": environment, **_own(result.environment)},
-        continues=flight.continues,
-        audited_at=flight.audited_at,
+        correct_by_epoch=_epochs_chosen_from(objectives, end.outcome, result),
+        environment={"id": environment, **_particulars(result.environment)},
+        continues=running.continues,
+        audited_at=running.audited_at,
     )
-    return _store(study, flight.trial, record, _STATES.get(outcome, TrialState.FAIL), values)
+    state = _STATES.get(end.outcome, TrialState.FAIL)
+    return _store(study, running.trial, record, state, end.values)
 
 
 def tell_duplicate(
-    study: optuna.Study, objective: Objective, flight: RunningTrial, original: TrialRecord
+    study: optuna.Study, objective: Objective, running: RunningTrial, original: TrialRecord
 ) -> TrialRecord:
     """Store that a trial's config has run before: its ending is reused, nothing is trained.
 
     Args:
         study: the study of both.
         objective: its first one.
-        flight: the trial.
+        running: the trial.
         original: the one that ran.
     """
     record = TrialRecord(
-        number=flight.number,
+        number=running.number,
         outcome=Outcome.DUPLICATE,
-        params=flight.params,
+        params=running.params,
         reason=f"same config as trial {original.number} ({original.outcome}), which is reused",
-        config=flight.config,
-        seed=flight.config["seed"],
+        config=running.config,
+        seed=running.config["seed"],
         numbers=original.numbers,
         best_epoch=original.best_epoch,
         environment=original.environment,
         duplicate_of=original.number,
     )
     for key, value in original.constraints.items():
-        flight.trial.set_constraint(key, value)
+        running.trial.set_constraint(key, value)
     state = _STATES[original.outcome]
     measured = original.history.get(objective.metric)
     if state is TrialState.PRUNED and measured:
         # By this samplers rank what was stopped; without it, it is the worst of all.
-        storage, number = flight.trial.storage, flight.trial._trial_id
+        storage, number = running.trial.storage, running.trial._trial_id
         storage.set_trial_intermediate_value(number, len(measured), measured[-1])
     values = list(original.values) if original.values is not None else None
-    return _store(study, flight.trial, record, state, values)
+    return _store(study, running.trial, record, state, values)
 
 
 def set_constraints(trial: Trial, limits: Limits, numbers: Mapping[str, float]) -> None:
@@ -156,18 +154,18 @@ def _epochs_chosen_from(
     return EpochBits.pack(result.correct_by_epoch) if chosen and result.correct_by_epoch else None
 
 
-def _finite(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+def _finite_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     """The epochs before the first one with a value that is not finite: those are measurements."""
     columns = list(history.values())
     n = max((len(values) for values in columns), default=0)
-    good = next((i for i in range(n) if any(not _ok(values, i) for values in columns)), n)
+    good = next((i for i in range(n) if any(not _is_finite(values, i) for values in columns)), n)
     return {name: [float(value) for value in values[:good]] for name, values in history.items()}
 
 
-def _ok(values: Sequence[float], index: int) -> bool:
+def _is_finite(values: Sequence[float], index: int) -> bool:
     return index >= len(values) or math.isfinite(values[index])
 
 
-def _own(environment: Mapping[str, Any]) -> dict[str, Any]:
+def _particulars(environment: Mapping[str, Any]) -> dict[str, Any]:
     """What is particular to this trial; the rest is stored once, with the study."""
     return {k: v for k, v in environment.items() if k not in ("data", "versions", "device")}

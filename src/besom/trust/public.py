@@ -30,7 +30,11 @@ BESOMS_OWN = frozenset(
 
 #: What besom itself runs in workers, beside ``run_trial``: a trial function, and nothing else.
 BESOMS_TRIALS = frozenset(
-    {"besom.training.confirmation.run_confirmation", "besom.training.dry_run_probe.probe"}
+    {
+        "besom.executors.example.parabola",
+        "besom.training.confirmation.run_confirmation",
+        "besom.training.dry_run_probe.probe",
+    }
 )
 
 #: The modules of Keras and Optuna from which models and strategies are built. Not among them:

@@ -22,11 +22,12 @@ from typing import IO, Any
 
 import besom
 from besom.errors import BesomError
-from besom.executors.local.wire import Setup, ToWorker, receive, send, trial_marker
+from besom.executors.channel import Setup, ToWorker, trial_marker
+from besom.executors.local.wire import PipeChannel
 
 _LOG_TAIL_BYTES = 8192
 _LOG_TAIL_LINES = 40
-_KILL_PATIENCE_S = 5.0
+_KILL_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,11 @@ class WorkerProcess:
         self._log = launch.log
         self._log_start = 0
         self.connection, theirs = Pipe()
-        lifeline, our_lifeline = os.pipe()
-        self._descriptors = [our_lifeline]
+        self._channel = PipeChannel(self.connection)
+        watchdog, our_watchdog = os.pipe()  # the worker ends when ours is closed
+        self._descriptors = [our_watchdog]
         try:
-            self._popen = self._spawn(launch, theirs.fileno(), lifeline)
+            self._popen = self._spawn(launch, theirs.fileno(), watchdog)
         except BaseException as error:
             self._close()
             if isinstance(error, OSError):
@@ -80,20 +82,20 @@ class WorkerProcess:
             raise
         finally:
             theirs.close()
-            os.close(lifeline)
+            os.close(watchdog)
         self.sentinel = _open_pidfd(self._popen.pid)
         if self.sentinel is not None:
             self._descriptors.append(self.sentinel)
         self.send(launch.setup)
 
-    def _spawn(self, launch: Launch, connection: int, lifeline: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, launch: Launch, connection: int, watchdog: int) -> subprocess.Popen[bytes]:
         in_main_thread = threading.current_thread() is threading.main_thread()
         command = [
             # -P: a user's ./types.py must not shadow Python's own before sys.path is handed over.
             *(sys.executable, "-P", "-m", "besom.executors.local.worker"),
             *("--worker", str(launch.worker)),
             *("--connection", str(connection)),
-            *("--lifeline", str(lifeline)),
+            *("--watchdog", str(watchdog)),
             *("--coordinator", str(os.getpid())),
             *(["--die-with-parent"] if in_main_thread else []),
         ]
@@ -105,7 +107,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=(connection, lifeline),
+                pass_fds=(connection, watchdog),
                 start_new_session=True,  # a terminal's Ctrl-C is the coordinator's alone
             )
 
@@ -136,7 +138,7 @@ class WorkerProcess:
     def send(self, message: ToWorker) -> bool:
         """Send a message; False if the worker is gone."""
         try:
-            send(self.connection, message)
+            self._channel.send(message)
         except OSError:
             return False
         return True
@@ -147,7 +149,7 @@ class WorkerProcess:
         Raises:
             EOFError, OSError: the worker is gone.
         """
-        return receive(self.connection)
+        return self._channel.receive()
 
     def has_ended(self, within_s: float = 0.0) -> bool:
         """Whether the process has ended, waiting at most ``within_s`` seconds for it."""
@@ -178,7 +180,7 @@ class WorkerProcess:
         self.kill()
         status: int | None = None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            status = self._popen.wait(_KILL_PATIENCE_S)
+            status = self._popen.wait(_KILL_TIMEOUT_S)
         self._close()
         return status
 

@@ -1,6 +1,6 @@
 """What of this machine a sweep may use: cores, memory and GPUs, found without TensorFlow.
 
-Containers are heeded: the limits of this process's control groups (cgroups(7), version 1 and 2)
+Containers count: the limits of this process's control groups (cgroups(7), version 1 and 2)
 count, not the size of the machine around them.
 """
 
@@ -79,7 +79,7 @@ class OutOfMemoryKills:
 
 
 def oom_kills() -> int:
-    """Return how often the kernel killed for want of memory so far, near this process.
+    """Return how often the kernel has killed a process for lack of memory, near this process.
 
     Counted in its own cgroup where there is one, else on the whole machine; 0 if unknown.
     """

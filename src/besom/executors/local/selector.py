@@ -1,4 +1,4 @@
-"""Waits for what worker processes say and for their end, whichever comes first, without polling."""
+"""Waits for messages of worker processes and for their end, whichever comes first, unpolled."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LOOK_EVERY_S = 0.5
 
 
 class WorkerSelector:
-    """The lines to a set of worker processes."""
+    """Watches the connections and the ends of a set of worker processes."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._unwatched: set[WorkerProcess] = set()  # whose end the system does not tell
 
     def connect(self, process: WorkerProcess) -> None:
-        """Hear what a process says, and that it has ended."""
+        """Watch for messages of a process, and for its end."""
         self._selector.register(process.connection, selectors.EVENT_READ, (process, False))
         if process.sentinel is None:
             self._unwatched.add(process)
@@ -27,7 +27,7 @@ class WorkerSelector:
             self._selector.register(process.sentinel, selectors.EVENT_READ, (process, True))
 
     def mute(self, process: WorkerProcess) -> None:
-        """Hear no more what it says, only that it has ended."""
+        """Watch only for its end."""
         self._selector.unregister(process.connection)
 
     def disconnect(self, process: WorkerProcess) -> None:
@@ -51,5 +51,5 @@ class WorkerSelector:
         return signs + [(process, True) for process in self._unwatched if process.has_ended()]
 
     def close(self) -> None:
-        """Let go of all lines."""
+        """Stop watching."""
         self._selector.close()

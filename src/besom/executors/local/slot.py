@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from besom.errors import BesomError, ConfigError
-from besom.executors.base import Failed, FailureKind, Usage
-from besom.executors.failures import describe_death, is_out_of_memory, shorten
+from besom.executors.base import Failed, FailureKind, Finished, Usage
+from besom.executors.failures import Death, describe_death, shorten
 from besom.executors.local.allocation import Limits
 from besom.executors.local.process import Launch, WorkerProcess
 from besom.executors.local.resources import format_memory
@@ -16,7 +16,7 @@ from besom.seam import TrialConfig
 from besom.text.counting import WAS, counted
 
 #: Processes of one worker that may die in a row before taking any trial.
-MAX_FRUITLESS = 2
+MAX_DEATHS_IN_A_ROW = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Slot:
         asked: its trial waits for an answer.
         n_trials: trials given to the present process.
         fresh_memory: resident bytes of the present process before its first trial.
-        fruitless: processes in a row that died before taking a trial.
+        deaths_in_a_row: processes in a row that died before taking a trial.
         replaced_for: why the process before was replaced, where no trial's end says so.
     """
 
@@ -55,7 +55,7 @@ class Slot:
     asked: bool = False
     n_trials: int = 0
     fresh_memory: int = 0
-    fruitless: int = 0
+    deaths_in_a_row: int = 0
     replaced_for: str = ""
 
     @property
@@ -74,7 +74,7 @@ class Slot:
         """Note that the process was given ``job`` now."""
         self.job, self.began, self.asked = job, self.clock(), False
         self.n_trials += 1
-        self.fruitless = 0
+        self.deaths_in_a_row = 0
 
     def respawn(self) -> None:
         """Put a fresh process in the place of one that is over.
@@ -101,15 +101,16 @@ class Slot:
         self.warm, self.fresh_memory = True, memory_bytes
         self.launch = replace(self.launch, setup=replace(self.launch.setup, first=False))
 
-    def used_up(self, reason: str, limits: Limits) -> str:
+    def used_up(self, ended: Finished | Failed, limits: Limits) -> str:
         """Say why the process is to be replaced after a trial, however small it is; empty if not.
 
         Args:
-            reason: why the trial failed, if it did.
+            ended: how the trial ended.
             limits: when a process is replaced.
         """
-        if is_out_of_memory(reason):  # what it holds may be why, and a GPU's stays fragmented
-            return reason
+        if isinstance(ended, Failed) and ended.kind is FailureKind.OUT_OF_MEMORY:
+            # What the process holds may be why, and the memory of a GPU stays fragmented.
+            return ended.reason
         if limits.n_trials is not None and self.n_trials >= limits.n_trials:
             return f"{counted(self.n_trials, 'trial', WAS)} run"
         return ""
@@ -125,8 +126,8 @@ class Slot:
         n_trials = counted(self.n_trials, "trial")
         return f"its memory grew to {grown}, past {format_memory(limit)}, in {n_trials}"
 
-    def death_reason(self, status: int | None, lost: bool, oom_killed: bool) -> str:
-        """Return the one line that says how the process ended.
+    def death(self, status: int | None, lost: bool, oom_killed: bool) -> Death:
+        """Say how the process ended.
 
         Args:
             status: its exit code, or the negated signal; None if the kernel does not let it end.
@@ -134,7 +135,10 @@ class Slot:
             oom_killed: the kernel's out-of-memory killer struck since the last such death.
         """
         if lost:
-            return "lost its connection to the coordinator (were foreign descriptors closed?)"
+            return Death(
+                "lost its connection to the coordinator (did the trial close file descriptors "
+                "that are not its own?)"
+            )
         tail = self.process.log_tail(self.job.trial if self.job else None)
         return describe_death(status, tail, oom_killed)
 
@@ -157,17 +161,18 @@ class Slot:
         usage = Usage(seconds=self.clock() - self.began)
         return Failed(trial, worker, kind, reason, shorten(detail), usage)
 
-    def died_untried(self, reason: str) -> BesomError | None:
-        """Note that the process died without a trial; say so if that is one time too many."""
+    def died_untried(self, death: Death) -> BesomError | None:
+        """Note that the process died before any trial; return an error if it has too often."""
         if self.n_trials > 0:
             return None
-        self.fruitless += 1
-        if self.fruitless < MAX_FRUITLESS:
+        self.deaths_in_a_row += 1
+        if self.deaths_in_a_row < MAX_DEATHS_IN_A_ROW:
             return None
         message = (
-            f"{self._who()} died while it prepared, {self.fruitless} times in a row: {reason}."
+            f"{self._who()} died while it prepared, {self.deaths_in_a_row} times in a row: "
+            f"{death.reason}."
         )
-        if is_out_of_memory(reason):
+        if death.out_of_memory:
             message += " Ask for fewer workers (sweep.executor.workers)."
         tail = self.process.log_tail()
         return BesomError(f"{message} The end of its log:\n{tail}" if tail else message)

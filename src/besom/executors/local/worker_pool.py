@@ -1,7 +1,7 @@
-"""The workers of one executor: who is idle, who runs which trial, who was told to leave.
+"""The workers of one executor: which are idle, which run which trial, which were told to quit.
 
-Separates keeping account from acting on it: what a message, a death or a limit calls for is
-decided in ``besom.executors.local``.
+The pool only keeps track. What follows from a message, a death or a limit is decided in
+``besom.executors.local.executor``.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from besom.executors.channel import Run
 from besom.executors.local.process import WorkerProcess
 from besom.executors.local.slot import Assignment, Slot
-from besom.executors.local.wire import Run
 
 #: How long a worker that was told to quit may take to shut down.
-_QUIT_PATIENCE_S = 5.0
+_QUIT_TIMEOUT_S = 5.0
 
 
 class WorkerPool:
-    """Slots, the jobs they run, jobs that wait for one, and processes on their way out.
+    """Slots, the jobs they run, jobs that wait for one, and processes that were told to quit.
 
     Args:
         clock: seconds, monotonic; that of the slots.
@@ -30,12 +30,12 @@ class WorkerPool:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.slots: list[Slot] = []
-        self._held: list[Assignment] = []  # handed out to workers that turned out to be dead
+        self._held: list[Assignment] = []  # assigned to workers that turned out to be dead
         self._leaving: dict[WorkerProcess, float] = {}  # told to quit, and when to kill them
 
     @property
     def idle(self) -> int:
-        """How many more jobs can be handed out now."""
+        """How many more jobs can be assigned now."""
         return max(0, sum(slot.idle for slot in self.slots) - len(self._held))
 
     @property
@@ -54,7 +54,7 @@ class WorkerPool:
         runs = (slot for slot in self.slots if slot.job is not None and slot.job.trial == trial)
         return next(runs, None)
 
-    def hand_out(self, job: Assignment) -> Slot | None:
+    def assign(self, job: Assignment) -> Slot | None:
         """Send a job to an idle worker, and return that; None: there was none, so it is held."""
         for slot in self.slots:
             # A send fails if the worker is dead, which the selector is about to say.
@@ -69,10 +69,10 @@ class WorkerPool:
         return self._held.pop(0) if self._held else None
 
     def expect_end(self, process: WorkerProcess) -> None:
-        """Note that a process was told to quit, or killed, and is no slot's any more."""
-        self._leaving[process] = self._clock() + _QUIT_PATIENCE_S
+        """Note that a process was told to quit, or killed, and is no longer any slot's."""
+        self._leaving[process] = self._clock() + _QUIT_TIMEOUT_S
 
-    def gone(self, process: WorkerProcess) -> None:
+    def forget(self, process: WorkerProcess) -> None:
         """Note that a process has ended."""
         self._leaving.pop(process, None)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from besom.config import parse_overrides
 from besom.errors import ConfigError, StudyError
 from besom.rerun.confirm.entrants import choose
-from besom.rerun.driver import check_trusted, executor_config, plain_value, stored_config
+from besom.rerun.stored_runs import check_trusted, executor_config, plain_value, stored_config
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.store import study_identity
 from besom.store.paths import StudyPaths

@@ -10,18 +10,21 @@ from typing import Any
 
 from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished, Started
+from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
+from besom.executors.stop import Ending
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
 from besom.rerun.confirm.contest import Contest, RunKey
 from besom.rerun.confirm.result import Confirmation, make_contest, score_of, summarise
 from besom.rerun.confirm.run_journal import FILE, RunJournal, RunRecord, find_runs, read_runs
-from besom.rerun.driver import Driver, check_trusted, same_data, started_executor, stored_config
+from besom.rerun.stored_runs import check_trusted, same_data, started_executor, stored_config
 from besom.seam import TrialConfig, TrialResult
 from besom.store.environment import environment_now, environment_then, merge
 from besom.store.lock import CoordinatorLock
 from besom.store.paths import remove_leftovers
 from besom.store.records import Outcome
 from besom.store.test_set_log import data_named, log_opening
+from besom.study.outcome import stored_outcome
 from besom.trust import trusting
 
 #: How a worker's exception says that a dataset has no test part; see ``besom.training.data``.
@@ -69,11 +72,11 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
             runs = find_runs(plan, read_runs(journal_path))
             contest = make_contest(plan)
             contest.fill({key: score_of(plan, runs[key]) for key in sorted(runs, key=_round(plan))})
-            desk = _Desk(plan, contest, runs, journal, watcher)
+            source = _ConfirmRuns(plan, contest, runs, journal, watcher)
             n_left = contest.n_runs - len(contest.scores)
             if not n_left:
                 watcher.began(plan, contest, 0)
-                return ConfirmOutcome(desk.confirmation())
+                return ConfirmOutcome(source.confirmation())
             named = check_trusted(plan.trial_function, plan.executor, plan.entrants)
             with (
                 trusting(named=named),
@@ -85,17 +88,17 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
                     n_left,
                 ) as (executor, facts),
             ):
-                desk.meet(facts)
+                source.meet(facts)
                 watcher.began(plan, contest, executor.n_workers)
-                driver = Driver(executor, desk, plan.timeout_s)
-                desk.give_up = driver.stop
-                reason = driver.drive() or ""
-            interrupted = bool(reason) and not desk.broken
-            return ConfirmOutcome(desk.confirmation(), reason, interrupted)
+                loop = RunLoop(executor, source, plan.timeout_s)
+                source.give_up = lambda reason: loop.stop.begin(reason, Ending.BROKEN)
+                ending = loop.run_with_signals()
+            interrupted = ending is Ending.INTERRUPTED
+            return ConfirmOutcome(source.confirmation(), loop.stop.reason or "", interrupted)
     except OSError as error:
         raise StudyError(
             f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished run is "
-            "lost. Make room or permission, and give the same command again."
+            "lost. Free disk space or fix the permissions, then give the same command again."
         ) from error
 
 
@@ -125,8 +128,8 @@ def _round(plan: ConfirmPlan) -> Callable[[RunKey], tuple[int, int]]:
     return lambda key: (plan.seeds.index(key[1]), key[0])
 
 
-class _Desk:
-    """Between the contest, which decides, and the driver, which runs."""
+class _ConfirmRuns(TrialSource):
+    """The runs of a confirmation: the contest says which is next, the journal stores each."""
 
     def __init__(
         self,
@@ -144,7 +147,6 @@ class _Desk:
         self._environment: dict[str, Any] = {}
         self._any_succeeded = any(run.outcome is Outcome.COMPLETE for run in runs.values())
         self._n_failed = 0
-        self.broken = False
         self.give_up: Callable[[str], None] = lambda _: None
 
     def confirmation(self) -> Confirmation:
@@ -169,8 +171,12 @@ class _Desk:
                 f"was {old}, now it is {new}. Scores would not be comparable; restore the data."
             )
 
-    def take(self) -> tuple[int, TrialConfig] | None:
-        """The contest's next run; on test images, logged before it is handed out."""
+    def has_next(self) -> bool:
+        """Whether the contest has a run to start now."""
+        return self._contest.next_run() is not None
+
+    def next_trial(self) -> TrialTask | None:
+        """The contest's next run; on the test set, it is logged before it starts."""
         key = self._contest.next_run()
         if key is None:
             return None
@@ -180,7 +186,8 @@ class _Desk:
         number = len(self._numbers)
         self._numbers[number] = key
         self._history[number] = {}
-        return number, self._plan.config_of(trial, seed)
+        config = self._plan.config_of(trial, seed)
+        return TrialTask(number, config, int(config["trainer"].get("epochs") or 0))
 
     def _log(self, key: RunKey) -> None:
         if self._plan.on == "test":
@@ -188,16 +195,15 @@ class _Desk:
             name, root = self._plan.study.name, self._plan.paths.root
             log_opening(root, name, *key, command="confirm", data=opened)
 
-    def started(self, event: Started) -> None:
+    def on_started(self, event: Started) -> None:
         """A worker began a run."""
         self._watcher.started(self._numbers[event.trial], event.worker)
 
-    def epoch(self, event: Epoch) -> bool:
-        """Keep what was measured; only an objective that is no number stops a run."""
+    def stops_after(self, event: Epoch) -> bool:
+        """Keep what was measured; only an objective that is not finite stops a run."""
         history = self._history[event.trial]
         for name, value in event.metrics.items():
             history.setdefault(name, []).append(float(value))
-        self._watcher.epoch(self._numbers[event.trial], event.worker, event.epoch, event.metrics)
         metric = self._plan.study.objective.metric
         if math.isfinite(event.metrics.get(metric, 0.0)):
             return False
@@ -206,13 +212,18 @@ class _Desk:
         )
         return True
 
-    def retried(self, run: int, reason: str) -> None:
-        """The test images may be opened a second time for this run, so that is logged, too."""
-        self._history[run] = {}
-        self._log(self._numbers[run])
-        self._watcher.retried(self._numbers[run], reason)
+    def on_epoch(self, event: Epoch) -> None:
+        """Show what was measured."""
+        self._watcher.epoch(self._numbers[event.trial], event.worker, event.epoch, event.metrics)
 
-    def ended(self, event: Finished | Failed) -> None:
+    def on_retry(self, trial: int, reason: str) -> None:
+        """The test set may be read a second time for this run, so that is logged, too."""
+        self._history[trial] = {}
+        self._not_finite.pop(trial, None)
+        self._log(self._numbers[trial])
+        self._watcher.retried(self._numbers[trial], reason)
+
+    def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:  # noqa: ARG002
         """Store how a run ended, and tell the contest."""
         key = self._numbers[event.trial]
         run = self._record(key, event)
@@ -225,16 +236,13 @@ class _Desk:
             self._watcher.dropped(trial)
         self._count(run)
 
-    def replaced(self, worker: int, reason: str) -> None:
+    def on_worker_replaced(self, worker: int, reason: str) -> None:
         """A worker was replaced."""
         self._watcher.replaced(worker, reason)
 
-    def stopping(self, reason: str) -> None:
+    def on_stopping(self, reason: str) -> None:
         """No new runs."""
         self._watcher.stopping(reason)
-
-    def tick(self) -> None:
-        """The view is redrawn on its own."""
 
     def _record(self, key: RunKey, event: Finished | Failed) -> RunRecord:
         trial, seed = key
@@ -242,7 +250,7 @@ class _Desk:
         result = event.result if isinstance(event, Finished) else TrialResult()
         outcome, reason, detail = Outcome.COMPLETE, "", ""
         if isinstance(event, Failed):
-            outcome, reason, detail = Outcome(event.kind.value), event.reason, event.detail
+            outcome, reason, detail = stored_outcome(event.kind), event.reason, event.detail
         elif event.trial in self._not_finite:
             outcome, reason = Outcome.DIVERGED, self._not_finite[event.trial]
         data = config.get("data")
@@ -270,22 +278,21 @@ class _Desk:
     def _check_test_images(self, run: RunRecord) -> None:
         if run.outcome is Outcome.ERROR and _NO_TEST_IMAGES in run.detail:
             raise StudyError(
-                f"There are no test images to confirm on: {run.reason} Confirm on fresh seeds "
-                "with --on validation, and --new-split to hold other images back each time."
+                f"There are no test examples to confirm on: {run.reason} Confirm on fresh seeds "
+                "with --on validation, and add --new-split for another split with each seed."
             )
 
     def _count(self, run: RunRecord) -> None:
-        """Give up where everything fails: something is wrong that more runs will not mend."""
+        """Give up where everything fails: more runs will not help."""
         self._any_succeeded |= run.outcome is Outcome.COMPLETE
         self._n_failed += run.outcome is not Outcome.COMPLETE
         most = int(self._plan.study.config["sweep"].get("max_failures", 5))
         if not self._any_succeeded and self._n_failed >= max(most, len(self._plan.entrants)):
-            self.broken = True
             self.give_up(f"the first {self._n_failed} runs all failed")
 
 
 def _diverged_if_not_finite(plan: ConfirmPlan, run: RunRecord) -> RunRecord:
-    """A score that is no number is no score."""
+    """A score that is not finite is no score."""
     score = score_of(plan, run)
     if score is None or math.isfinite(score):
         return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from besom.executors.local.awake_clock import LOOK_EVERY_S, NAP_S, AwakeClock
+from besom.executors.suspend_clock import LOOK_EVERY_S, NAP_S, SuspendAwareClock
 
 
 class Times:
@@ -13,8 +13,8 @@ class Times:
     def __init__(self) -> None:
         self.now = self.cpu = 100.0
 
-    def clock(self) -> AwakeClock:
-        return AwakeClock(lambda: self.now, lambda: self.cpu)
+    def clock(self) -> SuspendAwareClock:
+        return SuspendAwareClock(lambda: self.now, lambda: self.cpu)
 
 
 def test_it_runs_as_long_as_it_is_read() -> None:

@@ -16,7 +16,7 @@ LOOK_EVERY_S = 1.0
 NAP_S = 2.0
 
 
-class AwakeClock:
+class SuspendAwareClock:
     """Seconds, monotonic, less those in which this process was stopped.
 
     Absence shows as a gap between two readings. What the process computed in the gap (a sampler

@@ -1,0 +1,170 @@
+"""The worker's side of every executor: prepare once, then run trial after trial until told to quit.
+
+What trials share (imports, datasets) is loaded by the ``prepare`` of the trial function's module.
+The loop knows nothing of Optuna and Hydra, and of TensorFlow only what the trial function imports.
+An executor gives it a ``Channel`` to the coordinator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from besom import errors, targets, trust
+from besom.executors.base import Epoch, Failed, Finished, Usage
+from besom.executors.channel import (
+    Answer,
+    Channel,
+    Prepared,
+    Quit,
+    Run,
+    Setup,
+    Unprepared,
+    trial_marker,
+)
+from besom.executors.failures import describe_exception, message_of, shorten
+from besom.executors.plain import plain, plain_numbers, plain_result
+from besom.seam import TrialConfig, TrialFunction
+
+#: What in a trial's ``orders`` names a file or folder of the study.
+_ARTIFACTS = {"save_model": ("path",), "checkpoint": ("load", "save")}
+
+
+class _CoordinatorCloses(BaseException):
+    """Unwinds a trial whose coordinator closes; no ``except Exception`` of a trial stops it."""
+
+
+class WorkerLoop:
+    """Serves one coordinator.
+
+    Args:
+        worker: its number.
+        channel: to the coordinator.
+        memory: measures the resident memory of this process in bytes.
+    """
+
+    def __init__(self, worker: int, channel: Channel, memory: Callable[[], int]) -> None:
+        self._worker, self._channel, self._memory = worker, channel, memory
+
+    def serve(self) -> int:
+        """Prepare, then run what is asked for; return the process's exit code.
+
+        Raises:
+            EOFError, OSError: the coordinator is gone.
+        """
+        setup: Setup = self._channel.receive()
+        sys.path[:] = setup.sys_path
+        trust.adopt(setup.trust)
+        try:
+            run_trial, facts, whole = _prepare(setup)
+        except BaseException as error:
+            self._channel.send(_describe_unprepared(error))
+            return 1
+        # What is loaded stays: no later collection need look through all of TensorFlow again.
+        gc.collect()
+        gc.freeze()
+        self._channel.send(Prepared(facts, self._memory(), whole))
+        with contextlib.suppress(_CoordinatorCloses):
+            while isinstance(message := self._channel.receive(), Run):
+                config = with_artifact_paths(message.config, setup.artifacts)
+                self._run(run_trial, message.trial, config)
+        return 0
+
+    def _run(self, run_trial: TrialFunction, trial: int, config: TrialConfig) -> None:
+        with contextlib.suppress(OSError):  # a full disk costs the log, not the trial
+            os.write(2, f"{trial_marker(trial)}\n".encode())
+        wall, cpu = time.perf_counter(), time.process_time()
+
+        def usage() -> Usage:
+            return Usage(time.perf_counter() - wall, time.process_time() - cpu, self._memory())
+
+        report = _Report(self._channel, trial, self._worker)
+        ended: Finished | Failed
+        try:
+            result = plain_result(run_trial(config, report))
+            ended = Finished(trial, self._worker, result, usage())
+        except _CoordinatorCloses:
+            raise
+        except BaseException as error:  # sys.exit() in a trial ends the trial, not the worker
+            ended = Failed(trial, self._worker, *describe_exception(error), usage())
+        finally:
+            report.over = True
+        self._channel.send(ended)
+
+
+class _Report:
+    """What a trial function is given as ``report``: asks the coordinator whether to stop."""
+
+    def __init__(self, channel: Channel, trial: int, worker: int) -> None:
+        self._channel = channel
+        self._trial = trial
+        self._worker = worker
+        self.over = False
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Send the epoch's metrics and wait for the answer; True means stop now.
+
+        Raises:
+            TypeError: a metric is not a number.
+            ValueError: the epoch is below 1, or past any that a database counts to.
+            RuntimeError: the trial is over, and something of it, such as a thread, still runs.
+        """
+        if self.over:
+            raise RuntimeError(f"trial {self._trial} is over: it can report no more epochs")
+        values, number = plain_numbers(metrics, "metrics"), int(epoch)
+        if not 1 <= number < 2**31:
+            raise ValueError(f"report() was given epoch {number}; epochs are counted from 1")
+        self._channel.send(Epoch(self._trial, self._worker, number, values))
+        answer: Answer | Quit = self._channel.receive()
+        if isinstance(answer, Quit):
+            raise _CoordinatorCloses
+        return answer.stop
+
+
+def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any], bool]:
+    """Import the trial function; run ``prepare`` beside it (then True) or ``prepare_another``."""
+    module_name, _, function_name = setup.trial_function.partition(":")
+    function = targets.resolve(f"{module_name}.{function_name}", "The trial function", True)
+    if not callable(function):
+        raise errors.ConfigError(
+            f"The trial function {setup.trial_function!r} is a {type(function).__name__}, "
+            "expected a function (config, report) -> TrialResult."
+        )
+    module = importlib.import_module(module_name)
+    whole = setup.first or not hasattr(module, "prepare_another")
+    name = "prepare" if whole else "prepare_another"
+    prepare: Callable[[TrialConfig], Any] | None = getattr(module, name, None)
+    facts = {} if prepare is None else prepare(setup.base_config)
+    targets.follow(setup.trust.named)
+    return cast("TrialFunction", function), plain(facts or {}, f"what {name} returned"), whole
+
+
+def with_artifact_paths(config: TrialConfig, folder: str | None) -> TrialConfig:
+    """A trial's config with paths for the names of its model and checkpoints, see ``Setup``."""
+    if folder is None or "orders" not in config:
+        return config
+    orders = dict(config["orders"])
+    for order, keys in _ARTIFACTS.items():
+        if order in orders:
+            names = {key: orders[order].get(key) for key in keys}
+            paths = {key: str(Path(folder, name)) for key, name in names.items() if name}
+            orders[order] = {**orders[order], **paths}
+    return {**config, "orders": orders}
+
+
+def _describe_unprepared(error: BaseException) -> Unprepared:
+    _, reason, detail = describe_exception(error)
+    with contextlib.suppress(OSError):
+        os.write(2, detail.encode("utf-8", "backslashreplace"))
+    if issubclass(type(error), errors.BesomError):
+        name = type(error).__name__
+        message = shorten(message_of(error))
+        return Unprepared(name if hasattr(errors, name) else "BesomError", message)
+    return Unprepared("BesomError", f"The workers cannot prepare: {reason}\n{detail.rstrip()}")
