@@ -55,17 +55,16 @@ def test_equal_compute_is_what_the_cheapest_study_spent() -> None:
     assert compared.equal_compute == 20.0
     assert list(compared.outcomes["at_equal_compute"]) == [0.6, 0.8]
     assert headline(compared) == (
-        "long has the best val_accuracy, 0.9000; but after 20.0 s of worker time each short has "
-        "the best, 0.8000."
+        "Best val_accuracy: 0.9000 (long); after 20 s of worker time each: 0.8000 (short)."
     )
 
 
 def test_studies_that_are_level_are_called_level_whatever_their_order() -> None:
     a, b = study("a", 0.5, 0.9), study("b", 0.9, 0.6, 0.7)
     for order, names in (((a, b), "a and b"), ((b, a), "b and a")):
+        both = f"0.9000 ({names})"
         assert headline(compare(order)) == (
-            f"{names} share the best val_accuracy, 0.9000, and {names} share it after 20.0 s of "
-            "worker time each, too."
+            f"Best val_accuracy: {both}; after 20 s of worker time each: {both}."
         )
 
 
@@ -82,7 +81,7 @@ def judged(name: str, *shares: float) -> StudyRecord:
 def test_a_lead_within_the_luck_of_having_been_picked_is_called_open() -> None:
     near, far = judged("near", 0.9, 0.91), judged("far", 0.7, 0.75)
     told = headline(compare([judged("first", 0.9, 0.912), near]))
-    assert told.startswith("first has the best val_accuracy, 0.9120")
+    assert told.startswith("Best val_accuracy: 0.9120 (first)")
     assert told.endswith("which study has the better config is open.")
     assert "open" not in headline(compare([near, far]))
 

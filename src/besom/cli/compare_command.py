@@ -89,6 +89,6 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
 
 def _print_table(frame: pd.DataFrame, title: str, console: TerminalConsole) -> None:
     """Everything at the left, and wrapped: these are texts."""
-    from besom.report.tables import rich_table
+    from besom.report.tables import frame_table
 
-    console.print(rich_table(frame, title, wordy=list(frame.columns)))
+    console.print(frame_table(frame, title, wrapped=list(frame.columns)))

@@ -12,11 +12,11 @@ import pandas as pd
 from besom.equality import same
 from besom.report.tables import csv
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
-from besom.statistics.claim_text import points
 from besom.store.defaults import as_of_now
 from besom.store.environment import environment_then
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.study_identity import flatten
+from besom.text.numbers import points
 from besom.text.values import ABSENT, value_text
 
 #: The part whose values are a config's; those of the others are what besom or a machine says.
@@ -60,12 +60,7 @@ def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
     McNemar's test, uncorrected: for two trials picked beforehand, not for the first against others.
     """
     known = has_predictions(one) and has_predictions(other) and same_images(one, other)
-    if (
-        one is other
-        or not known
-        or "accuracy" not in study.objective.metric
-        or one.n_validation < 2
-    ):
+    if one is other or not known or not study.objective.is_share or one.n_validation < 2:
         return ""
     correct = correctness_matrix([one, other])
     if correct[1].sum() > correct[0].sum():

@@ -15,7 +15,6 @@ from besom.config.schema import TRAIN_GROUPS
 from besom.errors import ConfigError, StudyError
 from besom.regular import oddity
 from besom.report.leaderboard import ranking
-from besom.report.tables import format_value
 from besom.statistics import knee
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
@@ -97,8 +96,7 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
     head = [f"# Trial {trial.number} of the besom study {study.name!r}."]
     if trial.outcome is Outcome.COMPLETE and trial.values is not None:
         values = ", ".join(
-            f"{o.metric} {format_value(o.metric, v)}"
-            for o, v in zip(study.objectives, trial.values, strict=True)
+            f"{o.metric} {o.text(v)}" for o, v in zip(study.objectives, trial.values, strict=True)
         )
         head.append(f"# {values}; epoch {trial.best_epoch} of {trial.epochs} counts.")
     else:

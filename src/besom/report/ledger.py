@@ -13,11 +13,10 @@ from besom.report.costs import costs
 from besom.report.tables import (
     COSTS,
     csv,
-    duration,
+    frame_table,
     markdown,
     outcome_counts,
     over_baseline,
-    rich_table,
     shown_params,
 )
 from besom.statistics import (
@@ -33,6 +32,7 @@ from besom.statistics import (
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.text.console import say
 from besom.text.counting import WAS, counted
+from besom.text.numbers import duration
 from besom.text.printable import markdown_cell, markdown_line
 
 #: The question "stop now?" is about this many further trials.
@@ -92,10 +92,10 @@ def ledger(study: StudyRecord) -> Ledger:
 def print_ledger(study: StudyRecord, console: Console) -> None:
     """Print a study's costs, its dearest trials, and whether going on is worth it."""
     book = ledger(study)
-    console.print(rich_table(_shown(book.by_outcome), f"Cost of {study.name}"))
+    console.print(frame_table(_shown(book.by_outcome), f"Cost of {study.name}"))
     first = dearest(study)
     if len(first):
-        console.print(rich_table(_shown(first), f"The {len(first)} dearest trials"))
+        console.print(frame_table(_shown(first), f"The {len(first)} dearest trials"))
     for line in verdict(study, book):
         say(console, line, wrap=True)
 
@@ -239,7 +239,7 @@ def _prospect(study: StudyRecord, trials: list[TrialRecord]) -> Prospect | None:
     ended = [t for t in trials if t.outcome is not Outcome.RUNNING]
     best = max(study.complete, key=lambda t: study.objective.sign * (t.value or 0.0))
     noise = math.nan
-    if best.n_validation and "accuracy" in study.objective.metric and best.value is not None:
+    if best.n_validation and study.objective.is_share and best.value is not None:
         noise = proportion_standard_error(best.value, best.n_validation)
     return expected_gain([t.value for t in ended], N_MORE, study.objective.direction, noise=noise)
 

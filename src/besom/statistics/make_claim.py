@@ -38,7 +38,7 @@ def score(trial: TrialRecord, objective: Objective) -> tuple[float, bool]:
     """
     if trial.value is None:
         raise ValueError(f"trial {trial.number} is {trial.outcome} and has no score")
-    if not has_predictions(trial) or "loss" in objective.metric:
+    if not has_predictions(trial) or objective.is_loss:
         return trial.value, False
     right = correctness_matrix([trial]).mean()
     share = float(right if objective.sign > 0 else 1.0 - right)

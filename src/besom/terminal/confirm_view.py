@@ -12,7 +12,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from besom.report.tables import format_value
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
 from besom.rerun.confirm.contest import Contest, RunKey
@@ -21,6 +20,7 @@ from besom.rerun.confirm.run_journal import RunRecord
 from besom.terminal.live_panel import STARTING, LivePanel, stopping_text
 from besom.text.console import say
 from besom.text.counting import counted
+from besom.text.numbers import duration
 from besom.text.printable import one_line
 
 
@@ -71,8 +71,8 @@ class PlainConfirmView(ConfirmWatcher):
         score = score_of(self._plan, run)
         if score is None:
             return f"{run.outcome}: {run.reason}"
-        metric = self._plan.objective.metric
-        shown = f"{metric} {format_value(metric, score)}"
+        aim = self._plan.objective
+        shown = f"{aim.metric} {aim.text(score)}"
         return f"{shown} ({counted(run.epochs, 'epoch')}, {run.seconds:.1f} s)"
 
     def _say(self, text: str) -> None:
@@ -132,7 +132,7 @@ class LiveConfirmView(LivePanel, PlainConfirmView):
             return ""
         left = self._contest.n_runs - len(self._contest.scores)
         seconds = (time.monotonic() - self._began) / done * left
-        return f"ETA {time.strftime('%H:%M:%S', time.gmtime(seconds))}"
+        return f"ETA {duration(seconds)}"
 
 
 def _named(run: RunRecord) -> str:

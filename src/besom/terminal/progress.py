@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from besom.report.tables import format_value, over_baseline
+from besom.report.tables import over_baseline
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 
@@ -79,8 +79,8 @@ class SweepProgress:
         """The best so far and its gain over the baseline."""
         if self.best is None or self.best.value is None:
             return "no complete trial yet"
-        metric = self.objective.metric
-        text = f"best {metric} {format_value(metric, self.best.value)} (trial {self.best.number})"
+        aim = self.objective
+        text = f"best {aim.metric} {aim.text(self.best.value)} (trial {self.best.number})"
         if self.baseline is not None and self.baseline is not self.best:
             gain = self.gain(self.best, self.baseline)
             text += f", {over_baseline(self.objective, gain)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 #: The verbs that go with a number.
-IS, WAS = ("is", "are"), ("was", "were")
+IS, WAS, HAS = ("is", "are"), ("was", "were"), ("has", "have")
 
 #: More than these are counted, or cut off, rather than listed.
 MOST_LISTED = 6

@@ -201,7 +201,7 @@ def _objective(study: StudyRecord, chosen: Sequence[TrialRecord], on: Images) ->
             "images: there is nothing to confirm on the test images. Use --on validation."
         )
     name = f"test_{objective.metric.removeprefix('val_')}"
-    return Objective(name, objective.direction, objective.epoch)
+    return Objective(name, objective.direction, objective.epoch, objective.kind)
 
 
 def _test_function(study: StudyRecord, function: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from besom.errors import StudyError
-from besom.report.tables import csv, markdown, rich_table
+from besom.report.tables import csv, frame_table, markdown
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.confirm_tables import (
     GAIN,
@@ -21,7 +21,6 @@ from besom.rerun.confirm.confirm_tables import (
     frame,
     has_new_gains,
 )
-from besom.rerun.confirm.new_examples import is_share
 from besom.rerun.confirm.result import Confirmation
 from besom.rerun.confirm.sentences import caveats, conclusion
 from besom.store.environment import environment_then
@@ -78,13 +77,13 @@ def print_report(confirmation: Confirmation, openings: Sequence[Opening], consol
         left_out += ["95 % interval", "gain"] if both else [GAIN]
         shown = shown.drop(columns=left_out).rename(columns=_ON_TERMINALS)
         title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
-        table = rich_table(shown, title, wordy=("standing",), overflow="ellipsis")
+        table = frame_table(shown, title, wrapped=("standing",), overflow="ellipsis")
         for interval in (_ON_TERMINALS[GAIN], "95 % interval"):
             unbounded = console.options.update(max_width=1000)
             wide = console.measure(table, options=unbounded).maximum > console.width
             if wide and interval in shown:
                 shown = shown.drop(columns=interval)
-                table = rich_table(shown, title, wordy=("standing",), overflow="ellipsis")
+                table = frame_table(shown, title, wrapped=("standing",), overflow="ellipsis")
         console.print(table)
     lines = [conclusion(confirmation), *caveats(confirmation), opened(confirmation.plan, openings)]
     for line in filter(None, lines):
@@ -153,7 +152,7 @@ def _how(plan: ConfirmPlan) -> str:
     split = ", each with its own validation split" if plan.new_split else ""
     race = "the race gives no more seeds to who is beaten" if plan.race else "every config gets all"
     better = "higher" if plan.objective.sign > 0 else "lower"
-    unit = "percentage points" if is_share(plan.objective.metric) else "its unit"
+    unit = "percentage points" if plan.objective.is_share else "its unit"
     return (
         f"`{plan.objective.metric}`, {better} is better. Seeds {seeds}{split}; {race}. ± is one "
         f"standard error; sd is the standard deviation between seeds; gains are over the baseline "

@@ -9,10 +9,10 @@ import pandas as pd
 
 from besom.report.tables import param_cell
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.new_examples import is_share
 from besom.rerun.confirm.result import Confirmation, ConfirmRow, Status
 from besom.rerun.confirm.sentences import amount, bounded, gain_span, gained, span
 from besom.statistics import Gain
+from besom.store.records import Objective
 
 #: The columns of a gain's intervals.
 GAIN, NEW_GAIN = "its 95 % interval", "on new images"
@@ -27,21 +27,21 @@ def frame(confirmation: Confirmation) -> pd.DataFrame:
     Gains and ``behind`` are positive where better, whatever the direction. Empty where it cannot be
     told.
     """
-    rows, metric = [], confirmation.plan.objective.metric
+    rows, aim = [], confirmation.plan.objective
     for row in confirmation.rows:
         cells: dict[str, Any] = {
             "rank": row.rank,
             "trial": row.trial,
             "status": str(row.status),
             "baseline": row.baseline,
-            "metric": metric,
+            "metric": aim.metric,
         }
         if row.estimate is not None:
-            low, high = bounded(metric, row.estimate.interval)
+            low, high = bounded(aim, row.estimate.interval)
             cells |= {"mean": row.estimate.mean, "sd": row.estimate.standard_deviation}
             cells |= {"low": low, "high": high}
         if row.new is not None:
-            cells["new_low"], cells["new_high"] = bounded(metric, row.new.interval)
+            cells["new_low"], cells["new_high"] = bounded(aim, row.new.interval)
         if row.gain is not None:
             cells["gain"] = row.gain.estimate.mean
             cells["gain_low"], cells["gain_high"] = row.gain.estimate.interval
@@ -69,17 +69,17 @@ def _columns(plan: ConfirmPlan) -> list[str]:
 
 def display(confirmation: Confirmation) -> pd.DataFrame:
     """The same for people: rounded, in percent where the metric is a share of images."""
-    metric = confirmation.plan.objective.metric
+    aim = confirmation.plan.objective
     rows = []
     for row in confirmation.rows:
         cells = {"rank": "" if row.rank is None else str(row.rank), "trial": str(row.trial)}
         known = row.estimate
-        cells["mean"] = "" if known is None else amount(metric, known, digits=2)
-        cells["95 % interval"] = "" if known is None else span(metric, known.interval, digits=2)
-        cells["sd"] = "" if known is None else _width(metric, known.standard_deviation)
-        cells["gain"] = "" if row.gain is None else gained(metric, row.gain.estimate)
-        cells[GAIN] = _gain_span(metric, row.gain)
-        cells[NEW_GAIN] = _gain_span(metric, row.new_gain)
+        cells["mean"] = "" if known is None else amount(aim, known, digits=2)
+        cells["95 % interval"] = "" if known is None else span(aim, known.interval, digits=2)
+        cells["sd"] = "" if known is None else _width(aim, known.standard_deviation)
+        cells["gain"] = "" if row.gain is None else gained(aim, row.gain.estimate)
+        cells[GAIN] = _gain_span(aim, row.gain)
+        cells[NEW_GAIN] = _gain_span(aim, row.new_gain)
         cells["seeds"] = _seeds(row)
         cells["standing"] = _standing(confirmation, row)
         rows.append(cells)
@@ -124,11 +124,11 @@ def _seeds(row: ConfirmRow) -> str:
     return f"{len(row.scores)}" + (f" ({len(row.failures)} failed)" if row.failures else "")
 
 
-def _gain_span(metric: str, gain: Gain | None) -> str:
-    return "" if gain is None else gain_span(metric, gain.estimate.interval)
+def _gain_span(aim: Objective, gain: Gain | None) -> str:
+    return "" if gain is None else gain_span(aim, gain.estimate.interval)
 
 
-def _width(metric: str, value: float) -> str:
+def _width(aim: Objective, value: float) -> str:
     if math.isnan(value):
         return ""
-    return f"{100 * value:.2f}" if is_share(metric) else f"{value:.2g}"
+    return f"{100 * value:.2f}" if aim.is_share else f"{value:.2g}"

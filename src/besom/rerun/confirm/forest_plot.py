@@ -10,10 +10,10 @@ import numpy as np
 
 from besom.plots import style
 from besom.plots.scales import Floats, Window, window
-from besom.rerun.confirm.new_examples import is_share
 from besom.rerun.confirm.result import Confirmation, ConfirmRow, Status
 from besom.rerun.confirm.sentences import amount, bounded
 from besom.statistics import Interval
+from besom.store.records import Objective
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,12 +78,10 @@ class Forest(NamedTuple):
 def summarise(confirmation: Confirmation) -> Forest:
     """Read the lines off a confirmation; configs without a score have none."""
     objective = confirmation.plan.objective
-    percent = is_share(objective.metric)
+    percent = objective.is_share
     factor = 100.0 if percent else 1.0
     lines = tuple(
-        _line(row, objective.metric, factor)
-        for row in confirmation.rows
-        if row.estimate is not None
+        _line(row, objective, factor) for row in confirmation.rows if row.estimate is not None
     )
     base = (line.mean for line, row in zip(lines, confirmation.rows, strict=False) if row.baseline)
     ends = [v for line in lines for v in line[-4:] if math.isfinite(v)]
@@ -92,15 +90,15 @@ def summarise(confirmation: Confirmation) -> Forest:
     return Forest(objective.metric, objective.sign, lines, next(base, None), percent, shown)
 
 
-def _line(row: ConfirmRow, metric: str, factor: float) -> Line:
+def _line(row: ConfirmRow, aim: Objective, factor: float) -> Line:
     assert row.estimate is not None
-    low, high = bounded(metric, row.estimate.interval)
+    low, high = bounded(aim, row.estimate.interval)
     known = math.isfinite(row.estimate.interval.width)
     unknown = Interval(math.nan, math.nan)
-    new = unknown if row.new is None else bounded(metric, row.new.interval)
+    new = unknown if row.new is None else bounded(aim, row.new.interval)
     return Line(
         label=f"trial {row.trial}" + (" (baseline)" if row.baseline else ""),
-        text=amount(metric, row.estimate, digits=2),
+        text=amount(aim, row.estimate, digits=2),
         status=row.status,
         scores=factor * np.array(list(row.scores.values())),
         mean=factor * row.estimate.mean,

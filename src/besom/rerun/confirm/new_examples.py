@@ -43,13 +43,8 @@ def n_images(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> int:
 
 def step(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> float:
     """What one image is worth in a score; 0 if unknown."""
-    n = n_images(plan, runs) if is_share(plan.objective.metric) else 0
+    n = n_images(plan, runs) if plan.objective.is_share else 0
     return 1.0 / n if n else 0.0
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share of images, to be shown in percent."""
-    return "accuracy" in metric
 
 
 def rights(
@@ -66,7 +61,7 @@ def rights(
         runs: every run, by trial and seed.
         scores: trial to the score of each seed.
     """
-    if (plan.on == "validation" and plan.new_split) or "loss" in plan.objective.metric:
+    if (plan.on == "validation" and plan.new_split) or plan.objective.is_loss:
         return {}
     known: dict[int, dict[int, NDArray[np.bool_]]] = {}
     images = set()
@@ -107,7 +102,7 @@ def score_on_new_images(
     if math.isfinite(error):
         return add_image_error(estimate, error, confidence)
     n = n_images(plan, runs)
-    if plan.on != "test" or not n or not is_share(plan.objective.metric):
+    if plan.on != "test" or not n or not plan.objective.is_share:
         return None
     return widen_for_images(estimate, n, confidence)
 

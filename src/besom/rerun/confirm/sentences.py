@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.new_examples import is_share, n_images
+from besom.rerun.confirm.new_examples import n_images
 from besom.rerun.confirm.result import ALPHA, Confirmation, ConfirmRow, Status
 from besom.statistics import Estimate, Interval
-from besom.statistics.claim_text import points
 from besom.statistics.seeds import FEWEST_FOR_BOOTSTRAP
 from besom.store.environment import environment_then, what_changed
-from besom.text.counting import IS, counted
+from besom.store.records import Objective
+from besom.text.counting import IS, counted, listed
+from besom.text.numbers import percent_digits, points
 
 #: More than these are counted rather than named.
 _NAMED = 6
@@ -26,7 +27,7 @@ def conclusion(confirmation: Confirmation) -> str:
     ones, which might have been others too.
     """
     plan, first = confirmation.plan, confirmation.first
-    metric = plan.objective.metric
+    aim = plan.objective
     if first is None or first.estimate is None:
         n_failed = len(confirmation.runs)
         return f"{plan.study.name}: nothing may be claimed, for " + (
@@ -35,9 +36,9 @@ def conclusion(confirmation: Confirmation) -> str:
     missing = counted(confirmation.n_missing, "run", IS)
     so_far = f"so far ({missing} missing), " if confirmation.n_missing else ""
     name = f"the baseline (trial {first.trial})" if first.baseline else f"trial {first.trial}"
-    worth = amount(metric, first.estimate)
-    if interval := span(metric, first.estimate.interval):
-        new = "" if first.new is None else span(metric, first.new.interval)
+    worth = amount(aim, first.estimate)
+    if interval := span(aim, first.estimate.interval):
+        new = "" if first.new is None else span(aim, first.new.interval)
         n_scored = sum(row.status is not Status.FAILED for row in confirmation.rows)
         worth += (
             f" ({_CONFIDENCE} interval {interval}{f', for new images {new}' if new else ''}"
@@ -46,7 +47,7 @@ def conclusion(confirmation: Confirmation) -> str:
     images = f"{_images(confirmation)}{_epochs(plan)}"
     text = (
         f"{plan.study.name}: {so_far}{name} is first on {images} with a mean "
-        f"{metric} of {worth} over {_seeds(len(first.scores))}"
+        f"{aim.metric} of {worth} over {_seeds(len(first.scores))}"
     )
     return f"{text}{_gain(confirmation, first)}; {_ties(confirmation)}."
 
@@ -89,7 +90,7 @@ def caveats(confirmation: Confirmation) -> list[str]:
     if equal:
         trials = "trial" if len(equal) == 1 else "trials"
         found.append(
-            f"All seeds of {trials} {_listed(equal)} score the same, which "
+            f"All seeds of {trials} {listed(equal)} score the same, which "
             "tells little of how seeds scatter: an interval, if one is given, supposes a scatter "
             "of one image."
         )
@@ -134,65 +135,60 @@ def _only_on_these(confirmation: Confirmation) -> str:
         return ""
     trials, are = ("Trial", "is") if len(unsure) == 1 else ("Trials", "are")
     return (
-        f"{trials} {_listed(unsure)} {are} behind on these images; on new ones the first may be no "
+        f"{trials} {listed(unsure)} {are} behind on these images; on new ones the first may be no "
         "better."
     )
 
 
-def amount(metric: str, estimate: Estimate, digits: int | None = None) -> str:
+def amount(aim: Objective, estimate: Estimate, digits: int | None = None) -> str:
     """A mean ± its standard error: in percent for an accuracy, else as it is.
 
     Args:
-        metric: says which of the two.
+        aim: says which of the two.
         estimate: the mean.
         digits: decimals of a percentage; None: as many as show two digits of the error.
     """
     mean, error = estimate.mean, estimate.standard_error
     if not math.isfinite(error):
-        return f"{100 * mean:.2f} %" if is_share(metric) else f"{mean:.5g}"
-    if is_share(metric):
-        digits = _digits(error) if digits is None else digits
+        return f"{100 * mean:.2f} %" if aim.is_share else f"{mean:.5g}"
+    if aim.is_share:
+        digits = percent_digits(error) if digits is None else digits
         return f"{100 * mean:.{digits}f} % ± {100 * error:.{digits}f}"
     return f"{mean:.5g} ± {error:.2g}"
 
 
-def gained(metric: str, estimate: Estimate) -> str:
+def gained(aim: Objective, estimate: Estimate) -> str:
     """A gain ± its standard error: in hundredths of percentage points for an accuracy."""
     mean, error = estimate.mean, estimate.standard_error
-    if is_share(metric):
+    if aim.is_share:
         tail = f" ± {100 * error:.2f}" if math.isfinite(error) else ""
         return f"{100 * mean:+.2f}{tail}"
     return f"{mean:+.3g}" + (f" ± {error:.2g}" if math.isfinite(error) else "")
 
 
-def span(metric: str, interval: Interval, digits: int | None = None) -> str:
+def span(aim: Objective, interval: Interval, digits: int | None = None) -> str:
     """An interval: in percent for an accuracy, else as it is; empty if nothing can be said."""
     if not math.isfinite(interval.width):
         return ""
-    low, high = bounded(metric, interval)
-    if is_share(metric):
-        digits = max(_digits(interval.width / 4), 1) if digits is None else digits
+    low, high = bounded(aim, interval)
+    if aim.is_share:
+        digits = max(percent_digits(interval.width / 4), 1) if digits is None else digits
         return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}"
     return f"{low:.5g} to {high:.5g}"
 
 
-def gain_span(metric: str, interval: Interval) -> str:
+def gain_span(aim: Objective, interval: Interval) -> str:
     """The interval of a gain: in percentage points for an accuracy, else as it is."""
     if not math.isfinite(interval.width):
         return ""
-    if is_share(metric):
+    if aim.is_share:
         return f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
     return f"{interval.low:+.3g} to {interval.high:+.3g}"
 
 
-def _digits(error: float) -> int:
-    """As many decimals of a percentage as show two digits of its error."""
-    return min(max(1 - math.floor(math.log10(100 * error)), 0), 4) if error > 0 else 2
-
-
-def bounded(metric: str, interval: Interval) -> Interval:
+def bounded(aim: Objective, interval: Interval) -> Interval:
     """An interval without what cannot be: a share of images is never above 1."""
-    if not is_share(metric) or not math.isfinite(interval.width):
+    if not aim.is_share or not math.isfinite(interval.width):
         return interval
     return Interval(max(interval.low, 0.0), min(interval.high, 1.0))
 
@@ -205,7 +201,7 @@ def _gain(confirmation: Confirmation, first: ConfirmRow) -> str:
     estimate = first.gain.estimate
     if math.isnan(first.p_gain):
         return ""
-    shown = _gain_shown(confirmation.plan.objective.metric, estimate)
+    shown = _gain_shown(confirmation.plan.objective, estimate)
     n_compared = sum(row.gain is not None for row in confirmation.rows)
     if first.p_gain <= ALPHA:
         covers = _gain_covers(confirmation, first, n_compared)
@@ -220,8 +216,8 @@ def _gain_covers(confirmation: Confirmation, first: ConfirmRow, n_compared: int)
         return ""
     if first.new_gain is None:
         return " on these images"
-    metric, interval = confirmation.plan.objective.metric, first.new_gain.estimate.interval
-    new = gain_span(metric, interval)
+    aim, interval = confirmation.plan.objective, first.new_gain.estimate.interval
+    new = gain_span(aim, interval)
     if first.p_new_gain <= ALPHA:
         return f" on these images (for new ones, the {_CONFIDENCE} interval is {new})"
     if interval.low <= 0.0:
@@ -229,11 +225,11 @@ def _gain_covers(confirmation: Confirmation, first: ConfirmRow, n_compared: int)
     return f" on these images (for new ones {new}, which of {n_compared} compared may be luck)"
 
 
-def _gain_shown(metric: str, estimate: Estimate) -> str:
+def _gain_shown(aim: Objective, estimate: Estimate) -> str:
     mean, error = estimate.mean, estimate.standard_error
     if not math.isfinite(error):
-        return f"{100 * mean:.2f} points" if is_share(metric) else f"{mean:.3g}"
-    return points(mean, error) if is_share(metric) else f"{mean:.3g} ± {error:.2g}"
+        return f"{100 * mean:.2f} points" if aim.is_share else f"{mean:.3g}"
+    return points(mean, error) if aim.is_share else f"{mean:.3g} ± {error:.2g}"
 
 
 def _all_equal(row: ConfirmRow) -> bool:
@@ -248,7 +244,7 @@ def _ties(confirmation: Confirmation) -> str:
         return "there is no other to compare it with"
     if not tied:
         return "no other is tied with it" if n_others > 1 else "the other is not tied with it"
-    named = _listed(tied)
+    named = listed(tied)
     if n_others == 1:
         return f"the other, trial {named}, is tied with it"
     trials, are = ("trial", "is") if len(tied) == 1 else ("trials", "are")
@@ -266,10 +262,6 @@ def _images(confirmation: Confirmation) -> str:
 def _split_by_seed(confirmation: Confirmation) -> bool:
     """Whether each seed was measured on validation images of its own."""
     return confirmation.plan.on == "validation" and confirmation.plan.new_split
-
-
-def _listed(trials: Sequence[int]) -> str:
-    return ", ".join(map(str, trials[:_NAMED])) + (", ..." if len(trials) > _NAMED else "")
 
 
 def _epochs(plan: ConfirmPlan) -> str:
