@@ -227,7 +227,9 @@ def test_pruned_trials_and_few_images_limit_the_claim() -> None:
     right = predictions([0.9, 0.85], n=40)
     result = claim(study([*(trial(i, r) for i, r in enumerate(right)), *_pruned(2)]))
     assert any(c.startswith("2 trials were pruned on the same") for c in result.caveats)
-    assert any("only 40 validation examples: one of them is 2.5 points" in c for c in result.caveats)
+    assert any(
+        "only 40 validation examples: one of them is 2.5 points" in c for c in result.caveats
+    )
     assert claim(study([trial(0, predictions([0.9])[0])])).caveats == ()
 
 
