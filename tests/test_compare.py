@@ -260,8 +260,8 @@ def test_two_trials_on_the_same_images_are_tested_image_by_image() -> None:
         for n, bits in ((1, worse), (2, right))
     ]
     said = verdict(study("s", 0.5), trials[0], trials[1])
-    assert "trial 2 is 20.0 ± 4.2 points ahead of trial 1: 20 against 0 images" in said
-    assert said.endswith("if these two were named beforehand and not for their scores.")
+    assert "trial 2 is 20.0 ± 4.2 points ahead of trial 1: 20 examples " in said
+    assert said.endswith("if these two were chosen beforehand and not by their scores.")
     assert verdict(study("s", 0.5), trials[0], replace(trials[1], correct=None)) == ""
 
 

@@ -436,12 +436,12 @@ def test_what_a_killed_worker_took_of_the_cpu_is_not_called_nothing() -> None:
     assert "1 trial was killed: the CPU seconds are not known" in told_ledger(study)
 
 
-def test_the_dearest_trials_are_named_where_some_are_dear() -> None:
+def test_the_most_expensive_trials_are_named_where_some_are_expensive() -> None:
     even = [dataclasses.replace(t, seconds=10.0) for t in make_study(20).trials]
-    assert "dearest" not in told_ledger(StudyRecord("s", (VAL_ACCURACY,), tuple(even)))
+    assert "expensive" not in told_ledger(StudyRecord("s", (VAL_ACCURACY,), tuple(even)))
     even[7] = dataclasses.replace(even[7], seconds=500.0)
     told = told_ledger(StudyRecord("s", (VAL_ACCURACY,), tuple(even)))
-    assert "The 5 dearest trials" in told
+    assert "5 most expensive trials" in told
     assert "72%" in told
 
 

@@ -134,7 +134,7 @@ def test_equal_scores_lead_together_whatever_the_rounding_of_keras() -> None:
 def test_all_trials_equal_are_all_tied() -> None:
     row = predictions([0.98], n=500)[0]
     result = claim(study([trial(i, row) for i in range(9)]))
-    assert result.text.startswith("9 trials lead together")
+    assert result.text.startswith("9 trials (0, 1, 2, ...) lead together")
     assert result.tied == tuple(range(1, 9))
     assert result.corrected == result.raw
 

@@ -200,6 +200,5 @@ def test_the_baseline_is_never_left_out(plan_of: PlanOf) -> None:
 def test_many_who_are_left_out_are_counted(plan_of: PlanOf) -> None:
     study = make_study([0.6, *[0.9] * 12])
     assert plan_of(study, top=2).left_out == (
-        "10 more trials (3, 4, 5, ...) share the score of the last one taken; --top 12 takes them "
-        "too."
+        "10 trials (3, 4, 5, ...) share the score of the last one taken; --top 12 takes them too."
     )

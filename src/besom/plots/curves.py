@@ -1,4 +1,4 @@
-"""Learning curves: the objective's metric after each epoch, one line a trial, the best on top."""
+"""Learning curves: the objective's metric after each epoch, one line per trial, the best on top."""
 
 from __future__ import annotations
 

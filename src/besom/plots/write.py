@@ -71,7 +71,7 @@ def write_plots(
 
 
 def not_drawn(problems: Mapping[str, str]) -> list[str]:
-    """``problems`` of ``write_plots`` as lines for people, one a reason."""
+    """``problems`` of ``write_plots`` as lines for people, one per reason."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in problems.items():
         by_reason.setdefault(reason, []).append(name)
@@ -108,7 +108,7 @@ def write_image_grid(
     Args:
         images: (n, height, width), or (n, height, width, channels) with 1, 3 or 4 channels;
             integers of 0 to 255, or floats.
-        labels: one an image.
+        labels: one per image.
         path: where the PNG goes.
         title: the headline.
 
@@ -134,8 +134,8 @@ def write_comparison(studies: Sequence[StudyRecord], path: Path) -> Path:
     better = "higher" if summary.sign > 0 else "lower"
     title = f"{summary.metric} of {len(studies)} {'study' if len(studies) == 1 else 'studies'}"
     subtitle = (
-        f"{summary.metric}, {better} is better; compute is the worker time of all trials, pruned "
-        "and failed ones too"
+        f"{summary.metric}, {better} is better; compute is the worker time of all trials, "
+        "including pruned and failed ones"
     )
     with style.picture(path, 3.9, title, subtitle) as figure:
         study_curves.draw(summary, figure)
@@ -168,7 +168,7 @@ def _write_history(study: StudyRecord, objective: int, path: Path) -> Path:
 
 def _write_curves(study: StudyRecord, objective: int, path: Path) -> Path:
     summary = curves.summarise(study, objective)
-    subtitle = f"{_reading(study, objective)}; after each epoch, a line a trial"
+    subtitle = f"{_reading(study, objective)}; after each epoch, one line per trial"
     if summary.n_hidden:
         subtitle += f"; {summary.n_hidden:,} lines left out"
     with style.picture(path, 4.2, f"{study.name}: learning curves", subtitle) as figure:
@@ -204,7 +204,7 @@ def _write_slices(study: StudyRecord, objective: int, path: Path) -> Path:
 
 def _write_parallel(study: StudyRecord, objective: int, path: Path) -> Path:
     summary = parallel.summarise(study, objective)
-    subtitle = f"{_reading(study, objective)}; a line is a complete trial, the best end is up"
+    subtitle = f"{_reading(study, objective)}; each line is a complete trial; up is better"
     if summary.n_hidden:
         subtitle += f"; {summary.n_hidden:,} lines left out"
     title = f"{study.name}: parallel coordinates"

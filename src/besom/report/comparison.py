@@ -36,8 +36,8 @@ class Comparison:
 
     Attributes:
         studies: in the order given.
-        outcomes: one row a study, see ``outcomes_of``.
-        contrasts: one row a thing that differs, one column a study, see ``contrasts_of``.
+        outcomes: one row per study, see ``outcomes_of``.
+        contrasts: one row per difference, one column per study, see ``contrasts_of``.
         remarks: what to keep in mind when reading the values against each other.
         comparable: whether all pursue the same metrics in the same directions; only then may their
             values be held against each other.
@@ -88,7 +88,7 @@ def compare(studies: Sequence[StudyRecord]) -> Comparison:
 
 
 def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.DataFrame:
-    """One row a study.
+    """One row per study.
 
     Columns: study, metric, direction, best, trial, corrected, low, high (the best corrected for
     having been picked, with its 95 % interval), baseline, gain (of the best, raw), at_equal_compute
@@ -185,7 +185,7 @@ def best_after(study: StudyRecord, seconds: float) -> float | None:
 
 
 def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
-    """What differs between the studies: a row each, columns part, what, then one a study.
+    """What differs between the studies: one row each, columns part, what, then one per study.
 
     Parts: ``space``, ``config``, ``budget``, ``code`` (the git revision), ``data`` (the
     fingerprint) and ``versions``. Lists and absent values (``-``) are texts, as all cells are. A

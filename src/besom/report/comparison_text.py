@@ -23,7 +23,7 @@ FOLDER = "compare"
 
 
 def display(comparison: Comparison) -> pd.DataFrame:
-    """The outcomes for people: one column a study, one row a thing known of any."""
+    """The outcomes for people: one column per study, one row per known fact."""
     columns: dict[str, dict[str, str]] = {}
     frame = comparison.outcomes
     for study, (_, row) in zip(comparison.studies, frame.iterrows(), strict=True):

@@ -30,7 +30,7 @@ from besom.text.values import value_text
 
 
 def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
-    """One row a complete trial, best first; equal values share a rank.
+    """One row per complete trial, best first; equal values share a rank.
 
     Columns: rank, trial, the objectives, gain (over the baseline, positive is better; absent where
     the baseline did not complete), with ``claimed`` also standard_error, tied (with the first, at
@@ -55,7 +55,7 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
 
 
 def unranked(study: StudyRecord) -> pd.DataFrame:
-    """One row a trial that is not ranked: trial, outcome, reason, epochs, seconds, params."""
+    """One row per trial that is not ranked: trial, outcome, reason, epochs, seconds, params."""
     rows = [
         {
             "trial": t.number,

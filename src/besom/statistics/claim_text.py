@@ -8,7 +8,7 @@ from besom.seam import KERAS_TRIALS
 from besom.statistics.claim import Claim
 from besom.statistics.proportions import Interval
 from besom.store.records import StudyRecord, TrialRecord
-from besom.text.counting import HAS, MOST_LISTED, WAS, counted, named
+from besom.text.counting import HAS, LEADS, WAS, counted, listed, named
 from besom.text.numbers import percent_digits, points
 from besom.text.printable import command
 
@@ -57,7 +57,7 @@ def sentence(
     others = {0: "no other is", 1: "1 other is"}.get(n_tied, f"{n_tied} others are")
     it, best = ("it", "it") if len(first) == 1 else ("them", "the best")
     return (
-        f"{_leads(first)}; {others} tied with {it} at {_level(alpha)}; "
+        f"{named('trial', first, LEADS)}; {others} tied with {it} at {_level(alpha)}; "
         f"corrected for selection {best} is {worth}"
     )
 
@@ -68,7 +68,7 @@ def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) ->
     if len(study.complete) == 1:
         head = f"trial {leader.number} is the only complete trial, with {metric} {leader.value:.6g}"
     else:
-        head = f"{_leads(first)} with {metric} {leader.value:.6g}"
+        head = f"{named('trial', first, LEADS)} with {metric} {leader.value:.6g}"
     if leader.correct is None:
         why = "the validation examples that it got right are not stored"
     elif leader.n_validation < 2:
@@ -95,7 +95,7 @@ def no_winner(study: StudyRecord, front: Sequence[int]) -> str:
     return (
         f"with {n} objectives ({metrics}) there is no single winner; {len(front)} of "
         f"{counted(len(study.complete), 'complete trial')} {be} on the Pareto front "
-        f"({named('trial', front)})"
+        f"(trial{'s' * (len(front) > 1)} {listed(front)})"
     )
 
 
@@ -166,9 +166,3 @@ def _over_baseline(claim: Claim, leader: TrialRecord) -> str:
     if claim.baseline.shown:
         return f", a gain of {gain} over the baseline"
     return f", which is not distinguishable from the baseline (a gain of {gain})"
-
-
-def _leads(first: Sequence[int]) -> str:
-    if len(first) > MOST_LISTED:
-        return f"{len(first)} trials lead together"
-    return f"{named('trial', first)} {'leads' if len(first) == 1 else 'lead together'}"

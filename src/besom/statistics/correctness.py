@@ -15,7 +15,7 @@ from besom.equality import same
 from besom.errors import StudyError
 from besom.store.records import TrialRecord
 
-#: One row a trial, one column a validation image: True where the trial classifies it right.
+#: One row per trial, one column per validation example: True where the trial is right.
 Correctness = NDArray[np.bool_]
 
 

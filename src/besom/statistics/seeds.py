@@ -1,7 +1,8 @@
 """What a config scores over seeds: the mean and its interval.
 
 This is the luck of the *seed*: initial weights, order of batches, perhaps the split. The images
-stay what they were; their luck is in ``proportions`` and ``crossed``; ``add_image_error`` adds it.
+stay what they were; their luck is in ``proportions`` and ``random_effects``, and
+``add_image_error`` adds it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Shows a running confirmation: a live panel on a terminal, else one plain line a run."""
+"""Shows a running confirmation: a live panel on a terminal, else one plain line per run."""
 
-# ruff: noqa: D102  (what a watcher hears is said once, in ConfirmWatcher)
+# ruff: noqa: D102  (ConfirmWatcher documents what a watcher hears)
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from besom.text.printable import one_line
 
 
 class PlainConfirmView(ConfirmWatcher):
-    """One line a run: for logs and pipes."""
+    """One line per run: for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -37,7 +37,7 @@ class PlainConfirmView(ConfirmWatcher):
         done, configs = len(contest.scores), counted(len(plan.entrants), "config")
         self._say(
             f"{plan.study.name}: {configs} on {counted(len(plan.seeds), 'seed')}, measured "
-            f"on the {plan.on} images"
+            f"on the {plan.on} examples"
             + (f"; {counted(done, 'run')} already done" if done else "")
             + (f", {counted(n_workers, 'worker')}" if n_workers else "")
         )
@@ -49,9 +49,11 @@ class PlainConfirmView(ConfirmWatcher):
         assert self._contest is not None
         if trial in self._contest.beaten:
             n_seeds = self._contest.beaten[trial]
-            self._say(f"trial {trial} is beaten after {counted(n_seeds, 'seed')} and gets no more")
+            self._say(
+                f"trial {trial} is beaten after {counted(n_seeds, 'seed')} and gets no more seeds"
+            )
         else:
-            self._say(f"trial {trial} failed on every seed so far and gets no more")
+            self._say(f"trial {trial} failed on every seed so far and gets no more seeds")
 
     def retried(self, run: RunKey, reason: str) -> None:
         self._say(f"trial {run[0]} seed {run[1]} runs again on a fresh worker: {reason}")

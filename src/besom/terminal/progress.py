@@ -1,4 +1,4 @@
-"""What is told of a running sweep: the best so far, how trials ended, the time to come."""
+"""The progress of a running sweep: the best so far, how trials ended, the time left."""
 
 from __future__ import annotations
 

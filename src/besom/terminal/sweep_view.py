@@ -1,4 +1,4 @@
-"""Shows a running sweep: a live panel on a terminal, else one plain line a finished trial."""
+"""Shows a running sweep: a live panel on a terminal, else one plain line per finished trial."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BAR = 30
 
 
 class PlainView(Watcher):
-    """One line a finished trial: for logs and pipes."""
+    """One line per finished trial: for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 #: The verbs that go with a number.
 IS, WAS, HAS = ("is", "are"), ("was", "were"), ("has", "have")
+SHARES, LEADS = ("shares", "share"), ("leads", "lead together")
 
 #: More than these are counted, or cut off, rather than listed.
 MOST_LISTED = 6
@@ -26,8 +27,15 @@ def listed(items: Sequence[object]) -> str:
 
 
 def named(what: str, items: Sequence[object], verb: tuple[str, str] | None = None) -> str:
-    """``trial 3``, ``trials 3 and 5``; with the verb ``("is", "are")``, ``trial 3 is``."""
-    text = f"{what}{'s' * (len(items) != 1)} {listed(items)}"
+    """``trial 3``, ``trials 3 and 5``; many are counted: ``9 trials (3, 5, 6, ...)``.
+
+    With the verb ``("is", "are")``: ``trial 3 is``.
+    """
+    if len(items) > MOST_LISTED:
+        first = ", ".join(map(str, items[:3]))
+        text = f"{len(items)} {what}s ({first}, ...)"
+    else:
+        text = f"{what}{'s' * (len(items) != 1)} {listed(items)}"
     return text if verb is None else f"{text} {verb[len(items) != 1]}"
 
 

@@ -36,7 +36,7 @@ from besom.text.printable import markdown_cell, markdown_line
 #: The columns of a gain's intervals.
 GAIN, NEW_GAIN = "its 95 % interval", "on new examples"
 #: How the columns of a gain's intervals are headed on a terminal.
-_ON_TERMINALS = {GAIN: "gain, 95 %", NEW_GAIN: "on new examples"}
+_ON_TERMINALS = {GAIN: "gain, 95 %", NEW_GAIN: "on new ones"}
 
 
 def files(plan: ConfirmPlan) -> tuple[Path, Path, Path]:
@@ -183,13 +183,13 @@ def _new_examples(confirmation: Confirmation) -> str:
 
 
 def frame(confirmation: Confirmation) -> pd.DataFrame:
-    """One row a config, the first one first, then a column ``seed_N`` for each seed's score.
+    """One row per config, the first one first, then a column ``seed_N`` for each seed's score.
 
     Columns: rank, trial, status, baseline, metric, mean, sd, low, high (these images), new_low,
     new_high (new images), gain, gain_low, gain_high, p_gain (these images), new_gain_low,
     new_gain_high, p_new_gain (new images), behind, p_behind (these images), n_seeds, n_failed.
-    Gains and ``behind`` are positive where better, whatever the direction. Empty where it cannot be
-    told.
+    Gains and ``behind`` are positive where better, whatever the direction. Empty where it is
+    not known.
     """
     rows, aim = [], confirmation.plan.objective
     for row in confirmation.rows:
@@ -257,7 +257,7 @@ def has_new_gains(confirmation: Confirmation) -> bool:
 
 
 def failures(confirmation: Confirmation) -> pd.DataFrame:
-    """One row a run that failed: trial, seed, outcome, reason."""
+    """One row per run that failed: trial, seed, outcome, reason."""
     rows = [
         {"trial": r.trial, "seed": r.seed, "outcome": str(r.outcome), "reason": r.reason}
         for row in confirmation.rows
@@ -267,7 +267,7 @@ def failures(confirmation: Confirmation) -> pd.DataFrame:
 
 
 def configs(plan: ConfirmPlan) -> pd.DataFrame:
-    """One row a config: trial, and its hyperparameters."""
+    """One row per config: trial, and its hyperparameters."""
     rows = [
         {"trial": t.number, **{p: param_cell(v) for p, v in t.params.items()}}
         for t in plan.entrants

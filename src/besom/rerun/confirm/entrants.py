@@ -9,7 +9,7 @@ from besom.report.export import find_trial
 from besom.report.leaderboard import ranking
 from besom.statistics import claim
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.text.counting import HAS, IS, named
+from besom.text.counting import IS, SHARES, named
 from besom.text.printable import command
 
 DEFAULT_TOP = 5
@@ -78,7 +78,7 @@ def _first(study: StudyRecord, top: int, wanted: Collection[int]) -> tuple[list[
     tied = [t for t, _ in beyond if t in claimed.tied and t not in level]
     found = []
     if level:
-        found.append(f"{named('trial', level, HAS)} the score of the last one taken")
+        found.append(f"{named('trial', level, SHARES)} the score of the last one taken")
     if tied:
         found.append(f"{named('trial', tied, IS)} tied with the leaderboard's first")
     if not found:

@@ -115,7 +115,7 @@ def height(forest: Forest) -> float:
 
 
 def draw(forest: Forest, figure: Figure) -> None:
-    """Draw one row a config, the first one on top."""
+    """Draw one row per config, the first one on top."""
     if not forest.lines:
         style.say_nothing_to_see(figure, "No run has succeeded, so there is no score to show.")
         return

@@ -1,4 +1,4 @@
-"""What a confirmation has shown: one row a config, from the scores alone."""
+"""What a confirmation has shown: one row per config, from the scores alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Status(StrEnum):
 
     FIRST = "first"
     TIED = "tied"
-    """It cannot be told from the first."""
+    """It is not distinguishable from the first."""
     BEHIND = "behind"
     """The first is better, with 95 % confidence for all who are behind or beaten together; for the
     baseline with that of the gain over it."""
@@ -59,7 +59,7 @@ class ConfirmRow(SameFields):
         new: the same for new images, see ``besom.rerun.confirm.new_examples``; None where that
             says nothing.
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
-        p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be told.
+        p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be tested.
         new_gain: the gain for new images; None where that says nothing.
         p_new_gain: its p-value, corrected in the same way.
         behind: how much better the first is; None for the first.
@@ -111,7 +111,7 @@ class Confirmation:
 
     @property
     def tied(self) -> tuple[int, ...]:
-        """The trials that cannot be told from the first, itself not included."""
+        """The trials that are not distinguishable from the first, itself not included."""
         return tuple(row.trial for row in self.rows if row.status is Status.TIED)
 
 
@@ -288,8 +288,8 @@ def _gains(known: _Known) -> dict[int, _Gained]:
 
 
 def _corrected(gains: Mapping[int, Gain | None]) -> dict[int, float]:
-    """Each gain's p-value after ``holm``; NaN where it cannot be told."""
+    """Each gain's p-value after ``holm``; NaN where it cannot be tested."""
     p_values = {t: math.nan if gain is None else gain.p_value for t, gain in gains.items()}
-    told = [t for t, p_value in p_values.items() if not math.isnan(p_value)]
-    corrected = holm([p_values[t] for t in told])
-    return p_values | {t: float(p) for t, p in zip(told, corrected, strict=True)}
+    known = [t for t, p_value in p_values.items() if not math.isnan(p_value)]
+    corrected = holm([p_values[t] for t in known])
+    return p_values | {t: float(p) for t, p in zip(known, corrected, strict=True)}

@@ -75,10 +75,11 @@ def caveats(confirmation: Confirmation) -> list[str]:
             "scatter between seeds: intervals, where given, assume a scatter of one example."
         )
     if unsure := _only_on_these(confirmation):
-        found.append(
-            f"{named('Trial', unsure, IS)} behind on these examples; on new ones the first may be "
+        text = (
+            f"{named('trial', unsure, IS)} behind on these examples; on new ones the first may be "
             "no better."
         )
+        found.append(text[0].upper() + text[1:])
     if changed := _changed(confirmation):
         found.append(f"The sweep ran with other software or hardware: {'; '.join(changed)}.")
     return found
