@@ -96,7 +96,7 @@ def test_different_objectives_are_shown_without_a_ranking(tmp_path: Path) -> Non
     compared = compare([make_study(8, name="a"), make_study(8, name="b", objectives=[VAL_LOSS])])
     assert not compared.comparable
     assert headline(compared) == ""
-    assert "no value here may be held against another" in compared.remarks[0]
+    assert "their values cannot be compared" in compared.remarks[0]
     assert "at equal compute" not in to_markdown(compared)
     files = write_comparison_files(compared, tmp_path)
     assert [path.name for path in files] == ["a-b.csv", "a-b.md"]
@@ -123,7 +123,7 @@ def test_several_objectives_are_each_told_with_their_direction_and_nobody_wins()
         "Of the 4 trials that no trial of these studies beats in every objective, a has 1, b has 3."
     )
     assert not {"best", "baseline", "at equal compute"} & set(table.index)
-    assert "Several objectives have no best" in compared.remarks[0]
+    assert "With several objectives there is no single best" in compared.remarks[0]
 
 
 def test_several_objectives_beside_one_are_not_held_against_it() -> None:
@@ -140,7 +140,7 @@ def test_several_objectives_without_a_complete_trial_are_said_to_have_none() -> 
 def test_other_validation_images_are_a_remark() -> None:
     facts = [{"environments": {"x": {"data": {"fingerprint": f}}}} for f in ("one", "two")]
     compared = compare([study("a", 0.5, facts=facts[0]), study("b", 0.5, facts=facts[1])])
-    assert any("different validation images" in remark for remark in compared.remarks)
+    assert any("different validation examples" in remark for remark in compared.remarks)
 
 
 def test_what_differs_is_listed_by_part_and_nothing_else() -> None:

@@ -142,7 +142,7 @@ def test_an_objective_that_images_do_not_measure_is_refused_on_test_images(plan_
         trial_function="besom.training.trial.run_trial",
         objective=Objective("n_params", "minimize"),
     )
-    with pytest.raises(BesomError, match="n_params, which is not measured on images"):
+    with pytest.raises(BesomError, match="n_params, which is not measured on examples"):
         plan_of(study, on="test")
 
 

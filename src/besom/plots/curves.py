@@ -19,6 +19,9 @@ MAX_LINES = 500
 N_LABELLED = 5
 
 
+TITLE = "learning curves"
+
+
 class Curve(NamedTuple):
     """One trial's line.
 
@@ -125,6 +128,17 @@ def _window(curves: list[Curve], baseline: Curve | None, sign: int) -> Window:
         points = np.array([points.min(), points.max()])
     start = [] if baseline is None else [float(sign * (sign * baseline.heights).max())]
     return window(points, sign, start)
+
+
+def subtitle(curves: Curves) -> str:
+    """How to read the picture, and how many curves it leaves out."""
+    text = "after each epoch, one line per trial"
+    return f"{text}; {curves.n_hidden:,} lines left out" if curves.n_hidden else text
+
+
+def height(curves: Curves) -> float:  # noqa: ARG001
+    """Inches the picture needs."""
+    return 4.2
 
 
 def draw(curves: Curves, figure: Figure) -> None:

@@ -135,7 +135,7 @@ def draw(forest: Forest, figure: Figure) -> None:
         label, colour = _LOOKS[status]
         handles.append(style.key(label, marker="o", ms=6, lw=2.2, c=colour))
     if any(math.isfinite(line.new_low) for line in forest.lines):
-        handles.append(style.key("for new images", lw=_THIN, c=style.MUTED))
+        handles.append(style.key("for new examples", lw=_THIN, c=style.MUTED))
     if forest.baseline is not None:
         look: style.Look = {"c": style.INK, "ls": (0, (5, 3)), "lw": 1.2}
         if forest.window.holds(forest.baseline):
@@ -181,7 +181,7 @@ def write_confirmation(confirmation: Confirmation, path: Path) -> Path:
     split = ", each with its own validation split" if plan.new_split else ""
     subtitle = (
         f"{forest.metric}, {better} is better; mean and 95 % interval over up to "
-        f"{len(plan.seeds)} fresh seeds{split}, on the {plan.on} images"
+        f"{len(plan.seeds)} fresh seeds{split}, on the {plan.on} examples"
     )
     title = f"{plan.study.name}: confirmed"
     with style.picture(path, height(forest), title, subtitle) as figure:
