@@ -40,7 +40,7 @@ class Comparison:
         contrasts: one row per difference, one column per study, see ``contrasts_of``.
         remarks: what to keep in mind when reading the values against each other.
         comparable: whether all pursue the same metrics in the same directions; only then may their
-            values be held against each other.
+            values be compared.
         equal_compute: the worker seconds at which ``at equal compute`` is read off; None without.
         unbeaten: with several objectives, how many of each study's trials no trial of any study
             beats, by the study's name; empty with one, or where they are not comparable.

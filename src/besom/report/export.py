@@ -35,7 +35,7 @@ def best_trial(study: StudyRecord) -> TrialRecord:
     if frame.empty:
         raise StudyError(
             f"The study {study.name!r} has no complete trial to export. "
-            f"`{command('leaderboard', study.name)}` says what became of its trials."
+            f"`{command('leaderboard', study.name)}` shows how its trials ended."
         )
     if len(study.objectives) > 1:
         complete = study.complete
@@ -63,7 +63,7 @@ def kept_model(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Pat
         raise StudyError(
             f"No model of trial {trial.number} of {study.name!r} was kept"
             + (f"; kept are {', '.join(kept)}." if kept else ".")
-            + " sweep.keep_models says how many of the best are; `besom train` makes one again."
+            + " sweep.keep_models sets how many are kept; `besom train` trains one again."
         )
     return path
 
@@ -163,7 +163,7 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
         raise ConfigError(
             f"{config} is not a config for `besom train`: {', '.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} missing or no mapping. Export it again with "
-            "`besom export`, or begin it with 'defaults: [train, _self_]'."
+            "`besom export`, or start it with 'defaults: [train, _self_]'."
         )
     return Composer(SearchPath.of(config_dir), "train", exported=content)
 

@@ -150,7 +150,7 @@ def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None =
 
 
 def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
-    """One line: who leads, by how much over the baseline, and what became of the others.
+    """One line: who leads, by how much over the baseline, and how the others ended.
 
     Args:
         study: the study.

@@ -66,7 +66,7 @@ class _First(NamedTuple):
 
 
 def _cells(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
-    """The cells by their heading; nobody is best where there are several objectives."""
+    """The cells by their heading; with several objectives there is no best."""
     cells = {
         "trials": counts_text(study),
         "objective": "\n".join(objective.metric for objective in study.objectives),

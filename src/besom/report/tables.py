@@ -38,7 +38,7 @@ def shown_outcome(trial: TrialRecord) -> str:
 def outcome_counts(study: StudyRecord) -> dict[str, int]:
     """How many trials ended in which way, in the order of ``Outcome``; absent ones left out.
 
-    The last are ``unfinished``: in a sweep that goes on they run, else they wait for a resume.
+    The last are ``unfinished``: in a sweep that is running they run, else they wait for a resume.
     """
     found = Counter(t.outcome for t in study.trials)
     return {UNFINISHED if o is Outcome.RUNNING else str(o): found[o] for o in Outcome if found[o]}

@@ -129,7 +129,7 @@ def race(
             a config without any score yet is alive, and first in line.
         direction: ``maximize`` or ``minimize``.
         n_looks: how often this is asked in the whole race, so that every look counts.
-        confidence: that nobody at all is called beaten by one that is not better; so the truly
+        confidence: that none is called beaten by one that is not better; so the truly
             best config is never dropped.
         already_beaten: what earlier looks decided; it stands.
 

@@ -1,6 +1,6 @@
 """Shows a running confirmation: a live panel on a terminal, else one plain line per run."""
 
-# ruff: noqa: D102  (ConfirmWatcher documents what a watcher hears)
+# ruff: noqa: D102  (ConfirmWatcher documents the methods)
 
 from __future__ import annotations
 

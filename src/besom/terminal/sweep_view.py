@@ -44,7 +44,7 @@ class PlainView(Watcher):
         aim = progress.objective
         if trial.value is not None:
             what = f"{aim.metric} {aim.text(trial.value)}"
-            what += " *" if new_best and progress.complete > 1 else ""
+            what += " *" if new_best and progress.counts["complete"] > 1 else ""
         else:
             what = trial.reason
         took = f"{counted(trial.epochs, 'epoch')}, {trial.seconds:.1f} s"
@@ -69,7 +69,7 @@ class PlainView(Watcher):
     def _say(self, text: str) -> None:
         try:
             say(self._console, text)
-        except OSError:  # a full disk under `> sweep.log`: the sweep goes on, unheard
+        except OSError:  # a full disk under `> sweep.log`: the sweep goes on without output
             self._console.quiet = True
 
 

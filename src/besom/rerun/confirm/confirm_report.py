@@ -77,7 +77,7 @@ def print_report(confirmation: Confirmation, openings: Sequence[Opening], consol
     """The table, the conclusion and its limits, on the terminal."""
     shown = display(confirmation)
     if len(shown):
-        # Terminals have 80 columns; who has how many seeds is said where it matters.
+        # Terminals have 80 columns; the files have these too.
         left_out = ["rank", "sd", "seeds"]
         both = has_new_gains(confirmation)
         left_out += ["95 % interval", "gain"] if both else [GAIN]

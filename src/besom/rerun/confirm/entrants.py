@@ -1,4 +1,4 @@
-"""Which trials of a study are confirmed, and who is left out by a hair."""
+"""Which trials of a study are confirmed, and which close ones are left out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def choose(
     if not study.complete:
         raise StudyError(
             f"The study {study.name!r} has no complete trial to confirm. "
-            f"`{command('leaderboard', study.name)}` says what became of its trials."
+            f"`{command('leaderboard', study.name)}` shows how its trials ended."
         )
     if top is None and not trials:
         top = DEFAULT_TOP
@@ -67,7 +67,7 @@ def choose(
 
 
 def _first(study: StudyRecord, top: int, wanted: Collection[int]) -> tuple[list[int], str]:
-    """The leaderboard's first ones, in its order, and what the cut should be known by."""
+    """The leaderboard's first ones, in its order, and a sentence on close ones left out."""
     claimed = claim(study)
     table = ranking(study, claimed)
     order, ranks = [int(t) for t in table["trial"]], [int(r) for r in table["rank"]]

@@ -64,7 +64,7 @@ class ConfirmRow(SameFields):
         p_new_gain: its p-value, corrected in the same way.
         behind: how much better the first is; None for the first.
         new_behind: the same for new images; None where that says nothing.
-        p_behind: its p-value, to be held against ``ALPHA``, corrected for all pairs and for the
+        p_behind: its p-value, to be compared with ``ALPHA``, corrected for all pairs and for the
             race (of the baseline, that of the first one's gain); NaN for the first and the beaten.
         failures: the runs without a score.
     """
