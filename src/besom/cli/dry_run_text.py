@@ -84,7 +84,7 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
     seconds = found.expected_seconds(n_trials)
     text = (
         f"Time to expect: about {duration(seconds)} for {n_trials} {trials}: "
-        f"{duration(found.start_s)} to start the workers, and for each trial about "
+        f"{duration(max(found.start_s, 0.1))} to start the workers, and for each trial about "
         f"{duration(found.seconds_to_begin)} to build and compile its model."
     )
     limit = plan.sweep["timeout_s"]

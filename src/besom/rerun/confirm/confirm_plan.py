@@ -37,7 +37,7 @@ class ConfirmPlan:
             among the first ones last.
         seeds: none of them was used in the study; the same for every entrant, so that scores pair.
         on: the images that count.
-        objective: the study's first one, on these images.
+        objective: the study's first one, on these examples.
         new_split: whether each seed also holds other validation images back.
         race: whether who is beaten gets no more seeds.
         method: of the intervals, see ``besom.statistics.mean_interval``.

@@ -185,9 +185,9 @@ def _new_examples(confirmation: Confirmation) -> str:
 def frame(confirmation: Confirmation) -> pd.DataFrame:
     """One row per config, the first one first, then a column ``seed_N`` for each seed's score.
 
-    Columns: rank, trial, status, baseline, metric, mean, sd, low, high (these images), new_low,
-    new_high (new images), gain, gain_low, gain_high, p_gain (these images), new_gain_low,
-    new_gain_high, p_new_gain (new images), behind, p_behind (these images), n_seeds, n_failed.
+    Columns: rank, trial, status, baseline, metric, mean, sd, low, high (these examples), new_low,
+    new_high (new examples), gain, gain_low, gain_high, p_gain (these examples), new_gain_low,
+    new_gain_high, p_new_gain (new examples), behind, p_behind (these examples), n_seeds, n_failed.
     Gains and ``behind`` are positive where better, whatever the direction. Empty where it is
     not known.
     """
@@ -252,7 +252,7 @@ def display(confirmation: Confirmation) -> pd.DataFrame:
 
 
 def has_new_gains(confirmation: Confirmation) -> bool:
-    """Whether any gain is known for new images."""
+    """Whether any gain is known for new examples."""
     return any(row.new_gain is not None for row in confirmation.rows)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Inches of the axes' surroundings, and of one config.
 _FRAME, _ROW = 1.15, 0.42
 
-#: Points: the line of an interval for new images, under the thick one for these.
+#: Points: the line of an interval for new examples, under the thick one for these.
 _THIN = 0.9
 
 _LOOKS = {
@@ -42,7 +42,7 @@ class Line(NamedTuple):
         status: where it stands.
         scores: (n_seeds,) in the unit of the axis.
         mean, low, high: the same; the ends are NaN where a single seed cannot tell.
-        new_low, new_high: the ends for new images; NaN where nothing is known of those.
+        new_low, new_high: the ends for new examples; NaN where nothing is known of those.
     """
 
     label: str

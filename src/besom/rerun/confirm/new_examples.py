@@ -1,4 +1,4 @@
-"""The luck of the images: from what each run got right to what may be claimed of new images.
+"""The luck of the images: from what each run got right to what may be claimed of new examples.
 
 Every seed of a confirmation is measured on the same images, so its scores hold the luck of the seed
 but not that of the images. Runs store which images they got right; here that becomes the rest.
@@ -92,7 +92,7 @@ def score_on_new_images(
     runs: Iterable[RunRecord],
     confidence: float,
 ) -> Estimate | None:
-    """A mean for new images; without bits, of test images, by their number (``widen_for_images``).
+    """A mean for new examples; without bits, of test images, by their number.
 
     None where nothing can be said, as of a loss or over a single seed.
     """
@@ -110,7 +110,7 @@ def score_on_new_images(
 def gain_on_new_images(
     gain: Gain | None, right: RightBySeed, other: RightBySeed, confidence: float
 ) -> Gain | None:
-    """A gain for new images; None where too few seeds of both have bits, or are paired."""
+    """A gain for new examples; None where too few seeds of both have bits, or are paired."""
     if gain is None or not math.isfinite(gain.estimate.interval.width):
         return None
     error = image_error(right, other)

@@ -53,17 +53,17 @@ class ConfirmRow(SameFields):
         rank: by the mean, among those that got every seed; None for the others.
         baseline: whether it is the base config.
         scores: by seed, of the runs that have one; nothing else enters any number below.
-        estimate: the mean with its interval, these images being fixed; None without a score. The
+        estimate: the mean with its interval, these examples being fixed; None without a score. The
             first was picked from K by its mean, so its interval has the confidence 1 - ``ALPHA``/K
             (Bonferroni): it holds whichever of the K turned out to be first.
-        new: the same for new images, see ``besom.rerun.confirm.new_examples``; None where that
+        new: the same for new examples, see ``besom.rerun.confirm.new_examples``; None where that
             says nothing.
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
         p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be tested.
-        new_gain: the gain for new images; None where that says nothing.
+        new_gain: the gain for new examples; None where that says nothing.
         p_new_gain: its p-value, corrected in the same way.
         behind: how much better the first is; None for the first.
-        new_behind: the same for new images; None where that says nothing.
+        new_behind: the same for new examples; None where that says nothing.
         p_behind: its p-value, to be compared with ``ALPHA``, corrected for all pairs and for the
             race (of the baseline, that of the first one's gain); NaN for the first and the beaten.
         failures: the runs without a score.
@@ -181,13 +181,13 @@ class _Known(NamedTuple):
     rights: new_examples.Rights
 
     def of_new_images(self, gain: Gain | None, trial: int, other: int) -> Gain | None:
-        """The gain of a trial over another, for new images."""
+        """The gain of a trial over another, for new examples."""
         mine, theirs = self.rights.get(trial, {}), self.rights.get(other, {})
         return new_examples.gain_on_new_images(gain, mine, theirs, 1.0 - ALPHA)
 
 
 class _Gained(NamedTuple):
-    """A gain over the baseline, on these images and for new ones, with corrected p-values."""
+    """A gain over the baseline, on these examples and for new ones, with corrected p-values."""
 
     gain: Gain | None = None
     p_value: float = math.nan
