@@ -183,7 +183,7 @@ def test_a_disk_that_fills_up_when_the_outputs_are_written_is_said(
 
     def small_disk() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, 15_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     process = project.spawn("sweep", "cheap", "sweep.n_trials=1", preexec_fn=small_disk)
     _, err = process.communicate(timeout=60)
