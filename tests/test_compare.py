@@ -55,17 +55,16 @@ def test_equal_compute_is_what_the_cheapest_study_spent() -> None:
     assert compared.equal_compute == 20.0
     assert list(compared.outcomes["at_equal_compute"]) == [0.6, 0.8]
     assert headline(compared) == (
-        "long has the best val_accuracy, 0.9000; but after 20.0 s of worker time each short has "
-        "the best, 0.8000."
+        "Best val_accuracy: 0.9000 (long); after 20 s of worker time each: 0.8000 (short)."
     )
 
 
 def test_studies_that_are_level_are_called_level_whatever_their_order() -> None:
     a, b = study("a", 0.5, 0.9), study("b", 0.9, 0.6, 0.7)
     for order, names in (((a, b), "a and b"), ((b, a), "b and a")):
+        both = f"0.9000 ({names})"
         assert headline(compare(order)) == (
-            f"{names} share the best val_accuracy, 0.9000, and {names} share it after 20.0 s of "
-            "worker time each, too."
+            f"Best val_accuracy: {both}; after 20 s of worker time each: {both}."
         )
 
 
@@ -82,7 +81,7 @@ def judged(name: str, *shares: float) -> StudyRecord:
 def test_a_lead_within_the_luck_of_having_been_picked_is_called_open() -> None:
     near, far = judged("near", 0.9, 0.91), judged("far", 0.7, 0.75)
     told = headline(compare([judged("first", 0.9, 0.912), near]))
-    assert told.startswith("first has the best val_accuracy, 0.9120")
+    assert told.startswith("Best val_accuracy: 0.9120 (first)")
     assert told.endswith("which study has the better config is open.")
     assert "open" not in headline(compare([near, far]))
 
@@ -97,7 +96,7 @@ def test_different_objectives_are_shown_without_a_ranking(tmp_path: Path) -> Non
     compared = compare([make_study(8, name="a"), make_study(8, name="b", objectives=[VAL_LOSS])])
     assert not compared.comparable
     assert headline(compared) == ""
-    assert "no value here may be held against another" in compared.remarks[0]
+    assert "their values cannot be compared" in compared.remarks[0]
     assert "at equal compute" not in to_markdown(compared)
     files = write_comparison_files(compared, tmp_path)
     assert [path.name for path in files] == ["a-b.csv", "a-b.md"]
@@ -124,7 +123,7 @@ def test_several_objectives_are_each_told_with_their_direction_and_nobody_wins()
         "Of the 4 trials that no trial of these studies beats in every objective, a has 1, b has 3."
     )
     assert not {"best", "baseline", "at equal compute"} & set(table.index)
-    assert "Several objectives have no best" in compared.remarks[0]
+    assert "With several objectives there is no single best" in compared.remarks[0]
 
 
 def test_several_objectives_beside_one_are_not_held_against_it() -> None:
@@ -141,7 +140,7 @@ def test_several_objectives_without_a_complete_trial_are_said_to_have_none() -> 
 def test_other_validation_images_are_a_remark() -> None:
     facts = [{"environments": {"x": {"data": {"fingerprint": f}}}} for f in ("one", "two")]
     compared = compare([study("a", 0.5, facts=facts[0]), study("b", 0.5, facts=facts[1])])
-    assert any("different validation images" in remark for remark in compared.remarks)
+    assert any("different validation examples" in remark for remark in compared.remarks)
 
 
 def test_what_differs_is_listed_by_part_and_nothing_else() -> None:
@@ -261,8 +260,8 @@ def test_two_trials_on_the_same_images_are_tested_image_by_image() -> None:
         for n, bits in ((1, worse), (2, right))
     ]
     said = verdict(study("s", 0.5), trials[0], trials[1])
-    assert "trial 2 is 20.0 ± 4.2 points ahead of trial 1: 20 against 0 images" in said
-    assert said.endswith("if these two were named beforehand and not for their scores.")
+    assert "trial 2 is 20.0 ± 4.2 points ahead of trial 1: 20 examples " in said
+    assert said.endswith("if these two were chosen beforehand and not by their scores.")
     assert verdict(study("s", 0.5), trials[0], replace(trials[1], correct=None)) == ""
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from besom.config import Composer, SearchPath, find_sweep
-from besom.directions import usual_direction
 from besom.errors import ConfigError
+from besom.metrics import usual_direction
 from besom.study import make_plan
 from user_project import Project
 

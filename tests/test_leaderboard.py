@@ -15,10 +15,8 @@ from rich.console import Console
 
 from besom.errors import ConfigError
 from besom.report import ledger
-from besom.report.files import INTERVAL_S, SHARE
 from besom.report.leaderboard import (
     headline,
-    outcome_counts,
     ranking,
     sort_by,
     to_csv,
@@ -27,12 +25,10 @@ from besom.report.leaderboard import (
     unranked,
     write_leaderboard,
 )
+from besom.report.leaderboard_columns import display, hyperparameters
 from besom.report.study_text import print_study
 from besom.report.tables import (
-    display,
-    format_gain,
-    format_value,
-    hyperparameters,
+    outcome_counts,
     over_baseline,
     param_cell,
     shown_params,
@@ -40,7 +36,7 @@ from besom.report.tables import (
 from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
-from besom.study.leaderboard_writer import LeaderboardWriter
+from besom.study.leaderboard_writer import INTERVAL_S, SHARE, LeaderboardWriter
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
 
@@ -214,7 +210,7 @@ def test_null_is_told_from_what_does_not_apply() -> None:
     assert [row["m.clip"] for row in csv.DictReader(io.StringIO(to_csv(frame)))] == [
         *("null", "0.5", "")
     ]
-    assert list(display(frame, study)["clip"]) == ["null", "0.5", ""]
+    assert list(display(frame)["clip"]) == ["null", "0.5", ""]
     assert shown_params(params[0]) == "clip null, depth 3"
 
 
@@ -440,12 +436,12 @@ def test_what_a_killed_worker_took_of_the_cpu_is_not_called_nothing() -> None:
     assert "1 trial was killed: the CPU seconds are not known" in told_ledger(study)
 
 
-def test_the_dearest_trials_are_named_where_some_are_dear() -> None:
+def test_the_most_expensive_trials_are_named_where_some_are_expensive() -> None:
     even = [dataclasses.replace(t, seconds=10.0) for t in make_study(20).trials]
-    assert "dearest" not in told_ledger(StudyRecord("s", (VAL_ACCURACY,), tuple(even)))
+    assert "expensive" not in told_ledger(StudyRecord("s", (VAL_ACCURACY,), tuple(even)))
     even[7] = dataclasses.replace(even[7], seconds=500.0)
     told = told_ledger(StudyRecord("s", (VAL_ACCURACY,), tuple(even)))
-    assert "The 5 dearest trials" in told
+    assert "5 most expensive trials" in told
     assert "72%" in told
 
 
@@ -476,9 +472,10 @@ def told_ledger(study: StudyRecord) -> str:
 def test_a_value_is_rounded_and_a_count_stays_whole(
     metric: str, value: float, shown: str, gain: str
 ) -> None:
-    assert format_value(metric, value) == shown
-    assert format_gain(metric, value) == gain
-    assert format_value("val_loss", float("nan")) == "nan"
+    objective = Objective(metric, "maximize")
+    assert objective.text(value) == shown
+    assert objective.gain_text(value) == gain
+    assert VAL_LOSS.text(float("nan")) == "nan"
 
 
 def test_a_number_as_the_objective_is_a_column_once() -> None:

@@ -81,7 +81,7 @@ def test_no_trials_give_an_empty_matrix() -> None:
 
 
 def test_a_trial_without_bits_is_named() -> None:
-    with pytest.raises(StudyError, match="trial 4 has not stored"):
+    with pytest.raises(StudyError, match="trial 4 did not store"):
         correctness_matrix([trial(3, [True, False]), trial(4, None, n=2)])
 
 

@@ -100,7 +100,7 @@ def test_a_leader_that_cannot_be_told_from_the_baseline_is_said_not_to_be() -> N
     result = claim(study(trials))
     assert result.baseline is not None
     assert not result.baseline.shown
-    assert "which cannot be told from the baseline (a gain of" in result.text
+    assert "which is not distinguishable from the baseline (a gain of" in result.text
 
 
 def test_a_baseline_that_leads_is_named_and_gains_nothing_over_itself() -> None:
@@ -134,7 +134,7 @@ def test_equal_scores_lead_together_whatever_the_rounding_of_keras() -> None:
 def test_all_trials_equal_are_all_tied() -> None:
     row = predictions([0.98], n=500)[0]
     result = claim(study([trial(i, row) for i in range(9)]))
-    assert result.text.startswith("9 trials lead together")
+    assert result.text.startswith("9 trials (0, 1, 2, ...) lead together")
     assert result.tied == tuple(range(1, 9))
     assert result.corrected == result.raw
 
@@ -186,7 +186,7 @@ def test_an_accuracy_at_another_epoch_than_the_bits_is_not_passed_off_as_theirs(
     right = predictions([0.97, 0.98])
     result = claim(study([trial(i, row, row.mean() - 0.01) for i, row in enumerate(right)]))
     assert result.corrected is None
-    assert "is not the share of validation images that is stored" in result.text
+    assert "is not the share of validation examples that is stored" in result.text
 
 
 def test_missing_predictions_are_named_and_the_rest_is_compared() -> None:
@@ -200,7 +200,7 @@ def test_missing_predictions_are_named_and_the_rest_is_compared() -> None:
     result = claim(study([*(trial(i, row) for i, row in enumerate(right)), leads]))
     assert result.leader == 3
     assert result.corrected is None
-    assert "is not stored" in result.text
+    assert "are not stored" in result.text
 
 
 def test_trials_judged_on_other_images_are_not_called_tied() -> None:
@@ -218,8 +218,8 @@ def test_several_objectives_crown_no_winner() -> None:
     assert result.leader is None
     assert result.front == (0, 1)
     assert result.text == (
-        "with 2 objectives (val_accuracy and n_params) no winner is crowned; "
-        "2 of 3 complete trials are on the Pareto front (trials 0, 1)"
+        "with 2 objectives (val_accuracy and n_params) there is no single winner; "
+        "2 of 3 complete trials are on the Pareto front (trials 0 and 1)"
     )
 
 
@@ -227,7 +227,9 @@ def test_pruned_trials_and_few_images_limit_the_claim() -> None:
     right = predictions([0.9, 0.85], n=40)
     result = claim(study([*(trial(i, r) for i, r in enumerate(right)), *_pruned(2)]))
     assert any(c.startswith("2 trials were pruned on the same") for c in result.caveats)
-    assert any("only 40 validation images: one of them is 2.5 points" in c for c in result.caveats)
+    assert any(
+        "only 40 validation examples: one of them is 2.5 points" in c for c in result.caveats
+    )
     assert claim(study([trial(0, predictions([0.9])[0])])).caveats == ()
 
 
@@ -349,9 +351,9 @@ def test_classes_absent_from_validation_limit_the_claim() -> None:
     }
     assert said[0] == claim(study([trial(i, r) for i, r in enumerate(right)])).caveats == ()
     assert said[1] == (
-        "1 class has no validation image, so nothing here says how well it is recognised",
+        "1 class has no validation example, so nothing here says how well it is recognised",
     )
-    assert said[3][0].startswith("3 classes have no validation image")
+    assert said[3][0].startswith("3 classes have no validation example")
     loss = [trial(0, right[0], 0.05, environment={"n_classes_unjudged": 3})]
     assert claim(study(loss, LOSS)).caveats == said[3]
 
@@ -367,7 +369,7 @@ def test_a_duplicate_and_a_running_trial_take_no_part() -> None:
 def test_one_validation_image_supports_no_claim() -> None:
     result = claim(study([trial(0, np.array([True])), trial(1, np.array([False]))]))
     assert result.leader == 0
-    assert "judged on a single image" in result.text
+    assert "judged on a single example" in result.text
 
 
 def test_the_same_study_gives_the_same_claim() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from besom.report.ledger import ledger, verdict
+from besom.report.ledger import conclusions, ledger
 from besom.statistics import (
     agreement_by_epoch,
     expected_gain,
@@ -163,12 +163,12 @@ def test_the_ledger_says_improve_and_what_is_too_few(direction: str) -> None:
             for i, v in enumerate(np.random.default_rng(4).random(n).tolist())
         )
         study = StudyRecord("s", (Objective("val_loss", direction),), trials)  # type: ignore[arg-type]
-        return " ".join(verdict(study, ledger(study)))
+        return " ".join(conclusions(study, ledger(study)))
 
     assert said(19) == (
-        "Stop now? Too few trials yet to say what 20 more would bring: 20 with a score are needed."
+        "Expected gain in val_loss from 20 more trials: not known before 20 trials have a score."
     )
-    assert "may be expected to improve the best val_loss by " in said(20)
+    assert "the noise of one score is not known" in said(20)
 
 
 def test_equal_values_promise_no_gain_and_no_trials_cannot_be_asked_about() -> None:

@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from besom.rerun.confirm import ConfirmPlan
-from besom.rerun.confirm.confirm_report import print_report, to_markdown, write_report
-from besom.rerun.confirm.confirm_tables import display, frame
+from besom.rerun.confirm.confirm_report import (
+    display,
+    frame,
+    print_report,
+    to_markdown,
+    write_report,
+)
 from besom.rerun.confirm.forest_plot import summarise as summarise_picture
 from besom.rerun.confirm.new_examples import rights
 from besom.rerun.confirm.sentences import caveats, conclusion
@@ -51,7 +56,7 @@ def test_a_gain_on_many_images_holds_for_new_ones(on_test: ConfirmPlan) -> None:
     assert first.gain is not None
     assert first.gain.p_value < first.new_gain.p_value < 0.05
     said = conclusion(result)
-    assert "over the baseline on these images (for new ones, the 95 % interval is +" in said
+    assert "over the baseline on these examples (on new ones, 95 % interval +" in said
     assert not caveats(result)
 
 
@@ -62,9 +67,7 @@ def test_a_gain_that_new_images_may_take_away_is_said_to_be_on_these_only(
     first = result.rows[0]
     assert first.new_gain is not None
     assert first.p_gain < 0.05 < first.p_new_gain
-    assert "over the baseline on these images (for new ones it may be nothing: -" in conclusion(
-        result
-    )
+    assert "over the baseline on these examples (on new ones possibly none: -" in conclusion(result)
 
 
 def test_who_is_behind_on_these_images_may_not_be_on_others(plan_of: PlanOf) -> None:
@@ -72,8 +75,9 @@ def test_who_is_behind_on_these_images_may_not_be_on_others(plan_of: PlanOf) -> 
     two = tables(0.01, own=0.5)
     worse = np.zeros((5, 1000), dtype=bool)
     result = confirmed_by_image(plan, {1: two[1], 2: two[0], 0: worse})
-    assert "Trial 2 is behind on these images; on new ones the first may be no better." in caveats(
-        result
+    assert (
+        "Trial 2 is behind on these examples; on new ones the first may be no better."
+        in caveats(result)
     )
 
 
@@ -92,9 +96,9 @@ def test_bits_give_a_narrower_interval_than_the_number_of_images(on_test: Confir
 
 def test_runs_of_an_older_besom_keep_the_words(on_test: ConfirmPlan) -> None:
     result = confirmed_by_image(on_test, tables(0.05), correct=None, n_images=0)
-    assert "points over the baseline on these images; " in conclusion(result)
-    assert "on new images" not in display(result).columns
-    assert "did not store which image they got right" in to_markdown(result, [])
+    assert "points over the baseline on these examples; " in conclusion(result)
+    assert "on new examples" not in display(result).columns
+    assert "did not store which examples they got right" in to_markdown(result, [])
     assert math.isnan(frame(result).iloc[0]["new_gain_low"])
 
 
@@ -139,8 +143,8 @@ def test_validation_images_serve_likewise_but_not_a_split_for_each_seed(plan_of:
         plan = plan_of(study, on="validation", top=1, new_split=new_split)
         result = confirmed_by_image(plan, tables(0.05))
         assert (result.rows[0].new_gain is None) is new_split
-        assert ("these 1,000 validation images" in conclusion(result)) is not new_split
-        assert ("on these images" in conclusion(result)) is not new_split
+        assert ("these 1,000 validation examples" in conclusion(result)) is not new_split
+        assert ("on these examples" in conclusion(result)) is not new_split
 
 
 def test_other_validation_images_are_never_paired(plan_of: PlanOf) -> None:
@@ -182,10 +186,12 @@ def test_both_intervals_of_a_gain_are_in_every_output(on_test: ConfirmPlan) -> N
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert len([line for line in lines if line.startswith(("│", "┃", "┏"))]) == 4
-    assert "gain, 95 % ┃  on new images" in console.file.getvalue()
+    head = next(line for line in lines if line.startswith("┃"))
+    assert "gain, 95 %" in head
+    assert "on new ones" in head
     text = to_markdown(result, [])
     assert "its 95 % interval" in text
-    assert "on new images" in text
+    assert "on new examples" in text
     line = summarise_picture(result).lines[0]
     assert line.new_low < line.low < line.high < line.new_high
 

@@ -142,7 +142,7 @@ def test_an_objective_that_images_do_not_measure_is_refused_on_test_images(plan_
         trial_function="besom.training.trial.run_trial",
         objective=Objective("n_params", "minimize"),
     )
-    with pytest.raises(BesomError, match="n_params, which is not measured on images"):
+    with pytest.raises(BesomError, match="n_params, which is not measured on examples"):
         plan_of(study, on="test")
 
 
@@ -200,6 +200,5 @@ def test_the_baseline_is_never_left_out(plan_of: PlanOf) -> None:
 def test_many_who_are_left_out_are_counted(plan_of: PlanOf) -> None:
     study = make_study([0.6, *[0.9] * 12])
     assert plan_of(study, top=2).left_out == (
-        "10 more trials (3, 4, 5, ...) share the score of the last one taken; --top 12 takes them "
-        "too."
+        "10 trials (3, 4, 5, ...) share the score of the last one taken; --top 12 takes them too."
     )

@@ -16,13 +16,14 @@ from rich.console import Console
 
 from besom.rerun.confirm import Confirmation, ConfirmPlan, Status
 from besom.rerun.confirm.confirm_report import (
+    failures,
+    frame,
     opened,
     print_report,
     replaced,
     to_markdown,
     write_report,
 )
-from besom.rerun.confirm.confirm_tables import failures, frame
 from besom.rerun.confirm.forest_plot import summarise as summarise_picture
 from besom.rerun.confirm.forest_plot import write_confirmation
 from besom.rerun.confirm.result import make_contest, summarise
@@ -50,10 +51,10 @@ def on_test(plan_of: PlanOf) -> ConfirmPlan:
 def test_the_first_its_ties_and_its_gain_are_one_sentence(on_test: ConfirmPlan) -> None:
     said = conclusion(confirmed(on_test, CLEAR))
     assert said == (
-        "study: trial 1 is first on these 1,000 test images with a mean test_accuracy of 98.20 % ± "
-        "0.10 (95 % interval 97.77 to 98.63, for new images 97.06 to 99.34, whichever of the 4 "
-        "were first) over 5 seeds, a gain of 3.980 ± 0.049 points over the baseline on these "
-        "images; 1 of 3 others is tied with it (trial 2)."
+        "study: trial 1 is first on these 1,000 test examples with a mean test_accuracy of "
+        "98.20 % ± 0.10 over 5 seeds (95 % interval 97.77 to 98.63, on new examples 97.06 to "
+        "99.34); a gain of 3.980 ± 0.049 points over the baseline on these examples; tied with "
+        "it: trial 2."
     )
 
 
@@ -100,8 +101,8 @@ def test_a_gain_that_may_be_luck_is_no_gain(plan_of: PlanOf) -> None:
     study = make_study(trial_function=RUN_TRIAL)
     plan = plan_of(study, on="test", top=1)
     said = conclusion(confirmed(plan, {1: [0.98, 0.95, 0.97], 0: [0.96, 0.97, 0.95]}))
-    assert "cannot be told from the baseline" in said
-    assert said.endswith("the other, trial 0, is tied with it.")
+    assert "is not distinguishable from the baseline" in said
+    assert said.endswith("tied with it: trial 0.")
 
 
 def test_the_baseline_is_tied_exactly_where_no_gain_is_shown(plan_of: PlanOf) -> None:
@@ -161,7 +162,7 @@ def test_runs_that_failed_are_named_and_in_no_mean(on_test: ConfirmPlan) -> None
     assert row.estimate.n == 3
     assert row.estimate.mean == pytest.approx(0.981)
     assert any(
-        "2 runs failed and are in no mean: trial 2 seed 2 (diverged)" in c for c in caveats(result)
+        "2 runs failed and entered no mean: trial 2 seed 2 (diverged)" in c for c in caveats(result)
     )
     assert list(failures(result)["seed"]) == [2, 4]
     assert "## Runs that failed" in to_markdown(result, [])
@@ -178,7 +179,7 @@ def test_where_all_fails_nothing_is_claimed(on_test: ConfirmPlan) -> None:
     result = confirmed(on_test, {trial: [None, None, None] for trial in CLEAR})
     assert result.first is None
     assert conclusion(result) == (
-        "study: nothing may be claimed, for none of the 12 runs succeeded."
+        "study: nothing may be claimed: 12 runs were made and none succeeded."
     )
     assert write_confirmation(result, on_test.paths.root / "x.png").stat().st_size > 1000
 
@@ -194,7 +195,7 @@ def test_who_failed_is_neither_tied_nor_not_tied(on_test: ConfirmPlan, plan_of: 
     said = conclusion(confirmed(alone, {1: CLEAR[1], 0: [None] * 5}))
     assert said.endswith("; there is no other to compare it with.")
     said = conclusion(confirmed(on_test, {**CLEAR, 0: [None] * 5}))
-    assert "1 of 2 others is tied with it (trial 2)" in said
+    assert said.endswith("; tied with it: trial 2.")
 
 
 def test_an_interrupted_confirmation_speaks_of_what_is_missing(on_test: ConfirmPlan) -> None:
@@ -202,7 +203,7 @@ def test_an_interrupted_confirmation_speaks_of_what_is_missing(on_test: ConfirmP
     assert result.n_missing == 16
     said = conclusion(result)
     assert "so far (16 runs are missing), trial 1 is first" in said
-    assert "98.00 % over a single seed" in said
+    assert "98.00 % over 1 seed" in said
     assert math.isnan(frame(result).iloc[0]["low"])
     write_confirmation(result, on_test.paths.root / "x.png")
 
@@ -253,7 +254,10 @@ def test_what_the_sweep_ran_with_is_held_against_what_ran_now(on_test: ConfirmPl
         for key, run in result.runs.items()
     }
     said = caveats(replace(result, runs=runs))
-    assert 'The sweep ran with something else: versions.keras: "3.12.0" -> "3.13.0".' in said
+    assert (
+        'The sweep ran with other software or hardware: versions.keras: "3.12.0" -> "3.13.0".'
+        in said
+    )
 
 
 def test_on_validation_images_the_choices_are_caveats(study: StudyRecord, plan_of: PlanOf) -> None:
@@ -261,11 +265,11 @@ def test_on_validation_images_the_choices_are_caveats(study: StudyRecord, plan_o
     scores = {t: [v - 0.01 for v in values] for t, values in CLEAR.items()}
     plan = replace(plan, objective=Objective("val_accuracy", "maximize"))
     same = confirmed(plan, scores)
-    assert any("chosen on these images" in c for c in caveats(same))
-    assert any("best epoch was picked on the very images" in c for c in caveats(same))
+    assert any("chosen on these examples" in c for c in caveats(same))
+    assert any("best epoch was picked on the examples that measure it" in c for c in caveats(same))
     assert "by each run's best epoch on them" in conclusion(same)
     split = confirmed(replace(plan, new_split=True), scores)
-    assert not any("chosen on these images" in c for c in caveats(split))
+    assert not any("chosen on these examples" in c for c in caveats(split))
     assert any("too narrow for new data" in c for c in caveats(split))
     last = replace(plan, objective=Objective("val_accuracy", "maximize", "last"))
     assert "best epoch" not in conclusion(confirmed(last, scores))
@@ -275,7 +279,7 @@ def test_one_of_several_objectives_is_said_to_be_one(on_test: ConfirmPlan) -> No
     objectives = (*on_test.study.objectives, Objective("n_params", "minimize"))
     plan = replace(on_test, study=replace(on_test.study, objectives=objectives))
     said = caveats(confirmed(plan, CLEAR))
-    assert any("by the others another may be first" in c for c in said)
+    assert any("another trial may be first by the others" in c for c in said)
 
 
 def test_the_interval_of_the_first_holds_whichever_was_first(plan_of: PlanOf) -> None:
@@ -303,7 +307,7 @@ def test_equal_scores_are_never_plus_or_minus_nothing(on_test: ConfirmPlan) -> N
     equal = {1: [0.98] * 5, 2: [0.97] * 5, 3: [0.96] * 5, 0: [0.95] * 5}
     result = confirmed(on_test, equal)
     said = conclusion(result)
-    assert "98.000 % ± 0.045 (95 % interval 97.80" in said
+    assert "98.000 % ± 0.045 over 5 seeds (95 % interval 97.80" in said
     assert "± 0.00" not in said
     assert "± 0.00" not in to_markdown(result, [])
     assert any(c.startswith("All seeds of trials 1, ") for c in caveats(result))
@@ -314,7 +318,7 @@ def test_equal_losses_have_no_interval(plan_of: PlanOf) -> None:
     result = confirmed(plan_of(study, on="test", top=1), {1: [0.1] * 5, 0: [0.3] * 5})
     said = conclusion(result)
     assert "mean test_loss of 0.1 over 5 seeds" in said
-    assert "cannot be told from the baseline (a gain of 0.2)" in said
+    assert "is not distinguishable from the baseline (a gain of 0.2)" in said
     assert "±" not in said
     assert write_confirmation(result, Path(result.plan.paths.root) / "x.png").exists()
 
@@ -355,6 +359,8 @@ def test_what_a_report_no_longer_shows_is_said(plan_of: PlanOf) -> None:
     path = write_report(confirmed(some, {t: CLEAR[t] for t in (1, 2, 0)}), [])[0]
     assert replaced(confirmed(some, {t: CLEAR[t] for t in (1, 2, 0)})) == ""
     said = replaced(fewer)
-    assert said.startswith("confirm.csv was of other trials too; trials 1, 2 are no longer in it.")
+    assert said.startswith(
+        "confirm.csv also held other trials; trials 1 and 2 are no longer in it."
+    )
     path.write_text("nonsense")
     assert replaced(fewer) == ""

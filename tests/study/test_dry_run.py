@@ -106,8 +106,8 @@ SEVERAL = "sweep.objectives=[{metric: val_accuracy}, {metric: n_params}]"
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        ([], "about 40 s for 5 trials: 0.1 s to start the workers, and for each trial about 2 s to "
-             "build and compile its model."),
+        ([], "about 40 s for 5 trials: 0.1 s to start the workers, and for each trial about 2.0 s "
+             "to build and compile its model."),
         (["sweep/pruner=median"], "for 5 trials if none is pruned: 0.1 s to start"),
         (["sweep/pruner=median", SEVERAL], "for 5 trials: 0.1 s to start"),
         (["sweep/pruner=screening", "sweep.pruner.keep=2"],

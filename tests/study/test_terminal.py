@@ -149,7 +149,7 @@ def test_a_terminal_shows_the_sweep_as_it_runs_and_is_left_tidy(project: Project
     function = ("sweep.trial_function=chatty.f", "sweep.executor.workers=2")
     with terminal("sweep", "cheap", *breaks, *slow, *function) as shown:
         promised = (
-            *("cheap", "/7", "ETA 0:0", "worker 0", "worker 1", "trial 1"),
+            *("cheap", "/7", "ETA ", "worker 0", "worker 1", "trial 1"),
             *("epoch 2", "val_accuracy 0.", "best val_accuracy 0.", "over the baseline"),
             *("2 complete, 0 pruned", "1 failed", "error: ValueError: the layer [red] is missing"),
         )

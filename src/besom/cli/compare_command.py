@@ -61,7 +61,7 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
 @results_dir_option
 def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> None:
     """Show only what differs between two trials of the study NAME, in config and outcome."""
-    from besom.report.diff import differences, to_csv, to_json, told, verdict
+    from besom.report.diff import differences, display_differences, to_csv, to_json, verdict
     from besom.report.export import find_trial
     from besom.report.tables import markdown
     from besom.store.storage import load_record
@@ -76,9 +76,9 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
     console = TerminalConsole()
     both = f"Trials {one.number} and {other.number} of {name}"
     if form == "md":
-        echo(markdown(told(frame)))
+        echo(markdown(display_differences(frame)))
     elif len(frame):
-        _print_table(told(frame), both, console)
+        _print_table(display_differences(frame), both, console)
     else:
         say(console, f"{both} do not differ in anything.", wrap=True)
     if same(one.config, other.config):
@@ -89,6 +89,6 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
 
 def _print_table(frame: pd.DataFrame, title: str, console: TerminalConsole) -> None:
     """Everything at the left, and wrapped: these are texts."""
-    from besom.report.tables import rich_table
+    from besom.report.tables import frame_table
 
-    console.print(rich_table(frame, title, wordy=list(frame.columns)))
+    console.print(frame_table(frame, title, wrapped=list(frame.columns)))

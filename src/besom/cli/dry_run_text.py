@@ -8,13 +8,14 @@ import pandas as pd
 from optuna.pruners import NopPruner
 from rich.console import Console
 
-from besom.report.tables import rich_table, shown_params
+from besom.report.tables import frame_table, shown_params
 from besom.study.checks import remarks_on_workers
 from besom.study.dry_run import DryRun
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
 from besom.text.console import say
 from besom.text.counting import counted
+from besom.text.numbers import duration
 
 
 def print_space(plan: SweepPlan, console: Console) -> None:
@@ -24,7 +25,7 @@ def print_space(plan: SweepPlan, console: Console) -> None:
         for entry in plan.space.entries
     ]
     if rows:
-        console.print(rich_table(pd.DataFrame(rows), f"Search space of {plan.name}"))
+        console.print(frame_table(pd.DataFrame(rows), f"Search space of {plan.name}"))
     else:
         say(console, "The search space is empty: only the base config would run.", wrap=True)
     aims = ", ".join(f"{o.metric} ({o.direction})" for o in plan.objectives)
@@ -45,7 +46,7 @@ def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
         }
         for probed in found.built
     ]
-    console.print(rich_table(pd.DataFrame(rows), "Built, not trained"))
+    console.print(frame_table(pd.DataFrame(rows), "Built, not trained"))
     for line in [*remarks_on_workers(found.facts), *_said(plan, found)]:
         say(console, line, wrap=True)
 
@@ -82,26 +83,16 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
         trials += " if none is pruned"
     seconds = found.expected_seconds(n_trials)
     text = (
-        f"Time to expect: about {_clock(seconds)} for {n_trials} {trials}: "
-        f"{_clock(found.start_s)} to start the workers, and for each trial about "
-        f"{_clock(found.seconds_to_begin)} to build and compile its model."
+        f"Time to expect: about {duration(seconds)} for {n_trials} {trials}: "
+        f"{duration(max(found.start_s, 0.1))} to start the workers, and for each trial about "
+        f"{duration(found.seconds_to_begin)} to build and compile its model."
     )
     limit = plan.sweep["timeout_s"]
     if limit is not None and limit < seconds:
-        text += f" sweep.timeout_s ends it after {_clock(limit)}."
+        text += f" sweep.timeout_s ends it after {duration(limit)}."
     return text
 
 
 def _short(number: float) -> str:
     """Two digits of what is small, whole tenths of what is not."""
     return f"{number:.2g}" if number < 1 else f"{number:,.1f}"
-
-
-def _clock(seconds: float) -> str:
-    if seconds < 0.1:
-        return "0.1 s"
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -81,9 +81,9 @@ def plot(name: str, results_dir: Path) -> None:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @results_dir_option
 def ledger(name: str, form: str, results_dir: Path) -> None:
-    """Show what the study NAME has cost, and whether going on is worth it.
+    """Show what the study NAME has cost, and what more trials may bring.
 
-    The table has a row an outcome; csv and json have a row a trial, md has both.
+    The table has one row per outcome; csv and json have one row per trial, md has both.
     """
     from besom.report import ledger as book
     from besom.store.storage import load_record

@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from besom.config.overrides import MULTIRUN_HELP
 from besom.config.yaml_files import read_yaml
-from besom.directions import usual_direction
 from besom.errors import ConfigError
+from besom.metrics import usual_direction
 from besom.text.values import given_text
 from besom.trust import current
 

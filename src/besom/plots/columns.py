@@ -1,7 +1,7 @@
 """Hyperparameters as columns of numbers: the one reading of params that all plots share.
 
 A column is what one axis shows. A scalar gives one column, a list of sampled length gives its
-length and one column an element, anything else (text, null, true, mappings) gives categories.
+length and one column per element, anything else (text, null, true, mappings) gives categories.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Learning curves: the objective's metric after each epoch, one line a trial, the best on top."""
+"""Learning curves: the objective's metric after each epoch, one line per trial, the best on top."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Lines drawn of each kind at most; more would only be slower, and a solid block.
 MAX_LINES = 500
 N_LABELLED = 5
+
+
+TITLE = "learning curves"
 
 
 class Curve(NamedTuple):
@@ -125,6 +128,17 @@ def _window(curves: list[Curve], baseline: Curve | None, sign: int) -> Window:
         points = np.array([points.min(), points.max()])
     start = [] if baseline is None else [float(sign * (sign * baseline.heights).max())]
     return window(points, sign, start)
+
+
+def subtitle(curves: Curves) -> str:
+    """How to read the picture, and how many curves it leaves out."""
+    text = "after each epoch, one line per trial"
+    return f"{text}; {curves.n_hidden:,} lines left out" if curves.n_hidden else text
+
+
+def height(curves: Curves) -> float:  # noqa: ARG001
+    """Inches the picture needs."""
+    return 4.2
 
 
 def draw(curves: Curves, figure: Figure) -> None:

@@ -10,10 +10,14 @@ import numpy as np
 from besom.plots import style
 from besom.plots.scales import Floats, Ints, Window, best_so_far, number, score, window
 from besom.store.records import Outcome, StudyRecord
+from besom.text.counting import tally
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+TITLE = "optimization history"
 
 
 class History(NamedTuple):
@@ -98,6 +102,24 @@ def _points(pairs: list[tuple[int, float]]) -> Floats:
 
 def _numbers(study: StudyRecord, outcome: Outcome) -> Ints:
     return np.array([t.number for t in study.trials if t.outcome is outcome], dtype=np.int64)
+
+
+def subtitle(history: History) -> str:
+    """How the trials ended."""
+    counts = {
+        "complete": history.numbers.size,
+        "reused": len(history.duplicates),
+        "taken from another study": len(history.warm_starts),
+        "pruned": history.pruned.size,
+        "infeasible": history.infeasible.size,
+        "failed": history.failed.size,
+    }
+    return tally(counts) or "no trial has ended"
+
+
+def height(history: History) -> float:  # noqa: ARG001
+    """Inches the picture needs."""
+    return 3.9
 
 
 def draw(history: History, figure: Figure) -> None:

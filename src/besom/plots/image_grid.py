@@ -39,7 +39,7 @@ def summarise(images: npt.NDArray[Any], labels: Sequence[object]) -> ImageGrid:
     Args:
         images: (n, height, width), or (n, height, width, channels) with 1, 3 or 4 channels;
             integers of 0 to 255, or floats of 0 to 1 (any other range is stretched).
-        labels: one an image.
+        labels: one per image.
 
     Raises:
         DataError: another shape, no image, or another number of labels.
@@ -55,7 +55,9 @@ def summarise(images: npt.NDArray[Any], labels: Sequence[object]) -> ImageGrid:
     if not len(pixels):
         raise DataError("There is no image to show: expected at least one.")
     if len(labels) != len(pixels):
-        raise DataError(f"{len(pixels)} images but {len(labels)} labels: expected one an image.")
+        raise DataError(
+            f"{len(pixels)} images but {len(labels)} labels: expected one label per image."
+        )
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
     low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))

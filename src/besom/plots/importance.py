@@ -41,6 +41,9 @@ N_BEST, SMALLEST_BEST, LARGEST_BEST = 10, 0.1, 0.3
 MAX_BARS = 24
 
 
+TITLE = "what mattered"
+
+
 class Share(NamedTuple):
     """One hyperparameter's bar.
 
@@ -181,6 +184,19 @@ def _evaluate(
         return PedAnovaImportanceEvaluator(target_quantile=quantile).evaluate(
             study, names, target=lambda trial: float(losses[trial.number])
         )
+
+
+def subtitle(importance: Importance) -> str:
+    """What the shares are, and how many trials they leave out."""
+    parts = []
+    if not importance.problem:
+        parts.append(
+            f"PED-ANOVA: which hyperparameters set the best {importance.quantile:.0%} of "
+            f"{importance.n_trials:,} complete trials apart"
+        )
+    if importance.n_outside:
+        parts.append(f"{importance.n_outside} outside the space left out")
+    return "; ".join(parts)
 
 
 def height(importance: Importance) -> float:

@@ -27,6 +27,9 @@ ABSENT_AT = -0.13
 SHAKE = 0.05
 
 
+TITLE = "parallel coordinates"
+
+
 class Parallel(NamedTuple):
     """What the picture shows.
 
@@ -104,6 +107,12 @@ def rows(parallel: Parallel) -> list[list[int]]:
     n_rows = max(math.ceil(n / (MAX_ACROSS - 1)), 1)
     edges = np.linspace(0, n, n_rows + 1).round().astype(int)
     return [list(range(a, b)) for a, b in itertools.pairwise(edges)]
+
+
+def subtitle(parallel: Parallel) -> str:
+    """How to read the picture, and how many lines it leaves out."""
+    text = "each line is a complete trial; up is better"
+    return f"{text}; {parallel.n_hidden:,} lines left out" if parallel.n_hidden else text
 
 
 def height(parallel: Parallel) -> float:

@@ -1,4 +1,4 @@
-"""The Pareto picture: what one objective costs in another, and who is beaten by nobody."""
+"""The Pareto picture: what one objective costs in another, and which trials no other beats."""
 
 from __future__ import annotations
 

@@ -20,6 +20,9 @@ MAX_PANELS = 30
 PANEL_HEIGHT = 1.95
 
 
+TITLE = "one hyperparameter at a time"
+
+
 class Slices(NamedTuple):
     """What the picture shows.
 
@@ -67,6 +70,11 @@ def _grid(n_panels: int) -> tuple[int, int]:
     """Rows and columns."""
     n_columns = n_panels if n_panels <= 3 else (2 if n_panels == 4 else 3)
     return math.ceil(n_panels / n_columns), n_columns
+
+
+def subtitle(slices: Slices) -> str:  # noqa: ARG001
+    """How to read the picture."""
+    return "each dot is a complete trial"
 
 
 def height(slices: Slices) -> float:

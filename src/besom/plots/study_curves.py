@@ -37,7 +37,7 @@ class Progress(NamedTuple):
 
 
 class StudyCurves(NamedTuple):
-    """What the picture shows: a line a study, of one ``metric``, in the order given."""
+    """What the picture shows: one line per study, of one ``metric``, in the order given."""
 
     metric: str
     sign: int

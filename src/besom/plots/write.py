@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 
@@ -25,6 +24,30 @@ from besom.plots import (
     style,
 )
 from besom.store.records import StudyRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class _Picture(Protocol):
+    """What each of the modules below has."""
+
+    TITLE: str
+
+    def summarise(self, study: StudyRecord, objective: int, /) -> Any: ...
+    def subtitle(self, summary: Any, /) -> str: ...
+    def height(self, summary: Any, /) -> float: ...
+    def draw(self, summary: Any, figure: Figure, /) -> None: ...
+
+
+#: The pictures of each objective, by the names of their files.
+_PICTURES: dict[str, _Picture] = {
+    "optimization_history": history,
+    "learning_curves": curves,
+    "importance": importance,
+    "slices": slices,
+    "parallel_coordinates": parallel,
+}
 
 
 def write_plots(
@@ -55,10 +78,10 @@ def write_plots(
     with_history = {name for t in study.trials for name in t.history}
     for index, aim in enumerate(study.objectives):
         suffix = f"-{re.sub(r'[^A-Za-z0-9_.]+', '_', aim.metric)}" if several else ""
-        for name, write in _PICTURES.items():
-            if write is not _write_curves or not several or aim.metric in with_history:
+        for name, picture in _PICTURES.items():
+            if name != "learning_curves" or not several or aim.metric in with_history:
                 path = folder / f"{name}{suffix}.png"
-                wanted.append((path, functools.partial(write, study, index)))
+                wanted.append((path, functools.partial(_write, picture, study, index)))
     written = []
     for path, draw in wanted:
         try:
@@ -71,7 +94,7 @@ def write_plots(
 
 
 def not_drawn(problems: Mapping[str, str]) -> list[str]:
-    """``problems`` of ``write_plots`` as lines for people, one a reason."""
+    """``problems`` of ``write_plots`` as lines for people, one per reason."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in problems.items():
         by_reason.setdefault(reason, []).append(name)
@@ -108,7 +131,7 @@ def write_image_grid(
     Args:
         images: (n, height, width), or (n, height, width, channels) with 1, 3 or 4 channels;
             integers of 0 to 255, or floats.
-        labels: one an image.
+        labels: one per image.
         path: where the PNG goes.
         title: the headline.
 
@@ -134,8 +157,8 @@ def write_comparison(studies: Sequence[StudyRecord], path: Path) -> Path:
     better = "higher" if summary.sign > 0 else "lower"
     title = f"{summary.metric} of {len(studies)} {'study' if len(studies) == 1 else 'studies'}"
     subtitle = (
-        f"{summary.metric}, {better} is better; compute is the worker time of all trials, pruned "
-        "and failed ones too"
+        f"{summary.metric}, {better} is better; compute is the worker time of all trials, "
+        "including pruned and failed ones"
     )
     with style.picture(path, 3.9, title, subtitle) as figure:
         study_curves.draw(summary, figure)
@@ -148,68 +171,12 @@ def _reading(study: StudyRecord, objective: int) -> str:
     return f"{aim.metric}, {'higher' if aim.sign > 0 else 'lower'} is better"
 
 
-def _tally(study: StudyRecord) -> str:
-    """How the trials ended, such as ``120 trials: 80 complete, 36 pruned, 4 failed``."""
-    kinds = Counter(
-        "failed" if t.outcome.failed else str(t.outcome).replace("_", " ") for t in study.trials
-    )
-    n = len(study.trials)
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-    return f"{n:,} trial{'' if n == 1 else 's'}" + (f": {counts}" if counts else "")
-
-
-def _write_history(study: StudyRecord, objective: int, path: Path) -> Path:
-    summary = history.summarise(study, objective)
-    subtitle = f"{_reading(study, objective)}; {_tally(study)}"
-    with style.picture(path, 3.9, f"{study.name}: optimization history", subtitle) as figure:
-        history.draw(summary, figure)
-    return path
-
-
-def _write_curves(study: StudyRecord, objective: int, path: Path) -> Path:
-    summary = curves.summarise(study, objective)
-    subtitle = f"{_reading(study, objective)}; after each epoch, a line a trial"
-    if summary.n_hidden:
-        subtitle += f"; {summary.n_hidden:,} lines left out"
-    with style.picture(path, 4.2, f"{study.name}: learning curves", subtitle) as figure:
-        curves.draw(summary, figure)
-    return path
-
-
-def _write_importance(study: StudyRecord, objective: int, path: Path) -> Path:
-    summary = importance.summarise(study, objective)
-    metric = study.objectives[objective].metric
-    title = f"{study.name}: what mattered for {metric}"
-    subtitle = ""
-    if not summary.problem:
-        subtitle = (
-            f"PED-ANOVA: which hyperparameters set the best {summary.quantile:.0%} of "
-            f"{summary.n_trials:,} complete trials apart"
-        )
-    if summary.n_outside:
-        subtitle += f"; {summary.n_outside} outside the space left out"
-    with style.picture(path, importance.height(summary), title, subtitle.lstrip("; ")) as figure:
-        importance.draw(summary, figure)
-    return path
-
-
-def _write_slices(study: StudyRecord, objective: int, path: Path) -> Path:
-    summary = slices.summarise(study, objective)
-    subtitle = f"{_reading(study, objective)}; each dot is a complete trial"
-    title = f"{study.name}: one hyperparameter at a time"
-    with style.picture(path, slices.height(summary), title, subtitle) as figure:
-        slices.draw(summary, figure)
-    return path
-
-
-def _write_parallel(study: StudyRecord, objective: int, path: Path) -> Path:
-    summary = parallel.summarise(study, objective)
-    subtitle = f"{_reading(study, objective)}; a line is a complete trial, the best end is up"
-    if summary.n_hidden:
-        subtitle += f"; {summary.n_hidden:,} lines left out"
-    title = f"{study.name}: parallel coordinates"
-    with style.picture(path, parallel.height(summary), title, subtitle) as figure:
-        parallel.draw(summary, figure)
+def _write(picture: _Picture, study: StudyRecord, objective: int, path: Path) -> Path:
+    summary = picture.summarise(study, objective)
+    title = f"{study.name}: {picture.TITLE}"
+    subtitle = "; ".join(filter(None, [_reading(study, objective), picture.subtitle(summary)]))
+    with style.picture(path, picture.height(summary), title, subtitle) as figure:
+        picture.draw(summary, figure)
     return path
 
 
@@ -219,13 +186,3 @@ def _write_pareto(study: StudyRecord, path: Path) -> Path:
     with style.picture(path, 4.4, title, pareto.subtitle(summary)) as figure:
         pareto.draw(summary, figure)
     return path
-
-
-#: The pictures of each objective, by the names of their files.
-_PICTURES: dict[str, Callable[[StudyRecord, int, Path], Path]] = {
-    "optimization_history": _write_history,
-    "learning_curves": _write_curves,
-    "importance": _write_importance,
-    "slices": _write_slices,
-    "parallel_coordinates": _write_parallel,
-}

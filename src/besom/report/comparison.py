@@ -36,11 +36,11 @@ class Comparison:
 
     Attributes:
         studies: in the order given.
-        outcomes: one row a study, see ``outcomes_of``.
-        contrasts: one row a thing that differs, one column a study, see ``contrasts_of``.
+        outcomes: one row per study, see ``outcomes_of``.
+        contrasts: one row per difference, one column per study, see ``contrasts_of``.
         remarks: what to keep in mind when reading the values against each other.
         comparable: whether all pursue the same metrics in the same directions; only then may their
-            values be held against each other.
+            values be compared.
         equal_compute: the worker seconds at which ``at equal compute`` is read off; None without.
         unbeaten: with several objectives, how many of each study's trials no trial of any study
             beats, by the study's name; empty with one, or where they are not comparable.
@@ -70,7 +70,7 @@ def compare(studies: Sequence[StudyRecord]) -> Comparison:
     if len(names) < 2:
         raise StudyError("compare takes two studies or more: besom compare NAME NAME [NAME ...].")
     if twice := {name for name in names if names.count(name) > 1}:
-        raise StudyError(f"The study {min(twice)!r} is named twice, which compares nothing.")
+        raise StudyError(f"The study {min(twice)!r} is named twice. Name each study once.")
     aims = {tuple((o.metric, o.direction) for o in study.objectives) for study in studies}
     comparable, several = len(aims) == 1, any(len(study.objectives) > 1 for study in studies)
     totals = [spent(study)[0] for study in studies if study.complete]
@@ -88,7 +88,7 @@ def compare(studies: Sequence[StudyRecord]) -> Comparison:
 
 
 def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.DataFrame:
-    """One row a study.
+    """One row per study.
 
     Columns: study, metric, direction, best, trial, corrected, low, high (the best corrected for
     having been picked, with its 95 % interval), baseline, gain (of the best, raw), at_equal_compute
@@ -185,7 +185,7 @@ def best_after(study: StudyRecord, seconds: float) -> float | None:
 
 
 def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
-    """What differs between the studies: a row each, columns part, what, then one a study.
+    """What differs between the studies: one row each, columns part, what, then one per study.
 
     Parts: ``space``, ``config``, ``budget``, ``code`` (the git revision), ``data`` (the
     fingerprint) and ``versions``. Lists and absent values (``-``) are texts, as all cells are. A
@@ -244,19 +244,20 @@ def _remarks(
     if not comparable:
         named = ", ".join(f"{s.name} {aim_of(s)}" for s in studies)
         found.append(
-            f"These studies pursue different objectives ({named}): they are shown side by side, "
-            "but no value here may be held against another, and no picture is drawn."
+            f"These studies have different objectives ({named}), so their values cannot be "
+            "compared and no picture is drawn."
         )
     elif any(len(study.objectives) > 1 for study in studies):
         found.append(
-            "Several objectives have no best: the best of each is shown, which may be of different "
-            f"trials. The picture shows the first, {studies[0].objective.metric}, alone."
+            "With several objectives there is no single best: the best of each is shown, possibly "
+            "of different trials. The picture shows only the first, "
+            f"{studies[0].objective.metric}."
         )
     data = contrasts[(contrasts["part"] == "data") & (contrasts["what"] == "fingerprint")]
     if len(data) and comparable:
         found.append(
-            "The studies were judged on different validation images: differences between their "
-            "values are luck of the images, too. `besom confirm` measures them on the test images."
+            "The studies were judged on different validation examples, so part of the differences "
+            "between their values is luck. `besom confirm` measures them on the test examples."
         )
     for study in studies:
         if not study.complete:

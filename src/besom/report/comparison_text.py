@@ -11,10 +11,11 @@ import pandas as pd
 
 from besom.errors import StudyError
 from besom.report.comparison import Comparison, aim_of
-from besom.report.tables import csv, duration, format_gain, format_value, markdown, outcome_counts
+from besom.report.tables import counts_text, csv, markdown
 from besom.store.paths import write_atomically
 from besom.store.records import StudyRecord
-from besom.text.counting import counted
+from besom.text.counting import counted, listed
+from besom.text.numbers import duration
 from besom.text.printable import markdown_cell, markdown_line
 
 #: The folder under ``results_dir``.
@@ -22,50 +23,48 @@ FOLDER = "compare"
 
 
 def display(comparison: Comparison) -> pd.DataFrame:
-    """The outcomes for people: one column a study, one row a thing known of any."""
+    """The outcomes for people: one column per study, one row per known fact."""
     columns: dict[str, dict[str, str]] = {}
     frame = comparison.outcomes
     for study, (_, row) in zip(comparison.studies, frame.iterrows(), strict=True):
-        columns[study.name] = _told(study, {k: v for k, v in row.items() if not pd.isna(v)})
-    things = dict.fromkeys(thing for told in columns.values() for thing in told)
+        columns[study.name] = _cells(study, {k: v for k, v in row.items() if not pd.isna(v)})
+    things = dict.fromkeys(thing for cells in columns.values() for thing in cells)
     rows = [
-        {"": thing, **{name: told.get(thing, "-") for name, told in columns.items()}}
+        {"": thing, **{name: cells.get(thing, "-") for name, cells in columns.items()}}
         for thing in things
     ]
     return pd.DataFrame(rows)
 
 
-def _told(study: StudyRecord, row: Mapping[Any, Any]) -> dict[str, str]:
-    metric = study.objective.metric
-    told = {"objective": aim_of(study)}
+def _cells(study: StudyRecord, row: Mapping[Any, Any]) -> dict[str, str]:
+    aim = study.objective
+    cells = {"objective": aim_of(study)}
     if "best" in row:
-        told["best"] = f"{format_value(metric, row['best'])} (trial {row['trial']})"
+        cells["best"] = f"{aim.text(row['best'])} (trial {row['trial']})"
     if "corrected" in row:
-        low, high = (format_value(metric, row[end]) for end in ("low", "high"))
-        told["corrected for selection"] = (
-            f"{format_value(metric, row['corrected'])} ({low} to {high})"
-        )
+        low, high = (aim.text(row[end]) for end in ("low", "high"))
+        cells["corrected for selection"] = f"{aim.text(row['corrected'])} ({low} to {high})"
     if "front" in row:
-        told["beaten by none of its own"] = counted(int(row["front"]), "trial")
+        cells["beaten by none of its own"] = counted(int(row["front"]), "trial")
     for objective in study.objectives:
         if (best := f"best {objective.metric}") in row:
-            told[best] = format_value(objective.metric, row[best])
+            cells[best] = objective.text(row[best])
     if "baseline" in row:
-        told["baseline"] = format_value(metric, row["baseline"])
+        cells["baseline"] = aim.text(row["baseline"])
     if "gain" in row:
-        told["gain"] = format_gain(metric, row["gain"])
+        cells["gain"] = aim.gain_text(row["gain"])
     if "at_equal_compute" in row:
-        told["at equal compute"] = format_value(metric, row["at_equal_compute"])
-    told["trials"] = ", ".join(f"{n} {outcome}" for outcome, n in outcome_counts(study).items())
-    told["worker time"] = duration(row["worker_seconds"])
-    told["CPU time"] = duration(row["cpu_seconds"])
-    return told
+        cells["at equal compute"] = aim.text(row["at_equal_compute"])
+    cells["trials"] = counts_text(study)
+    cells["worker time"] = duration(row["worker_seconds"])
+    cells["CPU time"] = duration(row["cpu_seconds"])
+    return cells
 
 
 def headline(comparison: Comparison) -> str:
-    """One sentence: whose best is ahead, in all and at equal compute; empty if none can be.
+    """One sentence: the best value and whose it is, in all and at equal compute, or nothing.
 
-    With several objectives nobody is ahead: it says whose trials are beaten by none.
+    With several objectives there is no best: it counts the trials that no other trial beats.
     """
     if not comparison.comparable:
         return ""
@@ -76,20 +75,16 @@ def headline(comparison: Comparison) -> str:
     first = _ahead(comparison, "best")
     if not first:
         return "No trial of these studies has completed."
-    metric = comparison.studies[0].objective.metric
-    text = f"{_whose(first, 'the best')} {metric}, {format_value(metric, first[0]['best'])}"
+    aim = comparison.studies[0].objective
+    text = f"Best {aim.metric}: {aim.text(first[0]['best'])} ({listed(_names(first))})"
     ahead = _ahead(comparison, "at_equal_compute")
     if ahead and comparison.equal_compute is not None:
-        time = f"after {duration(comparison.equal_compute)} of worker time each"
-        value = format_value(metric, ahead[0]["at_equal_compute"])
-        if _names(ahead) == _names(first):
-            text += f", and {_whose(ahead, 'it')} {time}, too"
-        else:
-            text += f"; but {time} {_whose(ahead, 'the best')}, {value}"
+        value, spent = aim.text(ahead[0]["at_equal_compute"]), duration(comparison.equal_compute)
+        text += f"; after {spent} of worker time each: {value} ({listed(_names(ahead))})"
     if _open(comparison, first[0]):
         text += (
-            ". Corrected for having been picked, their intervals overlap: which study has the "
-            "better config is open"
+            ". The intervals, corrected for selection, overlap: which study has the better config "
+            "is open"
         )
     return f"{text}."
 
@@ -106,14 +101,6 @@ def _names(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
     return [str(row["study"]) for row in rows]
 
 
-def _whose(rows: Sequence[Mapping[Any, Any]], what: str) -> str:
-    """``a has WHAT``; nobody is ahead of whom it is level with."""
-    names = _names(rows)
-    if len(names) == 1:
-        return f"{names[0]} has {what}"
-    return f"{', '.join(names[:-1])} and {names[-1]} share {what}"
-
-
 def _open(comparison: Comparison, first: Mapping[Any, Any]) -> bool:
     """Whether another study's corrected score may, by its interval, be as good as the first's."""
     rows = comparison.outcomes.dropna(subset=["low", "high"]).to_dict(orient="records")
@@ -127,8 +114,8 @@ def to_markdown(comparison: Comparison) -> str:
     """Everything as Markdown."""
     out = io.StringIO()
     out.write(f"# {markdown_cell(', '.join(s.name for s in comparison.studies))}\n\n")
-    if told := headline(comparison):
-        out.write(markdown_line(told) + "\n\n")
+    if sentence := headline(comparison):
+        out.write(markdown_line(sentence) + "\n\n")
     out.write(markdown(display(comparison)) + "\n")
     for remark in comparison.remarks:
         out.write(f"\n- {markdown_line(remark)}")

@@ -12,7 +12,7 @@ from besom.store.records import Outcome, StudyRecord, TrialRecord
 
 
 def costs(study: StudyRecord) -> pd.DataFrame:
-    """One row a trial that ran or might have: trial, outcome, epochs and what it cost.
+    """One row per trial that ran or might have: trial, outcome, epochs and what it cost.
 
     Columns: trial, outcome, epochs, seconds (wall-clock, in its worker), cpu_seconds (of its
     worker, all threads; NaN where the worker was killed and could not tell), gpu_seconds (the
@@ -53,5 +53,5 @@ def _gpus(study: StudyRecord, trial: TrialRecord) -> float:
 
 
 def write_costs(study: StudyRecord, paths: StudyPaths) -> None:
-    """Write ``ledger.csv``: one row a trial, see ``costs``."""
+    """Write ``ledger.csv``: one row per trial, see ``costs``."""
     write_atomically(paths.ledger_csv, csv(costs(study)))

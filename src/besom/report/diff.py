@@ -12,11 +12,11 @@ import pandas as pd
 from besom.equality import same
 from besom.report.tables import csv
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
-from besom.statistics.claim_text import points
 from besom.store.defaults import as_of_now
 from besom.store.environment import environment_then
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.study_identity import flatten
+from besom.text.numbers import points
 from besom.text.values import ABSENT, value_text
 
 #: The part whose values are a config's; those of the others are what besom or a machine says.
@@ -24,7 +24,7 @@ CONFIG = "config"
 
 
 def differences(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> pd.DataFrame:
-    """One row a thing that differs; columns: part, what, and the two trials' numbers.
+    """One row per difference; columns: part, what, and the two trials' numbers.
 
     Parts: ``config`` (by dotted path), ``outcome``, ``environment``. A value that one of them does
     not have is ``ABSENT``; floats are exact. Where the study went on with a newer besom, keys
@@ -55,17 +55,12 @@ def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str
 
 
 def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
-    """One sentence: which of the two is better on the same images; empty if that is not known.
+    """One sentence: which of the two is better on the same examples; empty if that is not known.
 
     McNemar's test, uncorrected: for two trials picked beforehand, not for the first against others.
     """
     known = has_predictions(one) and has_predictions(other) and same_images(one, other)
-    if (
-        one is other
-        or not known
-        or "accuracy" not in study.objective.metric
-        or one.n_validation < 2
-    ):
+    if one is other or not known or not study.objective.is_share or one.n_validation < 2:
         return ""
     correct = correctness_matrix([one, other])
     if correct[1].sum() > correct[0].sum():
@@ -74,14 +69,14 @@ def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
     only_one = int((correct[0] & ~correct[1]).sum())
     only_other = int((correct[1] & ~correct[0]).sum())
     p_value = float(mcnemar(only_one, only_other))
-    told = "they cannot be told apart"
+    found = "they are not distinguishable"
     if p_value <= 0.05:
-        told = "they differ, if these two were named beforehand and not for their scores"
+        found = "they differ, if these two were chosen beforehand and not by their scores"
     shown = points(gain.gain, gain.standard_error)
     return (
-        f"On the same {one.n_validation} validation images trial {one.number} is {shown} ahead of "
-        f"trial {other.number}: {only_one} against {only_other} images that one alone gets right "
-        f"(McNemar p = {p_value:.2g}), so {told}."
+        f"On the same {one.n_validation} validation examples trial {one.number} is {shown} ahead "
+        f"of trial {other.number}: {only_one} examples that it alone gets right, against "
+        f"{only_other} (McNemar p = {p_value:.2g}), so {found}."
     )
 
 
@@ -94,7 +89,7 @@ def shown(value: Any, part: str = CONFIG) -> str:
     return value_text(value, digits=None if part == CONFIG else 6)
 
 
-def told(frame: pd.DataFrame) -> pd.DataFrame:
+def display_differences(frame: pd.DataFrame) -> pd.DataFrame:
     """``differences`` for people."""
     parts, names = frame["part"], frame.columns[2:]
     cells = {c: [shown(v, p) for v, p in zip(frame[c], parts, strict=True)] for c in names}

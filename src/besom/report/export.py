@@ -15,7 +15,6 @@ from besom.config.schema import TRAIN_GROUPS
 from besom.errors import ConfigError, StudyError
 from besom.regular import oddity
 from besom.report.leaderboard import ranking
-from besom.report.tables import format_value
 from besom.statistics import knee
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
@@ -36,7 +35,7 @@ def best_trial(study: StudyRecord) -> TrialRecord:
     if frame.empty:
         raise StudyError(
             f"The study {study.name!r} has no complete trial to export. "
-            f"`{command('leaderboard', study.name)}` says what became of its trials."
+            f"`{command('leaderboard', study.name)}` shows how its trials ended."
         )
     if len(study.objectives) > 1:
         complete = study.complete
@@ -64,7 +63,7 @@ def kept_model(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Pat
         raise StudyError(
             f"No model of trial {trial.number} of {study.name!r} was kept"
             + (f"; kept are {', '.join(kept)}." if kept else ".")
-            + " sweep.keep_models says how many of the best are; `besom train` makes one again."
+            + " sweep.keep_models sets how many are kept; `besom train` trains one again."
         )
     return path
 
@@ -97,8 +96,7 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
     head = [f"# Trial {trial.number} of the besom study {study.name!r}."]
     if trial.outcome is Outcome.COMPLETE and trial.values is not None:
         values = ", ".join(
-            f"{o.metric} {format_value(o.metric, v)}"
-            for o, v in zip(study.objectives, trial.values, strict=True)
+            f"{o.metric} {o.text(v)}" for o, v in zip(study.objectives, trial.values, strict=True)
         )
         head.append(f"# {values}; epoch {trial.best_epoch} of {trial.epochs} counts.")
     else:
@@ -165,7 +163,7 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
         raise ConfigError(
             f"{config} is not a config for `besom train`: {', '.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} missing or no mapping. Export it again with "
-            "`besom export`, or begin it with 'defaults: [train, _self_]'."
+            "`besom export`, or start it with 'defaults: [train, _self_]'."
         )
     return Composer(SearchPath.of(config_dir), "train", exported=content)
 

@@ -11,14 +11,11 @@ import numpy as np
 import pandas as pd
 
 from besom.errors import ConfigError, did_you_mean
-from besom.report.costs import trial_costs
+from besom.report.leaderboard_columns import columns_for, display, hyperparameters, make_frame
 from besom.report.tables import (
+    counts_text,
     csv,
-    display,
-    format_value,
-    hyperparameters,
     markdown,
-    outcome_counts,
     over_baseline,
     short_names,
     shown_outcome,
@@ -33,13 +30,14 @@ from besom.text.values import value_text
 
 
 def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
-    """One row a complete trial, best first; equal values share a rank.
+    """One row per complete trial, best first; equal values share a rank.
 
     Columns: rank, trial, the objectives, gain (over the baseline, positive is better; absent where
     the baseline did not complete), with ``claimed`` also standard_error, tied (with the first, at
     95 %) and corrected (the first row's score, corrected for selection), then best_epoch, epochs,
     parameters, what it cost (seconds, cpu_seconds and, where a GPU was used, gpu_seconds, see
     ``besom.report.costs``), a column for each sampled hyperparameter by its dotted path, and note.
+    ``besom.report.leaderboard_columns`` says what each is.
 
     With several objectives the rank is that of the Pareto front: 1 is beaten by no other trial, 2
     only by those of rank 1, and so on.
@@ -52,25 +50,12 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     else:
         rank_of = _ranks(study)
     order = sorted(trials, key=lambda t: (rank_of[t.number], _by_first(study, t), t.number))
-    paths = list(dict.fromkeys(path for trial in order for path in trial.params))
-    rows = [_row(study, trial, rank_of[trial.number], paths, claimed) for trial in order]
-    columns = None if rows else ["rank", "trial", *(o.metric for o in study.objectives)]
-    frame = pd.DataFrame(rows, columns=columns)
-    for column in ("best_epoch", "parameters"):
-        if column in frame:
-            frame[column] = frame[column].astype("Int64")
-    if "gpu_seconds" in frame and not frame["gpu_seconds"].any():
-        frame = frame.drop(columns="gpu_seconds")
-    for path in paths:
-        values = [row[path] for row in rows]
-        if len({type(value) for value in values}) > 1:
-            # pandas would take null for what does not apply, and 3 for 3.0 beside it.
-            frame[path] = pd.Series(values, dtype=object)
-    return frame
+    columns = columns_for(study, claimed, rank_of)
+    return make_frame(columns if order else columns[: 2 + len(study.objectives)], order)
 
 
 def unranked(study: StudyRecord) -> pd.DataFrame:
-    """One row a trial that is not ranked: trial, outcome, reason, epochs, seconds, params."""
+    """One row per trial that is not ranked: trial, outcome, reason, epochs, seconds, params."""
     rows = [
         {
             "trial": t.number,
@@ -155,7 +140,7 @@ def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None =
         out.writelines(f"- {markdown_line(caveat)}\n" for caveat in claimed.caveats)
         out.write("\n" if claimed.caveats else "")
     out.write(f"{markdown_line(_ranked_by(study))}\n\n")
-    out.write(markdown(display(frame, study)) if len(frame) else "")
+    out.write(markdown(display(frame)) if len(frame) else "")
     rest = unranked(study)
     if len(rest):
         out.write("\n\n## Not ranked\n\n")
@@ -165,13 +150,13 @@ def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None =
 
 
 def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
-    """One line: who leads, by how much over the baseline, and what became of the others.
+    """One line: who leads, by how much over the baseline, and how the others ended.
 
     Args:
         study: the study.
         ranked: its ``ranking``, in order, where it has been made already.
     """
-    tail = ", ".join(f"{n} {outcome}" for outcome, n in outcome_counts(study).items())
+    tail = counts_text(study)
     frame = ranking(study) if ranked is None else ranked
     if frame.empty:
         return f"{study.name}: no trial has completed ({tail or 'none has ended'})."
@@ -182,7 +167,7 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
     n_first = int((frame["rank"] == 1).sum())
     lead = f"and {n_first - 1} more lead" if n_first > 1 else "leads"
     text = f"{study.name}: trial {first['trial']} {lead} with {objective.metric} "
-    text += format_value(objective.metric, first[objective.metric])
+    text += objective.text(first[objective.metric])
     if study.baseline is not None and study.baseline.number == first["trial"]:
         text += ", and is the baseline itself"
     elif "gain" in frame:
@@ -197,38 +182,6 @@ def _ranked_by(study: StudyRecord) -> str:
     ]
     how = "Ranked by Pareto front over" if len(parts) > 1 else "Ranked by"
     return f"{how} {' and '.join(parts)}."
-
-
-def _row(
-    study: StudyRecord, trial: TrialRecord, rank: int, paths: list[str], claimed: Claim | None
-) -> dict[str, Any]:
-    assert trial.values is not None
-    row: dict[str, Any] = {"rank": rank, "trial": trial.number}
-    row |= {o.metric: v for o, v in zip(study.objectives, trial.values, strict=True)}
-    baseline = study.baseline
-    if baseline is not None and len(study.objectives) == 1:
-        assert baseline.value is not None
-        row["gain"] = study.objective.sign * (trial.values[0] - baseline.value) + 0.0
-    if claimed is not None and claimed.rows:
-        said = claimed.rows[trial.number]
-        row["standard_error"] = said.standard_error
-        row["tied"] = said.tied
-        row["corrected"] = claimed.corrected if trial.number == claimed.leader else None
-    row |= {
-        "best_epoch": trial.best_epoch,
-        "epochs": trial.epochs,
-        "parameters": trial.numbers.get("n_params"),
-    }
-    # An objective may be a cost itself: it keeps its place and its exact value.
-    row |= {name: cost for name, cost in trial_costs(study, trial).items() if name not in row}
-    row |= {path: trial.params.get(path, math.nan) for path in paths}
-    notes = [str(trial.origin)] if trial.origin != "sampled" else []
-    if trial.continues is not None:
-        notes = [f"continues trial {trial.continues}"]
-    if trial.audited_at is not None:
-        notes.append(f"audited: to be pruned at epoch {trial.audited_at}")
-    row["note"] = "; ".join(notes)
-    return row
 
 
 def _by_first(study: StudyRecord, trial: TrialRecord) -> float:

@@ -1,4 +1,4 @@
-"""What a study has cost, what it went to, and whether going on is worth it."""
+"""What a study has cost, what it was spent on, and what more trials may bring."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from besom.report.costs import costs
 from besom.report.tables import (
     COSTS,
     csv,
-    duration,
+    frame_table,
     markdown,
     outcome_counts,
     over_baseline,
-    rich_table,
     shown_params,
 )
 from besom.statistics import (
@@ -33,20 +32,21 @@ from besom.statistics import (
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.text.console import say
 from besom.text.counting import WAS, counted
+from besom.text.numbers import duration
 from besom.text.printable import markdown_cell, markdown_line
 
-#: The question "stop now?" is about this many further trials.
+#: The expected gain is that of this many further trials.
 N_MORE = 20
 
 #: The terminal names this many of the trials that took longest.
-N_DEAREST = 5
-#: ... if they took this many times as long as trials do on the average.
-DEAR = 1.5
+N_EXPENSIVE = 5
+#: ... if they took this many times as long as the average trial.
+EXPENSIVE = 1.5
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What the audited trials (to be pruned, but run to the end) tell of pruning.
+    """What the audited trials (to be pruned, but run to the end) show of pruning.
 
     Attributes:
         cost: what pruning has lost, as far as they show.
@@ -63,11 +63,11 @@ class Ledger:
     """A study's costs.
 
     Attributes:
-        by_outcome: one row an outcome: outcome, trials, epochs, seconds, cpu_seconds, gpu_seconds
+        by_outcome: one row per outcome: outcome, trials, epochs, seconds, cpu_seconds, gpu_seconds
             (see ``besom.report.costs``), share (of the seconds); the last row is the total.
-        gain_per_hour: the best trial's gain over the baseline for each hour of worker time; None
+        gain_per_hour: the best trial's gain over the baseline per hour of worker time; None
             without a baseline, or with several objectives.
-        prospect: what the next ``N_MORE`` trials may be expected to bring; None with several
+        prospect: the expected gain from the next ``N_MORE`` trials; None with several
             objectives or without a complete trial.
         audit: None where no trial was audited.
     """
@@ -90,33 +90,33 @@ def ledger(study: StudyRecord) -> Ledger:
 
 
 def print_ledger(study: StudyRecord, console: Console) -> None:
-    """Print a study's costs, its dearest trials, and whether going on is worth it."""
+    """Print a study's costs, its most expensive trials, and what more trials may bring."""
     book = ledger(study)
-    console.print(rich_table(_shown(book.by_outcome), f"Cost of {study.name}"))
-    first = dearest(study)
+    console.print(frame_table(_shown(book.by_outcome), f"Cost of {study.name}"))
+    first = most_expensive(study)
     if len(first):
-        console.print(rich_table(_shown(first), f"The {len(first)} dearest trials"))
-    for line in verdict(study, book):
+        console.print(frame_table(_shown(first), f"{len(first)} most expensive trials"))
+    for line in conclusions(study, book):
         say(console, line, wrap=True)
 
 
-def dearest(study: StudyRecord) -> pd.DataFrame:
+def most_expensive(study: StudyRecord) -> pd.DataFrame:
     """The trials that took longest, longest first, with their share of the seconds.
 
     Empty where they took hardly more than others.
     """
     frame = costs(study)
     frame["share"] = frame["seconds"] / (frame["seconds"].sum() or 1.0)
-    first = frame.sort_values("seconds", ascending=False, kind="stable").head(N_DEAREST)
+    first = frame.sort_values("seconds", ascending=False, kind="stable").head(N_EXPENSIVE)
     n_trained = int((frame["seconds"] > 0.0).sum())
-    if n_trained < 2 * N_DEAREST or first["share"].sum() < DEAR * N_DEAREST / n_trained:
+    if n_trained < 2 * N_EXPENSIVE or first["share"].sum() < EXPENSIVE * N_EXPENSIVE / n_trained:
         return first.head(0)
     params = {trial.number: shown_params(trial.params) for trial in study.trials}
     return first.assign(hyperparameters=[params[number] for number in first["trial"]])
 
 
 def to_csv(study: StudyRecord) -> str:
-    """One row a trial, as in ``ledger.csv``; see ``besom.report.costs``."""
+    """One row per trial, as in ``ledger.csv``; see ``besom.report.costs``."""
     return csv(costs(study))
 
 
@@ -126,10 +126,10 @@ def to_json(study: StudyRecord) -> str:
 
 
 def to_markdown(study: StudyRecord) -> str:
-    """The totals, what they tell, and one row a trial."""
+    """The totals, what they show, and one row per trial."""
     book = ledger(study)
     lines = [f"# Cost of {markdown_cell(study.name)}", "", markdown(_shown(book.by_outcome)), ""]
-    lines += [f"- {markdown_line(line)}" for line in verdict(study, book)]
+    lines += [f"- {markdown_line(line)}" for line in conclusions(study, book)]
     lines += ["", "## Trials", "", markdown(_shown(costs(study))), ""]
     return "\n".join(lines)
 
@@ -144,8 +144,8 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
     return shown if frame["gpu_seconds"].any() else shown.drop(columns="gpu_seconds")
 
 
-def verdict(study: StudyRecord, book: Ledger) -> list[str]:
-    """The ledger in sentences."""
+def conclusions(study: StudyRecord, book: Ledger) -> list[str]:
+    """What the ledger shows, one line per finding."""
     metric, lines = study.objective.metric, []
     if n_silent := int(costs(study)["cpu_seconds"].isna().sum()):
         lines.append(
@@ -155,51 +155,47 @@ def verdict(study: StudyRecord, book: Ledger) -> list[str]:
     if book.gain_per_hour is not None:
         spent = duration(float(book.by_outcome["seconds"].iloc[-1]))
         lines.append(
-            f"The best trial's {metric} is {over_baseline(study.objective, _gain(study) or 0.0)} "
-            f"(raw), for {spent} of worker time: a gain of {book.gain_per_hour:.3g} an hour."
+            f"Best {metric} (raw): {over_baseline(study.objective, _gain(study) or 0.0)} for "
+            f"{spent} of worker time, {book.gain_per_hour:.3g} per hour."
         )
-    prospect = book.prospect
-    if prospect is not None and not math.isnan(prospect.expected_gain):
-        text = (
-            f"Stop now? {N_MORE} more trials may be expected to improve the best {metric} by "
-            f"{prospect.expected_gain:.2g}"
-        )
-        if prospect.above_noise is None:
-            lines.append(text + "; the noise of one score is not known.")
-        else:
-            than = "more" if prospect.above_noise else "less"
-            advice = "going on can pay." if prospect.above_noise else "it is hardly worth it."
-            lines.append(
-                f"{text}, {than} than the noise of one score ({prospect.noise:.2g}): {advice}"
-            )
-    elif prospect is not None:
+    if book.prospect is not None:
         lines.append(
-            f"Stop now? Too few trials yet to say what {N_MORE} more would bring: "
-            f"{fewest_trials(N_MORE)} with a score are needed."
+            f"Expected gain in {metric} from {N_MORE} more trials: {_expected(book.prospect)}."
         )
-    if book.audit is not None:
-        cost = book.audit.cost
-        lines.append(
-            f"Audit: {cost.n_audited} of the trials to be pruned ran to the end; {cost.n_winners} "
-            f"of them beat all that pruning let run (at 95 % a share of up to "
-            f"{cost.winner_interval.high:.0%}). Expected loss by pruning "
-            f"{counted(cost.n_pruned, 'trial')}: {cost.expected_regret:.2g} {metric}."
-        )
-        epochs = [
-            f"epoch {i} {a.kendall:.2f}"
-            for i, a in enumerate(book.audit.agreement, start=1)
-            if not math.isnan(a.kendall)
-        ]
-        if epochs:
-            lines.append(
-                "Kendall's tau of an epoch's ranking with that of the final scores: "
-                f"{', '.join(epochs)}."
-            )
+    return lines if book.audit is None else [*lines, *_audit_lines(metric, book.audit)]
+
+
+def _expected(prospect: Prospect) -> str:
+    if math.isnan(prospect.expected_gain):
+        return f"not known before {fewest_trials(N_MORE)} trials have a score"
+    if prospect.above_noise is None:
+        return f"{prospect.expected_gain:.2g}; the noise of one score is not known"
+    than = "more" if prospect.above_noise else "less"
+    return (
+        f"{prospect.expected_gain:.2g}, {than} than the noise of one score ({prospect.noise:.2g})"
+    )
+
+
+def _audit_lines(metric: str, audit: Audit) -> list[str]:
+    cost = audit.cost
+    lines = [
+        f"Audit: {cost.n_audited} of the trials to be pruned ran to the end; {cost.n_winners} beat "
+        f"all that were not to be pruned (95 % upper bound {cost.winner_interval.high:.0%}). "
+        f"Expected loss by pruning {counted(cost.n_pruned, 'trial')}: {cost.expected_regret:.2g} "
+        f"{metric}."
+    ]
+    epochs = [
+        f"epoch {i} {a.kendall:.2f}"
+        for i, a in enumerate(audit.agreement, start=1)
+        if not math.isnan(a.kendall)
+    ]
+    if epochs:
+        lines.append(f"Kendall's tau of the ranking with the final one: {', '.join(epochs)}.")
     return lines
 
 
 def _by_outcome(study: StudyRecord) -> pd.DataFrame:
-    """The costs of the trials that ended in one way, a row each, and of all."""
+    """The costs of the trials that ended in one way, one row each, and of all."""
     frame = costs(study)
     all_seconds = frame["seconds"].sum() or 1.0
     groups = {outcome: frame[frame["outcome"] == outcome] for outcome in outcome_counts(study)}
@@ -239,7 +235,7 @@ def _prospect(study: StudyRecord, trials: list[TrialRecord]) -> Prospect | None:
     ended = [t for t in trials if t.outcome is not Outcome.RUNNING]
     best = max(study.complete, key=lambda t: study.objective.sign * (t.value or 0.0))
     noise = math.nan
-    if best.n_validation and "accuracy" in study.objective.metric and best.value is not None:
+    if best.n_validation and study.objective.is_share and best.value is not None:
         noise = proportion_standard_error(best.value, best.n_validation)
     return expected_gain([t.value for t in ended], N_MORE, study.objective.direction, noise=noise)
 

@@ -1,4 +1,4 @@
-"""``besom list``: a line for each study under a results folder.
+"""``besom list``: one line per study under a results folder.
 
 It loads neither pandas nor SciPy where the leaderboards are as they were written.
 """
@@ -6,19 +6,19 @@ It loads neither pandas nor SciPy where the leaderboards are as they were writte
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from besom.errors import BesomError
-from besom.report.tables import WIDE, format_gain, format_value, outcome_counts
+from besom.report.tables import WIDE, counts_text
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
 from besom.store.storage import load_record, study_names
 from besom.text.console import say
+from besom.text.table import rich_table
 
 #: What ``list`` shows of a study. ``best`` comes with its standard error.
 _LISTED = ("study", "trials", "objective", "best", "corrected", "tied", "gain", "trial")
@@ -33,29 +33,27 @@ def print_studies(results_dir: Path, console: Console) -> None:
         nothing = f"There is no study under {results_dir}. `besom sweep quickstart` makes one."
         say(console, nothing, wrap=True)
         return
-    table = Table(title=f"Studies under {results_dir}", title_justify="left", header_style="bold")
     columns = _LISTED if console.width >= WIDE else _LISTED_NARROW
-    for column in columns:
-        wordy = column in ("study", "trials")
-        justify: Literal["left", "right"] = "left" if wordy else "right"
-        table.add_column(column, justify=justify, no_wrap=not wordy, overflow="fold")
-    for name in names:
-        try:
-            study = load_record(results_dir, name)
-            cells = _listed(study, StudyPaths.of(results_dir, name))
-        except BesomError as error:
-            table.add_row(name, Text(str(error)))
-            continue
-        if console.width < WIDE:
-            cells["trials"] = f"{len(study.complete)} of {len(study.trials)}"
-        table.add_row(name, *(cells.get(column, "") for column in columns[1:]))
-    console.print(table)
+    rows = [_row(results_dir, name, columns, console.width < WIDE) for name in names]
+    title = f"Studies under {results_dir}"
+    console.print(rich_table(columns, rows, title, wrapped=("study", "trials")))
     say(
         console,
         "best and gain are raw: the best of many looks better than it is. corrected is what is "
         "left of best once that luck is taken out.",
         wrap=True,
     )
+
+
+def _row(results_dir: Path, name: str, columns: Sequence[str], is_narrow: bool) -> list[str]:
+    try:
+        study = load_record(results_dir, name)
+        cells = _cells(study, StudyPaths.of(results_dir, name))
+    except BesomError as error:
+        return [name, str(error)]
+    if is_narrow:
+        cells["trials"] = f"{len(study.complete)} of {len(study.trials)}"
+    return [name, *(cells.get(column, "") for column in columns[1:])]
 
 
 class _First(NamedTuple):
@@ -67,11 +65,10 @@ class _First(NamedTuple):
     n_tied: int | None = None
 
 
-def _listed(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
-    """The cells by their heading; nobody is best where there are several objectives."""
-    counts = outcome_counts(study)
+def _cells(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
+    """The cells by their heading; with several objectives there is no best."""
     cells = {
-        "trials": ", ".join(f"{n} {outcome}" for outcome, n in counts.items()),
+        "trials": counts_text(study),
         "objective": "\n".join(objective.metric for objective in study.objectives),
     }
     if not study.complete:
@@ -81,19 +78,19 @@ def _listed(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
 
         return cells | {"best": f"{int((ranking(study)['rank'] == 1).sum())} on the front"}
     first = _as_written(study, paths.leaderboard_csv) or _as_claimed(study)
-    metric = study.objective.metric
+    aim = study.objective
     trial = next(t for t in study.complete if t.number == first.trial)
     assert trial.value is not None
-    cells |= {"best": format_value(metric, trial.value), "trial": str(first.trial)}
+    cells |= {"best": aim.text(trial.value), "trial": str(first.trial)}
     if first.standard_error is not None:
-        cells["best"] += f" ± {format_value(metric, first.standard_error)}"
+        cells["best"] += f" ± {aim.text(first.standard_error)}"
     if first.corrected is not None:
-        cells["corrected"] = format_value(metric, first.corrected)
+        cells["corrected"] = aim.text(first.corrected)
     if first.n_tied is not None:
         cells["tied"] = str(first.n_tied)
     if study.baseline is not None and study.baseline.value is not None:
-        gain = study.objective.sign * (trial.value - study.baseline.value)
-        cells["gain"] = format_gain(metric, gain)
+        gain = aim.sign * (trial.value - study.baseline.value)
+        cells["gain"] = aim.gain_text(gain)
     return cells
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 from rich.console import Console
+from rich.table import Table
 
 from besom.report.leaderboard import headline, unranked
-from besom.report.tables import WIDE, print_ranking, rich_table
+from besom.report.leaderboard_columns import columns_of, display, hyperparameters
+from besom.report.tables import WIDE, frame_table, shown_params
 from besom.statistics import Claim
 from besom.store.records import StudyRecord
 from besom.text.console import say
@@ -38,4 +40,34 @@ def print_study(
             rest = rest.drop(columns=["hyperparameters", "seconds"])
         shown = rest.head(MOST_ROWS if top is None else min(top, MOST_ROWS))
         left = f", {len(rest) - len(shown)} more" if len(shown) < len(rest) else ""
-        console.print(rich_table(shown, title=f"Not ranked{left}"))
+        console.print(frame_table(shown, title=f"Not ranked{left}"))
+
+
+def print_ranking(frame: pd.DataFrame, study: StudyRecord, console: Console) -> None:
+    """A ranking on the terminal; on a narrow one the hyperparameters share a column."""
+    title = f"Leaderboard of {study.name}"
+    table = frame_table(display(frame), title)
+    if _natural_width(table, console) > console.width:
+        table = frame_table(_narrow(frame, study.objective.metric, console.width), title)
+    console.print(table)
+
+
+def _natural_width(table: Table, console: Console) -> int:
+    unlimited = console.options.update(max_width=10_000)
+    return console.measure(table, options=unlimited).maximum
+
+
+def _narrow(frame: pd.DataFrame, metric: str, width: int) -> pd.DataFrame:
+    """What fits: the error beside the score, the hyperparameters in one column."""
+    paths = hyperparameters(frame)
+    words = [
+        shown_params({path: row[path] for path in paths})
+        + (f" ({row['note']})" * bool(row["note"]))
+        for _, row in frame.iterrows()
+    ]
+    own = [c for c in columns_of(frame) if c.narrow_from is not None and c.narrow_from <= width]
+    shown = display(frame[[column.name for column in own]])
+    if "standard_error" in shown:
+        scores = zip(shown[metric], shown.pop("standard_error"), strict=True)
+        shown[metric] = [f"{score} ± {error}" if error else score for score, error in scores]
+    return shown.assign(hyperparameters=words)

@@ -1,9 +1,9 @@
 """What may be claimed: intervals, paired tests, selection correction, races, and the claim itself.
 
 Pure functions of numbers and records. Four kinds of luck are kept apart: that of the validation
-images (``proportions``, ``paired``), that of having been picked as the best (``selection``), that
+examples (``proportions``, ``paired``), that of having been picked as the best (``selection``), that
 of the seed (``seeds``, ``gains``, ``racing``), that of having been stopped early (``fidelity``);
-``crossed`` puts that of the seed and that of the images together.
+``random_effects`` puts that of the seed and that of the examples together.
 ``docs/what-may-i-claim.md`` says in plain words what each number means.
 """
 

@@ -20,7 +20,8 @@ class Row:
         standard_error: of ``value``, from the number of images; None if it is no share of images.
         interval: Wilson's, of ``value``: for a trial picked beforehand, not for the best of many.
         p_value: of "as good as the first", paired and corrected; None if it cannot be tested.
-        tied: whether it cannot be told from the first, the first included; None if not testable.
+        tied: whether it is not distinguishable from the first (the first included); None if not
+            testable.
     """
 
     trial: int
@@ -40,7 +41,7 @@ class Claim:
         text: one sentence for the terminal.
         leader: the trial with the best score, the lowest number if several share it; None if there
             is no complete trial, or no single objective.
-        tied: the trials that cannot be told from the leader, itself not included.
+        tied: the trials that are not distinguishable from the leader, itself not included.
         raw: the leader's score, as ranked.
         corrected: the same, corrected for having been picked; None where it cannot be.
         standard_error: of ``corrected``.

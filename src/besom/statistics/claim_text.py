@@ -1,44 +1,29 @@
-"""The sentences of a claim. Numbers come from ``claims``; here they only become English."""
+"""The sentences of a claim. The numbers come from ``make_claim``; this only phrases them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from besom.seam import KERAS_TRIALS
 from besom.statistics.claim import Claim
 from besom.statistics.proportions import Interval
 from besom.store.records import StudyRecord, TrialRecord
+from besom.text.counting import HAS, LEADS, WAS, counted, listed, named
+from besom.text.numbers import percent_digits, points
 from besom.text.printable import command
 
-#: More trials than this are counted rather than named.
-_NAMED = 6
-
-NO_BASELINE = "the baseline did not complete, so nothing can be said of a gain over it"
+NO_BASELINE = "the baseline did not complete, so no gain over it can be claimed"
 
 
 def percent(share: float, error: float, interval: Interval, alpha: float) -> str:
     """Return ``"98.31 % ± 0.19 (95 % interval 97.93 to 98.72)"``; ± is one standard error."""
-    digits = _digits(error)
+    digits = percent_digits(error)
     value, deviation, low, high = (f"{100.0 * x:.{digits}f}" for x in (share, error, *interval))
     return f"{value} % ± {deviation} ({_level(alpha)} interval {low} to {high})"
 
 
-def points(gain: float, error: float) -> str:
-    """Return ``"0.42 ± 0.13 points"``: percentage points, for a difference of two shares."""
-    digits = _digits(error)
-    return f"{100.0 * gain:.{digits}f} ± {100.0 * error:.{digits}f} points"
-
-
 def _level(alpha: float) -> str:
     return f"{100.0 * (1.0 - alpha):g} %"
-
-
-def _digits(error: float) -> int:
-    """As many decimals of a percentage as show two digits of its error."""
-    if not error > 0.0:
-        return 2
-    return min(max(1 - math.floor(math.log10(100.0 * error)), 0), 4)
 
 
 def sentence(
@@ -72,7 +57,7 @@ def sentence(
     others = {0: "no other is", 1: "1 other is"}.get(n_tied, f"{n_tied} others are")
     it, best = ("it", "it") if len(first) == 1 else ("them", "the best")
     return (
-        f"{_leads(first)}; {others} tied with {it} at {_level(alpha)}; "
+        f"{named('trial', first, LEADS)}; {others} tied with {it} at {_level(alpha)}; "
         f"corrected for selection {best} is {worth}"
     )
 
@@ -83,13 +68,13 @@ def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) ->
     if len(study.complete) == 1:
         head = f"trial {leader.number} is the only complete trial, with {metric} {leader.value:.6g}"
     else:
-        head = f"{_leads(first)} with {metric} {leader.value:.6g}"
+        head = f"{named('trial', first, LEADS)} with {metric} {leader.value:.6g}"
     if leader.correct is None:
-        why = "which validation images it got right is not stored"
+        why = "the validation examples that it got right are not stored"
     elif leader.n_validation < 2:
-        why = "it was judged on a single image"
+        why = "it was judged on a single example"
     else:
-        why = f"{metric} is not the share of validation images that is stored as right"
+        why = f"{metric} is not the share of validation examples that is stored as right"
     return (
         f"{head}; {why}, so neither ties nor a correction for selection can be claimed from one "
         f"run each: confirm it over several seeds ({_confirming(study)})"
@@ -106,11 +91,11 @@ def no_winner(study: StudyRecord, front: Sequence[int]) -> str:
     """Return the claim where several objectives forbid a single winner."""
     n = len(study.objectives)
     metrics = " and ".join(objective.metric for objective in study.objectives)
-    share = f"{len(front)} of {len(study.complete)} complete trials"
     be = "is" if len(front) == 1 else "are"
     return (
-        f"with {n} objectives ({metrics}) no winner is crowned; {share} {be} on the Pareto front"
-        f"{_named(front)}"
+        f"with {n} objectives ({metrics}) there is no single winner; {len(front)} of "
+        f"{counted(len(study.complete), 'complete trial')} {be} on the Pareto front "
+        f"(trial{'s' * (len(front) > 1)} {listed(front)})"
     )
 
 
@@ -126,22 +111,18 @@ def nothing_completed(study: StudyRecord) -> str:
 
 
 def untested(n: int) -> str:
-    """Return the caveat about complete trials that could not be compared image by image."""
-    trials, have = (
-        ("1 complete trial has", "it") if n == 1 else (f"{n} complete trials have", "they")
-    )
+    """Return the caveat about complete trials that could not be compared example by example."""
     return (
-        f"{trials} no stored predictions of the leader's validation images; {have} can be neither "
-        "tied nor counted in the correction"
+        f"{counted(n, 'complete trial', HAS)} no stored predictions for the leader's validation "
+        f"examples, so {'it' if n == 1 else 'they'} can neither be tied nor enter the correction"
     )
 
 
 def pruned(n: int) -> str:
     """Return the caveat about pruned trials, whose part in the picking cannot be corrected."""
-    were = "1 trial was" if n == 1 else f"{n} trials were"
     return (
-        f"{were} pruned on the same validation images; that part of the picking left no "
-        "predictions and is not corrected"
+        f"{counted(n, 'trial', WAS)} pruned on the same validation examples; that part of the "
+        "selection left no predictions and is not corrected"
     )
 
 
@@ -157,23 +138,23 @@ def best_epoch(n_epochs: int, n_trials: int | None) -> str:
     )
     score = "the score" if n_trials is None else "its score" if n_trials == 1 else "their scores"
     return (
-        f"{whose} (of up to {n_epochs}) was picked on the same validation images; "
-        f"that luck is in {score} and is not corrected, for the other epochs left no predictions"
+        f"{whose} (of up to {n_epochs}) was picked on the same validation examples; that luck is "
+        f"in {score} and is not corrected, because the other epochs left no predictions"
     )
 
 
 def unjudged_classes(n: int) -> str:
-    """Return the caveat about classes that no validation image shows."""
-    if n == 1:
-        return "1 class has no validation image, so nothing here says how well it is recognised"
+    """Return the caveat about classes without a validation example."""
+    classes = "1 class has" if n == 1 else f"{n} classes have"
     return (
-        f"{n} classes have no validation image, so nothing here says how well they are recognised"
+        f"{classes} no validation example, so nothing here says how well "
+        f"{'it is' if n == 1 else 'they are'} recognised"
     )
 
 
 def few_images(n: int) -> str:
     """Return the caveat about a small validation set."""
-    return f"there are only {n} validation images: one of them is {100.0 / n:.2g} points"
+    return f"there are only {n} validation examples: one of them is {100.0 / n:.2g} points"
 
 
 def _over_baseline(claim: Claim, leader: TrialRecord) -> str:
@@ -184,19 +165,4 @@ def _over_baseline(claim: Claim, leader: TrialRecord) -> str:
     gain = points(claim.baseline.gain, claim.baseline.standard_error)
     if claim.baseline.shown:
         return f", a gain of {gain} over the baseline"
-    return f", which cannot be told from the baseline (a gain of {gain})"
-
-
-def _leads(first: Sequence[int]) -> str:
-    if len(first) == 1:
-        return f"trial {first[0]} leads"
-    if len(first) > _NAMED:
-        return f"{len(first)} trials lead together"
-    names = ", ".join(str(number) for number in first[:-1])
-    return f"trials {names} and {first[-1]} lead together"
-
-
-def _named(trials: Sequence[int]) -> str:
-    shown = ", ".join(str(number) for number in trials[:_NAMED])
-    more = ", ..." if len(trials) > _NAMED else ""
-    return f" (trial {shown})" if len(trials) == 1 else f" (trials {shown}{more})"
+    return f", which is not distinguishable from the baseline (a gain of {gain})"

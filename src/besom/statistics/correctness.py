@@ -15,7 +15,7 @@ from besom.equality import same
 from besom.errors import StudyError
 from besom.store.records import TrialRecord
 
-#: One row a trial, one column a validation image: True where the trial classifies it right.
+#: One row per trial, one column per validation example: True where the trial is right.
 Correctness = NDArray[np.bool_]
 
 
@@ -66,13 +66,13 @@ def correctness_matrix(trials: Sequence[TrialRecord]) -> Correctness:
     for row, trial in zip(matrix, trials, strict=True):
         if trial.correct is None or trial.n_validation <= 0:
             raise StudyError(
-                f"trial {trial.number} has not stored which validation images it got right, so it "
-                "cannot be compared image by image; leave it out of the comparison"
+                f"trial {trial.number} did not store which validation examples it got right, so it "
+                "cannot be compared example by example; leave it out of the comparison"
             )
         if trial.n_validation != n_images:
             raise StudyError(
-                f"trial {trial.number} was judged on {trial.n_validation} validation images and "
-                f"trial {trials[0].number} on {n_images}; only trials judged on the same images "
+                f"trial {trial.number} was judged on {trial.n_validation} validation examples and "
+                f"trial {trials[0].number} on {n_images}; only trials judged on the same examples "
                 "can be compared"
             )
         right = unpacked(trial.correct, n_images)

@@ -21,16 +21,16 @@ from besom.statistics.ranking import pareto_front, ranks
 from besom.statistics.selection import Draws, correct_for_selection
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
-#: Below this many validation images the claim says how few they are.
+#: Below this many validation examples the claim says how few they are.
 FEW_IMAGES = 200
 
 
 def score(trial: TrialRecord, objective: Objective) -> tuple[float, bool]:
-    """Return a complete trial's score, and whether it is a share of images that the bits confirm.
+    """Return a complete trial's score, and whether it is a share of examples that the bits confirm.
 
     An accuracy to be maximised (or an error rate to be minimised) is confirmed if the stored bits
-    give the same within half an image; the exact share is then returned, so that trials that got
-    equally many images right score equally, whatever the rounding on the way. Otherwise, as for a
+    give the same within half an example; the exact share is then returned, so that trials that got
+    equally many examples right score equally, whatever the rounding on the way. Otherwise, as for a
     loss, or an accuracy at another epoch than the bits', the value is returned as it is.
 
     Raises:
@@ -38,7 +38,7 @@ def score(trial: TrialRecord, objective: Objective) -> tuple[float, bool]:
     """
     if trial.value is None:
         raise ValueError(f"trial {trial.number} is {trial.outcome} and has no score")
-    if not has_predictions(trial) or "loss" in objective.metric:
+    if not has_predictions(trial) or objective.is_loss:
         return trial.value, False
     right = correctness_matrix([trial]).mean()
     share = float(right if objective.sign > 0 else 1.0 - right)
@@ -56,6 +56,16 @@ def claim(study: StudyRecord, *, alpha: float = 0.05, n_draws: int = 1000, seed:
 
     Raises:
         StudyError: a trial's stored predictions are damaged.
+
+    Example:
+        >>> right = np.arange(1000) < np.array([[900], [957], [960]])  # per trial and example
+        >>> def stored(i, r):
+        ...     more = {"n_validation": 1000, "correct": np.packbits(r).tobytes()}
+        ...     return TrialRecord(i, Outcome.COMPLETE, (r.mean(),), **more)
+        >>> trials = tuple(stored(i, r) for i, r in enumerate(right))
+        >>> found = claim(StudyRecord("s", (Objective("val_accuracy", "maximize"),), trials))
+        >>> found.leader, found.tied
+        (2, (1,))
     """
     if not study.complete:
         return Claim(claim_text.nothing_completed(study))

@@ -41,7 +41,7 @@ def mcnemar(only_first: ArrayLike, only_second: ArrayLike) -> Floats:
 
 
 def holm(p_values: ArrayLike, *, chosen_reference: bool = False) -> Floats:
-    """Return p-values corrected for their number, to be held against alpha as they are.
+    """Return p-values corrected for their number, to be compared with alpha as they are.
 
     Holm's step-down (1979, Scand. J. Stat. 6:65): the smallest of m is multiplied by m, the next by
     m - 1, and so on, and none may fall below one before it. With probability 1 - alpha no true

@@ -74,6 +74,6 @@ def wilson_interval(share: float, n: float, confidence: float = 0.95) -> Interva
 
 def _check(share: float, n: float) -> None:
     if not n >= 1.0:
-        raise ValueError(f"a share of {n} images has no standard error; at least 1 is needed")
+        raise ValueError(f"a share of {n} examples has no standard error; at least 1 is needed")
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"a share of {share} was given; it must lie between 0 and 1")

@@ -30,7 +30,7 @@ class Standing(SameFields):
         behind: how much better the first is than it; None for the first itself.
         corrected: the p-value of ``behind`` after ``holm``; 1 for the first, and where there are
             too few seeds to tell.
-        tied: True if it cannot be told from the first (the first included).
+        tied: True if it is not distinguishable from the first (the first included).
     """
 
     rank: int
@@ -73,8 +73,8 @@ def standings(
         trial: gain_over(scores[order[0]], scores[trial], direction, confidence=1.0 - alpha)
         for trial in order[1:]
     }
-    told = [1.0 if math.isnan(gain.p_value) else gain.p_value for gain in gains.values()]
-    corrected = dict(zip(gains, holm(told, chosen_reference=True), strict=True))
+    p_values = [1.0 if math.isnan(gain.p_value) else gain.p_value for gain in gains.values()]
+    corrected = dict(zip(gains, holm(p_values, chosen_reference=True), strict=True))
     return {
         trial: Standing(
             rank=rank_of[trial],
@@ -129,7 +129,7 @@ def race(
             a config without any score yet is alive, and first in line.
         direction: ``maximize`` or ``minimize``.
         n_looks: how often this is asked in the whole race, so that every look counts.
-        confidence: that nobody at all is called beaten by one that is not better; so the truly
+        confidence: that none is called beaten by one that is not better; so the truly
             best config is never dropped.
         already_beaten: what earlier looks decided; it stands.
 

@@ -58,7 +58,7 @@ def image_error(right: RightBySeed, other: RightBySeed | None = None) -> float:
         table -= np.stack([other[seed] for seed in seeds]).astype(np.int8)
     k, n = table.shape
     if n < 2:
-        raise ValueError(f"{n} image was given; at least two are needed to see images scatter")
+        raise ValueError(f"{n} example was given; at least two are needed to see their scatter")
     mean = float(table.mean())
     by_seed = n * float(np.square(table.mean(axis=1) - mean).sum())
     by_image = k * float(np.square(table.mean(axis=0) - mean).sum())
@@ -84,7 +84,7 @@ def gain_for_new_images(gain: Gain, error: float, confidence: float = 0.95) -> G
     """
     seeds = gain.estimate
     if seeds.method != "paired-t":
-        raise ValueError(f"the gain is {seeds.method}; only a paired one has a table of images")
+        raise ValueError(f"the gain is {seeds.method}; only a paired one has a table of examples")
     estimate = add_image_error(seeds, error, confidence)
     if math.isnan(gain.p_value):
         return replace(gain, estimate=estimate)

@@ -46,7 +46,7 @@ def pareto_front(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.boo
 
     Args:
         values: finite numbers, shape ``(n_rows, n_objectives)``.
-        directions: ``maximize`` or ``minimize``, one an objective.
+        directions: ``maximize`` or ``minimize``, one per objective.
 
     Raises:
         ValueError: the shapes do not fit, or a bad direction.
@@ -70,7 +70,7 @@ def knee(values: ArrayLike, directions: Sequence[str]) -> int | None:
 
     Args:
         values: finite numbers, shape ``(n_rows, n_objectives)``.
-        directions: ``maximize`` or ``minimize``, one an objective.
+        directions: ``maximize`` or ``minimize``, one per objective.
 
     Returns:
         The row, None if the front has fewer than three distinct points or none beyond the plane.

@@ -1,7 +1,8 @@
 """What a config scores over seeds: the mean and its interval.
 
 This is the luck of the *seed*: initial weights, order of batches, perhaps the split. The images
-stay what they were; their luck is in ``proportions`` and ``crossed``; ``add_image_error`` adds it.
+stay what they were; their luck is in ``proportions`` and ``random_effects``, and
+``add_image_error`` adds it.
 """
 
 from __future__ import annotations
@@ -124,11 +125,11 @@ def widen_for_images(estimate: Estimate, n_images: int, confidence: float = 0.95
 
 
 def add_image_error(estimate: Estimate, error: float, confidence: float = 0.95) -> Estimate:
-    """Return what may be claimed of *new* images, where ``estimate`` speaks of these images only.
+    """Return what may be claimed of *new* images, where ``estimate`` speaks of these examples only.
 
     Each half of the interval and ``z error`` are added in quadrature (Zou and Donner 2008, Stat.
     Med. 27:1693): right where one of the two is small, somewhat too wide where both matter and the
-    seeds are few, and never narrower than the interval for these images.
+    seeds are few, and never narrower than the interval for these examples.
 
     Args:
         estimate: of a mean or a gain over seeds, all on the same images.

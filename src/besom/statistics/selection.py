@@ -95,7 +95,7 @@ def correct_for_selection(
 
     The interval reaches from the lower end of Wilson's around ``corrected``, for the number of
     images that gives this error, to the upper end of Wilson's around ``raw``. The correction is
-    what a pick among these rows is worth on the average; a leader far better than its rivals
+    what a pick among these rows is worth on average; a leader far better than its rivals
     deserves all of its raw score, and an interval around ``corrected`` alone would then miss it
     (16 % of the time instead of 5 in the worst case simulated). The paper's interval, percentiles
     of ``o_b(r_b)``, is that of scores on 0.37 n images rather than n, some 1.3 times too wide.

@@ -1,4 +1,4 @@
-"""Is it worth going on? What more trials may be expected to add, held against the noise."""
+"""What more trials may be expected to add, beside the noise of one score."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scipy.special import gammaln
 from besom.equality import SameFields
 from besom.statistics.ranking import sign_of
 
-#: With fewer trials that have a value than this, nothing is said.
+#: With fewer trials that have a value than this, there is no estimate.
 FEWEST_TRIALS = 10
 
 
 def fewest_trials(n_more: int) -> int:
-    """How many trials with a value are needed before anything is said of ``n_more`` further ones.
+    """How many trials with a value an estimate for ``n_more`` further ones needs.
 
     As many as are asked about, at least. Where a part of the space is bad, as it usually is, the
     estimate takes the climb out of it for what is still to come: in a simulation it was 7 times too
@@ -77,7 +77,7 @@ def expected_gain(
     next m trials lengthen the search by the same factor ``(n + m)/n``, and for scores with a bound,
     as accuracies and losses have, equal factors bring less and less in the long run (extreme value
     theory: the shape parameter is not positive). So the estimate errs towards going on. What no
-    such estimate can foresee is a rare good region that nobody has met yet. The chance of a new
+    such estimate can foresee is a rare good region that no trial has met yet. The chance of a new
     best, ``m/(n + m)``, needs exchangeability only (Rényi 1962, on records).
 
     A sampler that learns is not exchangeable; it may do better than this, and ``recent_gain`` shows

@@ -14,7 +14,9 @@ from optuna.trial import TrialState
 
 from besom.equality import SameFields
 from besom.errors import StudyError
+from besom.metrics import MetricKind, kind_of
 from besom.store.predictions import EpochBits
+from besom.text.numbers import difference, number
 from besom.text.storable import storable
 
 if TYPE_CHECKING:
@@ -68,16 +70,40 @@ class Objective:
         metric: a history metric (``val_accuracy``) or a number of the trial (``n_params``).
         direction: ``maximize`` or ``minimize``.
         epoch: for a history metric, which epoch counts: ``best`` or ``last``.
+        kind: what the metric's values are; None: by its name, as in studies that do not store it.
     """
 
     metric: str
     direction: Literal["maximize", "minimize"]
     epoch: Literal["best", "last"] = "best"
+    kind: MetricKind | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind is None:
+            object.__setattr__(self, "kind", kind_of(self.metric))
 
     @property
     def sign(self) -> int:
         """+1 where larger is better, else -1."""
         return 1 if self.direction == "maximize" else -1
+
+    @property
+    def is_share(self) -> bool:
+        """Whether a value is a share of examples, shown in percent where it has an error."""
+        return self.kind == "share"
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether a value is a loss, so that no count of right examples can confirm it."""
+        return self.kind == "loss"
+
+    def text(self, value: float) -> str:
+        """A value for people."""
+        return number(value, self.is_share)
+
+    def gain_text(self, gain: float) -> str:
+        """A difference of values for people, with its sign."""
+        return difference(gain, self.is_share)
 
 
 @dataclass(frozen=True, eq=False)

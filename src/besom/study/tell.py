@@ -148,7 +148,7 @@ def _epochs_chosen_from(
         outcome is Outcome.COMPLETE
         and len(objectives) == 1
         and objectives[0].epoch == "best"
-        and "loss" not in objectives[0].metric
+        and not objectives[0].is_loss
         and len(result.history.get(objectives[0].metric, ())) > 1
     )
     return EpochBits.pack(result.correct_by_epoch) if chosen and result.correct_by_epoch else None

@@ -1,6 +1,6 @@
-"""Shows a running confirmation: a live panel on a terminal, else one plain line a run."""
+"""Shows a running confirmation: a live panel on a terminal, else one plain line per run."""
 
-# ruff: noqa: D102  (what a watcher hears is said once, in ConfirmWatcher)
+# ruff: noqa: D102  (ConfirmWatcher documents the methods)
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from besom.report.tables import format_value
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
 from besom.rerun.confirm.contest import Contest, RunKey
@@ -21,11 +20,12 @@ from besom.rerun.confirm.run_journal import RunRecord
 from besom.terminal.live_panel import STARTING, LivePanel, stopping_text
 from besom.text.console import say
 from besom.text.counting import counted
+from besom.text.numbers import duration
 from besom.text.printable import one_line
 
 
 class PlainConfirmView(ConfirmWatcher):
-    """One line a run: for logs and pipes."""
+    """One line per run: for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -37,7 +37,7 @@ class PlainConfirmView(ConfirmWatcher):
         done, configs = len(contest.scores), counted(len(plan.entrants), "config")
         self._say(
             f"{plan.study.name}: {configs} on {counted(len(plan.seeds), 'seed')}, measured "
-            f"on the {plan.on} images"
+            f"on the {plan.on} examples"
             + (f"; {counted(done, 'run')} already done" if done else "")
             + (f", {counted(n_workers, 'worker')}" if n_workers else "")
         )
@@ -49,9 +49,11 @@ class PlainConfirmView(ConfirmWatcher):
         assert self._contest is not None
         if trial in self._contest.beaten:
             n_seeds = self._contest.beaten[trial]
-            self._say(f"trial {trial} is beaten after {counted(n_seeds, 'seed')} and gets no more")
+            self._say(
+                f"trial {trial} is beaten after {counted(n_seeds, 'seed')} and gets no more seeds"
+            )
         else:
-            self._say(f"trial {trial} failed on every seed so far and gets no more")
+            self._say(f"trial {trial} failed on every seed so far and gets no more seeds")
 
     def retried(self, run: RunKey, reason: str) -> None:
         self._say(f"trial {run[0]} seed {run[1]} runs again on a fresh worker: {reason}")
@@ -71,8 +73,8 @@ class PlainConfirmView(ConfirmWatcher):
         score = score_of(self._plan, run)
         if score is None:
             return f"{run.outcome}: {run.reason}"
-        metric = self._plan.objective.metric
-        shown = f"{metric} {format_value(metric, score)}"
+        aim = self._plan.objective
+        shown = f"{aim.metric} {aim.text(score)}"
         return f"{shown} ({counted(run.epochs, 'epoch')}, {run.seconds:.1f} s)"
 
     def _say(self, text: str) -> None:
@@ -132,7 +134,7 @@ class LiveConfirmView(LivePanel, PlainConfirmView):
             return ""
         left = self._contest.n_runs - len(self._contest.scores)
         seconds = (time.monotonic() - self._began) / done * left
-        return f"ETA {time.strftime('%H:%M:%S', time.gmtime(seconds))}"
+        return f"ETA {duration(seconds)}"
 
 
 def _named(run: RunRecord) -> str:

@@ -1,4 +1,4 @@
-"""The terminal of what takes long: a console nobody need read, a panel redrawn in place."""
+"""A panel on the terminal that is redrawn in place."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class TerminalConsole(Console):
     """The console of every command: what enters it from outside cannot steer the terminal.
 
     Texts are shown as they are, without markup, and what is hidden in them as escapes. It falls
-    silent when nobody reads it any more: ``besom sweep NAME | head``.
+    silent when its reader is gone: ``besom sweep NAME | head``.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -36,7 +36,7 @@ class TerminalConsole(Console):
         return self.is_interactive and self.file.isatty()
 
     def on_broken_pipe(self) -> None:
-        """Go on unheard: what runs is not to end with its reader."""
+        """Go on without output: a run does not end with its reader."""
         with contextlib.suppress(SystemExit):
             super().on_broken_pipe()
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from besom.directions import usual_direction
 from besom.errors import ConfigError, did_you_mean
+from besom.metrics import usual_direction
 from besom.text.values import given_text
 
 ENGINES = ("auto", "compiled", "keras")

@@ -37,7 +37,7 @@ class ConfirmPlan:
             among the first ones last.
         seeds: none of them was used in the study; the same for every entrant, so that scores pair.
         on: the images that count.
-        objective: the study's first one, on these images.
+        objective: the study's first one, on these examples.
         new_split: whether each seed also holds other validation images back.
         race: whether who is beaten gets no more seeds.
         method: of the intervals, see ``besom.statistics.mean_interval``.
@@ -198,18 +198,18 @@ def _objective(study: StudyRecord, chosen: Sequence[TrialRecord], on: Images) ->
     if not any(objective.metric in trial.history for trial in chosen):
         raise StudyError(
             f"The study {study.name!r} optimises {objective.metric}, which is not measured on "
-            "images: there is nothing to confirm on the test images. Use --on validation."
+            "examples: there is nothing to confirm on the test examples. Use --on validation."
         )
     name = f"test_{objective.metric.removeprefix('val_')}"
-    return Objective(name, objective.direction, objective.epoch)
+    return Objective(name, objective.direction, objective.epoch, objective.kind)
 
 
 def _test_function(study: StudyRecord, function: str) -> str:
     if function not in TEST_FUNCTIONS:
         raise StudyError(
-            f"The study {study.name!r} was swept with a trial function of its own, {function}, "
-            "and besom does not know how that would open test images. Confirm it on fresh seeds "
-            "with --on validation."
+            f"The study {study.name!r} was swept with its own trial function, {function}, which "
+            "besom cannot ask for the test examples. Confirm it on fresh seeds with "
+            "--on validation."
         )
     return TEST_FUNCTIONS[function]
 
@@ -219,7 +219,7 @@ def _check_can_split(study: StudyRecord, function: str) -> None:
     if function not in TEST_FUNCTIONS and not (isinstance(data, dict) and "split_seed" in data):
         raise StudyError(
             f"--new-split changes data.split_seed, which the config of {study.name!r} does not "
-            f"have, so its trial function {function} would not heed it. Leave --new-split away."
+            f"have, so its trial function {function} would ignore it. Omit --new-split."
         )
 
 

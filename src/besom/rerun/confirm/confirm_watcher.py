@@ -1,4 +1,4 @@
-"""What a confirmation tells those who look on."""
+"""What a confirmation reports while it runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from besom.rerun.confirm.run_journal import RunRecord
 
 
 class ConfirmWatcher:
-    """Hears what happens in a confirmation; every method may be left as it is."""
+    """Is called as a confirmation proceeds; each method does nothing unless overridden."""
 
     def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
-        """The workers are ready; ``contest`` goes on changing."""
+        """The workers are ready; ``contest`` keeps changing."""
 
     def started(self, run: RunKey, worker: int) -> None:
         """A worker began a run."""

@@ -69,7 +69,7 @@ class Contest:
 
     @property
     def n_runs(self) -> int:
-        """How many runs there will be, if nobody else is beaten."""
+        """How many runs there will be, if no other is beaten."""
         pending = sum((t, s) not in self.started for t in self.alive for s in self.seeds)
         return pending + len(self.started)
 

@@ -1,23 +1,21 @@
-"""Which trials of a study are confirmed, and who is left out by a hair."""
+"""Which trials of a study are confirmed, and which close ones are left out."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from besom.errors import StudyError
 from besom.report.export import find_trial
 from besom.report.leaderboard import ranking
 from besom.statistics import claim
 from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.text.counting import IS, SHARES, named
 from besom.text.printable import command
 
 DEFAULT_TOP = 5
 
 #: Not trained, so there is nothing to train again.
 _NEVER_RAN = (Outcome.INFEASIBLE, Outcome.DUPLICATE, Outcome.WARM_START, Outcome.RUNNING)
-
-#: More than these are counted rather than named.
-_NAMED = 6
 
 
 def choose(
@@ -42,7 +40,7 @@ def choose(
     if not study.complete:
         raise StudyError(
             f"The study {study.name!r} has no complete trial to confirm. "
-            f"`{command('leaderboard', study.name)}` says what became of its trials."
+            f"`{command('leaderboard', study.name)}` shows how its trials ended."
         )
     if top is None and not trials:
         top = DEFAULT_TOP
@@ -68,34 +66,24 @@ def choose(
     return tuple(chosen), cut
 
 
-def _first(study: StudyRecord, top: int, named: Collection[int]) -> tuple[list[int], str]:
-    """The leaderboard's first ones, in its order, and what the cut should be known by."""
+def _first(study: StudyRecord, top: int, wanted: Collection[int]) -> tuple[list[int], str]:
+    """The leaderboard's first ones, in its order, and a sentence on close ones left out."""
     claimed = claim(study)
     table = ranking(study, claimed)
     order, ranks = [int(t) for t in table["trial"]], [int(r) for r in table["rank"]]
-    taken = {*order[:top], *named} | {t.number for t in study.trials if t.baseline}
+    taken = {*order[:top], *wanted} | {t.number for t in study.trials if t.baseline}
     beyond = [(t, ranks[at]) for at, t in enumerate(order) if at >= top and t not in taken]
     last = ranks[min(top, len(ranks)) - 1]
     level = [t for t, rank in beyond if rank == last]
     tied = [t for t, _ in beyond if t in claimed.tied and t not in level]
     found = []
     if level:
-        share = "shares" if len(level) == 1 else "share"
-        found.append(f"{_named(level)} {share} the score of the last one taken")
+        found.append(f"{named('trial', level, SHARES)} the score of the last one taken")
     if tied:
-        are = "is" if len(tied) == 1 else "are"
-        found.append(f"{_named(tied)} {are} tied with the leaderboard's first")
+        found.append(f"{named('trial', tied, IS)} tied with the leaderboard's first")
     if not found:
         return order[:top], ""
     needed = max(order.index(trial) for trial in [*level, *tied]) + 1
     them = "it" if len(level) + len(tied) == 1 else "them"
     text = f"{' and '.join(found)}; --top {needed} takes {them} too."
     return order[:top], text[0].upper() + text[1:]
-
-
-def _named(trials: Sequence[int]) -> str:
-    if len(trials) == 1:
-        return f"trial {trials[0]}"
-    if len(trials) > _NAMED:
-        return f"{len(trials)} more trials ({', '.join(map(str, trials[:3]))}, ...)"
-    return f"trials {', '.join(map(str, trials[:-1]))} and {trials[-1]}"

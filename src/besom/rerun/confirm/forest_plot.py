@@ -10,10 +10,10 @@ import numpy as np
 
 from besom.plots import style
 from besom.plots.scales import Floats, Window, window
-from besom.rerun.confirm.new_examples import is_share
 from besom.rerun.confirm.result import Confirmation, ConfirmRow, Status
 from besom.rerun.confirm.sentences import amount, bounded
 from besom.statistics import Interval
+from besom.store.records import Objective
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Inches of the axes' surroundings, and of one config.
 _FRAME, _ROW = 1.15, 0.42
 
-#: Points: the line of an interval for new images, under the thick one for these.
+#: Points: the line of an interval for new examples, under the thick one for these.
 _THIN = 0.9
 
 _LOOKS = {
@@ -42,7 +42,7 @@ class Line(NamedTuple):
         status: where it stands.
         scores: (n_seeds,) in the unit of the axis.
         mean, low, high: the same; the ends are NaN where a single seed cannot tell.
-        new_low, new_high: the ends for new images; NaN where nothing is known of those.
+        new_low, new_high: the ends for new examples; NaN where nothing is known of those.
     """
 
     label: str
@@ -78,12 +78,10 @@ class Forest(NamedTuple):
 def summarise(confirmation: Confirmation) -> Forest:
     """Read the lines off a confirmation; configs without a score have none."""
     objective = confirmation.plan.objective
-    percent = is_share(objective.metric)
+    percent = objective.is_share
     factor = 100.0 if percent else 1.0
     lines = tuple(
-        _line(row, objective.metric, factor)
-        for row in confirmation.rows
-        if row.estimate is not None
+        _line(row, objective, factor) for row in confirmation.rows if row.estimate is not None
     )
     base = (line.mean for line, row in zip(lines, confirmation.rows, strict=False) if row.baseline)
     ends = [v for line in lines for v in line[-4:] if math.isfinite(v)]
@@ -92,15 +90,15 @@ def summarise(confirmation: Confirmation) -> Forest:
     return Forest(objective.metric, objective.sign, lines, next(base, None), percent, shown)
 
 
-def _line(row: ConfirmRow, metric: str, factor: float) -> Line:
+def _line(row: ConfirmRow, aim: Objective, factor: float) -> Line:
     assert row.estimate is not None
-    low, high = bounded(metric, row.estimate.interval)
+    low, high = bounded(aim, row.estimate.interval)
     known = math.isfinite(row.estimate.interval.width)
     unknown = Interval(math.nan, math.nan)
-    new = unknown if row.new is None else bounded(metric, row.new.interval)
+    new = unknown if row.new is None else bounded(aim, row.new.interval)
     return Line(
         label=f"trial {row.trial}" + (" (baseline)" if row.baseline else ""),
-        text=amount(metric, row.estimate, digits=2),
+        text=amount(aim, row.estimate, digits=2),
         status=row.status,
         scores=factor * np.array(list(row.scores.values())),
         mean=factor * row.estimate.mean,
@@ -117,7 +115,7 @@ def height(forest: Forest) -> float:
 
 
 def draw(forest: Forest, figure: Figure) -> None:
-    """Draw one row a config, the first one on top."""
+    """Draw one row per config, the first one on top."""
     if not forest.lines:
         style.say_nothing_to_see(figure, "No run has succeeded, so there is no score to show.")
         return
@@ -137,7 +135,7 @@ def draw(forest: Forest, figure: Figure) -> None:
         label, colour = _LOOKS[status]
         handles.append(style.key(label, marker="o", ms=6, lw=2.2, c=colour))
     if any(math.isfinite(line.new_low) for line in forest.lines):
-        handles.append(style.key("for new images", lw=_THIN, c=style.MUTED))
+        handles.append(style.key("for new examples", lw=_THIN, c=style.MUTED))
     if forest.baseline is not None:
         look: style.Look = {"c": style.INK, "ls": (0, (5, 3)), "lw": 1.2}
         if forest.window.holds(forest.baseline):
@@ -183,7 +181,7 @@ def write_confirmation(confirmation: Confirmation, path: Path) -> Path:
     split = ", each with its own validation split" if plan.new_split else ""
     subtitle = (
         f"{forest.metric}, {better} is better; mean and 95 % interval over up to "
-        f"{len(plan.seeds)} fresh seeds{split}, on the {plan.on} images"
+        f"{len(plan.seeds)} fresh seeds{split}, on the {plan.on} examples"
     )
     title = f"{plan.study.name}: confirmed"
     with style.picture(path, height(forest), title, subtitle) as figure:

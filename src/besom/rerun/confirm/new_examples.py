@@ -1,4 +1,4 @@
-"""The luck of the images: from what each run got right to what may be claimed of new images.
+"""The luck of the images: from what each run got right to what may be claimed of new examples.
 
 Every seed of a confirmation is measured on the same images, so its scores hold the luck of the seed
 but not that of the images. Runs store which images they got right; here that becomes the rest.
@@ -43,13 +43,8 @@ def n_images(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> int:
 
 def step(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> float:
     """What one image is worth in a score; 0 if unknown."""
-    n = n_images(plan, runs) if is_share(plan.objective.metric) else 0
+    n = n_images(plan, runs) if plan.objective.is_share else 0
     return 1.0 / n if n else 0.0
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share of images, to be shown in percent."""
-    return "accuracy" in metric
 
 
 def rights(
@@ -66,7 +61,7 @@ def rights(
         runs: every run, by trial and seed.
         scores: trial to the score of each seed.
     """
-    if (plan.on == "validation" and plan.new_split) or "loss" in plan.objective.metric:
+    if (plan.on == "validation" and plan.new_split) or plan.objective.is_loss:
         return {}
     known: dict[int, dict[int, NDArray[np.bool_]]] = {}
     images = set()
@@ -97,7 +92,7 @@ def score_on_new_images(
     runs: Iterable[RunRecord],
     confidence: float,
 ) -> Estimate | None:
-    """A mean for new images; without bits, of test images, by their number (``widen_for_images``).
+    """A mean for new examples; without bits, of test images, by their number.
 
     None where nothing can be said, as of a loss or over a single seed.
     """
@@ -107,7 +102,7 @@ def score_on_new_images(
     if math.isfinite(error):
         return add_image_error(estimate, error, confidence)
     n = n_images(plan, runs)
-    if plan.on != "test" or not n or not is_share(plan.objective.metric):
+    if plan.on != "test" or not n or not plan.objective.is_share:
         return None
     return widen_for_images(estimate, n, confidence)
 
@@ -115,7 +110,7 @@ def score_on_new_images(
 def gain_on_new_images(
     gain: Gain | None, right: RightBySeed, other: RightBySeed, confidence: float
 ) -> Gain | None:
-    """A gain for new images; None where too few seeds of both have bits, or are paired."""
+    """A gain for new examples; None where too few seeds of both have bits, or are paired."""
     if gain is None or not math.isfinite(gain.estimate.interval.width):
         return None
     error = image_error(right, other)

@@ -1,4 +1,4 @@
-"""What a confirmation has shown: one row a config, from the scores alone."""
+"""What a confirmation has shown: one row per config, from the scores alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Status(StrEnum):
 
     FIRST = "first"
     TIED = "tied"
-    """It cannot be told from the first."""
+    """It is not distinguishable from the first."""
     BEHIND = "behind"
     """The first is better, with 95 % confidence for all who are behind or beaten together; for the
     baseline with that of the gain over it."""
@@ -53,18 +53,18 @@ class ConfirmRow(SameFields):
         rank: by the mean, among those that got every seed; None for the others.
         baseline: whether it is the base config.
         scores: by seed, of the runs that have one; nothing else enters any number below.
-        estimate: the mean with its interval, these images being fixed; None without a score. The
+        estimate: the mean with its interval, these examples being fixed; None without a score. The
             first was picked from K by its mean, so its interval has the confidence 1 - ``ALPHA``/K
             (Bonferroni): it holds whichever of the K turned out to be first.
-        new: the same for new images, see ``besom.rerun.confirm.new_examples``; None where that
+        new: the same for new examples, see ``besom.rerun.confirm.new_examples``; None where that
             says nothing.
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
-        p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be told.
-        new_gain: the gain for new images; None where that says nothing.
+        p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be tested.
+        new_gain: the gain for new examples; None where that says nothing.
         p_new_gain: its p-value, corrected in the same way.
         behind: how much better the first is; None for the first.
-        new_behind: the same for new images; None where that says nothing.
-        p_behind: its p-value, to be held against ``ALPHA``, corrected for all pairs and for the
+        new_behind: the same for new examples; None where that says nothing.
+        p_behind: its p-value, to be compared with ``ALPHA``, corrected for all pairs and for the
             race (of the baseline, that of the first one's gain); NaN for the first and the beaten.
         failures: the runs without a score.
     """
@@ -111,7 +111,7 @@ class Confirmation:
 
     @property
     def tied(self) -> tuple[int, ...]:
-        """The trials that cannot be told from the first, itself not included."""
+        """The trials that are not distinguishable from the first, itself not included."""
         return tuple(row.trial for row in self.rows if row.status is Status.TIED)
 
 
@@ -181,13 +181,13 @@ class _Known(NamedTuple):
     rights: new_examples.Rights
 
     def of_new_images(self, gain: Gain | None, trial: int, other: int) -> Gain | None:
-        """The gain of a trial over another, for new images."""
+        """The gain of a trial over another, for new examples."""
         mine, theirs = self.rights.get(trial, {}), self.rights.get(other, {})
         return new_examples.gain_on_new_images(gain, mine, theirs, 1.0 - ALPHA)
 
 
 class _Gained(NamedTuple):
-    """A gain over the baseline, on these images and for new ones, with corrected p-values."""
+    """A gain over the baseline, on these examples and for new ones, with corrected p-values."""
 
     gain: Gain | None = None
     p_value: float = math.nan
@@ -288,8 +288,8 @@ def _gains(known: _Known) -> dict[int, _Gained]:
 
 
 def _corrected(gains: Mapping[int, Gain | None]) -> dict[int, float]:
-    """Each gain's p-value after ``holm``; NaN where it cannot be told."""
+    """Each gain's p-value after ``holm``; NaN where it cannot be tested."""
     p_values = {t: math.nan if gain is None else gain.p_value for t, gain in gains.items()}
-    told = [t for t, p_value in p_values.items() if not math.isnan(p_value)]
-    corrected = holm([p_values[t] for t in told])
-    return p_values | {t: float(p) for t, p in zip(told, corrected, strict=True)}
+    known = [t for t, p_value in p_values.items() if not math.isnan(p_value)]
+    corrected = holm([p_values[t] for t in known])
+    return p_values | {t: float(p) for t, p in zip(known, corrected, strict=True)}

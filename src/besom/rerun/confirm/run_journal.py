@@ -1,6 +1,6 @@
 """The runs of all confirmations of a study, one line of JSON each, appended as they end.
 
-Plain lines rather than an Optuna study: nothing is asked or sampled here, and whoever wants the
+Plain lines rather than an Optuna study: nothing is asked or sampled here, and anyone who wants the
 spread of the seeds can read it with any tool. A run counts once its line has ended with a newline;
 what a killed process left of a line is dropped.
 """

@@ -6,49 +6,38 @@ import math
 from collections.abc import Sequence
 
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.new_examples import is_share, n_images
+from besom.rerun.confirm.new_examples import n_images
 from besom.rerun.confirm.result import ALPHA, Confirmation, ConfirmRow, Status
 from besom.statistics import Estimate, Interval
-from besom.statistics.claim_text import points
 from besom.statistics.seeds import FEWEST_FOR_BOOTSTRAP
 from besom.store.environment import environment_then, what_changed
-from besom.text.counting import IS, counted
+from besom.store.records import Objective
+from besom.text.counting import IS, WAS, counted, listed, named
+from besom.text.numbers import percent_digits, points
 
-#: More than these are counted rather than named.
-_NAMED = 6
 _CONFIDENCE = f"{100 * (1 - ALPHA):g} %"
 
 
 def conclusion(confirmation: Confirmation) -> str:
-    """One sentence: who is first, by how much over the baseline, and who is tied with it.
+    """Who is first, its gain over the baseline, and who is tied with it: three clauses.
 
-    It names the images it speaks of: these, where only the seeds might have been others; or new
-    ones, which might have been others too.
+    Numbers are for the examples that were measured; those for new examples stand in parentheses.
     """
     plan, first = confirmation.plan, confirmation.first
-    metric = plan.objective.metric
     if first is None or first.estimate is None:
-        n_failed = len(confirmation.runs)
-        return f"{plan.study.name}: nothing may be claimed, for " + (
-            "the only run failed." if n_failed == 1 else f"none of the {n_failed} runs succeeded."
-        )
+        n_runs = counted(len(confirmation.runs), "run", WAS)
+        return f"{plan.study.name}: nothing may be claimed: {n_runs} made and none succeeded."
     missing = counted(confirmation.n_missing, "run", IS)
     so_far = f"so far ({missing} missing), " if confirmation.n_missing else ""
     name = f"the baseline (trial {first.trial})" if first.baseline else f"trial {first.trial}"
-    worth = amount(metric, first.estimate)
-    if interval := span(metric, first.estimate.interval):
-        new = "" if first.new is None else span(metric, first.new.interval)
-        n_scored = sum(row.status is not Status.FAILED for row in confirmation.rows)
-        worth += (
-            f" ({_CONFIDENCE} interval {interval}{f', for new images {new}' if new else ''}"
-            f"{f', whichever of the {n_scored} were first' if n_scored > 1 else ''})"
-        )
-    images = f"{_images(confirmation)}{_epochs(plan)}"
-    text = (
-        f"{plan.study.name}: {so_far}{name} is first on {images} with a mean "
-        f"{metric} of {worth} over {_seeds(len(first.scores))}"
+    worth = f"{amount(plan.objective, first.estimate)} over {counted(len(first.scores), 'seed')}"
+    if interval := span(plan.objective, first.estimate.interval):
+        new = "" if first.new is None else span(plan.objective, first.new.interval)
+        worth += f" ({_CONFIDENCE} interval {interval}{f', on new examples {new}' if new else ''})"
+    return (
+        f"{plan.study.name}: {so_far}{name} is first on {_examples(confirmation)} with a mean "
+        f"{plan.objective.metric} of {worth}{_gain(confirmation, first)}; {_ties(confirmation)}."
     )
-    return f"{text}{_gain(confirmation, first)}; {_ties(confirmation)}."
 
 
 def caveats(confirmation: Confirmation) -> list[str]:
@@ -56,73 +45,65 @@ def caveats(confirmation: Confirmation) -> list[str]:
     plan = confirmation.plan
     found = []
     if failed := [run for row in confirmation.rows for run in row.failures]:
-        named = ", ".join(f"trial {r.trial} seed {r.seed} ({r.outcome})" for r in failed[:_NAMED])
-        more = ", ..." if len(failed) > _NAMED else ""
-        found.append(
-            f"{counted(len(failed), 'run')} failed and {IS[len(failed) != 1]} in no mean: "
-            f"{named}{more}."
-        )
+        runs = listed([f"trial {r.trial} seed {r.seed} ({r.outcome})" for r in failed])
+        found.append(f"{counted(len(failed), 'run')} failed and entered no mean: {runs}.")
     if plan.on == "validation":
         found += _chosen_on_validation(plan)
     if plan.new_split:
         found.append(
-            "The splits share most of their training images, so the seeds' scores are alike: the "
-            "intervals are of the scatter between splits of these data, and too narrow for new "
-            "data."
+            "The splits share most of their training examples, so the intervals cover the scatter "
+            "between splits of these data and are too narrow for new data."
         )
     if len(plan.study.objectives) > 1:
         found.append(
             f"Compared by {plan.objective.metric} alone, one of {len(plan.study.objectives)} "
-            "objectives; by the others another may be first."
+            "objectives; another trial may be first by the others."
         )
     if plan.baseline is None:
-        found.append("The study has no baseline, so nothing can be said of a gain over it.")
+        found.append("The study has no baseline, so no gain over it can be claimed.")
     elif not any(row.baseline and row.scores for row in confirmation.rows) and confirmation.rows:
-        found.append("No run of the baseline succeeded, so nothing can be said of a gain over it.")
+        found.append("No run of the baseline succeeded, so no gain over it can be claimed.")
     estimates = [row.estimate for row in confirmation.rows if row.estimate is not None]
     if plan.method == "bootstrap" and any(e.n < FEWEST_FOR_BOOTSTRAP for e in estimates):
         found.append(
-            f"With fewer than six seeds no bootstrap interval reaches {_CONFIDENCE}; Student's t "
-            "is used there."
+            f"With fewer than six seeds no bootstrap interval reaches {_CONFIDENCE}, so those "
+            "intervals are Student's t."
         )
-    equal = [r.trial for r in confirmation.rows if r.estimate is not None and _all_equal(r)]
-    if equal:
-        trials = "trial" if len(equal) == 1 else "trials"
+    if equal := [r.trial for r in confirmation.rows if r.estimate is not None and _all_equal(r)]:
         found.append(
-            f"All seeds of {trials} {_listed(equal)} score the same, which "
-            "tells little of how seeds scatter: an interval, if one is given, supposes a scatter "
-            "of one image."
+            f"All seeds of {named('trial', equal)} score the same, which says little about the "
+            "scatter between seeds: intervals, where given, assume a scatter of one example."
         )
     if unsure := _only_on_these(confirmation):
-        found.append(unsure)
+        text = (
+            f"{named('trial', unsure, IS)} behind on these examples; on new ones the first may be "
+            "no better."
+        )
+        found.append(text[0].upper() + text[1:])
     if changed := _changed(confirmation):
-        found.append("The sweep ran with something else: " + "; ".join(changed) + ".")
+        found.append(f"The sweep ran with other software or hardware: {'; '.join(changed)}.")
     return found
 
 
 def _chosen_on_validation(plan: ConfirmPlan) -> list[str]:
-    """What was picked on the very images that a confirmation on validation measures."""
+    """What was selected on the very examples that a confirmation on validation measures."""
     found = []
     if not plan.new_split:
-        found.append(
-            "These trials were chosen on these images, so means and gains flatter them; --on test "
-            "has no such bias."
-        )
+        found.append("These trials were chosen on these examples, so means and gains flatter them.")
     if plan.objective.epoch == "best":
         found.append(
-            "Each run's best epoch was picked on the very images that it is measured on: that luck "
-            "is in every mean, in some configs' more than in others', and so in the gains; --on "
-            "test has no such bias."
+            "Each run's best epoch was picked on the examples that measure it: that luck is in "
+            "every mean and gain."
         )
-    return found
+    return [f"{sentence} --on test has no such bias." for sentence in found]
 
 
-def _only_on_these(confirmation: Confirmation) -> str:
-    """Who is behind on these images, but for all that is known might not be on others.
+def _only_on_these(confirmation: Confirmation) -> list[int]:
+    """The trials that are behind on these examples, but perhaps not on others.
 
-    Of the baseline the gain over it has said so.
+    The baseline is left out: the gain over it has said so.
     """
-    unsure = [
+    return [
         row.trial
         for row in confirmation.rows
         if row.status in (Status.BEHIND, Status.BEATEN)
@@ -130,110 +111,94 @@ def _only_on_these(confirmation: Confirmation) -> str:
         and row.new_behind is not None
         and row.new_behind.estimate.interval.low <= 0.0
     ]
-    if not unsure:
-        return ""
-    trials, are = ("Trial", "is") if len(unsure) == 1 else ("Trials", "are")
-    return (
-        f"{trials} {_listed(unsure)} {are} behind on these images; on new ones the first may be no "
-        "better."
-    )
 
 
-def amount(metric: str, estimate: Estimate, digits: int | None = None) -> str:
+def amount(aim: Objective, estimate: Estimate, digits: int | None = None) -> str:
     """A mean ± its standard error: in percent for an accuracy, else as it is.
 
     Args:
-        metric: says which of the two.
+        aim: says which of the two.
         estimate: the mean.
         digits: decimals of a percentage; None: as many as show two digits of the error.
     """
     mean, error = estimate.mean, estimate.standard_error
     if not math.isfinite(error):
-        return f"{100 * mean:.2f} %" if is_share(metric) else f"{mean:.5g}"
-    if is_share(metric):
-        digits = _digits(error) if digits is None else digits
+        return f"{100 * mean:.2f} %" if aim.is_share else f"{mean:.5g}"
+    if aim.is_share:
+        digits = percent_digits(error) if digits is None else digits
         return f"{100 * mean:.{digits}f} % ± {100 * error:.{digits}f}"
     return f"{mean:.5g} ± {error:.2g}"
 
 
-def gained(metric: str, estimate: Estimate) -> str:
+def gained(aim: Objective, estimate: Estimate) -> str:
     """A gain ± its standard error: in hundredths of percentage points for an accuracy."""
     mean, error = estimate.mean, estimate.standard_error
-    if is_share(metric):
+    if aim.is_share:
         tail = f" ± {100 * error:.2f}" if math.isfinite(error) else ""
         return f"{100 * mean:+.2f}{tail}"
     return f"{mean:+.3g}" + (f" ± {error:.2g}" if math.isfinite(error) else "")
 
 
-def span(metric: str, interval: Interval, digits: int | None = None) -> str:
+def span(aim: Objective, interval: Interval, digits: int | None = None) -> str:
     """An interval: in percent for an accuracy, else as it is; empty if nothing can be said."""
     if not math.isfinite(interval.width):
         return ""
-    low, high = bounded(metric, interval)
-    if is_share(metric):
-        digits = max(_digits(interval.width / 4), 1) if digits is None else digits
+    low, high = bounded(aim, interval)
+    if aim.is_share:
+        digits = max(percent_digits(interval.width / 4), 1) if digits is None else digits
         return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}"
     return f"{low:.5g} to {high:.5g}"
 
 
-def gain_span(metric: str, interval: Interval) -> str:
+def gain_span(aim: Objective, interval: Interval) -> str:
     """The interval of a gain: in percentage points for an accuracy, else as it is."""
     if not math.isfinite(interval.width):
         return ""
-    if is_share(metric):
+    if aim.is_share:
         return f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
     return f"{interval.low:+.3g} to {interval.high:+.3g}"
 
 
-def _digits(error: float) -> int:
-    """As many decimals of a percentage as show two digits of its error."""
-    return min(max(1 - math.floor(math.log10(100 * error)), 0), 4) if error > 0 else 2
-
-
-def bounded(metric: str, interval: Interval) -> Interval:
-    """An interval without what cannot be: a share of images is never above 1."""
-    if not is_share(metric) or not math.isfinite(interval.width):
+def bounded(aim: Objective, interval: Interval) -> Interval:
+    """An interval without what cannot be: a share is never above 1."""
+    if not aim.is_share or not math.isfinite(interval.width):
         return interval
     return Interval(max(interval.low, 0.0), min(interval.high, 1.0))
 
 
 def _gain(confirmation: Confirmation, first: ConfirmRow) -> str:
     if first.baseline:
-        return ", so nothing that was tuned has been shown to beat it"
-    if first.gain is None:
+        return "; nothing that was tuned has been shown to beat it"
+    if first.gain is None or math.isnan(first.p_gain):
         return ""
-    estimate = first.gain.estimate
-    if math.isnan(first.p_gain):
-        return ""
-    shown = _gain_shown(confirmation.plan.objective.metric, estimate)
+    shown = _gain_shown(confirmation.plan.objective, first.gain.estimate)
     n_compared = sum(row.gain is not None for row in confirmation.rows)
-    if first.p_gain <= ALPHA:
-        covers = _gain_covers(confirmation, first, n_compared)
-        return f", a gain of {shown} over the baseline{covers}"
-    among = f", one of {n_compared} compared with it," if n_compared > 1 else ""
-    return f", which{among} cannot be told from the baseline (a gain of {shown})"
+    if first.p_gain > ALPHA:
+        among = f", one of {n_compared} compared," if n_compared > 1 else ""
+        return f"; it{among} is not distinguishable from the baseline (a gain of {shown})"
+    return f"; a gain of {shown} over the baseline{_gain_covers(confirmation, first, n_compared)}"
 
 
 def _gain_covers(confirmation: Confirmation, first: ConfirmRow, n_compared: int) -> str:
-    """Of which images a gain is claimed that is shown on these."""
+    """The examples for which a gain is claimed that is shown on these."""
     if _split_by_seed(confirmation):
         return ""
     if first.new_gain is None:
-        return " on these images"
-    metric, interval = confirmation.plan.objective.metric, first.new_gain.estimate.interval
-    new = gain_span(metric, interval)
+        return " on these examples"
+    interval = first.new_gain.estimate.interval
+    new = gain_span(confirmation.plan.objective, interval)
     if first.p_new_gain <= ALPHA:
-        return f" on these images (for new ones, the {_CONFIDENCE} interval is {new})"
+        return f" on these examples (on new ones, {_CONFIDENCE} interval {new})"
     if interval.low <= 0.0:
-        return f" on these images (for new ones it may be nothing: {new})"
-    return f" on these images (for new ones {new}, which of {n_compared} compared may be luck)"
+        return f" on these examples (on new ones possibly none: {new})"
+    return f" on these examples (on new ones {new}, possibly luck among {n_compared} compared)"
 
 
-def _gain_shown(metric: str, estimate: Estimate) -> str:
+def _gain_shown(aim: Objective, estimate: Estimate) -> str:
     mean, error = estimate.mean, estimate.standard_error
     if not math.isfinite(error):
-        return f"{100 * mean:.2f} points" if is_share(metric) else f"{mean:.3g}"
-    return points(mean, error) if is_share(metric) else f"{mean:.3g} ± {error:.2g}"
+        return f"{100 * mean:.2f} points" if aim.is_share else f"{mean:.3g}"
+    return points(mean, error) if aim.is_share else f"{mean:.3g} ± {error:.2g}"
 
 
 def _all_equal(row: ConfirmRow) -> bool:
@@ -241,26 +206,23 @@ def _all_equal(row: ConfirmRow) -> bool:
 
 
 def _ties(confirmation: Confirmation) -> str:
-    tied = confirmation.tied
-    # Who has no score at all was not compared, so "not tied" would say too much.
-    n_others = sum(row.status is not Status.FAILED for row in confirmation.rows) - 1
-    if n_others == 0:
+    # A config without a score was not compared, so "not tied" would claim too much.
+    if sum(row.status is not Status.FAILED for row in confirmation.rows) == 1:
         return "there is no other to compare it with"
-    if not tied:
-        return "no other is tied with it" if n_others > 1 else "the other is not tied with it"
-    named = _listed(tied)
-    if n_others == 1:
-        return f"the other, trial {named}, is tied with it"
-    trials, are = ("trial", "is") if len(tied) == 1 else ("trials", "are")
-    return f"{len(tied)} of {n_others} others {are} tied with it ({trials} {named})"
+    tied = confirmation.tied
+    return f"tied with it: {named('trial', tied)}" if tied else "no other is tied with it"
 
 
-def _images(confirmation: Confirmation) -> str:
+def _examples(confirmation: Confirmation) -> str:
     plan = confirmation.plan
     if _split_by_seed(confirmation):
-        return "validation images, others for each seed"
-    n = n_images(plan, confirmation.runs.values())
-    return f"these {n:,} {plan.on} images" if n else f"these {plan.on} images"
+        measured = "validation examples, others for each seed"
+    else:
+        n = n_images(plan, confirmation.runs.values())
+        measured = f"these {n:,} {plan.on} examples" if n else f"these {plan.on} examples"
+    # Named where the examples that judge a run have also chosen its epoch.
+    chosen = plan.on == "validation" and plan.objective.epoch == "best"
+    return f"{measured}, by each run's best epoch on them," if chosen else measured
 
 
 def _split_by_seed(confirmation: Confirmation) -> bool:
@@ -268,22 +230,8 @@ def _split_by_seed(confirmation: Confirmation) -> bool:
     return confirmation.plan.on == "validation" and confirmation.plan.new_split
 
 
-def _listed(trials: Sequence[int]) -> str:
-    return ", ".join(map(str, trials[:_NAMED])) + (", ..." if len(trials) > _NAMED else "")
-
-
-def _epochs(plan: ConfirmPlan) -> str:
-    """Named where the images that judge a run have also chosen its epoch."""
-    chosen = plan.on == "validation" and plan.objective.epoch == "best"
-    return ", by each run's best epoch on them," if chosen else ""
-
-
-def _seeds(n: int) -> str:
-    return "a single seed" if n == 1 else f"{n} seeds"
-
-
 def _changed(confirmation: Confirmation) -> Sequence[str]:
-    """What differs between the sweep and these runs, apart from what was asked to differ."""
+    """What differs between the sweep and these runs, apart from what was requested."""
     plan = confirmation.plan
     lines: dict[str, None] = {}
     for (trial, _), run in confirmation.runs.items():
