@@ -81,7 +81,7 @@ def plot(name: str, results_dir: Path) -> None:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @results_dir_option
 def ledger(name: str, form: str, results_dir: Path) -> None:
-    """Show what NAME has cost, and whether to continue.
+    """Show what NAME has cost, and what more trials may bring.
 
     The table has one row per outcome, csv and json one row per trial, and md both.
     """
