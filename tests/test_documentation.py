@@ -16,6 +16,7 @@ from typing import NamedTuple
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import besom.cli
 from besom.cli.train_command import _split_config
@@ -89,6 +90,13 @@ def test_commands_are_listed_in_an_order_that_knows_all_of_them() -> None:
     context = click.Context(besom.cli.main)
     assert sorted(besom.cli.main.list_commands(context)) == sorted(besom.cli.main.commands)
     assert set(besom.cli.ORDER) == set(besom.cli.main.commands)
+
+
+def test_the_list_of_commands_shows_a_whole_sentence_for_each() -> None:
+    shown = CliRunner().invoke(besom.cli.main, ["--help"], terminal_width=80).output
+    lines = shown.partition("Commands:\n")[2].splitlines()
+    assert len(lines) == len(besom.cli.main.commands)
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
 
 
 def test_every_config_group_and_option_is_in_the_guide() -> None:
