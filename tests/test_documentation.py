@@ -16,6 +16,7 @@ from typing import NamedTuple
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import besom.cli
 from besom.cli.train_command import _split_config
@@ -91,6 +92,13 @@ def test_commands_are_listed_in_an_order_that_knows_all_of_them() -> None:
     assert set(besom.cli.ORDER) == set(besom.cli.main.commands)
 
 
+def test_the_list_of_commands_shows_a_whole_sentence_for_each() -> None:
+    shown = CliRunner().invoke(besom.cli.main, ["--help"], terminal_width=80).output
+    lines = shown.partition("Commands:\n")[2].splitlines()
+    assert len(lines) == len(besom.cli.main.commands)
+    assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
+
+
 def test_every_config_group_and_option_is_in_the_guide() -> None:
     missing = [
         f"{group}/{option.stem}"
@@ -156,6 +164,44 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     shell = [line for b in blocks(README) if b.language == "bash" for line in b.text.splitlines()]
     assert shell[0] == "python -m pip install -e . && besom sweep quickstart"
     assert "python -m pip install -e '.[test]' && python -m pytest" in shell
+
+
+def test_every_command_the_readme_names_exists() -> None:
+    named = set(re.findall(r"`besom ([a-z]+)", README))
+    named |= {words[0] for words in command_lines(README)}
+    assert named <= set(besom.cli.main.commands)
+
+
+def test_every_room_is_on_the_architecture_s_map_and_the_map_names_no_other() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", page.split("## The map")[1].split("###")[0], re.MULTILINE)
+    named = {name.rstrip("/") for row in rows for name in re.findall(r"`(.+?)`", row)}
+    source = ROOT / "src/besom"
+    assert not [n for n in named if not ((source / n).is_dir() or (source / f"{n}.py").is_file())]
+    kept_names = {"records", "leaderboard"}  # said below the map
+    rooms = {
+        path.stem for path in source.iterdir() if path.name[0] not in "_." and path.stem != "py"
+    }
+    assert rooms - named - kept_names == set()
+
+
+# The pages can be read
+
+TEXTS = [*PAGES, ROOT / "benchmarks/README.md"]
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=[str(page.relative_to(ROOT)) for page in TEXTS])
+def test_the_pages_are_wrapped_at_100_characters(page: Path) -> None:
+    """All but code, tables, and a line that is nothing but one link or picture.
+
+    A cell of a table holds a phrase, of 100 characters at most: a paragraph goes below the table.
+    """
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    lines = text.splitlines()
+    prose = [line for line in lines if not line.startswith("|")]
+    assert not [line for line in prose if len(line) > 100 and not re.match(r"!?\[.*\)$", line)]
+    cells = [cell.strip() for line in lines if line.startswith("|") for cell in line.split("|")]
+    assert not [cell for cell in cells if len(cell) > 100 and not set(cell) <= set("-:")]
 
 
 # The examples run

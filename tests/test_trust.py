@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -453,7 +454,8 @@ def test_a_stored_study_is_judged_anew(hostile: Project) -> None:
     words = ("sweep", "cheap", "sweep.n_trials=2", "results_dir=results/kept")
     assert hostile.besom(*words).exit_code == 0
     journal = hostile.root / "results/kept/cheap/study.journal"
-    trusted = journal.read_text()
+    # Whoever forges a study leaves out what would give it away; such lines are an older besom's.
+    trusted = re.sub(r',"seq":\d+,"crc":\d+}$', "}", journal.read_text(), flags=re.MULTILINE)
     for old, new in (
         ("trials.quadratic", "bird.f"),
         ("besom.training.models.mlp", "os.system"),

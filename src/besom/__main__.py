@@ -1,7 +1,7 @@
-"""The command ``besom``, and ``python -m besom``: hears Ctrl-C from the first moment on.
+"""The command ``besom``, and ``python -m besom``: handles Ctrl-C from the first moment on.
 
-What a command needs takes a second to import. Until then nothing has begun that would have to end
-in good order, so Ctrl-C ends the process at once, without a traceback from the midst of an import.
+Importing what a command needs takes a second. Until then there is nothing to clean up, so Ctrl-C
+ends the process at once, without a traceback from the middle of an import.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _SHOW_CURSOR = b"\x1b[?25h"  # a panel may have hidden it
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
-    # Where Ctrl-C is ignored (a script's background job), it stays so.
-    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if heeded:
-        signal.signal(signal.SIGINT, _end)
+    # If Ctrl-C is ignored (a script's background job), it stays ignored.
+    handles_interrupts = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if handles_interrupts:
+        signal.signal(signal.SIGINT, _end_now)
     from besom.cli import main as command_line
 
-    came: list[int] = []
+    received: list[int] = []
 
     def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-        if came:  # what the first one has begun to end would end in a traceback
-            _end(signum, frame)
-        came.append(signum)
+        if received:  # while the first one is ending things, a second would cause a traceback
+            _end_now(signum, frame)
+        received.append(signum)
         raise KeyboardInterrupt
 
-    if heeded:
+    if handles_interrupts:
         signal.signal(signal.SIGINT, interrupt)
     code: object = 0
     try:
@@ -42,16 +42,18 @@ def main() -> NoReturn:
         code = ending.code
     except KeyboardInterrupt:
         code = INTERRUPTED
-    if heeded:
-        # What Python does last is not to be interrupted noisily, nor the process killed by a late
-        # one of several, once Python has put the system's own handler back.
-        signal.signal(signal.SIGINT, signal.SIG_IGN if came or code == INTERRUPTED else _end)
-    # Before a command begins, click ends an interrupted one with its own "Aborted!" and 1.
-    sys.exit(INTERRUPTED if came and code == 1 else code)  # type: ignore[arg-type]
+    if handles_interrupts:
+        # A late Ctrl-C must neither print a traceback while Python shuts down, nor kill the process
+        # once Python has restored the system's own handler.
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN if received or code == INTERRUPTED else _end_now
+        )
+    # Interrupted before a command begins, click prints "Aborted!" and exits with 1.
+    sys.exit(INTERRUPTED if received and code == 1 else code)  # type: ignore[arg-type]
 
 
-def _end(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-    """End at once: an exception might be swallowed by what is being imported, or shown.
+def _end_now(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    """End at once: whatever is being imported might swallow an exception, or print it.
 
     What was written stays, and workers end with this process, however it ends.
     """

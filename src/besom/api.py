@@ -17,13 +17,13 @@ def train(
     config_dir: str | Path | None = None,
     trust: Sequence[str] = (),
 ) -> TrainRun:
-    """Train once; see ``besom train --help``.
+    """Train one config, as ``besom train`` does.
 
     Args:
         overrides: Hydra overrides, such as ``["data=mnist", "trainer.epochs=5"]``.
         config: the path of a config, such as an exported ``best.yaml``; None: ``conf/train.yaml``.
         config_dir: your config folder; None takes ``./conf`` and ``./sweeps``.
-        trust: packages that the config may name, beside what ``besom.trust`` allows.
+        trust: packages that the config may name in addition to what ``besom.trust`` allows.
 
     Raises:
         BesomError: anything in the config or the data that cannot be trained.
@@ -55,12 +55,12 @@ def sweep(
         config_dir: your config folder; None takes ``./conf`` and ``./sweeps``.
         extend: accept a larger budget or another executor than the study was made with.
         fresh: move an existing study to the archive first.
-        trust: packages that the config may name, beside what ``besom.trust`` allows.
+        trust: packages that the config may name in addition to what ``besom.trust`` allows.
 
     Raises:
-        BesomError: see ``besom.study.run.run_sweep``; or no trial has succeeded.
-        KeyboardInterrupt: a signal has ended it before its time, all that it has is written, and
-            the same call goes on.
+        BesomError: the sweep cannot be run, or no trial has succeeded.
+        KeyboardInterrupt: a signal has ended the sweep early. Everything it has is written, and
+            the same call continues it.
     """
     from besom.errors import BesomError
     from besom.report.files import write_outputs
@@ -76,9 +76,7 @@ def sweep(
     if outcome.interrupted:
         raise KeyboardInterrupt(outcome.reason)
     if not outcome.study.complete:
-        raise BesomError(
-            f"No trial of {plan.name} has succeeded; {plan.paths.leaderboard_md} says why."
-        )
+        raise BesomError(f"No trial of {plan.name} has succeeded; see {plan.paths.leaderboard_md}.")
     return outcome.study
 
 
@@ -90,7 +88,7 @@ def load_study(name: str, results_dir: str | Path | None = None) -> StudyRecord:
         results_dir: where it is; None takes ``$BESOM_RESULTS_DIR``, else ``results``.
 
     Raises:
-        StudyError: no such study (near names listed), or it is damaged.
+        StudyError: there is no such study (similar names are listed), or it is damaged.
     """
     from besom.store.storage import load_record
 

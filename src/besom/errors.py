@@ -1,4 +1,4 @@
-"""User-facing exceptions: each carries one message that says what was given, expected, and to do.
+"""User-facing exceptions: each says what was given, what was expected, and what to do.
 
 Every other module may import this one; it imports nothing of besom.
 """
@@ -14,7 +14,7 @@ MAX_REASON_CHARS = 200
 
 
 class BesomError(Exception):
-    """Something a user can cause and mend. The command line prints it and exits with 2."""
+    """Something a user can cause and fix. The command line prints it and exits with 2."""
 
     exit_code = 2
 
@@ -57,7 +57,7 @@ class TrialDiverged(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error message about an unknown ``name``: near names, else all known.
+    """End an error message about an unknown ``name``: similar names, else all known.
 
     Returns:
         For example ``" Did you mean 'adam' or 'adamw'?"`` or ``" Known: cnn, mlp."``,
@@ -71,12 +71,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """Any exception in one line: messages of Keras have paragraphs, with examples."""
+    """Describe any exception in one line: Keras's messages have paragraphs and examples."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     try:
         text = str(error).strip().partition("\n\n")[0]
-    except Exception:  # a user's exception may have no words of its own
+    except Exception:  # a user's exception may fail to describe itself
         text = ""
     text = textwrap.shorten(text, MAX_REASON_CHARS, placeholder=" ...").rstrip(".")
     kind = type(error).__name__

@@ -182,7 +182,7 @@ def test_ctrl_c_on_a_narrow_terminal_stops_after_the_epoch_and_says_so(project: 
         assert not shown.shows("ETA")
         assert shown.end() == 130
         final = " ".join(shown.screen().split())
-    assert "Stopped: SIGINT received. The same command again goes on." in final
+    assert "Stopped: SIGINT received. Run the same command again to continue." in final
     assert "Traceback" not in shown.written
     assert shown.cursor_is_shown
     study = stored("a_name_that_takes_more_room_than_there_is")

@@ -1,4 +1,4 @@
-"""The command line: the only wiring of besom's parts; nothing imports it.
+"""The command line: it connects besom's parts, and nothing imports it.
 
 Commands that report never import TensorFlow; what a command needs is imported when it runs.
 """

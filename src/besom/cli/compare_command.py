@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @results_dir_option
 def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
-    """Show the studies NAMES side by side: what they reached, what they spent, what differs."""
+    """Show the studies NAMES side by side.
+
+    It says what they reached, what they spent, and what differs between them.
+    """
     from besom.report import comparison_text as reporting
     from besom.report.comparison import compare as compare_studies
     from besom.report.leaderboard import to_json
@@ -60,7 +63,10 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @results_dir_option
 def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> None:
-    """Show only what differs between two trials of the study NAME, in config and outcome."""
+    """Show only what differs between two trials of NAME.
+
+    It compares their configs and their outcomes.
+    """
     from besom.report.diff import differences, display_differences, to_csv, to_json, verdict
     from besom.report.export import find_trial
     from besom.report.tables import markdown

@@ -1,4 +1,4 @@
-"""``besom confirm`` and ``besom replay``: what runs a study's trials again."""
+"""``besom confirm`` and ``besom replay``: running a study's trials again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _view(console: TerminalConsole, stack: ExitStack) -> ConfirmWatcher:
-    """How a confirmation is shown: not at all, on a panel, or a line a run."""
+    """How a confirmation is shown: not at all, on a live panel, or one line per run."""
     from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
     from besom.terminal.confirm_view import LiveConfirmView, PlainConfirmView
 
@@ -31,28 +31,32 @@ def _view(console: TerminalConsole, stack: ExitStack) -> ConfirmWatcher:
 
 @main.command(context_settings=TAKES_OVERRIDES)
 @click.argument("name")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-@click.option("--top", type=int, help="How many of the leaderboard's first.  [default: 5]")
-@click.option("--trial", "trials", type=int, multiple=True, help="This trial; give it repeatedly.")
-@click.option("--seeds", type=int, default=5, show_default=True, help="Fresh seeds for each.")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[OVERRIDES]...")
+@click.option("--top", type=int, metavar="N", help="Take the leaderboard's first N.  [default: 5]")
+@click.option(
+    "--trial", "trials", type=int, metavar="N", multiple=True, help="Take trial N; may be repeated."
+)
+@click.option(
+    "--seeds", type=int, metavar="N", default=5, show_default=True, help="Fresh seeds per trial."
+)
 @click.option(
     "--on",
     type=click.Choice(["test", "validation"]),
     default="test",
     show_default=True,
-    help="The images that count. Every opening of the test images is logged.",
+    help="The examples that count. Every opening of the test set is logged.",
 )
-@click.option("--new-split", is_flag=True, help="Each seed holds other validation images back.")
-@click.option("--no-race", is_flag=True, help="Every config gets every seed, the beaten ones too.")
+@click.option("--new-split", is_flag=True, help="Hold out other validation examples for each seed.")
+@click.option("--no-race", is_flag=True, help="Run every seed, also of configs already beaten.")
 @click.option(
     "--interval",
     type=click.Choice(["t", "bootstrap"]),
     default="t",
     show_default=True,
-    help="Student's t, or the bootstrap (from six seeds).",
+    help="Student's t, or the bootstrap (with six seeds or more).",
 )
-@click.option("--workers", type=int, help="How many workers; default: as in the sweep.")
-@click.option("--retry-failed", is_flag=True, help="Run again what failed in an earlier confirm.")
+@click.option("--workers", type=int, metavar="N", help="Workers; default: as in the sweep.")
+@click.option("--retry-failed", is_flag=True, help="Run again what failed earlier.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @results_dir_option
 @trust_option
@@ -71,10 +75,10 @@ def confirm(
     quiet: bool,
     results_dir: Path,
 ) -> None:
-    """Train the best trials of the study NAME, and the baseline, on fresh seeds.
+    """Train the best trials of NAME on fresh seeds.
 
-    The same command again continues where it stopped. WORDS change the executor, or the precision,
-    which is float32 whatever the sweep's was:
+    The baseline is always trained, too. Run the same command again to continue where it stopped.
+    OVERRIDES change the executor, or the precision, which is float32 even after a bfloat16 sweep:
 
       besom confirm mnist_mlp --top 5 --seeds 10 executor.workers=2
     """
@@ -120,13 +124,15 @@ def confirm(
 @main.command(context_settings=TAKES_OVERRIDES)
 @click.argument("name")
 @click.argument("trial", type=int)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[OVERRIDES]...")
 @results_dir_option
 @trust_option
 def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> None:
-    """Run TRIAL of the study NAME again, and compare every epoch bit by bit.
+    """Run TRIAL of NAME again and compare it bit by bit.
 
-    Exit code 0 if all is equal, 1 if not. WORDS change the executor, as in executor.gpus=none.
+    The exit code is 0 if every epoch is equal, 1 if not. OVERRIDES change the executor:
+
+      besom replay mnist_mlp 12 executor.gpus=none
     """
     from besom.report.export import find_trial
     from besom.rerun import replay as replaying

@@ -19,7 +19,7 @@ from besom.text.numbers import duration
 
 
 def print_space(plan: SweepPlan, console: Console) -> None:
-    """The search space as a table, and what is optimised in it."""
+    """Print the search space as a table, and what is optimised in it."""
     rows = [
         {"hyperparameter": entry.path, "values": str(entry), "when": entry.condition or ""}
         for entry in plan.space.entries
@@ -35,7 +35,7 @@ def print_space(plan: SweepPlan, console: Console) -> None:
 
 
 def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
-    """The configs that were built, and the time and memory to expect."""
+    """Print the configs that were built, and the time and memory to expect."""
     rows = [
         {
             "config": probed.name,
@@ -47,11 +47,11 @@ def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
         for probed in found.built
     ]
     console.print(frame_table(pd.DataFrame(rows), "Built, not trained"))
-    for line in [*remarks_on_workers(found.facts), *_said(plan, found)]:
+    for line in [*remarks_on_workers(found.facts), *_findings(plan, found)]:
         say(console, line, wrap=True)
 
 
-def _said(plan: SweepPlan, found: DryRun) -> Iterator[str]:
+def _findings(plan: SweepPlan, found: DryRun) -> Iterator[str]:
     small, large = found.smallest.numbers["n_params"], found.largest.numbers["n_params"]
     yield f"Parameters: {small:,.0f} to {large:,.0f}."
     if outside := [p for p in found.sampled if p.broken]:
@@ -66,7 +66,7 @@ def _said(plan: SweepPlan, found: DryRun) -> Iterator[str]:
         )
     memory = max(probed.numbers.get("memory_bytes", 0.0) for probed in found.built)
     workers = counted(found.n_workers, "worker")
-    yield f"Memory: up to {memory / 1e9:.1f} GB a worker, {workers}."
+    yield f"Memory: up to {memory / 1e9:.1f} GB per worker, {workers}."
     yield _time_to_expect(plan, found)
 
 
@@ -94,5 +94,5 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
 
 
 def _short(number: float) -> str:
-    """Two digits of what is small, whole tenths of what is not."""
+    """Two digits of a number below 1, else one decimal."""
     return f"{number:.2g}" if number < 1 else f"{number:,.1f}"

@@ -38,23 +38,23 @@ ORDER = (
 
 
 class Commands(click.Group):
-    """A group that lists near commands, and turns every error of ours into one line."""
+    """A group that suggests similar commands, and turns each of our errors into one message."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command; an unknown one is answered with the near ones."""
+        """Find a command; for an unknown one, suggest similar ones."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             hint = did_you_mean(args[0], self.list_commands(ctx))
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """In the order a user meets them."""
+        """List the commands in the order a user meets them."""
         return sorted(self.commands, key=[*ORDER, *sorted(self.commands)].index)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; whatever the user can mend is one message, never a traceback."""
+        """Run a command; anything the user can fix is one message, never a traceback."""
         try:
             return super().invoke(ctx)
         except click.ClickException as error:  # it repeats what was typed
@@ -70,36 +70,36 @@ class Commands(click.Group):
             sys.stderr.close()
             ctx.exit(0)
         except RecursionError:
-            echo("besom: something that was given is nested too deep to be read.", err=True)
+            echo("besom: the input is nested too deeply to be read.", err=True)
             ctx.exit(2)
         except MemoryError:
-            echo("besom: this takes more memory than the machine has free.", err=True)
+            echo("besom: this needs more memory than is free on this machine.", err=True)
             ctx.exit(2)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             echo(
                 f"besom: {where}{error.strerror or error}. Free disk space or fix the permissions, "
-                "or choose another place.",
+                "or choose another folder.",
                 err=True,
             )
             ctx.exit(2)
 
 
 def echo(text: object, nl: bool = True, err: bool = False) -> None:
-    """Print a text of one or more lines; nothing that comes from outside can steer the terminal."""
+    """Print one or more lines; text from outside cannot control the terminal."""
     click.echo(visible(str(text)), nl=nl, err=err)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="besom")
 def main() -> None:
-    """Hyperparameter sweeps for Keras, with a leaderboard you can believe.
+    """Hyperparameter sweeps for Keras, with a leaderboard you can trust.
 
-    Begin with:  besom sweep quickstart
+    Start with:  besom sweep quickstart
     """
-    # Python would end by searching all that is loaded for garbage: 0.2 s in which nothing happens.
+    # Otherwise Python searches everything loaded for garbage at exit, which takes 0.2 s.
     atexit.register(gc.freeze)
-    if logging.lastResort is not None:  # what prints warnings where nobody has set up logging
+    if logging.lastResort is not None:  # prints warnings where logging is not set up
         logging.lastResort.setFormatter(_Visible())
     # User modules named by a _target_ live where the command is given, as with `python -m`.
     folder = str(Path.cwd())
@@ -108,7 +108,7 @@ def main() -> None:
 
 
 class _Visible(logging.Formatter):
-    """A log record as it is, but for what is hidden in it."""
+    """A log record with its hidden characters shown as escapes."""
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))
@@ -122,7 +122,7 @@ def results_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="BESOM_RESULTS_DIR",
         default=Path("results"),
         show_default=True,
-        help="The folder that holds the studies (also BESOM_RESULTS_DIR).",
+        help="The folder of the studies (also BESOM_RESULTS_DIR).",
     )(command)
 
 
@@ -132,12 +132,12 @@ def config_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "--config-dir",
         type=click.Path(),
         default=None,
-        help="Your config folder; default: ./conf and ./sweeps. Besom's own come after it.",
+        help="Your config folder; default: ./conf and ./sweeps. It precedes besom's own.",
     )(command)
 
 
 def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--trust`` for the commands that run what a config names; stands nearest to the function."""
+    """``--trust`` for the commands that run what a config names; the innermost decorator."""
 
     @functools.wraps(command)
     def trusted(*args: Any, trust: tuple[str, ...], **options: Any) -> Any:
@@ -150,7 +150,7 @@ def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "--trust",
         multiple=True,
         metavar="PACKAGE",
-        help="Let configs name this too; give it repeatedly (also conf/trusted.yaml).",
+        help="Let configs name this, too; may be repeated (also conf/trusted.yaml).",
     )(trusted)
 
 
@@ -159,5 +159,5 @@ def overrides_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("overrides", nargs=-1, type=click.UNPROCESSED)(command)
 
 
-#: Options that are not ours are passed on, to be refused with a word on what replaces them.
+#: Unknown options are passed on, so that the refusal can say what replaces them.
 TAKES_OVERRIDES = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}

@@ -1,4 +1,4 @@
-"""The commands that only read a study: leaderboard, list, plot, export, compare."""
+"""The commands that only read studies: leaderboard, list, plot, ledger, export."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from besom.errors import StudyError
 
 @main.command()
 @click.argument("name")
-@click.option("--top", type=click.IntRange(min=1), help="Only the first N rows.")
-@click.option("--sort", metavar="COLUMN", help="Order by a column instead of the rank.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N rows.")
+@click.option("--sort", metavar="COLUMN", help="Sort by a column instead of the rank.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @results_dir_option
 def leaderboard(name: str, top: int | None, sort: str | None, form: str, results_dir: Path) -> None:
-    """Rank the trials of the study NAME."""
+    """Rank the trials of NAME, and say what you may claim."""
     from besom.report import leaderboard as board
     from besom.report.study_text import print_study
     from besom.statistics import claim
@@ -52,8 +52,8 @@ def list_studies(ctx: click.Context, results_dir: Path) -> None:
     if not results_dir.is_dir() and (named or results_dir.exists()):
         what = "is not a folder" if results_dir.exists() else "does not exist"
         raise StudyError(
-            f"The results folder {results_dir} {what}. --results-dir or BESOM_RESULTS_DIR say "
-            "where the studies are."
+            f"The results folder {results_dir} {what}. Set --results-dir or BESOM_RESULTS_DIR "
+            "to the folder of your studies."
         )
     print_studies(results_dir, TerminalConsole())
 
@@ -62,7 +62,7 @@ def list_studies(ctx: click.Context, results_dir: Path) -> None:
 @click.argument("name")
 @results_dir_option
 def plot(name: str, results_dir: Path) -> None:
-    """Draw the plots of the study NAME again, from the study alone."""
+    """Draw the plots of NAME again."""
     from besom.errors import StudyError
     from besom.plots import not_drawn, write_plots
     from besom.store.paths import StudyPaths
@@ -81,9 +81,9 @@ def plot(name: str, results_dir: Path) -> None:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @results_dir_option
 def ledger(name: str, form: str, results_dir: Path) -> None:
-    """Show what the study NAME has cost, and what more trials may bring.
+    """Show what NAME has cost, and what more trials may bring.
 
-    The table has one row per outcome; csv and json have one row per trial, md has both.
+    The table has one row per outcome, csv and json one row per trial, and md both.
     """
     from besom.report import ledger as book
     from besom.store.storage import load_record
@@ -102,16 +102,17 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("--trial", type=int, help="Another trial than the first of the leaderboard.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file; default: stdout.")
-@click.option("--model", is_flag=True, help="The trained .keras instead of the config.")
+@click.option("--trial", type=int, metavar="N", help="Export trial N instead of the first.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("--model", is_flag=True, help="Copy the trained .keras instead.")
 @results_dir_option
 def export(
     name: str, trial: int | None, output: Path | None, model: bool, results_dir: Path
 ) -> None:
-    """Write the best trial of the study NAME as a config for `besom train`.
+    """Write the best trial of NAME as a config for `besom train`.
 
-    With several objectives: the knee of the Pareto front, or any trial by --trial.
+    The config goes to standard output, a model to NAME.keras, unless --output is given. With
+    several objectives, the knee of the Pareto front is taken.
     """
     from besom.report.export import best_trial, find_trial, kept_model, to_yaml
     from besom.store.environment import environment_then
@@ -122,8 +123,8 @@ def export(
     chosen = best_trial(study) if trial is None else find_trial(study, trial)
     if trial is None and len(study.objectives) > 1:
         echo(
-            f"Trial {chosen.number} of {name} is the knee of its Pareto front (or its first, where "
-            "there is none); --trial N takes another.",
+            f"Trial {chosen.number} of {name} is the knee of its Pareto front, or its first trial "
+            "if the front has no knee. Use --trial N for another.",
             err=True,
         )
     if model:
@@ -133,7 +134,7 @@ def export(
         echo(f"Trial {chosen.number} of {name}: {target}")
         scale = environment_then(study, chosen).get("data", {}).get("input_scale", 1.0)
         if scale != 1.0:
-            echo(f"It was trained on images multiplied by {scale:.8g}: give it such images.")
+            echo(f"It was trained on images multiplied by {scale:.8g}: scale yours the same way.")
         return
     text = to_yaml(study, chosen)
     if output is None:

@@ -1,4 +1,4 @@
-"""``besom sweep``: launches or continues a study."""
+"""``besom sweep``: starts or continues a study."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     own = plan.sweep["trial_function"]
     if own != KERAS_TRIALS:
         say(
-            console, f"Nothing is built: sweep.trial_function is {own}, not besom's own.", wrap=True
+            console,
+            f"Nothing is built, because sweep.trial_function is your own: {own}.",
+            wrap=True,
         )
         return
     with trusting(named=names_of(plan, given_configs(plan))):
@@ -55,7 +57,7 @@ SHOWN = 10
 
 
 def _print_result(study: StudyRecord, claimed: Claim, console: TerminalConsole) -> None:
-    """On a terminal the first of the leaderboard; in a pipe who leads, and what that is worth."""
+    """On a terminal, the leaderboard's first rows; in a pipe, who leads and what you may claim."""
     from besom.report.leaderboard import headline, ranking
     from besom.report.study_text import print_study
     from besom.text.console import say
@@ -72,8 +74,8 @@ def _print_result(study: StudyRecord, claimed: Claim, console: TerminalConsole) 
 @overrides_argument
 @config_dir_option
 @click.option("--extend", is_flag=True, help="Accept a larger budget or another executor.")
-@click.option("--fresh", is_flag=True, help="Start over; the old study goes to the archive.")
-@click.option("--dry-run", is_flag=True, help="Build the space's corners, train nothing.")
+@click.option("--fresh", is_flag=True, help="Start over; the old study is archived.")
+@click.option("--dry-run", is_flag=True, help="Build configs of the space, train nothing.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @trust_option
 def sweep(
@@ -85,10 +87,10 @@ def sweep(
     dry_run: bool,
     quiet: bool,
 ) -> None:
-    """Sweep NAME: a sweep on the search path, or the path of a YAML.
+    """Start or continue the sweep NAME.
 
-    The same command again continues where it stopped. Overrides are Hydra's, and its sweep grammar
-    adds to the search space:
+    NAME is a sweep on the search path, or the path of a YAML. Run the same command again to
+    continue where it stopped. OVERRIDES are Hydra's; its sweep grammar adds to the search space:
 
       besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
     """
@@ -118,10 +120,13 @@ def sweep(
     claimed = claim(outcome.study)
     write_tables(outcome.study, plan.paths, claimed)
     if outcome.reason:
-        again = ". The same command again goes on" if outcome.interrupted else ""
+        again = ". Run the same command again to continue" if outcome.interrupted else ""
         say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
     _print_result(outcome.study, claimed, console)
-    from besom.plots import not_drawn, write_plots  # matplotlib: the result need not wait for it
+    from besom.plots import (
+        not_drawn,
+        write_plots,
+    )  # slow to load, so after the result
 
     problems: dict[str, str] = {}
     write_plots(outcome.study, plan.paths.plots, problems)
@@ -130,7 +135,7 @@ def sweep(
     say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:
         echo(
-            f"besom: no trial of {plan.name} has succeeded; {plan.paths.leaderboard_md} says why.",
+            f"besom: no trial of {plan.name} has succeeded; see {plan.paths.leaderboard_md}.",
             err=True,
         )
     sys.exit(outcome.exit_code)

@@ -1,4 +1,4 @@
-"""``besom train`` and ``besom show``: what needs no study."""
+"""``besom train`` and ``besom show``: the commands that need no study."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from besom.store.paths import checked_folder
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
-@overrides_argument
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[CONFIG] [OVERRIDES]...")
 @config_dir_option
 @trust_option
 def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
-    """Train once: [CONFIG] [OVERRIDES...].
+    """Train one config.
 
-    CONFIG is a YAML such as `besom export` writes; without one, conf/train.yaml.
+    CONFIG is a YAML such as `besom export` writes; the default is conf/train.yaml.
 
+    \b
       besom train data=mnist
       besom train best.yaml trainer.epochs=40 seed=3
     """
@@ -45,10 +46,16 @@ def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
 @main.command(context_settings=TAKES_OVERRIDES)
 @overrides_argument
 @config_dir_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the picture goes.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the picture to this file."
+)
 @trust_option
 def show(overrides: tuple[str, ...], config_dir: str | None, output: Path | None) -> None:
-    """Draw ten random training images with their labels: besom show data=mnist."""
+    """Draw ten random training images with their labels.
+
+    \b
+      besom show data=mnist
+    """
     from besom.config import Composer, SearchPath
     from besom.rerun.preview import draw_examples
 

@@ -21,7 +21,7 @@ def draw_examples(composed: Composed, output: Path | None) -> Path:
         output: the picture; None: ``<results_dir>/show/<data>.png``.
 
     Raises:
-        DataError: the data cannot be loaded, or its items are no pictures.
+        DataError: the data cannot be loaded, or its examples are not images.
     """
     from besom.plots import write_image_grid
     from besom.training.data.builtin import load_training
@@ -32,7 +32,7 @@ def draw_examples(composed: Composed, output: Path | None) -> Path:
     shape = data.x_train.shape[1:]
     if len(shape) not in (2, 3):
         raise DataError(
-            f"{data.name} has items of shape {shape}: no pictures to draw. `besom show` draws "
+            f"{data.name} has examples of shape {shape}, which are not images. `besom show` draws "
             "images of shape (height, width) or (height, width, channels)."
         )
     chosen = np.random.default_rng(config["seed"]).choice(

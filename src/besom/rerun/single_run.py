@@ -1,4 +1,4 @@
-"""``besom train``: one run without a sweep, judged once on the test images, and kept."""
+"""``besom train``: one run without a sweep, measured once on the test set, and kept."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from besom.store.paths import (
 from besom.store.test_set_log import data_named, log_opening, outside
 from besom.targets import follow, names_in, refuse_untrusted
 
-#: How the names of Keras's logs are said to people.
-_SPOKEN = (("val_", "validation "), ("test_", "test "), ("", "training "))
+#: Prefixes of metric names, and the words for them.
+_PREFIX_WORDS = (("val_", "validation "), ("test_", "test "), ("", "training "))
 
 #: The log names this many changed settings of a trial, and counts the rest.
 _MOST_NAMED = 5
@@ -44,7 +44,7 @@ class TrainRun:
     Attributes:
         paths: where it was written.
         history: metric name to its value after each epoch.
-        test: the metrics on the test images; None where the dataset has none.
+        test: the metrics on the test set; None if the dataset has none.
     """
 
     paths: TrainPaths
@@ -55,7 +55,7 @@ class TrainRun:
 def train_once(
     composed: Composed, results_dir: Path, say: Callable[[str], None] = print
 ) -> TrainRun:
-    """Train what the config says, and write ``results/train/<name>/`` when all of it is there.
+    """Train what the config says, and write ``results/train/<name>/`` when everything is ready.
 
     Args:
         composed: a composed ``conf/train.yaml``.
@@ -70,7 +70,7 @@ def train_once(
 
     refuse_untrusted(composed.config)
     name = run_name(composed)  # refused before anything is trained
-    with _native_chatter_hidden():
+    with _native_output_hidden():
         runtime.start()
         runtime.device()
     from besom.training.data.builtin import NoTestImages, label_gaps, load_test, load_training
@@ -78,28 +78,28 @@ def train_once(
     from besom.training.trainer import evaluate, fit
 
     config = composed.config
-    follow(names_in(config))  # before the data is read, and the test images opened
+    follow(names_in(config))  # before the data is read and the test set opened
     data = load_training(config["data"])
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")
     identity = {"name": data.name, "fingerprint": data.fingerprint}
     epochs = config["trainer"]["epochs"]
     every_epoch = config["trainer"].get("test_every_epoch", False)
-    # What would fail, fails here, before the opening.
+    # Whatever will fail should fail here, before the test set is opened.
     tried = rehearse(config, data, opens_test=True, test=every_epoch)
     if tried.unsavable:
-        say(f"The model cannot be saved, so there will be no .keras of it: {tried.unsavable}.")
+        say(f"The model cannot be saved, so no .keras file will be written: {tried.unsavable}.")
     try:
         test = load_test(config["data"], data)
     except NoTestImages:
         test = None
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
-        say(f"Epoch {epoch}/{epochs}: {spoken(metrics)}")
+        say(f"Epoch {epoch}/{epochs}: {metrics_text(metrics)}")
         return False
 
     if every_epoch and test is None:
-        raise ConfigError("trainer.test_every_epoch=true, but the dataset has no test images.")
+        raise ConfigError("trainer.test_every_epoch=true, but the dataset has no test set.")
     if test is not None:
         _log_opening(config, data_named(identity), results_dir, say)
     fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
@@ -121,7 +121,7 @@ def train_once(
         "versions": runtime.versions(),
     }
     missing = _write(paths, composed, fitted.model, fitted.history, metrics)
-    if tried.unsavable:  # said before
+    if tried.unsavable:  # already mentioned
         missing.pop(paths.model.name, None)
     for remark in [*fitted.remarks.values(), *missing.values()]:
         say(remark)
@@ -137,15 +137,15 @@ def run_name(composed: Composed) -> str:
     return checked_name("name", str(name))
 
 
-def spoken(metrics: Mapping[str, float]) -> str:
+def metrics_text(metrics: Mapping[str, float]) -> str:
     """``training accuracy 0.9754, validation accuracy 0.9769``: each metric but the losses.
 
-    Losses are told only where nothing else is.
+    Losses are included only if there is nothing else.
     """
     named = {name: value for name, value in metrics.items() if not name.endswith("loss")} or metrics
     parts = []
     for name, value in named.items():
-        prefix, words = next(pair for pair in _SPOKEN if name.startswith(pair[0]))
+        prefix, words = next(pair for pair in _PREFIX_WORDS if name.startswith(pair[0]))
         parts.append(f"{words}{name[len(prefix) :].replace('_', ' ')} {value:.4f}")
     return ", ".join(parts)
 
@@ -153,7 +153,7 @@ def spoken(metrics: Mapping[str, float]) -> str:
 def _log_opening(
     config: Mapping[str, Any], data: str, results_dir: Path, say: Callable[[str], None]
 ) -> None:
-    """The test images are about to be opened: write down for which config, in whose name."""
+    """Log that the test set is about to be opened, and for which config."""
     source, seed = config.get("source"), config["seed"]
     if not isinstance(source, Mapping) or "study" not in source:
         log_opening(outside(results_dir), "", None, seed, "train", data)
@@ -161,18 +161,22 @@ def _log_opening(
     study, trial = str(source["study"]), source.get("trial")
     folder = StudyPaths.of(results_dir, study).root
     if folder.is_dir():
-        log_opening(folder, study, trial, seed, _command(results_dir, study, trial, config), data)
+        log_opening(
+            folder, study, trial, seed, _logged_command(results_dir, study, trial, config), data
+        )
         return
     log_opening(outside(results_dir), study, trial, seed, "train", data)
     say(
-        f"This config comes from the study {study!r}, which is not under {results_dir}: that its "
-        f"test images are opened here is logged in {outside(results_dir)} only. "
-        "results_dir=FOLDER says where the study is."
+        f"This config comes from the study {study!r}, which is not under {results_dir}. So the "
+        f"opening of its test set is logged only in {outside(results_dir)}. Use "
+        "results_dir=FOLDER to say where the study is."
     )
 
 
-def _command(results_dir: Path, name: str, trial: int | None, config: Mapping[str, Any]) -> str:
-    """``train``, and what has been changed in the trial's config since, which is another then."""
+def _logged_command(
+    results_dir: Path, name: str, trial: int | None, config: Mapping[str, Any]
+) -> str:
+    """``train``, with the settings of the trial's config that were changed since."""
     from besom.store.storage import load_record  # Optuna: not for a run without a study
 
     if trial is None:
@@ -189,9 +193,9 @@ def _command(results_dir: Path, name: str, trial: int | None, config: Mapping[st
 
 
 def changed_settings(exported: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
-    """What is trained otherwise than was exported: dotted paths, or a group that was exchanged.
+    """What differs from the exported config: dotted paths, or whole groups that were replaced.
 
-    The seed is none of it: it has a column of its own in the log.
+    The seed is not included: it has its own column in the log.
     """
     from besom.report.diff import contrast
     from besom.store.defaults import as_of_now
@@ -208,22 +212,22 @@ def changed_settings(exported: Mapping[str, Any], config: Mapping[str, Any]) -> 
 
 
 @contextmanager
-def _native_chatter_hidden() -> Iterator[None]:
-    """Keep what TensorFlow's C++ writes while it loads off the screen; no setting silences it."""
+def _native_output_hidden() -> Iterator[None]:
+    """Hide what TensorFlow's C++ code prints while it loads; no setting silences it."""
     sys.stderr.flush()
     try:
         kept = os.dup(2)
     except OSError:  # no standard error at all
         yield
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, 2)
     try:
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)
+        os.close(null_device)
 
 
 def _write(
@@ -233,17 +237,17 @@ def _write(
     history: Mapping[str, list[float]],
     metrics: Mapping[str, Any],
 ) -> dict[str, str]:
-    """Write the whole folder beside its place, then move it there in one step.
+    """Write the whole folder under a temporary name, then rename it in one step.
 
     Returns:
-        What is missing in it: file name to a line that says why. The rest is there.
+        What could not be written: file name to a line that says why.
     """
     from besom.plots import write_learning_curve
     from besom.training.saving import save_model
 
     missing: dict[str, str] = {}
     paths.root.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkdtemp, whose folder is its owner's alone: here as everywhere, the umask decides.
+    # Not mkdtemp, whose folder only its owner can read: the umask decides.
     remove_leftovers(paths.root.parent)
     partial = paths.root.with_name(temporary_prefix(paths.root) + secrets.token_hex(4))
     partial.mkdir()
@@ -259,7 +263,7 @@ def _write(
         best_epoch = metrics["best_epoch"]
         try:
             write_learning_curve(history, beside.learning_curve, paths.root.name, best_epoch)
-        except Exception as error:  # a picture decides nothing
+        except Exception as error:  # a missing plot is no reason to lose the run
             file = paths.learning_curve.name
             missing[file] = f"{file} is missing: {reason_of(error)}."
         if problem := save_model(model, beside.model):

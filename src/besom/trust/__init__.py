@@ -1,23 +1,23 @@
 """What a config may run: decides, before anything is imported, whether a name may be resolved.
 
 A config is data, often somebody else's: a sweep from a colleague, an exported ``best.yaml``, a
-stored study. A name in it runs code, so these names are allowed and no others:
+stored study. A name in it runs code, so only these names are allowed:
 
 - public objects of Keras (``keras.optimizers.Adam``), but nothing that loads, saves, deserialises,
   downloads or deletes: ``keras.models.load_model``, ``keras.saving``, ``keras.utils.get_file``,
-  ``keras.layers.Lambda`` and their like (see ``public``);
+  ``keras.layers.Lambda`` and the like (see ``public``);
 - Optuna's samplers, pruners and distributions;
-- what besom means to be named (``BESOMS_OWN``);
+- the objects of besom that are made for configs (``BESOMS_OWN``);
 - the project's own modules: their file lies under the current folder, and not in a
   ``site-packages`` folder or a virtual environment there. Links and ``..`` are followed first.
 
-What the user trusts beside them is said in ``./conf/trusted.yaml``, by ``--trust`` (``trust=`` in
-Python) or in ``BESOM_TRUSTED``, and never in a config.
+The user trusts more in ``./conf/trusted.yaml``, by ``--trust`` (``trust=`` in Python) or in
+``BESOM_TRUSTED``, and never in a config.
 
-A prefix protects nothing: ``mine.os.system`` begins in the project and ends in ``os``. So a name is
-judged twice: as text (``check_name``), and step by step while it is followed (``check_step``,
-``check_object``), by the module that each object was really defined in. No step leads into another
-package's module.
+Checking a prefix is not enough: ``mine.os.system`` begins in the project and ends in ``os``. So a
+name is checked twice: as text (``check_name``), and step by step while it is resolved
+(``check_step``, ``check_object``), by the module in which each object was really defined. No step
+leads into another package's module.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _here() -> Trust:
 
 
 def current() -> Trust:
-    """The trust in force: what ``trusting`` or ``adopt`` has set, else what the user says here."""
+    """The trust in force: set by ``trusting`` or ``adopt``, else read from the user's settings."""
     return _CURRENT.get() or _here()
 
 
@@ -52,7 +52,7 @@ def trusting(more: Iterable[str] = (), named: Iterable[tuple[str, str]] = ()) ->
     """Fix what a command trusts, before any code of the user's can change folder or environment.
 
     Args:
-        more: what ``--trust`` or ``trust=`` lists, beside what is trusted already.
+        more: what ``--trust`` or ``trust=`` lists, in addition to what is already trusted.
         named: see ``Trust.named``.
 
     Raises:

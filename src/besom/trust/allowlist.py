@@ -1,4 +1,4 @@
-"""What the user trusts, and where it is said: never in a config."""
+"""Reads what the user trusts; a config never decides that."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def entries_here(more: Iterable[str] = ()) -> tuple[str, ...]:
         more: what ``--trust`` or ``trust=`` lists.
 
     Raises:
-        ConfigError: something that is no dotted name, or ``conf/trusted.yaml`` holds no list.
+        ConfigError: an entry is not a dotted name, or ``conf/trusted.yaml`` does not hold a list.
     """
     inherited = [name.strip() for name in os.environ.get(VARIABLE, "").split(",")]
     entries = [
@@ -36,7 +36,7 @@ def entries_here(more: Iterable[str] = ()) -> tuple[str, ...]:
 def _checked(name: Any, source: str) -> str:
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
         raise ConfigError(
-            f"{source} holds {name!r}, expected the dotted name of a package, a module or one "
+            f"{source} holds {name!r}, expected the dotted name of a package, a module or an "
             "object, such as my_package."
         )
     return name
@@ -44,12 +44,14 @@ def _checked(name: Any, source: str) -> str:
 
 def _in_file() -> list[Any]:
     """The entries of ``conf/trusted.yaml`` of the current folder, if there is one."""
-    import yaml  # not in a worker: it is told
+    import yaml  # not needed in a worker, which gets the coordinator's trust
 
     try:
         if not FILE.is_file():
             if FILE.exists():
-                raise ConfigError(f"{FILE} is no regular file; expected a YAML list of packages.")
+                raise ConfigError(
+                    f"{FILE} is not a regular file; expected a YAML list of packages."
+                )
             return []
         with FILE.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)

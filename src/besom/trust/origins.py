@@ -1,4 +1,4 @@
-"""Where modules lie and where objects were defined; nothing is imported to find out."""
+"""Finds out where modules lie and where objects were defined, without importing anything."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any
 
 
 def in_project(folder: str, dotted: str) -> bool | None:
-    """Whether each module that ``dotted`` begins with is the project's; None: there is none.
+    """Whether each module that ``dotted`` begins with is in the project; None: there is no module.
 
     Args:
-        folder: the project's, with links resolved.
+        folder: the project's folder, with links resolved.
         dotted: a module, or something in one.
     """
     name, path, verdict = "", None, None
@@ -39,7 +39,7 @@ def in_project(folder: str, dotted: str) -> bool | None:
 
 
 def is_inside(folder: str, place: str) -> bool:
-    """Whether a file is the project's, and not of an environment that lies in its folder."""
+    """Whether a file belongs to the project, and not to an environment inside its folder."""
     real = Path(os.path.realpath(place))
     outermost = Path(folder)
     if outermost not in real.parents or {"site-packages", "dist-packages"} & {*real.parts}:
@@ -53,7 +53,7 @@ def is_inside(folder: str, place: str) -> bool:
 
 
 def holds(folder: str, module: ModuleType) -> bool:
-    """Whether an imported module is the project's."""
+    """Whether an imported module belongs to the project."""
     file = getattr(module, "__file__", None)
     if file is None:  # a namespace package has no code; what is built in has no file either
         return hasattr(module, "__path__")
@@ -61,7 +61,7 @@ def holds(folder: str, module: ModuleType) -> bool:
 
 
 def spec_of(name: str, folder: str) -> ModuleSpec | None:
-    """Where a top-level module would be imported from; nothing is imported."""
+    """Find where a top-level module would be imported from, without importing it."""
     if (module := sys.modules.get(name)) is not None:
         file = getattr(module, "__file__", None)
         spec: ModuleSpec | None = getattr(module, "__spec__", None)
@@ -81,7 +81,7 @@ def spec_of(name: str, folder: str) -> ModuleSpec | None:
 
 @functools.cache
 def _interpreter(folder: Path) -> tuple[Path, ...]:
-    """Folders with Python's own and installed modules, some of which may lie in the project's."""
+    """Folders of Python's own and installed modules; some may lie inside the project's folder."""
     libraries = [sysconfig.get_path(k) for k in ("stdlib", "platstdlib", "purelib", "platlib")]
     if user := site.getusersitepackages():
         libraries.append(user)
@@ -91,7 +91,7 @@ def _interpreter(folder: Path) -> tuple[Path, ...]:
 
 
 def innermost(thing: Any) -> Any:
-    """What is run in the end, where something is wrapped around it."""
+    """Unwrap partials, methods and decorators: what runs in the end."""
     for _ in range(32):
         if isinstance(thing, functools.partial | functools.partialmethod):
             thing = thing.func
@@ -107,7 +107,7 @@ def innermost(thing: Any) -> Any:
 
 
 def home_of(thing: Any) -> str:
-    """The module that a thing was defined in; of an instance, that of its class."""
+    """The module in which a thing, or an instance's class, was defined."""
     if isinstance(thing, ModuleType):
         return thing.__name__
     home = getattr(thing, "__module__", None)
@@ -117,7 +117,7 @@ def home_of(thing: Any) -> str:
 
 
 def is_exported(thing: Any, dotted: str) -> bool:
-    """Whether the module it was reached in lists it as its own: ``os.system`` is from ``posix``."""
+    """Whether the module lists the object in ``__all__``: ``os.system`` is defined in ``posix``."""
     module, _, name = dotted.rpartition(".")
     listed = getattr(sys.modules.get(module), "__all__", ())
     return name in listed and getattr(thing, "__name__", None) == name

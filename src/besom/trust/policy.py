@@ -1,4 +1,4 @@
-"""Judges names: as text, and step by step while they are followed."""
+"""Checks names: as text, and step by step while they are resolved."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _SERIALISED = frozenset({"config", "module", "registered_name", "spec_name"})
 
 @dataclass(frozen=True)
 class Trust:
-    """Whom a command trusts.
+    """What a command trusts.
 
     Attributes:
-        folder: the project's, with links resolved: its modules are trusted.
+        folder: the project's folder, with links resolved; its modules are trusted.
         entries: dotted names of further packages, modules or single objects.
-        named: names that the command will resolve; its first worker looks at them before a trial.
+        named: names that the command will resolve; its first worker checks them before a trial.
     """
 
     folder: str
@@ -52,13 +52,13 @@ class Trust:
     # By its name alone
 
     def check_name(self, dotted: str, where: str, is_trial: bool = False) -> None:
-        """Refuse a name for what its text and the file of its module tell; nothing is imported.
+        """Refuse a name by its text and the file of its module, without importing anything.
 
-        A name whose first part is no module at all is let through: importing it says so.
+        A name whose first part is not a module passes: importing it gives the better message.
 
         Args:
             dotted: such as ``keras.optimizers.Adam``.
-            where: what holds it, for the message, such as ``model._target_``.
+            where: the key that holds it, for the message, such as ``model._target_``.
             is_trial: whether it names a trial function.
 
         Raises:
@@ -76,10 +76,10 @@ class Trust:
         if (entry := self._entry_for(dotted)) is not None:
             beyond = parts[entry.count(".") + 1 :]
             if any(part.startswith("__") for part in beyond):
-                return "a name with two leading underscores leads out of what it begins in"
+                return "a name with two leading underscores may lead anywhere"
             return ""
         if any(part.startswith("_") for part in parts):
-            return "what begins with an underscore is private"
+            return "a name that begins with an underscore is private"
         if parts[0] == "besom":
             return "" if dotted in BESOMS_OWN else not_public("besom", dotted, BESOMS_OWN)
         if parts[0] in ROOMS:
@@ -90,22 +90,22 @@ class Trust:
         spec = spec_of(root, self.folder)
         place = f" ({root!r} is {spec.origin})" if spec is not None and spec.origin else ""
         return (
-            "besom runs only public objects of Keras, of Optuna's samplers and pruners, and of its "
-            f"own, and modules under the current folder{place}"
+            "besom runs only public objects of Keras, Optuna's samplers and pruners, its own "
+            f"objects for configs, and modules under the current folder{place}"
         )
 
     def _entry_for(self, dotted: str) -> str | None:
-        """The entry that a name begins with, the longest of them."""
+        """The longest entry that a name begins with."""
         begins = [e for e in self.entries if f"{dotted}.".startswith(f"{e}.")]
         return max(begins, key=len, default=None)
 
     # Step by step
 
     def check_module(self, path: str, dotted: str, where: str) -> None:
-        """Refuse to import a module that a package of the project looks for outside of it.
+        """Refuse to import a module from outside the project on behalf of one of its packages.
 
         Raises:
-            TrustError: says where the module is.
+            TrustError: says where the module lies.
         """
         if path.split(".")[0] in KNOWN or self._entry_for(dotted) is not None:
             return
@@ -118,11 +118,11 @@ class Trust:
             raise refusal(where, dotted, why, path)
 
     def check_step(self, path: str, found: Any, dotted: str, where: str) -> None:
-        """Refuse a step of a name that has led out of what it began in.
+        """Refuse a step that leads out of the package in which the name began.
 
         Args:
-            path: the part of ``dotted`` that has been followed.
-            found: what it has led to; more follows.
+            path: the part of ``dotted`` that has been resolved so far.
+            found: the object it resolved to.
 
         Raises:
             TrustError: a module of another package, or an object from elsewhere.
@@ -148,23 +148,25 @@ class Trust:
             )
 
     def check_object(self, path: str, found: Any, dotted: str, where: str) -> None:
-        """Refuse what was defined in a module that is not allowed, by whatever name it is reached.
+        """Refuse an object that was defined in a module that is not allowed.
 
         Args:
-            path: how it was reached: ``dotted``, or the beginning of it.
+            path: the name that led to it: ``dotted``, or the beginning of it.
             found: the class, function or other object.
 
         Raises:
-            TrustError: names the module that it is from.
+            TrustError: names the module that defines it.
         """
-        if path in self.entries or path.split(".")[0] == "besom":  # named one by one
+        if (
+            path in self.entries or path.split(".")[0] == "besom"
+        ):  # besom's own names are listed one by one
             return
         what = innermost(found)
         home = home_of(what)
         if not self._is_home(home, what, dotted):
-            why = f"that is from {home!r}, not from {dotted.split('.')[0]!r}"
+            why = f"it comes from {home!r}, not from {dotted.split('.')[0]!r}"
             if home.split(".")[0] == "keras":
-                why = "that loads, saves or deserialises by Keras"
+                why = "it loads, saves or deserialises with Keras"
             raise refusal(where, dotted, why, path)
 
     def _is_home(self, home: str, what: Any, dotted: str) -> bool:
@@ -197,7 +199,7 @@ def _line_to_add(entry: str) -> str:
 
 
 def canonical(dotted: str) -> str:
-    """The name that is judged and resolved: ``tensorflow.keras`` is Keras."""
+    """The name that is checked and resolved: ``tensorflow.keras`` is Keras."""
     alias = "tensorflow.keras."
     return f"keras.{dotted.removeprefix(alias)}" if dotted.startswith(alias) else dotted
 

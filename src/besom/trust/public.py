@@ -1,7 +1,7 @@
-"""Which objects of Keras, Optuna and besom a config may name, told from the name alone.
+"""Which objects of Keras, Optuna and besom a config may name, decided by the name alone.
 
-A name counts as public by where it stands: models and strategies are built from few modules of
-these libraries, and what loads, saves, deserialises or downloads is not for a config.
+A name is public if its module is: models and strategies are built from few modules of these
+libraries. What loads, saves, deserialises or downloads is not for a config.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from besom.errors import did_you_mean
 
-#: What of besom a config may name. Every ``_target_`` of the packaged configs is among them.
+#: What a config may name of besom; every ``_target_`` of the packaged configs is among them.
 BESOMS_OWN = frozenset(
     {
         "besom.executors.local.LocalExecutor",
@@ -28,7 +28,7 @@ BESOMS_OWN = frozenset(
     }
 )
 
-#: What besom itself runs in workers, beside ``run_trial``: a trial function, and nothing else.
+#: What besom itself runs in workers besides ``run_trial``: as a trial function, nothing else.
 BESOMS_TRIALS = frozenset(
     {
         "besom.executors.example.parabola",
@@ -50,7 +50,7 @@ ROOMS = {
     "optuna": frozenset({"distributions", "pruners", "samplers"}),
 }
 
-#: The public modules inside of those, where there are some; None: any.
+#: The public modules inside those, where there are any; None: all.
 _SUBROOMS: dict[str, frozenset[str] | None] = {
     "applications": None,
     "ops": frozenset({"image", "linalg", "nn", "numpy"}),
@@ -58,15 +58,15 @@ _SUBROOMS: dict[str, frozenset[str] | None] = {
     "samplers": frozenset({"nsgaii"}),
 }
 
-#: Packages that are judged by what they are, wherever they are installed.
+#: Packages that are known by their names, wherever they are installed.
 KNOWN = frozenset({"besom", *ROOMS})
 
-#: Keras's functions that load, save or deserialise, and those that set what outlives a trial.
+#: Keras's functions that load, save or deserialise, or change settings beyond the trial.
 _LOADS = re.compile(
     r"get|get_file|serialize\w*|deserialize\w*|\w*from_(config|json|yaml)\w*"
     r"|(load|save|export|set|enable|disable|clear)(_\w+)?"
 )
-#: Keras's classes that run code or a program given as data, send over the network, or delete.
+#: Keras's classes that run code given as data, send over the network, or delete.
 _LOADERS = frozenset(
     {
         *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
@@ -81,7 +81,7 @@ def is_refused(name: str) -> bool:
 
 
 def objection_to_library(parts: Sequence[str]) -> str:
-    """Why a config may not name this of Keras or Optuna; empty if it may."""
+    """Why a config may not name this object of Keras or Optuna; empty if it may."""
     root, dotted = parts[0], ".".join(parts)
     rooms = ROOMS[root]
     is_class = root == "keras" and len(parts) == 2 and parts[1][:1].isupper()
@@ -90,15 +90,17 @@ def objection_to_library(parts: Sequence[str]) -> str:
     subrooms = _SUBROOMS.get(parts[1], frozenset())
     inside = parts[2:-1]
     if len(inside) > 1 or not (subrooms is None or subrooms.issuperset(inside)):
-        return f"a config names public classes and functions of {root}, and nothing inside of them"
+        return f"a config may name public classes and functions of {root}, but nothing inside them"
     if root == "keras" and any(map(is_refused, parts[1:])):
-        return "that loads, saves, deserialises, sends or deletes, or sets what outlives a trial"
+        return (
+            "it loads, saves, deserialises, sends or deletes, or changes settings beyond the trial"
+        )
     return ""
 
 
 def not_public(root: str, dotted: str, known: Iterable[str]) -> str:
-    """That a library has no such public object, with near ones."""
+    """Say that a library has no such public object, with similar names."""
     beginning = ".".join(dotted.split(".")[:2]) if root in ROOMS else dotted
     hint = did_you_mean(beginning, known)
     near = f"; d{hint[2:].rstrip('?')}" if hint.startswith(" Did") else ""
-    return f"that is not among the objects of {root} that a config may name{near}"
+    return f"it is not among the objects of {root} that a config may name{near}"
