@@ -284,7 +284,7 @@ def test_a_grid_is_walked_once(project: Project) -> None:
 
 def test_a_sampler_can_be_tuned_by_its_keys(project: Project) -> None:
     plan = make_plan("cheap", ["sweep/sampler=tpe", "sweep.sampler.n_startup_trials=3"])
-    assert plan.sweep["sampler"]["n_startup_trials"] == 3
+    assert plan.sweep.sampler["n_startup_trials"] == 3
 
 
 @pytest.mark.parametrize(

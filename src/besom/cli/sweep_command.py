@@ -40,14 +40,14 @@ def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     print_space(plan, console)
     for remark in [*remarks(plan), *remarks_on_given(plan)]:
         say(console, remark)
-    own = plan.sweep["trial_function"]
+    own = plan.sweep.trial_function
     if own != KERAS_TRIALS:
         say(
             console, f"Nothing is built: sweep.trial_function is {own}, not besom's own.", wrap=True
         )
         return
     with trusting(named=names_of(plan, given_configs(plan))):
-        print_dry_run(plan, dry_run(plan, instantiate(plan.sweep["executor"])), console)
+        print_dry_run(plan, dry_run(plan, instantiate(plan.sweep.executor)), console)
 
 
 #: Rows of the leaderboard printed at the end of a sweep.

@@ -8,8 +8,8 @@ from typing import Any
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS
 from besom.store import storage
-from besom.study.objective import check_metric
-from besom.study.plan import SEED, TRIAL_NUMBERS, SweepPlan
+from besom.study.objective import TRIAL_NUMBERS, check_metric
+from besom.study.plan import SEED, SweepPlan
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
 from besom.study.trusted_names import check_trusted, given_configs
@@ -50,10 +50,10 @@ def check_strategy(plan: SweepPlan) -> None:
     Raises:
         BesomError: says which and why.
     """
-    _check_sealed(plan.sweep["trial_function"])
+    _check_sealed(plan.sweep.trial_function)
     check_trusted(plan)
-    build_sampler(plan.sweep["sampler"], plan.space, 0, len(plan.objectives))
-    pruner = build_pruner(plan.sweep["pruner"])
+    build_sampler(plan.sweep.sampler, plan.space, 0, len(plan.objectives))
+    pruner = build_pruner(plan.sweep.pruner)
     if isinstance(pruner, ScreeningPruner):
         _check_screening(plan, pruner)
 
@@ -65,7 +65,7 @@ def check_given(plan: SweepPlan) -> None:
         BesomError: says which and why.
     """
     check_trusted(plan, given_configs(plan))
-    other = plan.sweep["warm_start"]
+    other = plan.sweep.warm_start
     if other == plan.name:
         raise ConfigError(
             f"sweep.warm_start={other} is this study itself. Name this one otherwise with "
@@ -113,26 +113,26 @@ def _refuse_screening_by(number: str) -> None:
 def remarks(plan: SweepPlan) -> list[str]:
     """What can be swept so, but not as well as the user may think; one line each."""
     lines = []
-    node = plan.sweep["sampler"]
+    node = plan.sweep.sampler
     sampler = str(node.get(TARGET)).rpartition(".")[2]
-    if plan.sweep["warm_start"] is not None and sampler in _BLIND_TO_KNOWLEDGE:
+    if plan.sweep.warm_start is not None and sampler in _BLIND_TO_KNOWLEDGE:
         lines.append(
             f"{sampler} learns nothing from the trials that sweep.warm_start brings; "
             "sweep/sampler=tpe does"
         )
-    screens = isinstance(build_pruner(plan.sweep["pruner"]), ScreeningPruner)
+    screens = isinstance(build_pruner(plan.sweep.pruner), ScreeningPruner)
     if screens and sampler in _BLIND_TO_STOPPED:
         lines.append(
             f"{sampler} learns from complete trials only, and screening stops nearly all: it "
             "proposes at random; sweep/sampler=tpe learns from all"
         )
-    n_trials, population = plan.sweep["n_trials"], node.get("population_size")
+    n_trials, population = plan.sweep.n_trials, node.get("population_size")
     if sampler.startswith("NSGA") and population is not None and population >= n_trials:
         lines.append(
             f"{sampler} draws its first generation at random, and sweep.sampler.population_size="
             f"{population} is all of the {n_trials} trials: lower it, or raise sweep.n_trials"
         )
-    if plan.sweep["constraints"] and sampler in _BLIND_TO_STOPPED:
+    if plan.sweep.constraints and sampler in _BLIND_TO_STOPPED:
         lines.append(
             f"{sampler} learns from complete trials only, so not from those outside "
             "sweep.constraints: it may propose many more of them; sweep/sampler=tpe learns from all"
@@ -148,7 +148,7 @@ def remarks(plan: SweepPlan) -> list[str]:
             f"sweep.space samples '{targets[0]}', so each class gets the other's arguments; an "
             "option in a config group for each has its own"
         )
-    if not len(plan.space) and n_trials > 1 and not plan.sweep["vary_seed"]:
+    if not len(plan.space) and n_trials > 1 and not plan.sweep.vary_seed:
         lines.append(
             "sweep.space is empty: every trial is the base config again; sweep.vary_seed=true "
             "tells how far its values differ by seed"
@@ -186,7 +186,7 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
     """
     _check_facts(facts)
     numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
-    for name in plan.sweep["constraints"]:
+    for name in plan.sweep.constraints:
         if name not in numbers:
             raise ConfigError(
                 f"sweep.constraints.{name}: no trial has a number {name!r}."
@@ -196,7 +196,7 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
     for objective in plan.objectives:
         if "metrics" in facts:
             check_metric(objective, facts["metrics"], numbers, _own_numbers(plan))
-    screens = isinstance(build_pruner(plan.sweep["pruner"]), ScreeningPruner)
+    screens = isinstance(build_pruner(plan.sweep.pruner), ScreeningPruner)
     first = plan.objectives[0].metric
     if screens and first in numbers and first not in facts.get("metrics", ()):
         _refuse_screening_by(first)
@@ -213,7 +213,7 @@ def _check_facts(facts: Mapping[str, Any]) -> None:
 
 def _own_numbers(plan: SweepPlan) -> str:
     """How a trial function of the user's says what its trials report."""
-    if plan.sweep["trial_function"] == KERAS_TRIALS:
+    if plan.sweep.trial_function == KERAS_TRIALS:
         return ""
     return " What trials report is what `prepare` returns under 'metrics' and 'numbers'."
 

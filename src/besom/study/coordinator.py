@@ -87,7 +87,7 @@ class Coordinator(Attendant):
         self._asker = Asker(plan, study, finished)
         self._orders = Artifacts(plan, study.pruner, finished)
         self._judge = EarlyStopping(plan, study)
-        self._duplicates = Duplicates(plan.sweep["reuse_duplicates"], finished)
+        self._duplicates = Duplicates(plan.sweep.reuse_duplicates, finished)
         self._budget.n_extra = self._asker.n_continued
         self._waiting: deque[RunningTrial] = deque()
         self._running: dict[int, RunningTrial] = {}
@@ -112,7 +112,7 @@ class Coordinator(Attendant):
     @property
     def n_trials(self) -> int:
         """How many trials there will have been, those that are continued after screening too."""
-        return int(self._plan.sweep["n_trials"]) + self._budget.n_extra
+        return self._plan.sweep.n_trials + self._budget.n_extra
 
     @property
     def stop_reason(self) -> str | None:
@@ -236,7 +236,7 @@ class Coordinator(Attendant):
             elif not self._duplicates.hold(flight):
                 self._running[flight.number] = flight
                 config = {**flight.config, **self._orders.of(flight)}
-                self._executor.submit(flight.number, config, self._plan.sweep["trial_timeout_s"])
+                self._executor.submit(flight.number, config, self._plan.sweep.trial_timeout_s)
 
     def _on_ready(self, event: Ready) -> None:
         if event.replaces:
@@ -268,7 +268,7 @@ class Coordinator(Attendant):
             "seconds": event.usage.seconds,
             "cpu_seconds": event.usage.cpu_seconds,
         }
-        objectives, limits = self._plan.objectives, self._plan.sweep["constraints"]
+        objectives, limits = self._plan.objectives, self._plan.sweep.constraints
         set_constraints(flight.trial, limits, numbers)
         verdict = verdict_on(flight, result.history, numbers, objectives, limits)
         flight.reason = verdict.reason
@@ -299,7 +299,7 @@ class Coordinator(Attendant):
             self._watcher.retried(event.trial, event.reason)
             return
         flight.reason = event.reason
-        set_constraints(flight.trial, self._plan.sweep["constraints"], {})
+        set_constraints(flight.trial, self._plan.sweep.constraints, {})
         self._tell(flight, Outcome(event.kind.value), event, TrialResult(), detail=event.detail)
 
     def _tell(
@@ -345,7 +345,7 @@ class Coordinator(Attendant):
 
     def _say_what_is_missing(self) -> None:
         """Of a screening that time has cut short."""
-        limit, n_missing = self._plan.sweep["timeout_s"], self._asker.n_missing
+        limit, n_missing = self._plan.sweep.timeout_s, self._asker.n_missing
         if self._screening_cut:
             reason = f"the time of {limit:g} s is spent on fewer than n_trials"
             self._stop.begin(reason, Ending.BUDGET)

@@ -161,20 +161,20 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         raise SpaceError(
             f"{len(failed)} of {len(wanted)} configs cannot be trained:\n  " + "\n  ".join(lines)
         )
-    limits = plan.sweep["constraints"]
+    limits = plan.sweep.constraints
     built = [
         Probed(name, params, config, numbers, broken(limits, numbers), unsavable)
         for i, (name, params, config) in enumerate(wanted)
         for numbers in [dict(results[i].numbers)]
         for unsavable in [results[i].environment.get("unsavable", "")]
     ]
-    pruner = build_pruner(plan.sweep["pruner"])
+    pruner = build_pruner(plan.sweep.pruner)
     return DryRun(built, n_workers, facts, pruner, _n_points(plan), start_s)
 
 
 def _n_points(plan: SweepPlan) -> int | None:
     """Points of the grid, where one is walked, and configs that are given."""
-    sampler = build_sampler(plan.sweep["sampler"], plan.space, 0, len(plan.objectives))
+    sampler = build_sampler(plan.sweep.sampler, plan.space, 0, len(plan.objectives))
     if not isinstance(sampler, SpaceGridSampler):
         return None
     return sampler.n_points + sum(g.params(plan) is None for g in all_given(plan))

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from besom.errors import ConfigError, did_you_mean
 from besom.store.records import Objective
 
+#: Numbers a trial has once, as opposed to metrics it has after each epoch.
+TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")
+
 
 def check_metric(
     objective: Objective, metrics: Sequence[str], numbers: Sequence[str], hint: str = ""

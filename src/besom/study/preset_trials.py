@@ -71,7 +71,7 @@ def enqueued(plan: SweepPlan) -> list[PresetTrial]:
         ConfigError: an entry is neither, or does not fit the config.
         SpaceError: the same, of a path or an option.
     """
-    read = [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep["enqueue"])]
+    read = [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep.enqueue)]
     for i, given in enumerate(read):
         if has_path(given.config, EPOCHS_PATH):
             check_epochs(
@@ -138,7 +138,7 @@ def _whole(plan: SweepPlan, name: str, content: Mapping[str, Any]) -> PresetTria
                 composed[group] = choices[group]
         else:
             raise ConfigError(f"{name} has no {group}; give a config that `besom export` writes.")
-    config = dict(plan.trial_base(composed))
+    config = dict(plan.bases.of(composed))
     config |= {g: content[g] for g in ("model", "optimizer") if isinstance(content[g], Mapping)}
     for path in plan.space.paths:
         if path not in TRAIN_GROUPS and has_path(content, path):

@@ -107,8 +107,8 @@ def run_sweep(
             existed_before = False
         with CoordinatorLock(plan.paths.lock, "sweep"):
             remove_leftovers(plan.paths.root)
-            asked = plan.sweep["storage"]
-            plan.sweep["storage"] = storage.settle_url(plan.paths, plan.name, asked)
+            settled = storage.settle_url(plan.paths, plan.name, plan.sweep.storage)
+            plan = plan.stored_in(settled)
             stored = _stored_study(plan)
             if stored is not None:
                 study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
@@ -117,14 +117,14 @@ def run_sweep(
                 check_trusted(plan, as_given)
                 n_left, reason = _left(stored, plan)
                 if not n_left:
-                    storage.remember_url(plan.paths, plan.sweep["storage"])
-                    n_all = plan.sweep["n_trials"] + _n_continued(stored)
+                    storage.remember_url(plan.paths, plan.sweep.storage)
+                    n_all = plan.sweep.n_trials + _n_continued(stored)
                     watcher.began(lambda: stored, n_all, 0)
                     return SweepOutcome(stored, Ending.DONE, reason)
             else:
-                n_left = plan.sweep["n_trials"]
+                n_left = plan.sweep.n_trials
             if executor is None:
-                executor = instantiate(plan.sweep["executor"])
+                executor = instantiate(plan.sweep.executor)
             with StopSignals() as signals, trusting(named=names_of(plan, as_given)):
                 return _run_locked(plan, n_left, watcher, executor, signals)
     except OSError as error:
@@ -145,7 +145,7 @@ def run_sweep(
 def _run_locked(
     plan: SweepPlan, n_left: int, watcher: Watcher, executor: Executor, signals: StopSignals
 ) -> SweepOutcome:
-    function = plan.sweep["trial_function"]
+    function = plan.sweep.trial_function
     with started(executor, function, plan.as_composed, plan.paths.logs, n_left) as facts:
         check_names(plan, facts)
         study, environment = _open(plan, facts, watcher)
@@ -167,8 +167,8 @@ def _open(
     plan: SweepPlan, facts: dict[str, Any], watcher: Watcher
 ) -> tuple[storage.SweepStudy, str]:
     """Create or load the study, and write down what it is and what its values depend on."""
-    url = plan.sweep["storage"]
-    patience_s = plan.sweep["storage_patience_s"]
+    url = plan.sweep.storage
+    patience_s = plan.sweep.storage_patience_s
     opened = storage.open_storage(plan.paths, url, writable=True, patience_s=patience_s)
     study = storage.open_study(opened, plan.name, [o.direction for o in plan.objectives])
     if storage.holds_password(plan.paths):
@@ -192,10 +192,8 @@ def _open(
     if not n_existing:
         _seed(plan, study, watcher)
     study.set_user_attr(STUDY_ATTRIBUTE, stored)  # last: what has it has begun
-    study.sampler = build_sampler(
-        plan.sweep["sampler"], plan.space, n_existing, len(plan.objectives)
-    )
-    study.pruner = build_pruner(plan.sweep["pruner"])
+    study.sampler = build_sampler(plan.sweep.sampler, plan.space, n_existing, len(plan.objectives))
+    study.pruner = build_pruner(plan.sweep.pruner)
     return study, identity
 
 
@@ -217,16 +215,16 @@ def _seed(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
         given.enqueue(plan, study)
     for note in remarks_on_given(plan):
         watcher.remarked(note)
-    if plan.sweep["warm_start"] is not None:
-        other = storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
+    if plan.sweep.warm_start is not None:
+        other = storage.load_record(plan.paths.root.parent, plan.sweep.warm_start)
         watcher.remarked(str(warm_start(plan, study, other)))
 
 
 def _stored_study(plan: SweepPlan) -> StudyRecord | None:
     """The study as it was left; None if there is none yet."""
-    if not plan.paths.journal.exists() and plan.sweep["storage"] is None:
+    if not plan.paths.journal.exists() and plan.sweep.storage is None:
         return None
-    opened = storage.open_storage(plan.paths, plan.sweep["storage"], writable=False)
+    opened = storage.open_storage(plan.paths, plan.sweep.storage, writable=False)
     try:
         study = optuna.load_study(study_name=plan.name, storage=opened)
     except KeyError:
@@ -247,7 +245,7 @@ def _left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:
     budget.n_extra = _n_continued(stored)
     if spent := budget.spent():
         return 0, spent
-    pruner = build_pruner(plan.sweep["pruner"])
+    pruner = build_pruner(plan.sweep.pruner)
     n_to_continue = 0
     if isinstance(pruner, ScreeningPruner):
         n_to_continue = len(pruner.missing(finished, plan.objectives[0]))
@@ -263,7 +261,7 @@ def _n_continued(stored: StudyRecord) -> int:
 def _archive(plan: SweepPlan) -> None:
     """Move the study there is out of the way, in its storage too."""
     target = storage.archived_as(plan.paths)
-    url = storage.stored_url(plan.paths) or plan.sweep["storage"]
+    url = storage.stored_url(plan.paths) or plan.sweep.storage
     if url is not None:
         opened = storage.open_storage(plan.paths, url, writable=True)
         storage.archive_in_storage(opened, plan.name, target.name)

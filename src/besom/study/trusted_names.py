@@ -41,17 +41,17 @@ def names_of(
     Raises:
         TrustError: among arguments there is a serialised Keras object.
     """
-    found = list(names_in({TARGET: plan.sweep["trial_function"].replace(":", ".")}))
+    found = list(names_in({TARGET: plan.sweep.trial_function.replace(":", ".")}))
     found = [(_TRIALS, name) for _, name in found]
     found += names_in({key: v for key, v in plan.config.items() if key != "sweep"})
-    found += names_in({k: v for k, v in plan.sweep.items() if k not in _NOT_RUN}, "sweep")
+    found += names_in({k: v for k, v in plan.config["sweep"].items() if k not in _NOT_RUN}, "sweep")
     for entry in plan.space.entries:
         choices = list(entry.choices or ())
         if entry.group is None:
             found += names_in({entry.path: choices}, inside=True)
             continue
         for option in choices:
-            node = value_at(plan.trial_base({entry.group: option}), entry.group)
+            node = value_at(plan.bases.of({entry.group: option}), entry.group)
             found += names_in(node, f"{entry.group}={option}: {entry.group}")
     for called, config in more:
         found += names_in(config, called)

@@ -89,7 +89,7 @@ def warm_start(plan: SweepPlan, study: optuna.Study, other: StudyRecord) -> Warm
         known = {g: o for g, o in choices.items() if g in plan.space.paths}
         options = plan.composer.groups
         composable = {g: o for g, o in known.items() if o in options.get(g, ())}
-        config = as_of_now(trial.config, plan.trial_base(composable))
+        config = as_of_now(trial.config, plan.bases.of(composable))
         stored = plan.space.encode(config, choices)
         if not stored:
             reasons = plan.space.outside(config, choices) or ["it has no parameters"]
@@ -127,5 +127,5 @@ def _as_knowledge(
         params=dict(stored),
         distributions={name: distributions[name] for name in stored},
         user_attrs={GIVEN: given, ATTRIBUTE: ending},
-        constraints=excesses(plan.sweep["constraints"], trial.numbers),
+        constraints=excesses(plan.sweep.constraints, trial.numbers),
     )
