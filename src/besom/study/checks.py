@@ -10,25 +10,13 @@ from besom.seam import KERAS_TRIALS
 from besom.store import storage
 from besom.study.objective import TRIAL_NUMBERS, check_metric
 from besom.study.plan import SEED, SweepPlan
+from besom.study.samplers import class_of, traits_of
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
 from besom.study.trusted_names import check_trusted, given_configs
 from besom.study.warm_start import check_objectives
 from besom.targets import TARGET
 from besom.text.counting import counted
-
-#: Samplers that learn from complete trials only, which one that was stopped early, or is outside
-#: the constraints, never is.
-_BLIND_TO_STOPPED = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler")
-
-#: Samplers that learn from their own proposals only, or not at all.
-_BLIND_TO_KNOWLEDGE = (
-    *("CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler", "RandomSampler"),
-    *("SpaceGridSampler", "SpaceBruteForceSampler"),
-)
-
-#: Samplers that propose together what occurs in every trial, and the rest at random.
-_BLIND_TO_CONDITIONS = ("GPSampler", "QMCSampler", "NSGAIISampler", "NSGAIIISampler")
 
 #: What ``besom confirm`` trains with.
 _OPENS_THE_TEST_SET = "besom.training.confirmation."
@@ -114,25 +102,25 @@ def remarks(plan: SweepPlan) -> list[str]:
     """What can be swept so, but not as well as the user may think; one line each."""
     lines = []
     node = plan.sweep.sampler
-    sampler = str(node.get(TARGET)).rpartition(".")[2]
-    if plan.sweep.warm_start is not None and sampler in _BLIND_TO_KNOWLEDGE:
+    sampler, traits = class_of(node), traits_of(node)
+    if plan.sweep.warm_start is not None and traits.ignores_warm_start:
         lines.append(
             f"{sampler} learns nothing from the trials that sweep.warm_start brings; "
             "sweep/sampler=tpe does"
         )
     screens = isinstance(build_pruner(plan.sweep.pruner), ScreeningPruner)
-    if screens and sampler in _BLIND_TO_STOPPED:
+    if screens and traits.complete_only:
         lines.append(
             f"{sampler} learns from complete trials only, and screening stops nearly all: it "
             "proposes at random; sweep/sampler=tpe learns from all"
         )
     n_trials, population = plan.sweep.n_trials, node.get("population_size")
-    if sampler.startswith("NSGA") and population is not None and population >= n_trials:
+    if traits.generations and population is not None and population >= n_trials:
         lines.append(
             f"{sampler} draws its first generation at random, and sweep.sampler.population_size="
             f"{population} is all of the {n_trials} trials: lower it, or raise sweep.n_trials"
         )
-    if plan.sweep.constraints and sampler in _BLIND_TO_STOPPED:
+    if plan.sweep.constraints and traits.complete_only:
         lines.append(
             f"{sampler} learns from complete trials only, so not from those outside "
             "sweep.constraints: it may propose many more of them; sweep/sampler=tpe learns from all"
@@ -153,7 +141,7 @@ def remarks(plan: SweepPlan) -> list[str]:
             "sweep.space is empty: every trial is the base config again; sweep.vary_seed=true "
             "tells how far its values differ by seed"
         )
-    if plan.space.is_conditional and sampler in _BLIND_TO_CONDITIONS:
+    if plan.space.is_conditional and traits.conditions_at_random:
         lines.append(
             f"{sampler} draws what does not occur in every trial (conditions, lists of sampled "
             "length) at random; sweep/sampler=tpe learns of it"
