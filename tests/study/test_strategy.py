@@ -150,7 +150,7 @@ def test_an_infeasible_trial_is_told_as_such_and_never_ranked(sweep):
         ("sweep.warm_start=nothing", "There is no study 'nothing'"),
         ("sweep.warm_start=cheap", "is this study itself"),
         ("sweep/pruner=threshold", "Either lower or upper must be specified"),
-        ("trainer.monitor=choice(val_loss,val_accuracy)", "the objective says what patience goes"),
+        ("trainer.monitor=choice(val_loss,val_accuracy)", "the objective decides what patience watches"),
     ],
 )
 def test_nonsense_in_the_strategy_is_refused_before_anything_is_written(project, override, message):

@@ -13,7 +13,7 @@ from besom.study.plan import SEED, SweepPlan
 from besom.study.samplers import class_of, traits_of
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
-from besom.study.trusted_names import check_trusted, given_configs
+from besom.study.trusted_names import check_trusted, enqueued_configs
 from besom.study.warm_start import check_objectives
 from besom.targets import TARGET
 from besom.text.counting import counted
@@ -46,13 +46,13 @@ def check_strategy(plan: SweepPlan) -> None:
         _check_screening(plan, pruner)
 
 
-def check_given(plan: SweepPlan) -> None:
+def check_new_study(plan: SweepPlan) -> None:
     """Refuse given configs or a warm start that a new study cannot begin with.
 
     Raises:
         BesomError: says which and why.
     """
-    check_trusted(plan, given_configs(plan))
+    check_trusted(plan, enqueued_configs(plan))
     other = plan.sweep.warm_start
     if other == plan.name:
         raise ConfigError(

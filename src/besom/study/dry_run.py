@@ -19,7 +19,7 @@ from besom.study.checks import check_names
 from besom.study.constraints import broken
 from besom.study.corners import corners
 from besom.study.plan import SweepPlan
-from besom.study.preset_trials import all_given
+from besom.study.preset_trials import all_preset_trials
 from besom.study.samplers import SpaceGridSampler
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
@@ -173,18 +173,18 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
 
 
 def _n_points(plan: SweepPlan) -> int | None:
-    """Points of the grid, where one is walked, and configs that are given."""
+    """Points of the grid, if one is walked, and preset trials outside it; None without a grid."""
     sampler = build_sampler(plan.sweep.sampler, plan.space, 0, len(plan.objectives))
     if not isinstance(sampler, SpaceGridSampler):
         return None
-    return sampler.n_points + sum(g.params(plan) is None for g in all_given(plan))
+    return sampler.n_points + sum(p.params(plan) is None for p in all_preset_trials(plan))
 
 
 def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
     seed = int(plan.config["seed"])
     wanted = [
-        ("base" if given.origin is Origin.BASELINE else "enqueued", given.shown, given.config)
-        for given in all_given(plan)
+        ("base" if preset.origin is Origin.BASELINE else "enqueued", preset.shown, preset.config)
+        for preset in all_preset_trials(plan)
     ]
     wanted = [(name, params, {**config, "seed": seed}) for name, params, config in wanted]
     named = [(f"corner {i + 1}", sample) for i, sample in enumerate(corners(plan.space))]

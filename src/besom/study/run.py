@@ -23,8 +23,8 @@ from besom.store.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, r
 from besom.store.storage_url import VARIABLE
 from besom.study.budget import Budget
 from besom.study.checks import (
-    check_given,
     check_names,
+    check_new_study,
     check_same_data,
     check_strategy,
     remarks,
@@ -32,10 +32,10 @@ from besom.study.checks import (
 )
 from besom.study.coordinator import Coordinator
 from besom.study.plan import SweepPlan
-from besom.study.preset_trials import all_given, remarks_on_given
+from besom.study.preset_trials import all_preset_trials, remarks_on_preset_trials
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
-from besom.study.trusted_names import check_trusted, given_configs, names_of
+from besom.study.trusted_names import check_trusted, enqueued_configs, names_of
 from besom.study.warm_start import warm_start
 from besom.study.watcher import Watcher
 from besom.targets import instantiate
@@ -94,10 +94,10 @@ def run_sweep(
     watcher = watcher or Watcher()
     check_strategy(plan)
     storage.check_files(plan.paths)
-    as_given: list[tuple[str, TrialConfig]] = []
+    run_as_they_are: list[tuple[str, TrialConfig]] = []
     if fresh or not (plan.paths.journal.exists() or plan.paths.storage_url.exists()):
-        check_given(plan)  # a study that goes on has read them when it began
-        as_given = given_configs(plan)
+        check_new_study(plan)  # a study that goes on has read them when it began
+        run_as_they_are = enqueued_configs(plan)
     existed_before = plan.paths.root.exists()
     made = [folder for folder in plan.paths.root.parents if not folder.exists()]
     try:
@@ -113,8 +113,8 @@ def run_sweep(
             if stored is not None:
                 study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
                 running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
-                as_given = [(f"trial {t.number}: ", t.config) for t in running]
-                check_trusted(plan, as_given)
+                run_as_they_are = [(f"trial {t.number}: ", t.config) for t in running]
+                check_trusted(plan, run_as_they_are)
                 n_left, reason = _left(stored, plan)
                 if not n_left:
                     storage.remember_url(plan.paths, plan.sweep.storage)
@@ -125,7 +125,7 @@ def run_sweep(
                 n_left = plan.sweep.n_trials
             if executor is None:
                 executor = instantiate(plan.sweep.executor)
-            with StopSignals() as signals, trusting(named=names_of(plan, as_given)):
+            with StopSignals() as signals, trusting(named=names_of(plan, run_as_they_are)):
                 return _run_locked(plan, n_left, watcher, executor, signals)
     except OSError as error:
         there = plan.paths.journal.exists() or plan.paths.storage_url.exists()
@@ -211,9 +211,9 @@ def _facts(plan: SweepPlan) -> dict[str, Any]:
 
 def _seed(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
     """A new study: the base config is trial 0, then the enqueued ones, then earlier knowledge."""
-    for given in all_given(plan):
-        given.enqueue(plan, study)
-    for note in remarks_on_given(plan):
+    for preset in all_preset_trials(plan):
+        preset.enqueue(plan, study)
+    for note in remarks_on_preset_trials(plan):
         watcher.remarked(note)
     if plan.sweep.warm_start is not None:
         other = storage.load_record(plan.paths.root.parent, plan.sweep.warm_start)
