@@ -150,7 +150,10 @@ def test_an_infeasible_trial_is_told_as_such_and_never_ranked(sweep):
         ("sweep.warm_start=nothing", "There is no study 'nothing'"),
         ("sweep.warm_start=cheap", "is this study itself"),
         ("sweep/pruner=threshold", "Either lower or upper must be specified"),
-        ("trainer.monitor=choice(val_loss,val_accuracy)", "the objective decides what patience watches"),
+        (
+            "trainer.monitor=choice(val_loss,val_accuracy)",
+            "the objective decides what patience",
+        ),
     ],
 )
 def test_nonsense_in_the_strategy_is_refused_before_anything_is_written(project, override, message):
@@ -326,7 +329,7 @@ def test_a_sampler_that_is_blind_to_conditions_is_remarked(project, sampler, rem
     ("overrides", "remarked"),
     [
         (["sweep/sampler=cmaes", "sweep/pruner=screening"], "screening stops nearly all"),
-        (["sweep/sampler=nsga2"], "population_size=50 is all of the 5 trials"),
+        (["sweep/sampler=nsga2"], "population_size=50 makes that all of the 5 trials"),
         (["sweep/sampler=cmaes", "sweep.warm_start=other"], "learns nothing from the trials"),
         (["sweep/sampler=tpe", "sweep/pruner=screening", "sweep.warm_start=other"], ""),
     ],

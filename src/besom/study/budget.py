@@ -1,4 +1,4 @@
-"""When a sweep has had enough."""
+"""When a sweep ends."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Budget:
         self._since_gain = 0
         for trial in finished:
             self.count(trial)
-        self.n_failed_first = 0  # a resume gives a mended config its chance
+        self.n_failed_first = 0  # after a resume, a config that was repaired has its chance
 
     def count(self, trial: TrialRecord) -> None:
-        """Take note of a finished trial; knowledge from another study is none."""
+        """Count a finished trial; those of a warm start do not count."""
         if trial.outcome is Outcome.WARM_START:
             return
         self.n_finished += 1
         if trial.outcome.failed:
             self.n_failed_first += 1
             return
-        # (A duplicate only says again how its original has ended.)
+        # (A duplicate only repeats how its original ended.)
         self._any_succeeded |= trial.outcome is not Outcome.DUPLICATE
         if trial.outcome is not Outcome.COMPLETE or trial.value is None:
             return
@@ -84,5 +84,5 @@ class Budget:
         if target is not None and self._best >= self._objective.sign * target:
             return f"{self._objective.metric} has reached the target of {target:g}"
         if sweep.patience is not None and self._since_gain >= sweep.patience:
-            return f"the last {self._since_gain} completed trials brought no gain"
+            return f"the last {self._since_gain} completed trials brought no improvement"
         return None

@@ -41,10 +41,9 @@ def check_constraints(limits: Mapping[str, Any]) -> None:
 
 
 def excesses(limits: Limits, numbers: Mapping[str, float]) -> dict[str, float]:
-    """By how much each limit is exceeded, as Optuna has it: above 0 it is broken.
+    """By how much each limit is exceeded, in Optuna's sense: above 0 it is broken.
 
-    A number that is not known, or NaN, counts as kept: a trial that broke before it was measured
-    says nothing about it.
+    A number that is missing or NaN breaks nothing: the trial failed before it was measured.
     """
     return {
         name: _excess(bounds, float(numbers[name])) if _is_known(name, numbers) else 0.0
@@ -53,7 +52,7 @@ def excesses(limits: Limits, numbers: Mapping[str, float]) -> dict[str, float]:
 
 
 def undefined(limits: Limits, numbers: Mapping[str, float]) -> list[str]:
-    """Which limited numbers are NaN, in words: neither within a limit nor outside."""
+    """Which limited numbers are NaN, in words: they neither keep nor break a limit."""
     return [f"{name} is nan" for name in limits if math.isnan(numbers.get(name, 0.0))]
 
 

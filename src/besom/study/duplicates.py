@@ -1,4 +1,4 @@
-"""Configs that have run, and those that run now: what is the same is not trained twice."""
+"""Configs that have run, and those that run now: no config is trained twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from besom.store.records import Origin, Outcome, TrialRecord
 from besom.store.study_identity import fingerprint
 from besom.study.running_trial import RunningTrial
 
-#: Endings that would be the same again, so that a duplicate need not be trained.
+#: Endings that a duplicate would have too, so that it need not be trained.
 _REUSABLE = (Outcome.COMPLETE, Outcome.PRUNED, Outcome.DIVERGED)
 _CONTINUED = (Outcome.PRUNED, Outcome.COMPLETE)
 
@@ -24,7 +24,7 @@ class Duplicates:
     def __init__(self, reuse: bool, finished: Iterable[TrialRecord] = ()) -> None:
         self._reuse = reuse
         self._ended: dict[str, TrialRecord] = {}
-        self._flying: dict[str, int] = {}
+        self._running: dict[str, int] = {}
         self._held: dict[int, list[RunningTrial]] = {}
         for trial in finished:
             self.note(trial)
@@ -34,38 +34,38 @@ class Duplicates:
         """How many trials wait for a running one with the same config."""
         return sum(len(held) for held in self._held.values())
 
-    def original_of(self, flight: RunningTrial) -> TrialRecord | None:
-        """The trial that has run this config already, where its ending may be reused."""
-        return self._ended.get(fingerprint(flight.config)) if self._may_wait(flight) else None
+    def original_of(self, running: RunningTrial) -> TrialRecord | None:
+        """The trial that has already run this config, if its ending may be reused."""
+        return self._ended.get(fingerprint(running.config)) if self._may_wait(running) else None
 
-    def hold(self, flight: RunningTrial) -> bool:
-        """Keep a trial back while another with its config runs; else note that this one does.
+    def hold(self, running: RunningTrial) -> bool:
+        """Hold a trial back while another one with its config runs; else note that this one runs.
 
         Returns:
             True: it is held, until :meth:`note` gives it back.
         """
-        if not self._may_wait(flight):
+        if not self._may_wait(running):
             return False
-        first = self._flying.setdefault(fingerprint(flight.config), flight.number)
-        if first == flight.number:
+        first = self._running.setdefault(fingerprint(running.config), running.number)
+        if first == running.number:
             return False
-        self._held.setdefault(first, []).append(flight)
+        self._held.setdefault(first, []).append(running)
         return True
 
     def note(self, trial: TrialRecord) -> list[RunningTrial]:
         """Remember a finished trial.
 
         Returns:
-            Those that waited for it: to reuse its ending or, if that says nothing, to run.
+            Those that waited for it: to reuse its ending, or to run if that cannot be reused.
         """
         if trial.config and trial.outcome in _REUSABLE:
             key = fingerprint(trial.config)
             known = self._ended.get(key)
-            # What screening has stopped and then trained to its end has this ending.
+            # A screened trial that is continued has two endings; the complete one counts.
             if known is None or (known.outcome, trial.outcome) == _CONTINUED:
                 self._ended[key] = trial
-        self._flying = {key: n for key, n in self._flying.items() if n != trial.number}
+        self._running = {key: n for key, n in self._running.items() if n != trial.number}
         return self._held.pop(trial.number, [])
 
-    def _may_wait(self, flight: RunningTrial) -> bool:
-        return self._reuse and flight.origin is not Origin.CONTINUED
+    def _may_wait(self, running: RunningTrial) -> bool:
+        return self._reuse and running.origin is not Origin.CONTINUED
