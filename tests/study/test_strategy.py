@@ -141,7 +141,7 @@ def test_an_infeasible_trial_is_told_as_such_and_never_ranked(sweep):
     [
         ("sweep.constraints={n_parms: {max: 1}}", "Did you mean 'n_params'"),
         ("sweep.constraints={n_params: 3}", "expected {max: NUMBER}"),
-        ("sweep.constraints={n_params: {max: many}}", "expected a number"),
+        ("sweep.constraints={n_params: {max: many}}", "expected a finite number"),
         ("sweep.objectives=[{metric: a},{metric: a}]", "a metric twice"),
         ("sweep.objective.direction=maximise", "Did you mean 'maximize'"),
         ("sweep.enqueue=[{model.droput: 0.1}]", "model.dropout"),
