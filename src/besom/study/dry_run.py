@@ -1,4 +1,4 @@
-"""``besom sweep NAME --dry-run``: builds a space's corners and says what a sweep would cost."""
+"""``besom sweep NAME --dry-run``: builds a space's corners and estimates the cost of the sweep."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from besom.study.samplers import SpaceGridSampler
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
 
-#: Builds a model, runs a few measured steps, and trains nothing to speak of.
+#: Builds a model and measures a few steps.
 PROBE = "besom.training.dry_run_probe:probe"
 N_SAMPLED = 5
 
@@ -55,20 +55,20 @@ class Probed:
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Time to expect for an epoch, from the measured step."""
+        """Expected time per epoch, from the measured steps."""
         return self.numbers["seconds_per_step"] * self.numbers["steps_per_epoch"]
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a sweep would be.
+    """What a dry run found.
 
     Attributes:
         built: every config that was built: the base, the corners, the sampled ones.
         n_workers: how many would run at once.
-        facts: what the workers said of data and device.
-        pruner: the sweep's; screening is counted as such.
-        n_points: how many trials the sampler has, where it walks a finite space; None = no end.
+        facts: what the workers report about data and device.
+        pruner: the sweep's; screening shortens the expected time.
+        n_points: how many trials a grid has; None = no limit.
         start_s: wall-clock seconds until the first worker was ready.
     """
 
@@ -81,7 +81,7 @@ class DryRun:
 
     @property
     def sampled(self) -> list[Probed]:
-        """The configs that stand for what the sampler will propose; all, if nothing is sampled."""
+        """The configs that represent what the sampler will propose; all, if nothing is sampled."""
         return [p for p in self.built if p.name.startswith("sampled")] or self.built
 
     @property
@@ -97,8 +97,8 @@ class DryRun:
     def expected_seconds(self, n_trials: int) -> float:
         """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps.
 
-        Workers start once, and each trial builds and compiles its model. Of a screening: the first
-        epochs of all, and the rest of those that are kept. What breaks a constraint takes no time.
+        Workers start once, and each trial builds and compiles its model. Screening costs the first
+        epochs of all trials and the rest of the best. Trials that break a constraint cost nothing.
         """
         seconds = statistics.mean(
             0.0 if p.broken else self._seconds(p, n_trials) for p in self.sampled
@@ -111,7 +111,7 @@ class DryRun:
         return statistics.mean(p.numbers.get("seconds_to_begin", 0.0) for p in self.sampled)
 
     def _seconds(self, probed: Probed, n_trials: int) -> float:
-        """Of one worker, were all trials like this one."""
+        """On one worker, if all trials were like this one."""
         epochs = float(probed.config["trainer"]["epochs"])
         n_epochs, n_begun = n_trials * epochs, n_trials
         if isinstance(self.pruner, ScreeningPruner):
@@ -143,7 +143,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
                 number, (_, _, config) = waiting.pop(0)
                 executor.submit(number, config, None)
             for event in hear(executor, timeout_s=1.0):
-                if isinstance(event, Ready) and not facts:  # the first one's, who speaks for all
+                if isinstance(event, Ready) and not facts:  # one worker stands for all
                     start_s = time.monotonic() - began
                     facts = event.facts
                     check_names(plan, facts)
@@ -201,15 +201,15 @@ def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
     return wanted + [(name, s.params, plan.trial_config(s, seed)) for name, s in named]
 
 
-#: No more corners than this are built.
+#: At most this many corners are built.
 MOST_CORNERS = 32
 
 
 def corners(space: Space) -> list[Sample]:
-    """All numbers at their low end, and all at their high end, for every way the space branches.
+    """All numbers at their low end, and all at their high end, for every branch of the space.
 
-    It branches at every config group, and at every choice that a condition reads: each of their
-    combinations has its corners, as many as are allowed. All other choices take turns, so that
+    The space branches at every config group, and at every choice that a condition reads. Each
+    combination of these has its corners, up to the limit. All other choices take turns, so that
     each value is in some corner.
     """
     branches = _branches(space)
@@ -227,7 +227,7 @@ def corners(space: Space) -> list[Sample]:
 
 
 def _branches(space: Space) -> dict[str, Sequence[Any]]:
-    """Each choice that decides what else is sampled, by Optuna's name, with Optuna's values."""
+    """Each choice that decides what else is sampled: its name in Optuna, and its values there."""
     read = {c.source.path for entry in space.entries for c in entry.conditions if c.source.sampled}
     return {
         entry.name: [point[entry.name] for point in entry.points()]
@@ -245,7 +245,7 @@ class _Turns:
 
     @property
     def all_taken(self) -> bool:
-        """Whether every value that was met has had its turn."""
+        """Whether every value of the choices seen so far has had its turn."""
         return all(self._taken[name] >= len(values) for name, values in self._values.items())
 
     def next(self, name: str, values: Sequence[Any]) -> Any:
@@ -256,7 +256,7 @@ class _Turns:
 
 
 class _CornerTrial(optuna.trial.FixedTrial):
-    """A trial whose every number is at one end of its range; choices take turns, unless fixed."""
+    """A trial with every number at one end of its range; choices take turns, unless fixed."""
 
     def __init__(self, fixed: Mapping[str, Any], end: str, turns: _Turns) -> None:
         super().__init__({})

@@ -1,4 +1,4 @@
-"""Runs a sweep: the lock, the workers, the study, the loop, in the order that loses nothing."""
+"""Runs a sweep: takes the lock, starts workers, opens the study, runs the loop; loses nothing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SweepOutcome:
 
     @property
     def interrupted(self) -> bool:
-        """Whether a signal ended it before its time."""
+        """Whether a signal ended it."""
         return self.ending is Ending.INTERRUPTED
 
     @property
@@ -83,12 +83,12 @@ def run_sweep(
         plan: from ``besom.study.plan.make_plan``.
         extend: accept a larger budget or another executor than the study was made with.
         fresh: move an existing study to the archive first.
-        watcher: told of everything that happens.
+        watcher: notified of everything that happens.
         executor: where trials run; None builds the one the config names.
 
     Raises:
-        BesomError: the study is live elsewhere, was made with another config, its storage cannot
-            be used, or the workers cannot be prepared. A study that is new is not created then.
+        BesomError: the study is in use elsewhere, was made with another config, its storage cannot
+            be used, or the workers cannot be prepared. A new study is not created then.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     watcher = watcher or Watcher()
@@ -96,7 +96,7 @@ def run_sweep(
     storage.check_files(plan.paths)
     run_as_they_are: list[tuple[str, TrialConfig]] = []
     if fresh or not (plan.paths.journal.exists() or plan.paths.storage_url.exists()):
-        check_new_study(plan)  # a study that goes on has read them when it began
+        check_new_study(plan)  # a study that continues read them when it began
         run_as_they_are = enqueued_configs(plan)
     existed_before = plan.paths.root.exists()
     made = [folder for folder in plan.paths.root.parents if not folder.exists()]
@@ -115,7 +115,7 @@ def run_sweep(
                 running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
                 run_as_they_are = [(f"trial {t.number}: ", t.config) for t in running]
                 check_trusted(plan, run_as_they_are)
-                n_left, reason = _left(stored, plan)
+                n_left, reason = _trials_left(stored, plan)
                 if not n_left:
                     storage.remember_url(plan.paths, plan.sweep.storage)
                     n_all = plan.sweep.n_trials + _n_continued(stored)
@@ -135,7 +135,7 @@ def run_sweep(
             + " Free disk space or fix the permissions, or choose another results_dir."
         ) from error
     finally:
-        if not existed_before and not plan.paths.journal.exists() and _is_hollow(plan):
+        if not existed_before and not plan.paths.journal.exists() and _never_began(plan):
             shutil.rmtree(plan.paths.root, ignore_errors=True)
             for folder in made:
                 with contextlib.suppress(OSError):
@@ -148,7 +148,7 @@ def _run_locked(
     function = plan.sweep.trial_function
     with started(executor, function, plan.as_composed, plan.paths.logs, n_left) as facts:
         check_names(plan, facts)
-        study, environment = _open(plan, facts, watcher)
+        study, environment = _open_study(plan, facts, watcher)
         said = {"model"} if facts.get("unsavable") else ()
         record = read_study(study)
         coordinator = Coordinator(plan, study, executor, record, environment, watcher, said)
@@ -163,7 +163,7 @@ def _run_locked(
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
 
 
-def _open(
+def _open_study(
     plan: SweepPlan, facts: dict[str, Any], watcher: Watcher
 ) -> tuple[storage.SweepStudy, str]:
     """Create or load the study, and write down what it is and what its values depend on."""
@@ -173,7 +173,7 @@ def _open(
     study = storage.open_study(opened, plan.name, [o.direction for o in plan.objectives])
     if storage.holds_password(plan.paths):
         watcher.remarked(
-            f"the password was taken out of {plan.paths.storage_url}. From now on it comes from "
+            f"the password was removed from {plan.paths.storage_url}. From now on it comes from "
             f"~/.pgpass, PGPASSWORD or {VARIABLE}"
         )
     storage.remember_url(plan.paths, url)
@@ -181,7 +181,7 @@ def _open(
     environment = {**software, **facts}
     environment["versions"] = {**software["versions"], **facts.get("versions", {})}
     identity = study_identity.fingerprint(environment)
-    stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _facts(plan)
+    stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _new_facts(plan)
     check_same_data(plan.name, stored, environment)
     stored = {
         **stored,
@@ -190,14 +190,14 @@ def _open(
     }
     n_existing = opened.get_n_trials(study._study_id)
     if not n_existing:
-        _seed(plan, study, watcher)
-    study.set_user_attr(STUDY_ATTRIBUTE, stored)  # last: what has it has begun
+        _add_first_trials(plan, study, watcher)
+    study.set_user_attr(STUDY_ATTRIBUTE, stored)  # last: a study with this attribute has begun
     study.sampler = build_sampler(plan.sweep.sampler, plan.space, n_existing, len(plan.objectives))
     study.pruner = build_pruner(plan.sweep.pruner)
     return study, identity
 
 
-def _facts(plan: SweepPlan) -> dict[str, Any]:
+def _new_facts(plan: SweepPlan) -> dict[str, Any]:
     """What a new study is."""
     return {
         "format": study_identity.FORMAT,
@@ -209,8 +209,8 @@ def _facts(plan: SweepPlan) -> dict[str, Any]:
     }
 
 
-def _seed(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
-    """A new study: the base config is trial 0, then the enqueued ones, then earlier knowledge."""
+def _add_first_trials(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
+    """Give a new study its preset trials, the baseline first, then those of the warm start."""
     for preset in all_preset_trials(plan):
         preset.enqueue(plan, study)
     for note in remarks_on_preset_trials(plan):
@@ -221,7 +221,7 @@ def _seed(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
 
 
 def _stored_study(plan: SweepPlan) -> StudyRecord | None:
-    """The study as it was left; None if there is none yet."""
+    """The study as the last run left it; None if there is none yet."""
     if not plan.paths.journal.exists() and plan.sweep.storage is None:
         return None
     opened = storage.open_storage(plan.paths, plan.sweep.storage, writable=False)
@@ -230,16 +230,16 @@ def _stored_study(plan: SweepPlan) -> StudyRecord | None:
     except KeyError:
         if (moved := storage.only_other(opened, plan.name)) is not None:
             raise StudyError(
-                f"{plan.paths.journal} holds the study {moved!r}: its folder was renamed. It can "
-                f"be read as it is; to go on with it, call the folder {moved!r} again. To start "
-                "over here, give --fresh."
+                f"{plan.paths.journal} holds the study {moved!r}: its folder was renamed. To "
+                f"continue that study, name the folder {moved!r} again; it can be read as it is. "
+                "To start over here, add --fresh."
             ) from None
         return None
     return read_study(study) if STUDY_ATTRIBUTE in study.user_attrs else None
 
 
-def _left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:
-    """How many trials are left to run at most; if none is, why it ended before ``n_trials``."""
+def _trials_left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:
+    """How many trials are left at most; if none is left, why it ended before ``n_trials``."""
     finished = [t for t in stored.trials if t.outcome is not Outcome.RUNNING]
     budget = Budget(plan.sweep, plan.objectives[0], finished)
     budget.n_extra = _n_continued(stored)
@@ -254,12 +254,12 @@ def _left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:
 
 
 def _n_continued(stored: StudyRecord) -> int:
-    """The screened trials that are continued come on top of ``n_trials``."""
+    """How many screened trials were continued: these come on top of ``n_trials``."""
     return sum(t.origin is Origin.CONTINUED for t in stored.trials)
 
 
 def _archive(plan: SweepPlan) -> None:
-    """Move the study there is out of the way, in its storage too."""
+    """Move the existing study to the archive, and rename it in its storage."""
     target = storage.archived_as(plan.paths)
     url = storage.stored_url(plan.paths) or plan.sweep.storage
     if url is not None:
@@ -269,8 +269,8 @@ def _archive(plan: SweepPlan) -> None:
     storage.archive(plan.paths, target)
 
 
-def _is_hollow(plan: SweepPlan) -> bool:
-    """Whether a sweep that never began left nothing but its lock and its logs."""
+def _never_began(plan: SweepPlan) -> bool:
+    """Whether the folder holds only a lock and logs: the sweep failed before its study began."""
     root = plan.paths.root
     mine = {plan.paths.lock.name, plan.paths.logs.name}
     return root.is_dir() and {path.name for path in root.iterdir()} <= mine
