@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from besom.config import (
 )
 from besom.config.search_path import packaged_config_dirs
 from besom.errors import ConfigError
+from besom.executors.local import LocalExecutor
 from besom.study import make_plan
 from user_project import Project
 
@@ -108,6 +110,26 @@ def test_auto_stands_where_a_value_of_another_type_may(project: Project) -> None
     told = ["sweep.executor.gpus=[0,2]", "sweep.executor.max_worker_memory=2000000000"]
     executor = make_plan("quickstart", told).sweep.executor
     assert (executor["gpus"], executor["max_worker_memory"]) == ([0, 2], 2_000_000_000)
+
+
+def test_an_executor_without_a_yaml_has_the_defaults_of_the_packaged_one() -> None:
+    packaged = read_yaml(CONF / "sweep" / "executor" / "local.yaml")
+    taken = inspect.signature(LocalExecutor).parameters.values()
+    assert {p.name: p.default for p in taken} == {k: v for k, v in packaged.items() if k[0] != "_"}
+
+
+def test_a_sweep_yaml_of_the_users_own_need_not_name_every_key(project: Project) -> None:
+    content = (CONF / "sweep.yaml").read_text()
+    project.write("conf/sweep.yaml", content.replace("  keep_models: 1 ", "  # keep_models: 1 "))
+    assert "keep_models" not in read_yaml(project.root / "conf" / "sweep.yaml")["sweep"]
+    assert make_plan("quickstart").sweep.keep_models == 1
+
+
+def test_a_sweep_starts_from_the_users_own_train_yaml(project: Project) -> None:
+    project.write(
+        "conf/train.yaml", (CONF / "train.yaml").read_text().replace("seed: 0", "seed: 5")
+    )
+    assert make_plan("quickstart").config["seed"] == 5
 
 
 def test_a_users_own_train_yaml_wins_over_the_packaged_one(project: Project) -> None:

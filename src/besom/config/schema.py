@@ -141,14 +141,16 @@ NAMES = {
 
 @cache
 def defaults(primary: str) -> dict[str, Any]:
-    """What ``conf/train.yaml`` or ``conf/sweep.yaml`` as packaged sets; interpolations as written.
+    """What ``conf/train.yaml`` or ``conf/sweep.yaml``, as packaged, sets itself.
 
     Args:
-        primary: ``train`` or ``sweep``; a sweep has the defaults of both.
+        primary: ``train`` or ``sweep``.
+
+    Returns:
+        Plain data, interpolations as written.
     """
-    above = defaults("train") if primary == "sweep" else {}
     content = read_yaml(packaged_config_dirs()[0] / f"{primary}.yaml")
-    return above | {key: value for key, value in content.items() if key != "defaults"}
+    return {key: value for key, value in content.items() if key != "defaults"}
 
 
 def register() -> None:

@@ -63,7 +63,7 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 
     The option is the one that builds the same thing; a group that the config has not is left out.
     """
-    defaults = deepcopy(schema.defaults("sweep"))
+    defaults = deepcopy({**schema.defaults("train"), **schema.defaults("sweep")})
     packaged = _packaged()
     for group in packaged.groups:
         *outer, name = group.split("/")
