@@ -1,4 +1,4 @@
-"""A sweep, checked and ready to run: everything the coordinator needs, from one composed config."""
+"""A sweep, checked and ready to run: everything that running it needs, from one composed config."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _own_spaces(composer: Composer) -> Callable[[str, str], Mapping[str, Any]]:
 
 
 def _absolute(storage: str | None) -> str | None:
-    """A SQLite file by its absolute path, so that reporting finds it from any folder.
+    """The URL, with the absolute path of a SQLite file, so that reports find it from any folder.
 
     Raises:
         ConfigError: it is blank.
@@ -194,7 +194,7 @@ def _absolute(storage: str | None) -> str | None:
 
 
 def _objectives(sweep: SweepNode) -> tuple[Objective, ...]:
-    """The objectives: the list ``objectives`` where it has any, else the one ``objective``."""
+    """The list ``objectives``, if it has any, else the one ``objective``."""
     named = [(f"sweep.objectives[{i}]", node) for i, node in enumerate(sweep.objectives)]
     objectives = tuple(
         _objective(path, node) for path, node in named or [("sweep.objective", sweep.objective)]
@@ -218,8 +218,8 @@ def _objective(path: str, node: ObjectiveSchema) -> Objective:
 def _check_seed(plan: SweepPlan) -> None:
     if plan.sweep.vary_seed and SEED in plan.space.paths:
         raise ConfigError(
-            "sweep.space samples 'seed', and sweep.vary_seed gives each trial a seed of its own: "
-            "only one of them can. Set sweep.vary_seed=false, or take 'seed' out of the space."
+            "sweep.space samples 'seed', and sweep.vary_seed gives each trial its own seed: only "
+            "one of them can. Set sweep.vary_seed=false, or take 'seed' out of the space."
         )
 
 
@@ -232,14 +232,14 @@ def _check_epochs(plan: SweepPlan) -> None:
 
 
 def check_epochs(epochs: Any, what: str) -> None:
-    """Refuse trials without an epoch: none of them would report anything.
+    """Refuse trials without an epoch: they would report nothing.
 
     Raises:
         ConfigError: begins with ``what``.
     """
     if isinstance(epochs, int | float) and epochs < 1:
         raise ConfigError(
-            f"{what} is {epochs:g}, expected at least 1: a trial without an epoch reports nothing."
+            f"{what} is {epochs:g}, expected at least 1: a trial reports after each epoch."
         )
 
 
