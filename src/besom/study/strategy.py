@@ -17,7 +17,7 @@ from besom.targets import TARGET, instantiate
 
 
 def mix_seed(seed: int, *parts: int) -> int:
-    """A seed that differs wherever any part does, so that a resumed sampler does not replay."""
+    """A seed that depends on every part, so that a resumed sampler does not repeat itself."""
     return int(np.random.SeedSequence([seed & 0xFFFFFFFF, *parts]).generate_state(1)[0])
 
 
@@ -71,7 +71,7 @@ def build_pruner(node: Mapping[str, Any]) -> optuna.pruners.BasePruner:
 
 
 def _hide_trials_in_brackets(pruner: Any) -> None:
-    """Samplers get a bracket in place of the study: what the study hides is to be hidden there."""
+    """Hyperband gives samplers a bracket in place of the study: hide there what the study hides."""
     make = pruner._create_bracket_study
 
     def make_hiding(study: optuna.Study, bracket: int) -> Any:
@@ -84,7 +84,7 @@ def _hide_trials_in_brackets(pruner: Any) -> None:
 
 def _build(node: Mapping[str, Any], kind: type, path: str) -> Any:
     with warnings.catch_warnings():
-        # Chosen by name in a config: that they are experimental is said in its YAML.
+        # The config names the class, so the user has chosen it.
         warnings.simplefilter("ignore", ExperimentalWarning)
         built = instantiate(node)
     if not isinstance(built, kind):
