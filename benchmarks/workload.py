@@ -72,7 +72,7 @@ def check_same_space() -> None:
         SystemExit: it differs; shows both.
     """
     plan = make_plan(SWEEP)
-    space = {path: _without_conditions(entry) for path, entry in plan.sweep["space"].items()}
+    space = {path: _without_conditions(entry) for path, entry in plan.sweep.space.items()}
     (least, most), (low, high) = protocol.LAYERS, protocol.UNITS
     rates, shares = protocol.LEARNING_RATE, protocol.DROPOUT
     expected: dict[str, Any] = {

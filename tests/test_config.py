@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from besom.config import (
 )
 from besom.config.search_path import packaged_config_dirs
 from besom.errors import ConfigError
+from besom.executors.local import LocalExecutor
 from besom.study import make_plan
 from user_project import Project
 
@@ -106,8 +108,28 @@ def test_a_users_conf_folder_adds_options_and_comes_first(project: Project) -> N
 def test_auto_stands_where_a_value_of_another_type_may(project: Project) -> None:
     del project
     told = ["sweep.executor.gpus=[0,2]", "sweep.executor.max_worker_memory=2000000000"]
-    executor = make_plan("quickstart", told).sweep["executor"]
+    executor = make_plan("quickstart", told).sweep.executor
     assert (executor["gpus"], executor["max_worker_memory"]) == ([0, 2], 2_000_000_000)
+
+
+def test_an_executor_without_a_yaml_has_the_defaults_of_the_packaged_one() -> None:
+    packaged = read_yaml(CONF / "sweep" / "executor" / "local.yaml")
+    taken = inspect.signature(LocalExecutor).parameters.values()
+    assert {p.name: p.default for p in taken} == {k: v for k, v in packaged.items() if k[0] != "_"}
+
+
+def test_a_sweep_yaml_of_the_users_own_need_not_name_every_key(project: Project) -> None:
+    content = (CONF / "sweep.yaml").read_text()
+    project.write("conf/sweep.yaml", content.replace("  keep_models: 1 ", "  # keep_models: 1 "))
+    assert "keep_models" not in read_yaml(project.root / "conf" / "sweep.yaml")["sweep"]
+    assert make_plan("quickstart").sweep.keep_models == 1
+
+
+def test_a_sweep_starts_from_the_users_own_train_yaml(project: Project) -> None:
+    project.write(
+        "conf/train.yaml", (CONF / "train.yaml").read_text().replace("seed: 0", "seed: 5")
+    )
+    assert make_plan("quickstart").config["seed"] == 5
 
 
 def test_a_users_own_train_yaml_wins_over_the_packaged_one(project: Project) -> None:
@@ -118,7 +140,7 @@ def test_a_users_own_train_yaml_wins_over_the_packaged_one(project: Project) -> 
 def test_a_users_sweep_wins_over_the_packaged_one_of_its_name(project: Project) -> None:
     packaged = (SWEEPS / "quickstart.yaml").read_text()
     project.write("sweeps/quickstart.yaml", re.sub(r"n_trials: \d+", "n_trials: 7", packaged))
-    assert make_plan("quickstart").sweep["n_trials"] == 7
+    assert make_plan("quickstart").sweep.n_trials == 7
 
 
 def test_a_config_dir_replaces_the_current_folders_conf_and_sweeps(project: Project) -> None:
@@ -126,7 +148,7 @@ def test_a_config_dir_replaces_the_current_folders_conf_and_sweeps(project: Proj
     project.write("other/optimizer/adam.yaml", "_target_: other.Adam\nlearning_rate: 0.125\n")
     project.write("other/sweeps/theirs.yaml", "defaults: [sweep, _self_]\nsweep: {n_trials: 4}\n")
     assert compose(config_dir="other").config["optimizer"]["_target_"] == "other.Adam"
-    assert make_plan("theirs", config_dir="other").sweep["n_trials"] == 4
+    assert make_plan("theirs", config_dir="other").sweep.n_trials == 4
     with pytest.raises(ConfigError, match="no sweep 'cheap'"):
         make_plan("cheap", config_dir="other")
 
@@ -258,9 +280,8 @@ def test_a_plus_in_what_besom_itself_reads_is_refused(project: Project, override
 
 def test_a_plus_reaches_functions_below_the_sweep_and_named_limits(project: Project) -> None:
     plan = make_plan("cheap", ["+sweep.executor.mine=1", "+sweep.constraints.n_params.max=3"])
-    sweep = plan.sweep
-    assert sweep["executor"]["mine"] == 1
-    assert sweep["constraints"] == {"n_params": {"max": 3}}
+    assert plan.sweep.executor["mine"] == 1
+    assert plan.sweep.constraints == {"n_params": {"max": 3}}
 
 
 def test_a_missing_key_of_the_sweep_is_not_said_to_be_addable(project: Project) -> None:
@@ -335,7 +356,7 @@ def test_none_is_none_and_never_the_text(project: Project) -> None:
     trainer = compose("trainer.patience=null").config["trainer"]
     assert trainer["patience"] is None
     assert compose("trainer.patience=3").config["trainer"]["patience"] == 3
-    assert make_plan("cheap", ["sweep.timeout_s=null"]).sweep["timeout_s"] is None
+    assert make_plan("cheap", ["sweep.timeout_s=null"]).sweep.timeout_s is None
 
 
 def test_a_learning_rate_may_be_a_schedule(project: Project) -> None:
@@ -354,7 +375,7 @@ def test_a_users_option_is_held_to_its_own_types(project: Project) -> None:
 def test_interpolations_are_resolved(project: Project) -> None:
     config = compose("trainer.batch_size=${seed}", "seed=64").config
     assert config["trainer"]["batch_size"] == 64
-    assert make_plan("cheap", ["seed=11"]).sweep["sampler"]["seed"] == 11
+    assert make_plan("cheap", ["seed=11"]).sweep.sampler["seed"] == 11
 
 
 def test_an_interpolation_that_leads_nowhere_is_refused(project: Project) -> None:

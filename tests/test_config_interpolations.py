@@ -55,7 +55,7 @@ def test_an_option_that_is_only_sampled_is_looked_at_too(project: Project) -> No
 def test_what_a_group_that_is_sampled_holds_is_followed(project: Project) -> None:
     project.write("sweeps/mine.yaml", SWEEP.format(patience="null", space="model: [mlp, cnn]"))
     plan = make_plan("mine", ["+trainer.name=${model._target_}"])
-    assert plan.trial_base({"model": "cnn"})["trainer"]["name"].endswith("cnn")
+    assert plan.bases.of({"model": "cnn"})["trainer"]["name"].endswith("cnn")
 
 
 def test_values_are_followed_from_one_to_the_next() -> None:

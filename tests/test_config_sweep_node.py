@@ -152,7 +152,7 @@ def test_a_whole_sweep_takes_an_emptied_space_and_constraints(project: Project) 
     project.write("sweeps/mine.yaml", f"defaults: [sweep, _self_]\n{FULL}")
     plan = make_plan("mine", ["sweep.space={}", "~sweep.constraints", "model.dropout=0,0.1"])
     assert plan.space.paths == ("model.dropout",)
-    assert plan.sweep["constraints"] == {}
+    assert plan.sweep.constraints == {}
 
 
 @pytest.mark.parametrize("form", ["sweep.space={}", "~sweep.space", "sweep.space=null"])

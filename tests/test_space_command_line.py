@@ -71,7 +71,7 @@ def test_entries_given_at_once_take_the_place_of_those_for_their_paths(
     project: Project, mark: str
 ) -> None:
     plan = plan_of(project, PLAIN, mark + DROPOUT)
-    assert plan.sweep["space"] == {
+    assert plan.sweep.space == {
         "model.activation": ["relu", "tanh"],
         "model.dropout": {"low": 0.1, "high": 0.2, "when": {"optimizer.beta_1": 0.9}},
     }

@@ -51,7 +51,7 @@ def main() -> None:
     if options.limit_s is not None:
         overrides.append(f"sweep.timeout_s={options.limit_s}")
     plan = make_plan("mnist_mlp", overrides, results_dir=options.folder)
-    stamps = Stamps(SamplingClock(resolve(plan.sweep["sampler"]["_target_"])))
+    stamps = Stamps(SamplingClock(resolve(plan.sweep.sampler["_target_"])))
     with trusting(["idle_trials"]):  # it lies beside this file, wherever the benchmark is run
         outcome = run_sweep(plan, watcher=Watchers(LeaderboardWriter(plan.paths), stamps))
     trials = outcome.study.complete

@@ -44,7 +44,7 @@ def main() -> None:
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(options.folder / "study.journal"))),
         direction="maximize",
-        sampler=build_sampler(plan.sweep["sampler"], plan.space, 0),
+        sampler=build_sampler(plan.sweep.sampler, plan.space, 0),
     )
     clock = SamplingClock(type(study.sampler))
     finished: list[float] = []

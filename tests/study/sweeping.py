@@ -11,6 +11,7 @@ import psutil
 import pytest
 import sweep_trials
 
+from besom.config.schema import SweepNode, defaults
 from besom.report.leaderboard import ranking, unranked
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.study import SweepOutcome, load_record, make_plan, run_sweep
@@ -23,6 +24,12 @@ def sweep(*overrides: str, **flags: Any) -> SweepOutcome:
     """Run or continue the sweep ``cheap`` in this process; its workers are real processes."""
     watcher: Watcher = flags.pop("watcher", Watcher())
     return run_sweep(make_plan("cheap", overrides), watcher=watcher, **flags)
+
+
+def sweep_node(**keys: Any) -> SweepNode:
+    """A node ``sweep`` as the packaged YAML has it, but for some keys; it builds nothing."""
+    builds = dict.fromkeys(("sampler", "pruner", "executor"))
+    return SweepNode.of({**defaults("sweep")["sweep"], **builds, **keys})
 
 
 def stored(name: str = "cheap") -> StudyRecord:

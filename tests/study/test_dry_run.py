@@ -15,8 +15,7 @@ from besom.executors.base import Finished, Ready, Usage
 from besom.seam import TrialConfig, TrialResult
 from besom.space import parse_space
 from besom.study import make_plan
-from besom.study.corners import MOST_CORNERS, corners
-from besom.study.dry_run import DryRun, Probed, dry_run
+from besom.study.dry_run import MOST_CORNERS, DryRun, Probed, corners, dry_run
 from besom.study.screening import ScreeningPruner
 
 

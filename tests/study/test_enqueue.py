@@ -8,7 +8,7 @@ import yaml
 
 from besom.errors import ConfigError
 from besom.study import make_plan
-from besom.study.preset_trials import PresetTrial, enqueued, remarks_on_given
+from besom.study.preset_trials import PresetTrial, enqueued, remarks_on_preset_trials
 from user_project import Project
 
 
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_config_is_refused_with_its_name(project, content, mes
 def test_a_sampler_learns_only_from_what_it_could_have_proposed(project, entry, reason):
     plan = make_plan("cheap", [f"sweep.enqueue=[{entry}]"])
     (one,) = enqueued(plan)
-    remarks = remarks_on_given(plan)
+    remarks = remarks_on_preset_trials(plan)
     if reason is None:
         assert one.params(plan) == {"model.dropout": 0.1, "optimizer.learning_rate": 0.001}
         assert not remarks

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from sweeping import assert_whole, by_outcome, point, runs, stored, sweep
+from sweeping import assert_whole, by_outcome, point, runs, stored, sweep, sweep_node
 
 from besom.executors import drain
 from besom.report.leaderboard import ranking, unranked
@@ -137,8 +137,8 @@ def test_what_was_cut_off_is_never_complete_however_many_epochs_were_foreseen(
 
 
 def test_a_duplicate_of_a_failed_trial_is_no_success() -> None:
-    sweep_node = {"n_trials": 100, "timeout_s": None, "target": None, "patience": None}
-    budget = Budget({**sweep_node, "max_failures": 2}, Objective("val_accuracy", "maximize"), [])
+    limits = sweep_node(n_trials=100, max_failures=2)
+    budget = Budget(limits, Objective("val_accuracy", "maximize"), [])
     outcomes = (Outcome.DIVERGED, Outcome.DUPLICATE, Outcome.DIVERGED)
     for number, outcome in enumerate(outcomes):
         budget.count(TrialRecord(number, outcome))
@@ -152,7 +152,7 @@ def test_a_trial_run_again_is_judged_by_what_it_has_done_this_time() -> None:
     trial.report(0.1, 3)  # by an attempt that was lost
     plan = SimpleNamespace(
         objectives=(Objective("val_accuracy", "maximize"),),
-        sweep={"audit": 0, "warm_start": None},
+        sweep=sweep_node(),
         config={"seed": 0},
     )
     running = RunningTrial(trial, {}, {"trainer": {"epochs": 9}}, history={"val_accuracy": [0.1]})

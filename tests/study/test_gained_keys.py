@@ -57,6 +57,7 @@ def make_older(name: str = "cheap", *paths: str) -> None:
     journal = StudyPaths.of(Path("results"), name).journal
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     for line in lines:
+        del line["seq"], line["crc"]  # older still: the records were not numbered
         attributes = line.get("user_attr", {})
         if STUDY_ATTRIBUTE in attributes:
             facts = attributes[STUDY_ATTRIBUTE]

@@ -171,7 +171,7 @@ def test_what_an_earlier_besom_wrote_down_is_read_and_taken_out(
     assert shown.exit_code == 0, shown.output
     resumed = project.besom("sweep", "cheap", "sweep.n_trials=3", "--extend")
     assert resumed.exit_code == 0, resumed.output
-    assert "the password was taken out of" in resumed.output
+    assert "the password was removed from" in resumed.output
     assert stored.read_text() == url + "\n"
     assert_secret(project, shown.output + resumed.output)
     assert "hunter2" not in json.dumps(study.user_attrs)

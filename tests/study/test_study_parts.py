@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from sweeping import sweep_node
 
 from besom.errors import ConfigError
 from besom.space.command_line import override_space
@@ -26,13 +28,7 @@ from user_project import CHEAP_SWEEP, Project
 
 ACCURACY = Objective("val_accuracy", "maximize")
 LOSS = Objective("val_loss", "minimize", "last")
-LIMITS: dict[str, Any] = {
-    "n_trials": 10,
-    "timeout_s": None,
-    "target": None,
-    "patience": None,
-    "max_failures": 2,
-}
+LIMITS = sweep_node(n_trials=10, max_failures=2)
 
 
 def complete(value: float) -> TrialRecord:
@@ -55,7 +51,7 @@ def test_trials_of_earlier_runs_count_towards_n_trials() -> None:
 
 def test_time_counts_from_the_start_of_this_run() -> None:
     now = [100.0]
-    budget = Budget({**LIMITS, "timeout_s": 5}, ACCURACY, [complete(0.5)], clock=lambda: now[0])
+    budget = Budget(replace(LIMITS, timeout_s=5), ACCURACY, [complete(0.5)], clock=lambda: now[0])
     assert budget.spent() is None
     now[0] = 105.0
     assert budget.spent() == "the time limit of 5 s is reached"
@@ -67,7 +63,7 @@ def test_time_counts_from_the_start_of_this_run() -> None:
 def test_a_target_is_reached_from_its_own_side(
     objective: Objective, target: float, values: tuple[float, float]
 ) -> None:
-    budget = Budget({**LIMITS, "target": target}, objective)
+    budget = Budget(replace(LIMITS, target=target), objective)
     budget.count(complete(values[0]))
     assert budget.spent() is None
     budget.count(complete(values[1]))
@@ -75,7 +71,7 @@ def test_a_target_is_reached_from_its_own_side(
 
 
 def test_patience_counts_complete_trials_only_and_a_tie_is_no_gain() -> None:
-    budget = Budget({**LIMITS, "patience": 2}, ACCURACY)
+    budget = Budget(replace(LIMITS, patience=2), ACCURACY)
     for value in (0.5, 0.4, 0.6, 0.6):
         budget.count(complete(value))
         budget.count(TrialRecord(0, Outcome.PRUNED))

@@ -50,7 +50,9 @@ def test_what_breaks_a_constraint_of_this_sweep_is_known_as_infeasible(
     assert [t.constraints for t in known] == [{"n_params": t.numbers["n_params"] - 60} for t in old]
     n_infeasible = sum(t.numbers["n_params"] > 60 for t in old)
     assert n_infeasible
-    assert any(f"{n_infeasible} of them outside this sweep's constraints" in x for x in told.lines)
+    assert any(
+        f"{n_infeasible} of them outside the constraints of this sweep" in x for x in told.lines
+    )
 
 
 def test_a_study_goes_on_without_the_one_it_has_learnt_from(project, no_orphans):

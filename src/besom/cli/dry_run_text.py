@@ -71,7 +71,7 @@ def _findings(plan: SweepPlan, found: DryRun) -> Iterator[str]:
 
 
 def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
-    n_trials, trials = plan.sweep["n_trials"], "trials"
+    n_trials, trials = plan.sweep.n_trials, "trials"
     if found.n_points is not None and found.n_points <= n_trials:
         n_trials, trials = found.n_points, "trials, which is every point of the space"
     pruner, epochs = found.pruner, "epoch"
@@ -87,7 +87,7 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
         f"{duration(max(found.start_s, 0.1))} to start the workers, and for each trial about "
         f"{duration(found.seconds_to_begin)} to build and compile its model."
     )
-    limit = plan.sweep["timeout_s"]
+    limit = plan.sweep.timeout_s
     if limit is not None and limit < seconds:
         text += f" sweep.timeout_s ends it after {duration(limit)}."
     return text

@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     from besom.cli.dry_run_text import print_dry_run, print_space
     from besom.seam import KERAS_TRIALS
-    from besom.study.checks import check_given, check_strategy, remarks
+    from besom.study.checks import check_new_study, check_strategy, remarks
     from besom.study.dry_run import dry_run
-    from besom.study.preset_trials import remarks_on_given
-    from besom.study.trusted_names import given_configs, names_of
+    from besom.study.preset_trials import remarks_on_preset_trials
+    from besom.study.trusted_names import enqueued_configs, names_of
     from besom.targets import instantiate
     from besom.text.console import say
     from besom.trust import trusting
 
     check_strategy(plan)
-    check_given(plan)
+    check_new_study(plan)
     print_space(plan, console)
-    for remark in [*remarks(plan), *remarks_on_given(plan)]:
+    for remark in [*remarks(plan), *remarks_on_preset_trials(plan)]:
         say(console, remark)
-    own = plan.sweep["trial_function"]
+    own = plan.sweep.trial_function
     if own != KERAS_TRIALS:
         say(
             console,
@@ -48,8 +48,8 @@ def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
             wrap=True,
         )
         return
-    with trusting(named=names_of(plan, given_configs(plan))):
-        print_dry_run(plan, dry_run(plan, instantiate(plan.sweep["executor"])), console)
+    with trusting(named=names_of(plan, enqueued_configs(plan))):
+        print_dry_run(plan, dry_run(plan, instantiate(plan.sweep.executor)), console)
 
 
 #: Rows of the leaderboard printed at the end of a sweep.

@@ -6,14 +6,13 @@ A key is added with the default that changes nothing, so a config without it was
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from besom.config import Composer, SearchPath, has_path, value_at
-from besom.config.schema import SweepSchema
+from besom.config import Composer, SearchPath, has_path, schema, value_at
 from besom.config.search_path import packaged_config_dirs
 
 
@@ -60,11 +59,11 @@ def _filled(
 
 
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults of a config: the schema's, and in each group those of the option it chose.
+    """The defaults of a config: the packaged ones, and in each group those of the option it chose.
 
     The option is the one that builds the same thing; a group that the config has not is left out.
     """
-    defaults: dict[str, Any] = asdict(SweepSchema())
+    defaults = deepcopy({**schema.defaults("train"), **schema.defaults("sweep")})
     packaged = _packaged()
     for group in packaged.groups:
         *outer, name = group.split("/")
@@ -75,7 +74,7 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
         chosen = value_at(config, path) if has_path(config, path) else None
         option = packaged.reference(group, chosen)
         if option is None:
-            node.pop(name, None)  # mandatory: the schema has none either
+            node.pop(name, None)
         else:
             node[name] = option
     return defaults

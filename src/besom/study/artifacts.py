@@ -11,7 +11,8 @@ from typing import Any
 import optuna
 
 from besom.store.records import Objective, Origin, Outcome, TrialRecord
-from besom.study.plan import TRIAL_NUMBERS, SweepPlan
+from besom.study.objective import TRIAL_NUMBERS
+from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial
 from besom.study.screening import ScreeningPruner
 
@@ -31,7 +32,7 @@ class Artifacts:
         self._plan, self._pruner = plan, pruner
         self._objective: Objective = plan.objectives[0]
         self._keeps_models = (
-            int(plan.sweep["keep_models"])
+            plan.sweep.keep_models
             if len(plan.objectives) == 1 and self._objective.metric not in TRIAL_NUMBERS
             else 0
         )
@@ -43,8 +44,8 @@ class Artifacts:
     def of(self, running: RunningTrial) -> dict[str, Any]:
         """The key ``orders`` for a trial's config; nothing where nothing is asked."""
         orders: dict[str, Any] = {}
-        if self._plan.sweep["constraints"]:
-            orders["constraints"] = self._plan.sweep["constraints"]
+        if self._plan.sweep.constraints:
+            orders["constraints"] = self._plan.sweep.constraints
         if self._keeps_models:
             full = len(self._best) >= self._keeps_models
             orders["save_model"] = {

@@ -136,7 +136,7 @@ class Asker:
             self._plan.space.suggest(trial)  # so that the sampler learns from it
         origin = Origin(given["origin"])
         config: TrialConfig = dict(given["config"])
-        if self._plan.sweep["vary_seed"] and origin is not Origin.CONTINUED:
+        if self._plan.sweep.vary_seed and origin is not Origin.CONTINUED:
             config["seed"] = self._seed(trial.number)
         return RunningTrial(trial, given["params"], config, origin, given.get("continues"))
 
@@ -146,7 +146,7 @@ class Asker:
         Common seeds make trials comparable: they see the images in the same order.
         """
         seed = int(self._plan.config["seed"])
-        return mix_seed(seed, number) if self._plan.sweep["vary_seed"] and number else seed
+        return mix_seed(seed, number) if self._plan.sweep.vary_seed and number else seed
 
     @contextmanager
     def _sampler_errors(self) -> Iterator[None]:
@@ -155,7 +155,7 @@ class Asker:
             yield
         except (ValueError, NotImplementedError) as error:
             raise ConfigError(
-                f"The sampler {self._plan.sweep['sampler'].get(TARGET)} cannot propose a trial: "
+                f"The sampler {self._plan.sweep.sampler.get(TARGET)} cannot propose a trial: "
                 f"{str(error).rstrip('.')}. Take another, such as sweep/sampler=tpe, with --fresh "
                 "or under another sweep.name."
             ) from error

@@ -1,12 +1,12 @@
-"""When a sweep has had enough."""
+"""When a sweep ends."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
+from besom.config.schema import SweepNode
 from besom.store.records import Objective, Outcome, TrialRecord
 
 
@@ -14,7 +14,7 @@ class Budget:
     """Counts finished trials against the limits of the node ``sweep``.
 
     Args:
-        sweep: the node ``sweep``: n_trials, timeout_s, target, patience, max_failures.
+        sweep: its n_trials, timeout_s, target, patience and max_failures are the limits.
         objective: the first objective; target and patience are measured on it.
         finished: the trials that finished in earlier runs of the same study.
         clock: seconds, monotonic.
@@ -22,7 +22,7 @@ class Budget:
 
     def __init__(
         self,
-        sweep: Mapping[str, Any],
+        sweep: SweepNode,
         objective: Objective,
         finished: Iterable[TrialRecord] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -37,17 +37,17 @@ class Budget:
         self._since_gain = 0
         for trial in finished:
             self.count(trial)
-        self.n_failed_first = 0  # a resume gives a corrected config its chance
+        self.n_failed_first = 0  # after a resume, a config that was repaired has its chance
 
     def count(self, trial: TrialRecord) -> None:
-        """Take note of a finished trial; those taken from another study do not count."""
+        """Count a finished trial; those of a warm start do not count."""
         if trial.outcome is Outcome.WARM_START:
             return
         self.n_finished += 1
         if trial.outcome.failed:
             self.n_failed_first += 1
             return
-        # (A duplicate only says again how its original has ended.)
+        # (A duplicate only repeats how its original ended.)
         self._any_succeeded |= trial.outcome is not Outcome.DUPLICATE
         if trial.outcome is not Outcome.COMPLETE or trial.value is None:
             return
@@ -60,29 +60,29 @@ class Budget:
     @property
     def remaining_trials(self) -> int:
         """How many more trials may finish."""
-        return max(0, int(self._sweep["n_trials"]) + self.n_extra - self.n_finished)
+        return max(0, self._sweep.n_trials + self.n_extra - self.n_finished)
 
     @property
     def remaining_s(self) -> float:
         """Seconds of the clock that are left."""
-        limit = self._sweep["timeout_s"]
+        limit = self._sweep.timeout_s
         return math.inf if limit is None else float(limit) - (self._clock() - self._began)
 
     @property
     def broken(self) -> bool:
         """Whether every trial so far failed, often enough that the config must be wrong."""
-        return not self._any_succeeded and self.n_failed_first >= int(self._sweep["max_failures"])
+        return not self._any_succeeded and self.n_failed_first >= self._sweep.max_failures
 
     def spent(self) -> str | None:
         """Why the sweep should end before n_trials, or None."""
         sweep = self._sweep
         if self.remaining_s <= 0:
-            return f"the time limit of {sweep['timeout_s']:g} s is reached"
+            return f"the time limit of {sweep.timeout_s:g} s is reached"
         if self._best is None:
             return None
-        target = sweep["target"]
+        target = sweep.target
         if target is not None and self._best >= self._objective.sign * target:
             return f"{self._objective.metric} has reached the target of {target:g}"
-        if sweep["patience"] is not None and self._since_gain >= sweep["patience"]:
-            return f"the last {self._since_gain} completed trials brought no gain"
+        if sweep.patience is not None and self._since_gain >= sweep.patience:
+            return f"the last {self._since_gain} completed trials brought no improvement"
         return None

@@ -1,4 +1,4 @@
-"""What a sweep is refused for, before anything of it is written."""
+"""What a sweep is refused for before anything is written, and what the user should know."""
 
 from __future__ import annotations
 
@@ -8,27 +8,15 @@ from typing import Any
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS
 from besom.store import storage
-from besom.study.objective import check_metric
-from besom.study.plan import SEED, TRIAL_NUMBERS, SweepPlan
+from besom.study.objective import TRIAL_NUMBERS, check_metric
+from besom.study.plan import SEED, SweepPlan
+from besom.study.samplers import class_of, traits_of
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
-from besom.study.trusted_names import check_trusted, given_configs
+from besom.study.trusted_names import check_trusted, enqueued_configs
 from besom.study.warm_start import check_objectives
 from besom.targets import TARGET
 from besom.text.counting import counted
-
-#: Samplers that learn from complete trials only, which one that was stopped early, or is outside
-#: the constraints, never is.
-_BLIND_TO_STOPPED = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampler")
-
-#: Samplers that learn from their own proposals only, or not at all.
-_BLIND_TO_KNOWLEDGE = (
-    *("CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler", "RandomSampler"),
-    *("SpaceGridSampler", "SpaceBruteForceSampler"),
-)
-
-#: Samplers that propose together what occurs in every trial, and the rest at random.
-_BLIND_TO_CONDITIONS = ("GPSampler", "QMCSampler", "NSGAIISampler", "NSGAIIISampler")
 
 #: What ``besom confirm`` trains with.
 _OPENS_THE_TEST_SET = "besom.training.confirmation."
@@ -50,26 +38,26 @@ def check_strategy(plan: SweepPlan) -> None:
     Raises:
         BesomError: says which and why.
     """
-    _check_sealed(plan.sweep["trial_function"])
+    _check_sealed(plan.sweep.trial_function)
     check_trusted(plan)
-    build_sampler(plan.sweep["sampler"], plan.space, 0, len(plan.objectives))
-    pruner = build_pruner(plan.sweep["pruner"])
+    build_sampler(plan.sweep.sampler, plan.space, 0, len(plan.objectives))
+    pruner = build_pruner(plan.sweep.pruner)
     if isinstance(pruner, ScreeningPruner):
         _check_screening(plan, pruner)
 
 
-def check_given(plan: SweepPlan) -> None:
-    """Refuse given configs or a warm start that a new study cannot begin with.
+def check_new_study(plan: SweepPlan) -> None:
+    """Refuse enqueued configs or a warm start that a new study cannot begin with.
 
     Raises:
         BesomError: says which and why.
     """
-    check_trusted(plan, given_configs(plan))
-    other = plan.sweep["warm_start"]
+    check_trusted(plan, enqueued_configs(plan))
+    other = plan.sweep.warm_start
     if other == plan.name:
         raise ConfigError(
-            f"sweep.warm_start={other} is this study itself. Name this one otherwise with "
-            "sweep.name=NAME, so that the other one stays to be learnt from."
+            f"sweep.warm_start={other} is this study itself. Give this study another name "
+            "with sweep.name=NAME."
         )
     if other is not None:
         check_objectives(plan, storage.load_record(plan.paths.root.parent, other))
@@ -79,7 +67,7 @@ def _check_sealed(trial_function: str) -> None:
     if trial_function.replace(":", ".").startswith(_OPENS_THE_TEST_SET):
         raise ConfigError(
             f"sweep.trial_function is {trial_function!r}, which opens the test images, and no "
-            "sweep may: leave it out, and run besom confirm NAME when the sweep has ended."
+            "sweep may do that. Omit it, and run besom confirm NAME when the sweep has ended."
         )
 
 
@@ -98,81 +86,84 @@ def _check_screening(plan: SweepPlan, pruner: ScreeningPruner) -> None:
     if least is not None and least <= pruner.epochs:
         raise ConfigError(
             f"sweep/pruner=screening stops trials after {counted(pruner.epochs, 'epoch')} "
-            f"(sweep.pruner.epochs), but trainer.epochs is {least:g}: there is nothing left to "
-            "save. Raise trainer.epochs, or use sweep/pruner=none."
+            f"(sweep.pruner.epochs), but trainer.epochs is {least:g}, so it would save "
+            "nothing. Raise trainer.epochs, or use sweep/pruner=none."
         )
 
 
 def _refuse_screening_by(number: str) -> None:
     raise ConfigError(
-        f"sweep/pruner=screening compares trials by a metric after some epochs, but {number!r} is "
-        "a number that a trial has once. Use sweep/pruner=none, or another objective."
+        f"sweep/pruner=screening compares trials by a metric after some epochs, but a trial has "
+        f"{number!r} only once. Use sweep/pruner=none, or another objective."
     )
 
 
 def remarks(plan: SweepPlan) -> list[str]:
-    """What can be swept so, but not as well as the user may think; one line each."""
+    """What runs, but not as well as the user may think; one line each."""
     lines = []
-    node = plan.sweep["sampler"]
-    sampler = str(node.get(TARGET)).rpartition(".")[2]
-    if plan.sweep["warm_start"] is not None and sampler in _BLIND_TO_KNOWLEDGE:
+    node = plan.sweep.sampler
+    sampler, traits = class_of(node), traits_of(node)
+    if plan.sweep.warm_start is not None and traits.ignores_warm_start:
         lines.append(
             f"{sampler} learns nothing from the trials that sweep.warm_start brings; "
             "sweep/sampler=tpe does"
         )
-    screens = isinstance(build_pruner(plan.sweep["pruner"]), ScreeningPruner)
-    if screens and sampler in _BLIND_TO_STOPPED:
+    screens = isinstance(build_pruner(plan.sweep.pruner), ScreeningPruner)
+    if screens and traits.complete_only:
         lines.append(
-            f"{sampler} learns from complete trials only, and screening stops nearly all: it "
+            f"{sampler} learns from complete trials only, and screening stops nearly all, so it "
             "proposes at random; sweep/sampler=tpe learns from all"
         )
-    n_trials, population = plan.sweep["n_trials"], node.get("population_size")
-    if sampler.startswith("NSGA") and population is not None and population >= n_trials:
+    n_trials, population = plan.sweep.n_trials, node.get("population_size")
+    if traits.generations and population is not None and population >= n_trials:
         lines.append(
             f"{sampler} draws its first generation at random, and sweep.sampler.population_size="
-            f"{population} is all of the {n_trials} trials: lower it, or raise sweep.n_trials"
+            f"{population} makes that all of the {n_trials} trials: lower it, or raise "
+            "sweep.n_trials"
         )
-    if plan.sweep["constraints"] and sampler in _BLIND_TO_STOPPED:
+    if plan.sweep.constraints and traits.complete_only:
         lines.append(
-            f"{sampler} learns from complete trials only, so not from those outside "
-            "sweep.constraints: it may propose many more of them; sweep/sampler=tpe learns from all"
+            f"{sampler} learns from complete trials only, not from those that break "
+            "sweep.constraints, so it may propose many more; sweep/sampler=tpe learns from all"
         )
     if SEED in plan.space.paths:
         lines.append(
-            "sweep.space samples 'seed': the best seed is luck, and no setting to keep; besom "
-            "confirm tells how far values differ by seed"
+            "sweep.space samples 'seed': the best seed is luck, not a setting to keep; besom "
+            "confirm shows how far values differ by seed"
         )
     targets = [path for path in plan.space.paths if path.endswith(TARGET)]
     if targets:
         lines.append(
-            f"sweep.space samples '{targets[0]}', so each class gets the other's arguments; an "
-            "option in a config group for each has its own"
+            f"sweep.space samples '{targets[0]}', so each class gets the arguments of the other; "
+            "to give each its own, write an option of the config group for each"
         )
-    if not len(plan.space) and n_trials > 1 and not plan.sweep["vary_seed"]:
+    if not len(plan.space) and n_trials > 1 and not plan.sweep.vary_seed:
         lines.append(
             "sweep.space is empty: every trial is the base config again; sweep.vary_seed=true "
-            "tells how far its values differ by seed"
+            "shows how far its values differ by seed"
         )
-    if plan.space.is_conditional and sampler in _BLIND_TO_CONDITIONS:
+    if plan.space.is_conditional and traits.conditions_at_random:
         lines.append(
-            f"{sampler} draws what does not occur in every trial (conditions, lists of sampled "
-            "length) at random; sweep/sampler=tpe learns of it"
+            f"{sampler} draws at random what does not occur in every trial (conditions, lists of "
+            "sampled length); sweep/sampler=tpe learns from it"
         )
     return lines
 
 
 def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
-    """The same of what the workers have found; one line each."""
+    """The same about what the workers found; one line each."""
     data = facts.get("data")
     gaps = data.get("label_gaps") if isinstance(data, Mapping) else None
     lines = [str(gaps)] if gaps else []
     if unsavable := facts.get("unsavable"):
-        lines.append(f"the model cannot be saved, so none will be kept; trials count: {unsavable}")
+        lines.append(
+            f"the model cannot be saved, so none will be kept; trials still count: {unsavable}"
+        )
     if facts.get("device", {}).get("lacks_gpu"):
         lines.append(
-            "the workers were given GPUs, but TensorFlow sees none and trains on the processor, "
-            "one worker a GPU: install its CUDA libraries (pip install 'tensorflow[and-cuda]'), or "
-            "say sweep.executor.gpus=none to share out the cores"
+            "the workers have GPUs, but TensorFlow sees none and trains on the CPU, with one "
+            "worker per GPU: install its CUDA libraries (pip install 'tensorflow[and-cuda]'), or "
+            "set sweep.executor.gpus=none to divide the cores among the workers"
         )
     return lines
 
@@ -181,12 +172,12 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
     """Refuse objectives and constraints that no trial will report, as far as workers know.
 
     Raises:
-        ConfigError: names the objective or constraint, and what trials report; or the facts are of
-            another shape than ``besom.seam.TrialFunction`` says.
+        ConfigError: names the objective or constraint, and what trials report; or the facts do not
+            have the types that ``besom.seam.TrialFunction`` asks for.
     """
     _check_facts(facts)
     numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
-    for name in plan.sweep["constraints"]:
+    for name in plan.sweep.constraints:
         if name not in numbers:
             raise ConfigError(
                 f"sweep.constraints.{name}: no trial has a number {name!r}."
@@ -196,7 +187,7 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
     for objective in plan.objectives:
         if "metrics" in facts:
             check_metric(objective, facts["metrics"], numbers, _own_numbers(plan))
-    screens = isinstance(build_pruner(plan.sweep["pruner"]), ScreeningPruner)
+    screens = isinstance(build_pruner(plan.sweep.pruner), ScreeningPruner)
     first = plan.objectives[0].metric
     if screens and first in numbers and first not in facts.get("metrics", ()):
         _refuse_screening_by(first)
@@ -212,8 +203,8 @@ def _check_facts(facts: Mapping[str, Any]) -> None:
 
 
 def _own_numbers(plan: SweepPlan) -> str:
-    """How a trial function of the user's says what its trials report."""
-    if plan.sweep["trial_function"] == KERAS_TRIALS:
+    """How the user's own trial function declares what its trials report."""
+    if plan.sweep.trial_function == KERAS_TRIALS:
         return ""
     return " What trials report is what `prepare` returns under 'metrics' and 'numbers'."
 
@@ -224,7 +215,7 @@ def check_same_data(name: str, stored: Mapping[str, Any], environment: Mapping[s
     Args:
         name: the study's.
         stored: its facts.
-        environment: what the workers said of the data now.
+        environment: what the workers report about the data now.
 
     Raises:
         StudyError: gives both fingerprints.
@@ -235,6 +226,6 @@ def check_same_data(name: str, stored: Mapping[str, Any], environment: Mapping[s
         if old != new:
             raise StudyError(
                 f"The study {name!r} was made with other data: its fingerprint was {old}, now it "
-                f"is {new}. Values would not be comparable. Restore the data, sweep under another "
-                "name with sweep.name=NAME, or start over with --fresh."
+                f"is {new}. Values would not be comparable. Restore the data, give this sweep "
+                "another name with sweep.name=NAME, or start over with --fresh."
             )

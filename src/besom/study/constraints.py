@@ -1,19 +1,49 @@
-"""How far a trial's numbers exceed the limits of ``sweep.constraints``. Pure."""
+"""The limits of ``sweep.constraints``, and how far a trial's numbers exceed them. Pure."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from typing import Any
+
+from besom.errors import ConfigError
+from besom.text.values import given_text
 
 #: A number of a trial to its ``min``, its ``max``, or both.
 Limits = Mapping[str, Mapping[str, float]]
 
+#: Of a double; Python's ints go on.
+_LARGEST = sys.float_info.max
+
+
+def check_constraints(limits: Mapping[str, Any]) -> None:
+    """Check the bounds of each constraint in ``sweep.constraints``.
+
+    Raises:
+        ConfigError: names the constraint.
+    """
+    for name, bounds in limits.items():
+        path = f"sweep.constraints.{name}"
+        if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
+            raise ConfigError(
+                f"{path} is {given_text(bounds)}, expected {{max: NUMBER}}, min, or both."
+            )
+        for key, value in bounds.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not -_LARGEST <= value <= _LARGEST:
+                raise ConfigError(f"{path}.{key} is {given_text(value)}, expected a finite number.")
+        if bounds.get("min", -math.inf) > bounds.get("max", math.inf):
+            raise ConfigError(
+                f"{path} has min {bounds['min']} above max {bounds['max']}, which no trial can "
+                "meet. Give min at most max."
+            )
+
 
 def excesses(limits: Limits, numbers: Mapping[str, float]) -> dict[str, float]:
-    """By how much each limit is exceeded, as Optuna has it: above 0 it is broken.
+    """By how much each limit is exceeded, in Optuna's sense: above 0 it is broken.
 
-    A number that is not known, or NaN, counts as kept: a trial that broke before it was measured
-    says nothing about it.
+    A number that is missing or NaN breaks nothing: the trial failed before it was measured.
     """
     return {
         name: _excess(bounds, float(numbers[name])) if _is_known(name, numbers) else 0.0
@@ -22,7 +52,7 @@ def excesses(limits: Limits, numbers: Mapping[str, float]) -> dict[str, float]:
 
 
 def undefined(limits: Limits, numbers: Mapping[str, float]) -> list[str]:
-    """Which limited numbers are NaN, in words: neither within a limit nor outside."""
+    """Which limited numbers are NaN, in words: they neither keep nor break a limit."""
     return [f"{name} is nan" for name in limits if math.isnan(numbers.get(name, 0.0))]
 
 

@@ -59,11 +59,11 @@ class Coordinator(Attendant, TrialSource):
         self._asker = Asker(plan, study, finished)
         self._artifacts = Artifacts(plan, study.pruner, finished)
         self._early_stopping = EarlyStopping(plan, study)
-        self._duplicates = Duplicates(plan.sweep["reuse_duplicates"], finished)
+        self._duplicates = Duplicates(plan.sweep.reuse_duplicates, finished)
         self._budget.n_extra = self._asker.n_continued
         self._waiting: deque[RunningTrial] = deque()  # asked for, not started
         self._running: dict[int, RunningTrial] = {}  # until they are told
-        self._loop = RunLoop(executor, self, plan.sweep["trial_timeout_s"], self._clock)
+        self._loop = RunLoop(executor, self, plan.sweep.trial_timeout_s, self._clock)
         self._stop = self._loop.stop
         self._remarked = set(remarked)  # what trials' remarks were about
         self._screening_cut = False  # the rest of the time is for training the best to their end
@@ -77,7 +77,7 @@ class Coordinator(Attendant, TrialSource):
     @property
     def n_trials(self) -> int:
         """How many trials there will have been, those that are continued after screening too."""
-        return int(self._plan.sweep["n_trials"]) + self._budget.n_extra
+        return self._plan.sweep.n_trials + self._budget.n_extra
 
     @property
     def stop_reason(self) -> str | None:
@@ -167,7 +167,7 @@ class Coordinator(Attendant, TrialSource):
 
     def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:
         """Tell the study how a trial ended."""
-        running, limits = self._running.pop(event.trial), self._plan.sweep["constraints"]
+        running, limits = self._running.pop(event.trial), self._plan.sweep.constraints
         result, numbers = TrialResult(), dict[str, float]()
         if isinstance(event, Finished):
             result, usage = event.result, event.usage
@@ -266,7 +266,7 @@ class Coordinator(Attendant, TrialSource):
 
     def _mention_missing_trials(self) -> None:
         """Say what is missing of a screening that time has cut short."""
-        limit, n_missing = self._plan.sweep["timeout_s"], self._asker.n_missing
+        limit, n_missing = self._plan.sweep.timeout_s, self._asker.n_missing
         if self._screening_cut:
             reason = f"the time limit of {limit:g} s is reached before n_trials trials"
             self._stop.begin(reason, Ending.BUDGET)

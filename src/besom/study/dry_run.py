@@ -1,9 +1,13 @@
-"""``besom sweep NAME --dry-run``: builds a space's corners and says what a sweep would cost."""
+"""``besom sweep NAME --dry-run``: builds a space's corners and estimates the cost of the sweep."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import statistics
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,17 +18,17 @@ from besom.executors.base import Epoch, Executor, Failed, Finished, Ready
 from besom.executors.hearing import hear
 from besom.report.tables import shown_params
 from besom.seam import TrialConfig, TrialResult
+from besom.space import Sample, Space
 from besom.store.records import Origin
 from besom.study.checks import check_names
 from besom.study.constraints import broken
-from besom.study.corners import corners
 from besom.study.plan import SweepPlan
-from besom.study.preset_trials import all_given
+from besom.study.preset_trials import all_preset_trials
 from besom.study.samplers import SpaceGridSampler
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
 
-#: Builds a model, runs a few measured steps, and trains nothing to speak of.
+#: Builds a model and measures a few steps.
 PROBE = "besom.training.dry_run_probe:probe"
 N_SAMPLED = 5
 
@@ -51,20 +55,20 @@ class Probed:
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Time to expect for an epoch, from the measured step."""
+        """Expected time per epoch, from the measured steps."""
         return self.numbers["seconds_per_step"] * self.numbers["steps_per_epoch"]
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a sweep would be.
+    """What a dry run found.
 
     Attributes:
         built: every config that was built: the base, the corners, the sampled ones.
         n_workers: how many would run at once.
-        facts: what the workers said of data and device.
-        pruner: the sweep's; screening is counted as such.
-        n_points: how many trials the sampler has, where it walks a finite space; None = no end.
+        facts: what the workers report about data and device.
+        pruner: the sweep's; screening shortens the expected time.
+        n_points: how many trials a grid has; None = no limit.
         start_s: wall-clock seconds until the first worker was ready.
     """
 
@@ -77,7 +81,7 @@ class DryRun:
 
     @property
     def sampled(self) -> list[Probed]:
-        """The configs that stand for what the sampler will propose; all, if nothing is sampled."""
+        """The configs that represent what the sampler will propose; all, if nothing is sampled."""
         return [p for p in self.built if p.name.startswith("sampled")] or self.built
 
     @property
@@ -93,8 +97,8 @@ class DryRun:
     def expected_seconds(self, n_trials: int) -> float:
         """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps.
 
-        Workers start once, and each trial builds and compiles its model. Of a screening: the first
-        epochs of all, and the rest of those that are kept. What breaks a constraint takes no time.
+        Workers start once, and each trial builds and compiles its model. Screening costs the first
+        epochs of all trials and the rest of the best. Trials that break a constraint cost nothing.
         """
         seconds = statistics.mean(
             0.0 if p.broken else self._seconds(p, n_trials) for p in self.sampled
@@ -107,7 +111,7 @@ class DryRun:
         return statistics.mean(p.numbers.get("seconds_to_begin", 0.0) for p in self.sampled)
 
     def _seconds(self, probed: Probed, n_trials: int) -> float:
-        """Of one worker, were all trials like this one."""
+        """On one worker, if all trials were like this one."""
         epochs = float(probed.config["trainer"]["epochs"])
         n_epochs, n_begun = n_trials * epochs, n_trials
         if isinstance(self.pruner, ScreeningPruner):
@@ -139,7 +143,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
                 number, (_, _, config) = waiting.pop(0)
                 executor.submit(number, config, None)
             for event in hear(executor, timeout_s=1.0):
-                if isinstance(event, Ready) and not facts:  # the first one's, who speaks for all
+                if isinstance(event, Ready) and not facts:  # one worker stands for all
                     start_s = time.monotonic() - began
                     facts = event.facts
                     check_names(plan, facts)
@@ -161,30 +165,30 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         raise SpaceError(
             f"{len(failed)} of {len(wanted)} configs cannot be trained:\n  " + "\n  ".join(lines)
         )
-    limits = plan.sweep["constraints"]
+    limits = plan.sweep.constraints
     built = [
         Probed(name, params, config, numbers, broken(limits, numbers), unsavable)
         for i, (name, params, config) in enumerate(wanted)
         for numbers in [dict(results[i].numbers)]
         for unsavable in [results[i].environment.get("unsavable", "")]
     ]
-    pruner = build_pruner(plan.sweep["pruner"])
+    pruner = build_pruner(plan.sweep.pruner)
     return DryRun(built, n_workers, facts, pruner, _n_points(plan), start_s)
 
 
 def _n_points(plan: SweepPlan) -> int | None:
-    """Points of the grid, where one is walked, and configs that are given."""
-    sampler = build_sampler(plan.sweep["sampler"], plan.space, 0, len(plan.objectives))
+    """Points of the grid, if one is walked, and preset trials outside it; None without a grid."""
+    sampler = build_sampler(plan.sweep.sampler, plan.space, 0, len(plan.objectives))
     if not isinstance(sampler, SpaceGridSampler):
         return None
-    return sampler.n_points + sum(g.params(plan) is None for g in all_given(plan))
+    return sampler.n_points + sum(p.params(plan) is None for p in all_preset_trials(plan))
 
 
 def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
     seed = int(plan.config["seed"])
     wanted = [
-        ("base" if given.origin is Origin.BASELINE else "enqueued", given.shown, given.config)
-        for given in all_given(plan)
+        ("base" if preset.origin is Origin.BASELINE else "enqueued", preset.shown, preset.config)
+        for preset in all_preset_trials(plan)
     ]
     wanted = [(name, params, {**config, "seed": seed}) for name, params, config in wanted]
     named = [(f"corner {i + 1}", sample) for i, sample in enumerate(corners(plan.space))]
@@ -195,3 +199,77 @@ def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:
         for i in range(N_SAMPLED if len(plan.space) else 0)
     ]
     return wanted + [(name, s.params, plan.trial_config(s, seed)) for name, s in named]
+
+
+#: At most this many corners are built.
+MOST_CORNERS = 32
+
+
+def corners(space: Space) -> list[Sample]:
+    """All numbers at their low end, and all at their high end, for every branch of the space.
+
+    The space branches at every config group, and at every choice that a condition reads. Each
+    combination of these has its corners, up to the limit. All other choices take turns, so that
+    each value is in some corner.
+    """
+    branches = _branches(space)
+    combinations = list(itertools.product(*branches.values()))[: MOST_CORNERS // 2]
+    turns = _Turns()
+    samples: dict[str, Sample] = {}
+    while len(space) and len(samples) < MOST_CORNERS:
+        for values, end in itertools.product(combinations, ("low", "high")):
+            fixed = dict(zip(branches, values, strict=True))
+            sample = space.suggest(_CornerTrial(fixed, end, turns))
+            samples.setdefault(json.dumps(sample.params, sort_keys=True), sample)
+        if turns.all_taken:
+            break
+    return list(samples.values())[:MOST_CORNERS]
+
+
+def _branches(space: Space) -> dict[str, Sequence[Any]]:
+    """Each choice that decides what else is sampled: its name in Optuna, and its values there."""
+    read = {c.source.path for entry in space.entries for c in entry.conditions if c.source.sampled}
+    return {
+        entry.name: [point[entry.name] for point in entry.points()]
+        for entry in space.entries
+        if entry.kind == "group" or (entry.kind == "choice" and entry.path in read)
+    }
+
+
+class _Turns:
+    """Gives the values of each choice in turn."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+        self._values: dict[str, Sequence[Any]] = {}
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether every value of the choices seen so far has had its turn."""
+        return all(self._taken[name] >= len(values) for name, values in self._values.items())
+
+    def next(self, name: str, values: Sequence[Any]) -> Any:
+        """The value whose turn it is."""
+        self._values[name] = values
+        self._taken[name] += 1
+        return values[(self._taken[name] - 1) % len(values)]
+
+
+class _CornerTrial(optuna.trial.FixedTrial):
+    """A trial with every number at one end of its range; choices take turns, unless fixed."""
+
+    def __init__(self, fixed: Mapping[str, Any], end: str, turns: _Turns) -> None:
+        super().__init__({})
+        self._fixed, self._end, self._turns = dict(fixed), end, turns
+
+    def suggest_float(self, name: str, low: float, high: float, **_: Any) -> float:  # noqa: ARG002
+        """One end of the range."""
+        return low if self._end == "low" else high
+
+    def suggest_int(self, name: str, low: int, high: int, **_: Any) -> int:  # noqa: ARG002
+        """One end of the range."""
+        return low if self._end == "low" else high
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """The fixed choice, else the one whose turn it is."""
+        return self._fixed[name] if name in self._fixed else self._turns.next(name, choices)

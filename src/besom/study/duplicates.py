@@ -1,4 +1,4 @@
-"""Configs that have run, and those that run now: what is the same is not trained twice."""
+"""Configs that have run, and those that run now: no config is trained twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from besom.store.records import Origin, Outcome, TrialRecord
 from besom.store.study_identity import fingerprint
 from besom.study.running_trial import RunningTrial
 
-#: Endings that would be the same again, so that a duplicate need not be trained.
+#: Endings that a duplicate would have too, so that it need not be trained.
 _REUSABLE = (Outcome.COMPLETE, Outcome.PRUNED, Outcome.DIVERGED)
 _CONTINUED = (Outcome.PRUNED, Outcome.COMPLETE)
 
@@ -35,11 +35,11 @@ class Duplicates:
         return sum(len(held) for held in self._held.values())
 
     def original_of(self, running: RunningTrial) -> TrialRecord | None:
-        """The trial that has run this config already, where its ending may be reused."""
+        """The trial that has already run this config, if its ending may be reused."""
         return self._ended.get(fingerprint(running.config)) if self._may_wait(running) else None
 
     def hold(self, running: RunningTrial) -> bool:
-        """Keep a trial back while another with its config runs; else note that this one does.
+        """Hold a trial back while another one with its config runs; else note that this one runs.
 
         Returns:
             True: it is held, until :meth:`note` gives it back.
@@ -56,12 +56,12 @@ class Duplicates:
         """Remember a finished trial.
 
         Returns:
-            Those that waited for it: to reuse its ending or, if that says nothing, to run.
+            Those that waited for it: to reuse its ending, or to run if that cannot be reused.
         """
         if trial.config and trial.outcome in _REUSABLE:
             key = fingerprint(trial.config)
             known = self._ended.get(key)
-            # What screening has stopped and then trained to its end has this ending.
+            # A screened trial that is continued has two endings; the complete one counts.
             if known is None or (known.outcome, trial.outcome) == _CONTINUED:
                 self._ended[key] = trial
         self._running = {key: n for key, n in self._running.items() if n != trial.number}

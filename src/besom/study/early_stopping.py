@@ -26,7 +26,7 @@ class EarlyStopping:
     def __init__(self, plan: SweepPlan, study: optuna.Study) -> None:
         self._plan, self._pruner = plan, study.pruner
         # Knowledge from another study has no epochs to be compared with.
-        self._study = RunHere(plan.name, study._storage) if plan.sweep["warm_start"] else study
+        self._study = RunHere(plan.name, study._storage) if plan.sweep.warm_start else study
         self._prunes = len(plan.objectives) == 1 and not isinstance(
             study.pruner, optuna.pruners.NopPruner
         )
@@ -63,7 +63,7 @@ class EarlyStopping:
         frozen.intermediate_values = {step: value for step, value in seen if step <= epoch}
         if not self._pruner.prune(self._study, frozen):
             return False
-        share = self._plan.sweep["audit"]
+        share = self._plan.sweep.audit
         if (
             share
             and random.Random(f"{self._plan.config['seed']}:{running.number}").random() < share

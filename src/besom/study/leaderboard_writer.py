@@ -1,6 +1,6 @@
 """Rewrites the leaderboard of a running sweep as its trials finish."""
 
-# ruff: noqa: D102  (what a watcher hears is said once, in its base class)
+# ruff: noqa: D102  (the methods are documented in the base class)
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LeaderboardWriter(Watcher):
         now = self._clock()
         if not self._due or now < self._next or self._study is None:
             return
-        with contextlib.suppress(OSError):  # it is said when the sweep ends and writes it again
+        with contextlib.suppress(OSError):  # reported when the sweep ends and writes it again
             write_leaderboard(self._study(), self._paths)
         self._due = False
         took = self._clock() - now

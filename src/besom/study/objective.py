@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from besom.errors import ConfigError, did_you_mean
 from besom.store.records import Objective
 
+#: Numbers a trial has once, as opposed to metrics it has after each epoch.
+TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")
+
 
 def check_metric(
     objective: Objective, metrics: Sequence[str], numbers: Sequence[str], hint: str = ""
@@ -16,10 +19,10 @@ def check_metric(
     Args:
         objective: what is optimised.
         metrics, numbers: the names that trials report.
-        hint: a sentence on how that is told, for the message's end.
+        hint: a sentence for the end of the message, on how trials declare what they report.
 
     Raises:
-        ConfigError: names the near ones.
+        ConfigError: lists near names.
     """
     known = [*metrics, *numbers]
     if known and objective.metric not in known:
@@ -31,7 +34,7 @@ def check_metric(
 
 
 def last_value(objective: Objective, history: Mapping[str, Sequence[float]]) -> float | None:
-    """The metric after the last epoch so far; None if it is no metric of the history."""
+    """The metric after the last epoch so far; None if the history does not have it."""
     values = history.get(objective.metric)
     return float(values[-1]) if values else None
 
@@ -52,9 +55,9 @@ def objective_values(
     history: Mapping[str, Sequence[float]],
     numbers: Mapping[str, float],
 ) -> list[float]:
-    """One value an objective.
+    """One value per objective.
 
-    All that want the best epoch get the best of the first of them: there is one model to be had.
+    There is one model, so all objectives that count the best epoch share that of the first one.
 
     Raises:
         ConfigError: a trial has no such metric or number.

@@ -1,53 +1,58 @@
-"""A sweep, checked and ready to run: everything the coordinator needs, from one composed config."""
+"""A sweep, checked and ready to run: everything that running it needs, from one composed config."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from besom.config import TRAIN_GROUPS, Composer, find_sweep, overlap
+from besom.config.schema import ObjectiveSchema, SweepNode
 from besom.config.tree import within
 from besom.errors import ConfigError, did_you_mean
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
-from besom.space.command_line import Asked, sort_out
+from besom.space.command_line import sort_out
 from besom.store.paths import StudyPaths, checked_folder, checked_name
 from besom.store.records import Objective
 from besom.store.storage_url import check_no_password
-from besom.study.sweep_limits import check_constraints, check_numbers
+from besom.study.base_configs import BaseConfigs, with_objective
+from besom.study.constraints import check_constraints
 from besom.text.values import given_text
-
-#: Numbers a trial has once, as opposed to metrics it has after each epoch.
-TRIAL_NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes", "seconds", "cpu_seconds")
 
 #: The path that a space may sample, and that every trial's config has.
 SEED = "seed"
 
 EPOCHS_PATH = "trainer.epochs"
 
-#: What ``trainer`` leaves open, so that a sweep's objective may set it.
-_OBJECTIVES_OWN = {"monitor": "val_accuracy", "mode": "auto", "restore_best": False}
+#: What a sweep's objective sets in ``trainer``, and the value that leaves it open.
+_SET_BY_OBJECTIVE = {
+    "trainer.monitor": "val_accuracy",
+    "trainer.mode": "auto",
+    "trainer.restore_best": False,
+}
 
 DIRECTIONS = ("maximize", "minimize")
 EPOCHS = ("best", "last")
 
 
-@dataclass
+@dataclass(frozen=True)
 class SweepPlan:
-    """One sweep as asked for.
+    """One sweep, checked: what it runs is settled, and nothing of it changes.
 
     Attributes:
         name: the study's name.
-        config: the composed config, plain and resolved.
+        config: the composed config, plain and resolved; what the study stores.
         choices: the option chosen in each config group.
         objectives: what is optimised; one, unless the study has several.
         space: the search space.
         paths: where the study lives.
-        composer, overrides: compose the config again for other choices of groups.
-        notes: what the user should know of how the sweep was read.
+        composer: finds and reads the options of the groups.
+        bases: the config that trials start from, for each choice of group options.
+        notes: what the user should know about how the sweep was read.
     """
 
     name: str
@@ -57,43 +62,32 @@ class SweepPlan:
     space: Space
     paths: StudyPaths
     composer: Composer
-    overrides: list[str]
-    notes: list[str] = field(default_factory=list)
-    _composed: dict[tuple[tuple[str, str], ...], TrialConfig] = field(default_factory=dict)
-    _reads: dict[str, frozenset[str]] = field(default_factory=dict)
+    bases: BaseConfigs
+    notes: tuple[str, ...] = ()
 
-    @property
-    def sweep(self) -> dict[str, Any]:
+    @cached_property
+    def sweep(self) -> SweepNode:
         """The node ``sweep``."""
-        node: dict[str, Any] = self.config["sweep"]
-        return node
+        return SweepNode.of(self.config["sweep"])
+
+    def stored_in(self, url: str | None) -> SweepPlan:
+        """The same plan with another ``sweep.storage``."""
+        sweep = {**self.config["sweep"], "storage": url}
+        return replace(self, config={**self.config, "sweep": sweep})
 
     @property
     def as_composed(self) -> TrialConfig:
-        """The base config before the objective has its say: what workers prepare with."""
-        return _trial_part(self.config, ())
+        """The base config without the objective's settings: what workers prepare with."""
+        return with_objective(self.config, ())
 
     @property
     def base(self) -> TrialConfig:
         """The base config as composed: what trial 0 runs."""
-        return self.trial_base({})
-
-    def trial_base(self, groups: Mapping[str, str]) -> TrialConfig:
-        """The trial config composed for a choice of group options; composed once for each."""
-        key = tuple(sorted((g, o) for g, o in groups.items() if self.choices.get(g) != o))
-        if key not in self._composed:
-            config = self.config
-            if key:
-                composed = self.composer.compose_for(dict(key), self.overrides)
-                config = composed.config
-                for path, read in composed.reads.items():
-                    self._reads[path] = self._reads.get(path, frozenset()) | read
-            self._composed[key] = _trial_part(config, self.objectives)
-        return self._composed[key]
+        return self.bases.of({})
 
     def trial_config(self, sample: Sample, seed: int) -> TrialConfig:
         """The resolved config of one trial; its ``seed`` is the sampled one, where it is."""
-        config: TrialConfig = apply(self.trial_base(sample.groups), sample.values)
+        config: TrialConfig = apply(self.bases.of(sample.groups), sample.values)
         if SEED not in sample.values:
             config["seed"] = seed
         return config
@@ -113,7 +107,7 @@ def make_plan(
             plain value for something the space samples fixes it there; of two for one key, the
             last counts.
         config_dir: the user's config folder; None takes ``./conf`` and ``./sweeps``.
-        results_dir: where the study lands; None takes it from the config.
+        results_dir: where the study is written; None takes it from the config.
 
     Raises:
         ConfigError: anything in the sweep that cannot be run.
@@ -126,56 +120,49 @@ def make_plan(
     composer = Composer(search, primary)
     asked = sort_out(overrides)
     composed = composer.compose(asked.plain)
-    config, sweep = composed.config, composed.config["sweep"]
+    config, node = composed.config, composed.config["sweep"]
     if asked.of_space:
-        sweep["space"] = asked.changed(flatten(sweep["space"], config), composer)
-    check_no_password(sweep["storage"] or "")
-    sweep["storage"] = _absolute(sweep["storage"])
-    study_name = checked_name("sweep.name", primary if sweep["name"] is None else sweep["name"])
+        node["space"] = asked.changed(flatten(node["space"], config), composer)
+    check_no_password(node["storage"] or "")
+    node["storage"] = _absolute(node["storage"])
+    sweep = SweepNode.of(node)
+    study_name = checked_name("sweep.name", primary if sweep.name is None else sweep.name)
     objectives = _objectives(sweep)
     if not isinstance(config["trainer"], Mapping):
         raise ConfigError(f"trainer is {config['trainer']!r}, expected a mapping such as {{}}.")
-    check_numbers(sweep)
-    check_constraints(sweep)
+    check_constraints(sweep.constraints)
+    bases = BaseConfigs(composer, asked.plain, composed, objectives)
+    space = parse_space(
+        sweep.space,
+        base=bases.of({}),
+        groups={group: list(composer.groups.get(group, {})) for group in TRAIN_GROUPS},
+        choices=composed.choices,
+        compose=bases.of,
+        own_spaces=_own_spaces(composer),
+        fixed=asked.fixed,
+        dropped=asked.dropped,
+    )
+    if space.spec != flatten(sweep.space, bases.of({})):  # else it stays as written
+        node["space"] = space.spec
     plan = SweepPlan(
         name=study_name,
         config=config,
         choices=composed.choices,
         objectives=objectives,
-        space=_NO_SPACE,
+        space=space,
         paths=StudyPaths.of(
             checked_folder(config["results_dir"]) if results_dir is None else Path(results_dir),
             study_name,
         ),
         composer=composer,
-        overrides=asked.plain,
-        _reads=dict(composed.reads),
+        bases=bases,
+        notes=(*space.notes, *_unused_settings(config, bases.of({}))),
     )
-    plan.space = _space_of(plan, asked)
-    if plan.space.spec != flatten(sweep["space"], plan.base):  # else it stays as written
-        sweep["space"] = plan.space.spec
-    plan.notes += plan.space.notes
     _check_seed(plan)
     _check_epochs(plan)
     _check_interpolations(plan)
-    _leave_to_objective(plan)
+    _check_watched(plan)
     return plan
-
-
-def _space_of(plan: SweepPlan, asked: Asked) -> Space:
-    return parse_space(
-        plan.sweep["space"],
-        base=plan.base,
-        groups={group: list(plan.composer.groups.get(group, {})) for group in TRAIN_GROUPS},
-        choices=plan.choices,
-        compose=plan.trial_base,
-        own_spaces=_own_spaces(plan.composer),
-        fixed=asked.fixed,
-        dropped=asked.dropped,
-    )
-
-
-_NO_SPACE = parse_space({}, base={}, groups={}, choices={})
 
 
 def _own_spaces(composer: Composer) -> Callable[[str, str], Mapping[str, Any]]:
@@ -189,7 +176,7 @@ def _own_spaces(composer: Composer) -> Callable[[str, str], Mapping[str, Any]]:
 
 
 def _absolute(storage: str | None) -> str | None:
-    """A SQLite file by its absolute path, so that reporting finds it from any folder.
+    """The URL, with the absolute path of a SQLite file, so that reports find it from any folder.
 
     Raises:
         ConfigError: it is blank.
@@ -206,11 +193,11 @@ def _absolute(storage: str | None) -> str | None:
     return storage if not name or name == ":memory:" else f"{scheme}{Path(name).absolute()}"
 
 
-def _objectives(sweep: Mapping[str, Any]) -> tuple[Objective, ...]:
-    """The objectives: the list ``objectives`` where it has any, else the one ``objective``."""
-    named = [(f"sweep.objectives[{i}]", node) for i, node in enumerate(sweep["objectives"])]
+def _objectives(sweep: SweepNode) -> tuple[Objective, ...]:
+    """The list ``objectives``, if it has any, else the one ``objective``."""
+    named = [(f"sweep.objectives[{i}]", node) for i, node in enumerate(sweep.objectives)]
     objectives = tuple(
-        _objective(path, node) for path, node in named or [("sweep.objective", sweep["objective"])]
+        _objective(path, node) for path, node in named or [("sweep.objective", sweep.objective)]
     )
     metrics = [o.metric for o in objectives]
     if len(set(metrics)) < len(metrics):
@@ -218,21 +205,21 @@ def _objectives(sweep: Mapping[str, Any]) -> tuple[Objective, ...]:
     return objectives
 
 
-def _objective(path: str, node: Mapping[str, Any]) -> Objective:
-    for key in ("direction", "epoch"):
-        known = DIRECTIONS if key == "direction" else EPOCHS
-        if node[key] not in known:
+def _objective(path: str, node: ObjectiveSchema) -> Objective:
+    for key, known in (("direction", DIRECTIONS), ("epoch", EPOCHS)):
+        value = getattr(node, key)
+        if value not in known:
             raise ConfigError(
-                f"{path}.{key} is {given_text(node[key])}." + did_you_mean(str(node[key]), known)
+                f"{path}.{key} is {given_text(value)}." + did_you_mean(str(value), known)
             )
-    return Objective(**node)
+    return Objective(**vars(node))
 
 
 def _check_seed(plan: SweepPlan) -> None:
-    if plan.sweep["vary_seed"] and SEED in plan.space.paths:
+    if plan.sweep.vary_seed and SEED in plan.space.paths:
         raise ConfigError(
-            "sweep.space samples 'seed', and sweep.vary_seed gives each trial a seed of its own: "
-            "only one of them can. Set sweep.vary_seed=false, or take 'seed' out of the space."
+            "sweep.space samples 'seed', and sweep.vary_seed gives each trial its own seed: only "
+            "one of them can. Set sweep.vary_seed=false, or take 'seed' out of the space."
         )
 
 
@@ -245,59 +232,51 @@ def _check_epochs(plan: SweepPlan) -> None:
 
 
 def check_epochs(epochs: Any, what: str) -> None:
-    """Refuse trials without an epoch: none of them would report anything.
+    """Refuse trials without an epoch: they would report nothing.
 
     Raises:
         ConfigError: begins with ``what``.
     """
     if isinstance(epochs, int | float) and epochs < 1:
         raise ConfigError(
-            f"{what} is {epochs:g}, expected at least 1: a trial without an epoch reports nothing."
+            f"{what} is {epochs:g}, expected at least 1: a trial reports after each epoch."
         )
 
 
 def _check_interpolations(plan: SweepPlan) -> None:
-    """Refuse what is made from a sampled value, and would not follow it: it is resolved before."""
+    """Refuse what is made from a sampled value: it is resolved before, and would not follow it."""
     sampled = [entry.path for entry in plan.space.entries if entry.group is None]
-    for path, read in plan._reads.items():
+    for path, read in plan.bases.reads.items():
         is_sampled = any(within(path, outer) for outer in sampled)
         if path.partition(".")[0] not in TRAIN_GROUPS or is_sampled:
             continue
         if stale := [other for other in sampled if any(overlap(other, r) for r in read)]:
             raise ConfigError(
                 f"{path} is made from {stale[0]} by an interpolation (${{...}}), and sweep.space "
-                f"samples {stale[0]}: it would not follow, but stay as it is in the base config. "
-                f"Write its value, as in {path}=VALUE, or sample it too."
+                f"samples {stale[0]}: {path} would not follow it, but keep its value from the base "
+                f"config. Write its value, as in {path}=VALUE, or sample it too."
             )
 
 
-def _leave_to_objective(plan: SweepPlan) -> None:
-    """What the trainer watches is the objective: refuse to sample it, say so where it is set."""
-    for key, unset in _OBJECTIVES_OWN.items():
-        path = f"trainer.{key}"
-        if path in plan.space.paths:
-            raise ConfigError(
-                f"sweep.space samples {path!r}, but in a sweep the objective says what patience "
-                "goes by and which epoch's weights are kept: take it out of the space, and see "
-                "sweep.objective."
-            )
-        asked, used = plan.config["trainer"].get(key), plan.base["trainer"].get(key)
-        if asked not in (None, unset, used):
-            plan.notes.append(
-                f"{path}={asked} is not used: in a sweep the objective says what patience goes by "
-                f"and which epoch's weights are kept ({path}={used}); see sweep.objective"
-            )
+def _check_watched(plan: SweepPlan) -> None:
+    """Refuse to sample what the trainer watches: that is the objective."""
+    if path := next((p for p in plan.space.paths if p in _SET_BY_OBJECTIVE), None):
+        raise ConfigError(
+            f"sweep.space samples {path!r}, but in a sweep the objective decides what patience "
+            "watches and which epoch's weights are kept. Take it out of the space, and see "
+            "sweep.objective."
+        )
 
 
-def _trial_part(config: Mapping[str, Any], objectives: Sequence[Objective]) -> TrialConfig:
-    """What the worker gets; the trainer keeps the weights of the objective's epoch."""
-    part: TrialConfig = {key: config[key] for key in (*TRAIN_GROUPS, "seed")}
-    watched = next((o for o in objectives if o.metric not in TRIAL_NUMBERS), None)
-    if watched is not None and isinstance(part["trainer"], Mapping):
-        part["trainer"] = {
-            **part["trainer"],
-            "monitor": watched.metric,
-            "mode": "max" if watched.sign > 0 else "min",
-            "restore_best": watched.epoch == "best",
-        }
-    return part
+def _unused_settings(config: Mapping[str, Any], base: TrialConfig) -> list[str]:
+    """What the config sets that the objective replaces; one line each."""
+    lines = []
+    for path, unset in _SET_BY_OBJECTIVE.items():
+        key = path.partition(".")[2]
+        written, used = config["trainer"].get(key), base["trainer"].get(key)
+        if written not in (None, unset, used):
+            lines.append(
+                f"{path}={written} is not used: in a sweep the objective decides what patience "
+                f"watches and which epoch's weights are kept ({path}={used}); see sweep.objective"
+            )
+    return lines

@@ -1,4 +1,4 @@
-"""Trials whose config is given: the base config, and enqueued configs."""
+"""Preset trials, whose config no sampler chooses: the baseline and the enqueued ones."""
 
 from __future__ import annotations
 
@@ -37,45 +37,47 @@ class PresetTrial:
     choices: dict[str, str]
     shown: dict[str, Any]
 
-    def beside_the_space(self, plan: SweepPlan) -> list[str]:
-        """Why it is no point of the space: a value outside, or one that is not sampled and not the
-        sweep's own, so that its result is not the point's; or nothing."""
+    def outside_the_space(self, plan: SweepPlan) -> list[str]:
+        """Why it is no point of the space, in words; empty if it is one.
+
+        A sampled value lies outside its range, or one that is not sampled differs from the sweep's.
+        """
         outside = plan.space.outside(self.config, self.choices)
         return outside or plan.space.differences(self.config, self.choices)
 
     def params(self, plan: SweepPlan) -> dict[str, Any] | None:
-        """The Optuna parameters of the point of the space that it is; None where it is none."""
-        beside = self.beside_the_space(plan)
-        return None if beside else plan.space.encode(self.config, self.choices)
+        """Its Optuna parameters, if it is a point of the space; else None."""
+        outside = self.outside_the_space(plan)
+        return None if outside else plan.space.encode(self.config, self.choices)
 
     def enqueue(self, plan: SweepPlan, study: optuna.Study) -> None:
-        """Put it in the study's queue; with parameters, so that samplers learn, where it fits."""
-        stored = self.params(plan) or {}
-        given = {"origin": str(self.origin), "config": self.config, "params": self.shown}
-        study.enqueue_trial(stored, user_attrs={GIVEN: given})
+        """Put it in the study's queue. With parameters, if it has any, so that samplers learn."""
+        params = self.params(plan) or {}
+        stored = {"origin": str(self.origin), "config": self.config, "params": self.shown}
+        study.enqueue_trial(params, user_attrs={GIVEN: stored})
 
 
 def baseline(plan: SweepPlan) -> PresetTrial:
     """The base config as composed; it may lie outside the space."""
-    return _given(plan, Origin.BASELINE, plan.base, plan.choices)
+    return _preset(plan, Origin.BASELINE, plan.base, plan.choices)
 
 
 def enqueued(plan: SweepPlan) -> list[PresetTrial]:
     """The configs of ``sweep.enqueue``: inline ``{path: value}`` mappings, or files.
 
-    An inline mapping changes the base config, groups included; a file may hold such a mapping too.
-    Of a whole config, such as ``besom export`` writes, the model, the optimizer and whatever the
-    space samples are taken; data and training stay this sweep's, so that values can be compared.
+    An inline mapping changes the base config, groups included. A file may hold such a mapping, or
+    a whole config, such as ``besom export`` writes. The sweep takes its model, its optimizer and
+    whatever the space samples; data and training stay the sweep's, so that values are comparable.
 
     Raises:
         ConfigError: an entry is neither, or does not fit the config.
         SpaceError: the same, of a path or an option.
     """
-    read = [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep["enqueue"])]
-    for i, given in enumerate(read):
-        if has_path(given.config, EPOCHS_PATH):
+    read = [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep.enqueue)]
+    for i, preset in enumerate(read):
+        if has_path(preset.config, EPOCHS_PATH):
             check_epochs(
-                value_at(given.config, EPOCHS_PATH), f"{EPOCHS_PATH} of sweep.enqueue[{i}]"
+                value_at(preset.config, EPOCHS_PATH), f"{EPOCHS_PATH} of sweep.enqueue[{i}]"
             )
     return read
 
@@ -98,7 +100,7 @@ def _read(plan: SweepPlan, name: str, entry: Any) -> PresetTrial:
     check_keys(content, f"{name} ({entry})")
     if "defaults" in content:
         raise ConfigError(
-            f"{name}: {entry} has a defaults list, which is composed for a run of its own. Give a "
+            f"{name}: {entry} has a defaults list, so it is a config to compose. Give a "
             "config that `besom export` writes, or a mapping of paths to values."
         )
     if not any(_is_whole(content.get(group)) for group in TRAIN_GROUPS):
@@ -120,7 +122,7 @@ def _changed(plan: SweepPlan, name: str, changes: Mapping[str, Any]) -> PresetTr
         config, choices = plan.space.complete(flat)
     except SpaceError as error:
         raise SpaceError(f"{name}: {error}") from None
-    return _given(plan, Origin.ENQUEUED, config, choices)
+    return _preset(plan, Origin.ENQUEUED, config, choices)
 
 
 def _whole(plan: SweepPlan, name: str, content: Mapping[str, Any]) -> PresetTrial:
@@ -138,12 +140,12 @@ def _whole(plan: SweepPlan, name: str, content: Mapping[str, Any]) -> PresetTria
                 composed[group] = choices[group]
         else:
             raise ConfigError(f"{name} has no {group}; give a config that `besom export` writes.")
-    config = dict(plan.trial_base(composed))
+    config = dict(plan.bases.of(composed))
     config |= {g: content[g] for g in ("model", "optimizer") if isinstance(content[g], Mapping)}
     for path in plan.space.paths:
         if path not in TRAIN_GROUPS and has_path(content, path):
             config = apply(config, {path: value_at(content, path)})
-    return _given(plan, Origin.ENQUEUED, config, choices)
+    return _preset(plan, Origin.ENQUEUED, config, choices)
 
 
 def _check_option(plan: SweepPlan, name: str, group: str, option: str) -> None:
@@ -164,7 +166,7 @@ def _option_of(plan: SweepPlan, group: str, content: Mapping[str, Any]) -> str |
         try:
             study = load_record(plan.paths.root.parent, str(source.get("study")))
         except BesomError:
-            return options[0]  # the file may have come from anywhere
+            return options[0]  # the file may come from another machine
         for trial in study.trials:
             if trial.number == source.get("trial"):
                 known = choices_of(plan.composer, study, trial).get(group)
@@ -173,9 +175,9 @@ def _option_of(plan: SweepPlan, group: str, content: Mapping[str, Any]) -> str |
 
 
 def choices_of(composer: Composer, study: StudyRecord, trial: TrialRecord) -> dict[str, str]:
-    """The option of each group of a trial: as sampled, as its study was composed, or by its looks.
+    """The option of each group of a trial: as sampled, as its study chose, or the likeliest.
 
-    Several options may build the same class, so that a config alone need not tell which it was.
+    Several options may build the same class, so the config alone does not always tell.
     """
     composed = study.facts.get("choices", {})
     choices = {}
@@ -188,7 +190,7 @@ def choices_of(composer: Composer, study: StudyRecord, trial: TrialRecord) -> di
     return choices
 
 
-def _given(
+def _preset(
     plan: SweepPlan, origin: Origin, config: TrialConfig, choices: Mapping[str, str]
 ) -> PresetTrial:
     shown = {
@@ -199,18 +201,18 @@ def _given(
     return PresetTrial(origin, config, dict(choices), shown)
 
 
-def remarks_on_given(plan: SweepPlan) -> list[str]:
-    """Which enqueued configs teach the sampler nothing; one line each."""
+def remarks_on_preset_trials(plan: SweepPlan) -> list[str]:
+    """Which enqueued configs the sampler cannot learn from; one line each."""
     return [
-        f"sweep.enqueue[{i}] lies outside the space ({reasons[0]}): it is run and ranked, but the "
+        f"sweep.enqueue[{i}] lies outside the space ({reasons[0]}): it runs and is ranked, but the "
         "sampler cannot learn from it"
-        for i, given in enumerate(enqueued(plan))
-        if (reasons := given.beside_the_space(plan))
+        for i, preset in enumerate(enqueued(plan))
+        if (reasons := preset.outside_the_space(plan))
     ]
 
 
-def all_given(plan: SweepPlan) -> list[PresetTrial]:
-    """Baseline first, then the enqueued configs: everything that runs before the sampler is asked.
+def all_preset_trials(plan: SweepPlan) -> list[PresetTrial]:
+    """The baseline, then the enqueued configs: everything that runs before sampled trials.
 
     Raises:
         ConfigError: see ``enqueued``.

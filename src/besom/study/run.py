@@ -1,4 +1,4 @@
-"""Runs a sweep: the lock, the workers, the study, the loop, in the order that loses nothing."""
+"""Runs a sweep: takes the lock, starts workers, opens the study, runs the loop; loses nothing."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from besom.store.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, r
 from besom.store.storage_url import VARIABLE
 from besom.study.budget import Budget
 from besom.study.checks import (
-    check_given,
     check_names,
+    check_new_study,
     check_same_data,
     check_strategy,
     remarks,
@@ -32,10 +32,10 @@ from besom.study.checks import (
 )
 from besom.study.coordinator import Coordinator
 from besom.study.plan import SweepPlan
-from besom.study.preset_trials import all_given, remarks_on_given
+from besom.study.preset_trials import all_preset_trials, remarks_on_preset_trials
 from besom.study.screening import ScreeningPruner
 from besom.study.strategy import build_pruner, build_sampler
-from besom.study.trusted_names import check_trusted, given_configs, names_of
+from besom.study.trusted_names import check_trusted, enqueued_configs, names_of
 from besom.study.warm_start import warm_start
 from besom.study.watcher import Watcher
 from besom.targets import instantiate
@@ -58,7 +58,7 @@ class SweepOutcome:
 
     @property
     def interrupted(self) -> bool:
-        """Whether a signal ended it before its time."""
+        """Whether a signal ended it."""
         return self.ending is Ending.INTERRUPTED
 
     @property
@@ -83,21 +83,21 @@ def run_sweep(
         plan: from ``besom.study.plan.make_plan``.
         extend: accept a larger budget or another executor than the study was made with.
         fresh: move an existing study to the archive first.
-        watcher: told of everything that happens.
+        watcher: notified of everything that happens.
         executor: where trials run; None builds the one the config names.
 
     Raises:
-        BesomError: the study is live elsewhere, was made with another config, its storage cannot
-            be used, or the workers cannot be prepared. A study that is new is not created then.
+        BesomError: the study is in use elsewhere, was made with another config, its storage cannot
+            be used, or the workers cannot be prepared. A new study is not created then.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     watcher = watcher or Watcher()
     check_strategy(plan)
     storage.check_files(plan.paths)
-    as_given: list[tuple[str, TrialConfig]] = []
+    run_as_they_are: list[tuple[str, TrialConfig]] = []
     if fresh or not (plan.paths.journal.exists() or plan.paths.storage_url.exists()):
-        check_given(plan)  # a study that goes on has read them when it began
-        as_given = given_configs(plan)
+        check_new_study(plan)  # a study that continues read them when it began
+        run_as_they_are = enqueued_configs(plan)
     existed_before = plan.paths.root.exists()
     made = [folder for folder in plan.paths.root.parents if not folder.exists()]
     try:
@@ -107,25 +107,25 @@ def run_sweep(
             existed_before = False
         with CoordinatorLock(plan.paths.lock, "sweep"):
             remove_leftovers(plan.paths.root)
-            asked = plan.sweep["storage"]
-            plan.sweep["storage"] = storage.settle_url(plan.paths, plan.name, asked)
+            settled = storage.settle_url(plan.paths, plan.name, plan.sweep.storage)
+            plan = plan.stored_in(settled)
             stored = _stored_study(plan)
             if stored is not None:
                 study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
                 running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
-                as_given = [(f"trial {t.number}: ", t.config) for t in running]
-                check_trusted(plan, as_given)
-                n_left, reason = _left(stored, plan)
+                run_as_they_are = [(f"trial {t.number}: ", t.config) for t in running]
+                check_trusted(plan, run_as_they_are)
+                n_left, reason = _trials_left(stored, plan)
                 if not n_left:
-                    storage.remember_url(plan.paths, plan.sweep["storage"])
-                    n_all = plan.sweep["n_trials"] + _n_continued(stored)
+                    storage.remember_url(plan.paths, plan.sweep.storage)
+                    n_all = plan.sweep.n_trials + _n_continued(stored)
                     watcher.began(lambda: stored, n_all, 0)
                     return SweepOutcome(stored, Ending.DONE, reason)
             else:
-                n_left = plan.sweep["n_trials"]
+                n_left = plan.sweep.n_trials
             if executor is None:
-                executor = instantiate(plan.sweep["executor"])
-            with StopSignals() as signals, trusting(named=names_of(plan, as_given)):
+                executor = instantiate(plan.sweep.executor)
+            with StopSignals() as signals, trusting(named=names_of(plan, run_as_they_are)):
                 return _run_locked(plan, n_left, watcher, executor, signals)
     except OSError as error:
         there = plan.paths.journal.exists() or plan.paths.storage_url.exists()
@@ -135,7 +135,7 @@ def run_sweep(
             + " Free disk space or fix the permissions, or choose another results_dir."
         ) from error
     finally:
-        if not existed_before and not plan.paths.journal.exists() and _is_hollow(plan):
+        if not existed_before and not plan.paths.journal.exists() and _never_began(plan):
             shutil.rmtree(plan.paths.root, ignore_errors=True)
             for folder in made:
                 with contextlib.suppress(OSError):
@@ -145,12 +145,12 @@ def run_sweep(
 def _run_locked(
     plan: SweepPlan, n_left: int, watcher: Watcher, executor: Executor, signals: StopSignals
 ) -> SweepOutcome:
-    function = plan.sweep["trial_function"]
+    function = plan.sweep.trial_function
     with started(
         executor, function, plan.as_composed, plan.paths.logs, n_left, plan.paths.root
     ) as facts:
         check_names(plan, facts)
-        study, environment = _open(plan, facts, watcher)
+        study, environment = _open_study(plan, facts, watcher)
         said = {"model"} if facts.get("unsavable") else ()
         record = read_study(study)
         coordinator = Coordinator(plan, study, executor, record, environment, watcher, said)
@@ -165,17 +165,17 @@ def _run_locked(
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
 
 
-def _open(
+def _open_study(
     plan: SweepPlan, facts: dict[str, Any], watcher: Watcher
 ) -> tuple[storage.SweepStudy, str]:
     """Create or load the study, and write down what it is and what its values depend on."""
-    url = plan.sweep["storage"]
-    patience_s = plan.sweep["storage_patience_s"]
+    url = plan.sweep.storage
+    patience_s = plan.sweep.storage_patience_s
     opened = storage.open_storage(plan.paths, url, writable=True, patience_s=patience_s)
     study = storage.open_study(opened, plan.name, [o.direction for o in plan.objectives])
     if storage.holds_password(plan.paths):
         watcher.remarked(
-            f"the password was taken out of {plan.paths.storage_url}. From now on it comes from "
+            f"the password was removed from {plan.paths.storage_url}. From now on it comes from "
             f"~/.pgpass, PGPASSWORD or {VARIABLE}"
         )
     storage.remember_url(plan.paths, url)
@@ -183,7 +183,7 @@ def _open(
     environment = {**software, **facts}
     environment["versions"] = {**software["versions"], **facts.get("versions", {})}
     identity = study_identity.fingerprint(environment)
-    stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _facts(plan)
+    stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _new_facts(plan)
     check_same_data(plan.name, stored, environment)
     stored = {
         **stored,
@@ -192,16 +192,14 @@ def _open(
     }
     n_existing = opened.get_n_trials(study._study_id)
     if not n_existing:
-        _seed(plan, study, watcher)
-    study.set_user_attr(STUDY_ATTRIBUTE, stored)  # last: what has it has begun
-    study.sampler = build_sampler(
-        plan.sweep["sampler"], plan.space, n_existing, len(plan.objectives)
-    )
-    study.pruner = build_pruner(plan.sweep["pruner"])
+        _add_first_trials(plan, study, watcher)
+    study.set_user_attr(STUDY_ATTRIBUTE, stored)  # last: a study with this attribute has begun
+    study.sampler = build_sampler(plan.sweep.sampler, plan.space, n_existing, len(plan.objectives))
+    study.pruner = build_pruner(plan.sweep.pruner)
     return study, identity
 
 
-def _facts(plan: SweepPlan) -> dict[str, Any]:
+def _new_facts(plan: SweepPlan) -> dict[str, Any]:
     """What a new study is."""
     return {
         "format": study_identity.FORMAT,
@@ -213,43 +211,43 @@ def _facts(plan: SweepPlan) -> dict[str, Any]:
     }
 
 
-def _seed(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
-    """A new study: the base config is trial 0, then the enqueued ones, then earlier knowledge."""
-    for given in all_given(plan):
-        given.enqueue(plan, study)
-    for note in remarks_on_given(plan):
+def _add_first_trials(plan: SweepPlan, study: optuna.Study, watcher: Watcher) -> None:
+    """Give a new study its preset trials, the baseline first, then those of the warm start."""
+    for preset in all_preset_trials(plan):
+        preset.enqueue(plan, study)
+    for note in remarks_on_preset_trials(plan):
         watcher.remarked(note)
-    if plan.sweep["warm_start"] is not None:
-        other = storage.load_record(plan.paths.root.parent, plan.sweep["warm_start"])
+    if plan.sweep.warm_start is not None:
+        other = storage.load_record(plan.paths.root.parent, plan.sweep.warm_start)
         watcher.remarked(str(warm_start(plan, study, other)))
 
 
 def _stored_study(plan: SweepPlan) -> StudyRecord | None:
-    """The study as it was left; None if there is none yet."""
-    if not plan.paths.journal.exists() and plan.sweep["storage"] is None:
+    """The study as the last run left it; None if there is none yet."""
+    if not plan.paths.journal.exists() and plan.sweep.storage is None:
         return None
-    opened = storage.open_storage(plan.paths, plan.sweep["storage"], writable=False)
+    opened = storage.open_storage(plan.paths, plan.sweep.storage, writable=False)
     try:
         study = optuna.load_study(study_name=plan.name, storage=opened)
     except KeyError:
         if (moved := storage.only_other(opened, plan.name)) is not None:
             raise StudyError(
-                f"{plan.paths.journal} holds the study {moved!r}: its folder was renamed. It can "
-                f"be read as it is; to go on with it, call the folder {moved!r} again. To start "
-                "over here, give --fresh."
+                f"{plan.paths.journal} holds the study {moved!r}: its folder was renamed. To "
+                f"continue that study, name the folder {moved!r} again; it can be read as it is. "
+                "To start over here, add --fresh."
             ) from None
         return None
     return read_study(study) if STUDY_ATTRIBUTE in study.user_attrs else None
 
 
-def _left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:
-    """How many trials are left to run at most; if none is, why it ended before ``n_trials``."""
+def _trials_left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:
+    """How many trials are left at most; if none is left, why it ended before ``n_trials``."""
     finished = [t for t in stored.trials if t.outcome is not Outcome.RUNNING]
     budget = Budget(plan.sweep, plan.objectives[0], finished)
     budget.n_extra = _n_continued(stored)
     if spent := budget.spent():
         return 0, spent
-    pruner = build_pruner(plan.sweep["pruner"])
+    pruner = build_pruner(plan.sweep.pruner)
     n_to_continue = 0
     if isinstance(pruner, ScreeningPruner):
         n_to_continue = len(pruner.missing(finished, plan.objectives[0]))
@@ -258,14 +256,14 @@ def _left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:
 
 
 def _n_continued(stored: StudyRecord) -> int:
-    """The screened trials that are continued come on top of ``n_trials``."""
+    """How many screened trials were continued: these come on top of ``n_trials``."""
     return sum(t.origin is Origin.CONTINUED for t in stored.trials)
 
 
 def _archive(plan: SweepPlan) -> None:
-    """Move the study there is out of the way, in its storage too."""
+    """Move the existing study to the archive, and rename it in its storage."""
     target = storage.archived_as(plan.paths)
-    url = storage.stored_url(plan.paths) or plan.sweep["storage"]
+    url = storage.stored_url(plan.paths) or plan.sweep.storage
     if url is not None:
         opened = storage.open_storage(plan.paths, url, writable=True)
         storage.archive_in_storage(opened, plan.name, target.name)
@@ -273,8 +271,8 @@ def _archive(plan: SweepPlan) -> None:
     storage.archive(plan.paths, target)
 
 
-def _is_hollow(plan: SweepPlan) -> bool:
-    """Whether a sweep that never began left nothing but its lock and its logs."""
+def _never_began(plan: SweepPlan) -> bool:
+    """Whether the folder holds only a lock and logs: the sweep failed before its study began."""
     root = plan.paths.root
     mine = {plan.paths.lock.name, plan.paths.logs.name}
     return root.is_dir() and {path.name for path in root.iterdir()} <= mine

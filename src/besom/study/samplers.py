@@ -1,4 +1,4 @@
-"""What samplers need to know of a space before they can take it, and the grid of besom's own."""
+"""What each sampler can and cannot do, and besom's own grid."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from besom.errors import ConfigError, SpaceError
 from besom.space import Space
 from besom.store.records import GIVEN, Origin
+from besom.targets import TARGET
 from besom.text.values import given_text
 
 if TYPE_CHECKING:
@@ -22,6 +24,66 @@ if TYPE_CHECKING:
 
 #: More points than this are not listed: nobody trains so many, and they would fill the memory.
 MOST_POINTS = 200_000
+
+
+@dataclass(frozen=True)
+class SamplerTraits:
+    """What besom must know about a sampler; false for one that it does not know.
+
+    Attributes:
+        complete_only: it learns from complete trials, not from pruned or infeasible ones.
+        ignores_warm_start: it learns from its own proposals only, or not at all.
+        conditions_at_random: it proposes together what every trial has, and the rest at random.
+        generations: its first ``population_size`` trials are random.
+        sequence: it continues from what the study holds; another seed would start another sequence.
+        random_outside: the same, and it draws at random what its sequence does not contain.
+        walks_space: it takes the space as an argument.
+        numbers_only: it takes no choices and no conditions.
+        single_objective: it takes one objective.
+        needs_torch: it is built on PyTorch.
+    """
+
+    complete_only: bool = False
+    ignores_warm_start: bool = False
+    conditions_at_random: bool = False
+    generations: bool = False
+    sequence: bool = False
+    random_outside: bool = False
+    walks_space: bool = False
+    numbers_only: bool = False
+    single_objective: bool = False
+    needs_torch: bool = False
+
+
+_WALK = SamplerTraits(ignores_warm_start=True, sequence=True, walks_space=True)
+_EVOLUTION = SamplerTraits(
+    complete_only=True, ignores_warm_start=True, conditions_at_random=True, generations=True
+)
+_TRAITS = {
+    "SpaceGridSampler": _WALK,
+    "SpaceBruteForceSampler": _WALK,
+    "GridSampler": SamplerTraits(sequence=True),
+    "RandomSampler": SamplerTraits(ignores_warm_start=True),
+    "QMCSampler": SamplerTraits(
+        ignores_warm_start=True, conditions_at_random=True, sequence=True, random_outside=True
+    ),
+    "CmaEsSampler": SamplerTraits(
+        complete_only=True, ignores_warm_start=True, numbers_only=True, single_objective=True
+    ),
+    "GPSampler": SamplerTraits(complete_only=True, conditions_at_random=True, needs_torch=True),
+    "NSGAIISampler": _EVOLUTION,
+    "NSGAIIISampler": _EVOLUTION,
+}
+
+
+def class_of(node: Mapping[str, Any]) -> str:
+    """The name of the class that ``sweep.sampler`` builds."""
+    return str(node.get(TARGET)).rpartition(".")[2]
+
+
+def traits_of(node: Mapping[str, Any]) -> SamplerTraits:
+    """What besom knows about the sampler that ``sweep.sampler`` builds."""
+    return _TRAITS.get(class_of(node), SamplerTraits())
 
 
 class SpaceGridSampler(BaseSampler):
@@ -42,8 +104,8 @@ class SpaceGridSampler(BaseSampler):
     def __init__(self, search_space: Space, seed: int | None = None) -> None:
         if not isinstance(search_space, Space):
             raise ConfigError(
-                f"sweep.sampler.search_space is {given_text(search_space)}; a grid is always that "
-                "of sweep.space: leave it null, and write what is to be walked there."
+                f"sweep.sampler.search_space is {given_text(search_space)}, expected null: the "
+                "grid is always that of sweep.space. Write what it should walk there."
             )
         grid = search_space.grid()
         if (size := grid.size) > MOST_POINTS:
@@ -63,7 +125,7 @@ class SpaceGridSampler(BaseSampler):
         return len(self._points)
 
     def exhausted(self, study: optuna.Study) -> bool:
-        """Whether every point has been visited, or is being."""
+        """Whether every point has been visited, or is being visited."""
         return self._points.keys() <= self._visited(study)
 
     def infer_relative_search_space(
@@ -71,7 +133,7 @@ class SpaceGridSampler(BaseSampler):
         study: optuna.Study,  # noqa: ARG002
         trial: FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
-        """Every parameter: a point is drawn as a whole."""
+        """Every parameter: a point is proposed as a whole."""
         return self._distributions
 
     def sample_relative(
@@ -80,7 +142,7 @@ class SpaceGridSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """The next point; if a trial was cut off while it was being asked, one that continues it.
+        """The next point; for a trial that was cut off while it was sampled, one that completes it.
 
         After the last point, one that has been visited.
         """
@@ -108,7 +170,7 @@ class SpaceGridSampler(BaseSampler):
         raise ValueError(f"no point of the grid has {param_name} beside {trial.params}")
 
     def _visited(self, study: optuna.Study, but: FrozenTrial | None = None) -> set[str]:
-        """The points of all trials run here; what another study knows has not been run here."""
+        """The points of all trials of this study; a warm start's trials ran in another one."""
         states = (*_FINISHED, TrialState.RUNNING)
         return {
             self._point_of(t)
@@ -126,7 +188,7 @@ class SpaceGridSampler(BaseSampler):
         return known
 
 
-#: Optuna's name for the same: the grid takes conditions too.
+#: The same class by another name, which stored studies may have.
 SpaceBruteForceSampler = SpaceGridSampler
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -164,7 +226,7 @@ def check_single(n_objectives: int) -> None:
     """Refuse several objectives, for samplers that know one only.
 
     Raises:
-        ConfigError: says which take several.
+        ConfigError: says which samplers take several.
     """
     if n_objectives > 1:
         raise ConfigError(

@@ -6,8 +6,8 @@ For Multi-Fidelity Hyperparameter Optimization?", arXiv 2307.15422; Egele et al.
 Unreasonable Effectiveness Of Early Discarding After One Epoch In Neural Network Hyperparameter
 Optimization", arXiv 2404.04111.
 
-To Optuna it is a pruner. The kept trials are continued as trials of their own, so that every trial
-has one ending and the sampler learns from all of the screened ones.
+To Optuna it is a pruner. The best trials are continued as new trials, so that every trial has one
+ending and the sampler learns from all of the screened ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ScreeningPruner(BasePruner):
     """Stops every sampled trial after ``epochs`` epochs; ``keep`` of them are continued.
 
     Args:
-        epochs: epochs that every trial gets.
+        epochs: epochs that every trial runs.
         keep: how many of the best are trained to their end.
 
     Raises:
@@ -47,14 +47,14 @@ class ScreeningPruner(BasePruner):
         self.epochs, self.keep = epochs, keep
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:  # noqa: ARG002
-        """Whether the trial has had its epochs; the baseline and the kept ones run on."""
-        given = trial.user_attrs.get(GIVEN, {})
-        if given.get("origin") in (Origin.BASELINE, Origin.CONTINUED):
+        """Whether the trial has run its epochs; a baseline or continued trial goes on."""
+        preset = trial.user_attrs.get(GIVEN, {})
+        if preset.get("origin") in (Origin.BASELINE, Origin.CONTINUED):
             return False
         return trial.last_step is not None and trial.last_step >= self.epochs
 
     def kept(self, trials: Sequence[TrialRecord], objective: Objective) -> list[TrialRecord]:
-        """The screened trials to train to their end, best first; of equals, the earlier."""
+        """The screened trials to train to their end, best first; of equal ones, the earlier."""
         screened = [
             t for t in trials if t.outcome is Outcome.PRUNED and t.history.get(objective.metric)
         ]
@@ -71,8 +71,8 @@ class ScreeningPruner(BasePruner):
 
         Args:
             trials: those that have finished.
-            objective: screened trials are compared by it.
-            continued: the numbers of those that are continued; None: as the finished trials say.
+            objective: what screened trials are compared by.
+            continued: the numbers of those that are continued; None: those of the finished trials.
         """
         if continued is None:
             continued = {t.continues for t in trials}
@@ -84,11 +84,11 @@ def seconds_to_finish(
 ) -> float:
     """Wall-clock seconds to expect for training screened trials to their end.
 
-    Each is counted as if it began anew, and with an epoch more for its start.
+    Each counts as if it started from scratch, plus one epoch for building its model.
 
     Args:
         waiting: the screened trials.
-        finished: all trials, by whose epochs the time is measured.
+        finished: all finished trials; their epochs give the time per epoch.
         n_workers: how many run at once.
     """
     measured = [t for t in finished if t.epochs and t.seconds and t.continues is None]

@@ -17,12 +17,8 @@ from besom.targets import TARGET, instantiate
 
 
 def mix_seed(seed: int, *parts: int) -> int:
-    """A seed that differs wherever any part does, so that a resumed sampler does not replay."""
+    """A seed that depends on every part, so that a resumed sampler does not repeat itself."""
     return int(np.random.SeedSequence([seed & 0xFFFFFFFF, *parts]).generate_state(1)[0])
-
-
-#: Samplers that go on from what the study holds: another seed would begin another sequence.
-_SEQUENCES = ("SpaceGridSampler", "SpaceBruteForceSampler", "GridSampler", "QMCSampler")
 
 
 def build_sampler(
@@ -31,8 +27,8 @@ def build_sampler(
     """The sampler of ``sweep.sampler``.
 
     Args:
-        node: its config; a ``seed`` is mixed with ``n_existing``, lest a resume draws the same
-            again; a ``group`` of null is chosen by whether parameters of the space can be absent.
+        node: its config; a ``seed`` is mixed with ``n_existing``, so that a resume does not draw
+            the same again; a ``group`` of null becomes true where the space has conditions.
         space: what it will sample.
         n_existing: how many trials the study has already.
         n_objectives: how many objectives it has.
@@ -42,22 +38,22 @@ def build_sampler(
         SpaceError: the sampler cannot take this space.
     """
     arguments = dict(node)
-    target = str(arguments.get(TARGET)).rpartition(".")[2]
+    traits = samplers.traits_of(node)
     if arguments.get("seed") is not None and n_existing:
         mixed = mix_seed(int(arguments["seed"]), n_existing)
-        if target not in _SEQUENCES:
+        if not traits.sequence:
             arguments["seed"] = mixed
-        elif target == "QMCSampler":  # what is outside its sequence must not be drawn again
+        elif traits.random_outside:  # which must not be drawn again
             arguments.setdefault("independent_sampler", optuna.samplers.RandomSampler(mixed))
     if "group" in arguments and arguments["group"] is None:
         arguments["group"] = space.is_conditional and bool(arguments.get("multivariate"))
-    if target in ("SpaceGridSampler", "SpaceBruteForceSampler"):
-        if arguments.get("search_space") is None:
-            arguments["search_space"] = space
-    elif target == "CmaEsSampler":
+    if traits.walks_space and arguments.get("search_space") is None:
+        arguments["search_space"] = space
+    if traits.single_objective:
         samplers.check_single(n_objectives)
+    if traits.numbers_only:
         samplers.check_numeric(space)
-    elif target == "GPSampler":
+    if traits.needs_torch:
         samplers.check_torch()
     return _build(arguments, optuna.samplers.BaseSampler, "sweep.sampler")
 
@@ -75,7 +71,7 @@ def build_pruner(node: Mapping[str, Any]) -> optuna.pruners.BasePruner:
 
 
 def _hide_trials_in_brackets(pruner: Any) -> None:
-    """Samplers get a bracket in place of the study: what the study hides is to be hidden there."""
+    """Hyperband gives samplers a bracket in place of the study: hide there what the study hides."""
     make = pruner._create_bracket_study
 
     def make_hiding(study: optuna.Study, bracket: int) -> Any:
@@ -88,7 +84,7 @@ def _hide_trials_in_brackets(pruner: Any) -> None:
 
 def _build(node: Mapping[str, Any], kind: type, path: str) -> Any:
     with warnings.catch_warnings():
-        # Chosen by name in a config: that they are experimental is said in its YAML.
+        # The config names the class, so the user has chosen it.
         warnings.simplefilter("ignore", ExperimentalWarning)
         built = instantiate(node)
     if not isinstance(built, kind):

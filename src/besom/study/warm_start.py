@@ -26,7 +26,7 @@ class WarmStart:
         study: its name.
         n_taken: trials whose values the sampler now knows.
         n_infeasible: how many of them break a constraint of this sweep.
-        refused: why the others were not taken, one line a trial.
+        refused: why the others were not taken, one line per trial.
         remarks: where the other study's runs differ from what this sweep would run.
     """
 
@@ -40,7 +40,7 @@ class WarmStart:
         text = f"warm start: {counted(self.n_taken, 'trial')} of {self.study!r} "
         text += f"{IS[self.n_taken != 1]} added as knowledge"
         if self.n_infeasible:
-            text += f", {self.n_infeasible} of them outside this sweep's constraints"
+            text += f", {self.n_infeasible} of them outside the constraints of this sweep"
         if self.refused:
             text += f", {len(self.refused)} do not fit ({self.refused[0]})"
         if self.remarks:
@@ -49,7 +49,7 @@ class WarmStart:
 
 
 def check_objectives(plan: SweepPlan, other: StudyRecord) -> None:
-    """Refuse a study whose trials do not know what this sweep optimises.
+    """Refuse a study whose trials do not report what this sweep optimises.
 
     Raises:
         ConfigError: no complete trial of it reported all of this sweep's objectives.
@@ -60,12 +60,12 @@ def check_objectives(plan: SweepPlan, other: StudyRecord) -> None:
     theirs = " and ".join(f"{o.metric} ({o.direction})" for o in other.objectives)
     raise ConfigError(
         f"sweep.warm_start: {other.name!r} optimises {theirs}, and none of its trials reported "
-        f"{ours}, which this sweep optimises. Name a study that knows the same objective."
+        f"{ours}, which this sweep optimises. Name a study whose trials report it."
     )
 
 
 def _values(plan: SweepPlan, other: StudyRecord, trial: TrialRecord) -> list[float] | None:
-    """What the trial is worth here: its value, or what its curves and numbers say; or None."""
+    """The trial's values for this sweep's objectives; None if it did not report them."""
     if plan.objectives == other.objectives:
         return list(trial.values or ()) or None
     numbers = {**trial.numbers, "seconds": trial.seconds, "cpu_seconds": trial.cpu_seconds}
@@ -79,7 +79,7 @@ def warm_start(plan: SweepPlan, study: optuna.Study, other: StudyRecord) -> Warm
     """Add the complete trials of another study as knowledge, marked, never ranked as run here.
 
     Raises:
-        ConfigError: the trials of the other study do not know this sweep's objectives.
+        ConfigError: the trials of the other study did not report this sweep's objectives.
     """
     check_objectives(plan, other)
     report = WarmStart(other.name)
@@ -89,7 +89,7 @@ def warm_start(plan: SweepPlan, study: optuna.Study, other: StudyRecord) -> Warm
         known = {g: o for g, o in choices.items() if g in plan.space.paths}
         options = plan.composer.groups
         composable = {g: o for g, o in known.items() if o in options.get(g, ())}
-        config = as_of_now(trial.config, plan.trial_base(composable))
+        config = as_of_now(trial.config, plan.bases.of(composable))
         stored = plan.space.encode(config, choices)
         if not stored:
             reasons = plan.space.outside(config, choices) or ["it has no parameters"]
@@ -115,7 +115,7 @@ def _as_knowledge(
     values: list[float],
 ) -> FrozenTrial:
     distributions = plan.space.distributions()
-    given = {"origin": str(Origin.WARM_START), "params": trial.params, "study": other.name}
+    preset = {"origin": str(Origin.WARM_START), "params": trial.params, "study": other.name}
     ending = {
         "outcome": str(Outcome.WARM_START),
         "params": trial.params,
@@ -126,6 +126,6 @@ def _as_knowledge(
         values=values,
         params=dict(stored),
         distributions={name: distributions[name] for name in stored},
-        user_attrs={GIVEN: given, ATTRIBUTE: ending},
-        constraints=excesses(plan.sweep["constraints"], trial.numbers),
+        user_attrs={GIVEN: preset, ATTRIBUTE: ending},
+        constraints=excesses(plan.sweep.constraints, trial.numbers),
     )

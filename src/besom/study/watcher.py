@@ -1,4 +1,4 @@
-"""What a sweep tells those who look on: the live view, the leaderboard's writer, a test."""
+"""How a sweep notifies its observers: the live view, the leaderboard's writer, a test."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from besom.store.records import StudyRecord, TrialRecord
 
 
 class Watcher:
-    """Hears what happens in a sweep; every method may be left as it is."""
+    """Is notified of what happens in a sweep. Override the methods you need."""
 
     def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:
-        """The study is open; ``study()`` is its record as it stands, earlier runs included."""
+        """The study is open; ``study()`` is its current record, earlier runs included."""
 
     def started(self, trial: int, worker: int) -> None:
         """A worker began a trial."""
@@ -20,22 +20,22 @@ class Watcher:
         """An epoch of a trial ended."""
 
     def finished(self, trial: TrialRecord) -> None:
-        """A trial ended, in whatever way, and is stored."""
+        """A trial ended, with any outcome, and is stored."""
 
     def retried(self, trial: int, reason: str) -> None:
         """A trial lost its worker and will be run again."""
 
     def kept(self, trial: int) -> None:
-        """A trial was stopped with the sweep; a resume will run it again."""
+        """A trial was stopped because the sweep stops; a resume will run it again."""
 
     def extended(self, n_trials: int) -> None:
-        """More trials than at first will run: after screening, the kept ones are continued."""
+        """More trials will run than announced: after screening, the best are continued."""
 
     def stopping(self, reason: str) -> None:
         """No new trials; those running stop at the end of their epoch."""
 
     def remarked(self, text: str) -> None:
-        """Something worth a line, such as what a warm start has taken."""
+        """Something to tell the user in one line, such as what a warm start has taken."""
 
     def idle(self) -> None:
         """Called at least once a second, whatever happens."""
