@@ -211,7 +211,7 @@ def test_a_group_that_is_no_mapping_is_named(project: Project, value: Any) -> No
     [
         ({"optimizer__learning_rate": "fast"}, "optimizer.learning_rate is 'fast'"),
         ({"trainer__epochs": 2.5}, "trainer.epochs is 2.5"),
-        ({"model__hidden_units": {"first": 3}}, "model.hidden_units is {'first': 3}"),
+        ({"model__hidden_units": {"first": 3}}, "model.hidden_units is {first: 3}"),
         ({"model__hidden_units": ["many"]}, "model.hidden_units.0 is 'many'"),
         ({"seed": "abc"}, "seed"),
         ({"seeds": 3}, "Did you mean 'seed'?"),

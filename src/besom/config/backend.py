@@ -22,7 +22,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 
 from besom.config import schema
 from besom.config.search_path import SearchPath
-from besom.config.types import has_path, value_at
+from besom.config.tree import lookup
 from besom.config.yaml_files import read_file
 from besom.errors import did_you_mean
 
@@ -94,8 +94,7 @@ def inherited(search: SearchPath, group: str, option: str) -> dict[str, Any] | N
         plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=False))
     except (HydraException, OmegaConfBaseException, ValueError):
         return None
-    path = group.replace("/", ".")
-    node = value_at(plain, path) if has_path(plain, path) else None
+    node = lookup(plain, group.replace("/", "."))
     return {str(key): value for key, value in node.items()} if isinstance(node, dict) else None
 
 

@@ -24,7 +24,8 @@ from besom.config.backend import explain, hydra_on, inherited
 from besom.config.interpolations import check_growth, reads
 from besom.config.overrides import check_key, check_option, parse_overrides
 from besom.config.search_path import SearchPath
-from besom.config.types import check_group, check_keys, has_path, leaves, value_at
+from besom.config.tree import MISSING, has_path, leaves, lookup
+from besom.config.types import check_group, check_keys
 from besom.config.yaml_files import read_yaml
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
@@ -187,10 +188,8 @@ class Composer:
         """
         for group, chosen in choices.items():
             path = group.replace("/", ".")
-            if chosen not in self.groups.get(group, {}) or not has_path(config, path):
-                continue
-            node = value_at(config, path)
-            if not isinstance(node, dict):
+            node = lookup(config, path)
+            if chosen not in self.groups.get(group, {}) or not isinstance(node, dict):
                 continue
             if group in schema.TRAIN_GROUPS:
                 node.pop(OWN_SPACE, None)
@@ -216,9 +215,9 @@ class Composer:
     def _check_types(self, composed: Composed) -> None:
         for group in self.groups:
             path = group.replace("/", ".")
-            if not has_path(composed.config, path):
+            node = lookup(composed.config, path)
+            if node is MISSING:
                 continue
-            node = value_at(composed.config, path)
             reference = self._reference(group, node, composed.choices.get(group))
             if reference is not None:
                 check_group(path, node, reference)
@@ -282,11 +281,10 @@ def _text(override: Override) -> str:
 
 def _distance(node: Mapping[str, Any], option: Mapping[str, Any]) -> int:
     """In how many values two nodes differ; an option's own search space is none."""
-    mine = dict(leaves(node))
-    theirs = dict(leaves({key: value for key, value in option.items() if key != OWN_SPACE}))
-    missing = object()
+    mine = leaves(node)
+    theirs = leaves({key: value for key, value in option.items() if key != OWN_SPACE})
     paths = mine.keys() | theirs.keys()
-    return sum(not same(mine.get(p, missing), theirs.get(p, missing)) for p in paths)
+    return sum(not same(mine.get(p, MISSING), theirs.get(p, MISSING)) for p in paths)
 
 
 def _restore_scalars(

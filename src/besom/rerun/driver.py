@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from besom.config import Composer, SearchPath, parse_overrides
+from besom.config import Composer, SearchPath, parse_overrides, plain_value
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
 from besom.executors.base import Epoch, Executor, Failed, FailureKind, Finished, Ready, Started
@@ -257,13 +257,6 @@ def executor_config(
     if workers is not None:
         node["workers"] = workers
     return node
-
-
-def plain_value(value: Any) -> Any:
-    """What Hydra's grammar read, without its own types for quoted text."""
-    if isinstance(value, list):
-        return [plain_value(item) for item in value]
-    return value.text if hasattr(value, "text") else value
 
 
 def _option(name: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from besom.config.tree import apply
 from besom.space.conditions import Condition
-from besom.space.drafts import flatten
+from besom.space.definitions import flatten
 from besom.space.entries import Entry, ListEntry, ScalarEntry
 from besom.space.grammar import split_overrides
 from besom.space.grid import Grid

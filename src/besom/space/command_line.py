@@ -11,22 +11,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 
-from besom.config import Composer, parse_override, refuse_options
+from besom.config import Composer, parse_override, plain_value, refuse_options
 from besom.config.sweep_node import empties
 from besom.errors import ConfigError, did_you_mean
-from besom.space import flatten, split_overrides
+from besom.space.definitions import flatten
+from besom.space.grammar import split_overrides
+from besom.space.keys import ENTRY_KEYS
 from besom.text.values import given_text
 
 SPACE = "sweep.space"
 SPACE_PREFIX = f"{SPACE}."
 
-#: What an entry can say, see docs/guide.md.
-FIELDS = {
-    *("type", "low", "high", "log", "step", "choices", "when"),
-    *("length", "each", "shared", "shape", "with_own_spaces"),
-}
+_SUCH_AS = (
+    f"for example '{SPACE_PREFIX}model.dropout.high=0.6' or "
+    f"'{SPACE_PREFIX}model.dropout={{low: 0.0, high: 0.6}}'"
+)
 
 
 class Swept(NamedTuple):
@@ -98,7 +98,7 @@ def sort_out(overrides: Sequence[str]) -> Asked:
             of_space += [Swept(path, entry) for path, entry in entries.items()]
         elif text.lstrip("+~").startswith(SPACE_PREFIX):
             of_space.append(text)
-            override = _parse(text)
+            override = parse_override(text, _SUCH_AS)
             value = None if override.is_delete() else override.value()
             entries = {_path_in_space(override): value}
         if entries is not None:
@@ -127,7 +127,7 @@ def _entries_in(text: str) -> dict[str, Any] | None:
     """The entries that an override of the whole space holds, none if it empties that; else None."""
     if text.partition("=")[0].lstrip("+~") != SPACE:
         return None
-    override = _parse(text)
+    override = parse_override(text, _SUCH_AS)
     entries = {} if empties(override) else _plain(override)
     if not isinstance(entries, dict):
         raise ConfigError(
@@ -176,7 +176,7 @@ def override_space(
     own_paths = {name.partition("@")[0] for name in own}
     space = copy.deepcopy(dict(spec))
     for text in overrides:
-        override = _parse(text)
+        override = parse_override(text, _SUCH_AS)
         path = _path_in_space(override)
         entry = max((k for k in space if _reaches(path, k, space[k])), key=len, default=None)
         if override.is_delete():
@@ -210,7 +210,7 @@ def _reaches(path: str, entry: str, body: Any) -> bool:
     if path == entry:
         return True
     field = path.removeprefix(f"{entry}.").partition(".")[0]
-    return path.startswith(f"{entry}.") and isinstance(body, Mapping) and field in FIELDS
+    return path.startswith(f"{entry}.") and isinstance(body, Mapping) and field in ENTRY_KEYS
 
 
 def _field_of(path: str, entries: Sequence[str]) -> str | None:
@@ -233,25 +233,4 @@ def _plain(override: Override) -> Any:
     if override.is_sweep_override():
         assert override.input_line is not None
         return override.input_line.partition("=")[2]
-    value = override.value()
-    return _unquoted(value)
-
-
-def _unquoted(value: Any) -> Any:
-    """Hydra's quoted strings as plain text, at any depth."""
-    if isinstance(value, list):
-        return [_unquoted(item) for item in value]
-    if isinstance(value, dict):
-        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
-    return value.text if hasattr(value, "text") else value
-
-
-def _parse(text: str) -> Override:
-    try:
-        return parse_override(text)
-    except HydraException as error:
-        raise ConfigError(
-            f"{text!r} is not an override: {' '.join(str(error).split())}. Expected, for example, "
-            f"'{SPACE_PREFIX}model.dropout.high=0.6' or "
-            f"'{SPACE_PREFIX}model.dropout={{low: 0.0, high: 0.6}}'."
-        ) from error
+    return plain_value(override.value())

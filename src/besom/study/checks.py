@@ -24,7 +24,7 @@ _BLIND_TO_STOPPED = ("GPSampler", "CmaEsSampler", "NSGAIISampler", "NSGAIIISampl
 #: Samplers that learn from their own proposals only, or not at all.
 _BLIND_TO_KNOWLEDGE = (
     *("CmaEsSampler", "NSGAIISampler", "NSGAIIISampler", "QMCSampler", "RandomSampler"),
-    *("SpaceGridSampler", "SpaceBruteForceSampler"),
+    "SpaceGridSampler",
 )
 
 #: Samplers that propose together what occurs in every trial, and the rest at random.

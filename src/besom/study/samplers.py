@@ -126,9 +126,6 @@ class SpaceGridSampler(BaseSampler):
         return known
 
 
-#: Optuna's name for the same: the grid takes conditions too.
-SpaceBruteForceSampler = SpaceGridSampler
-
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 

@@ -22,7 +22,7 @@ def mix_seed(seed: int, *parts: int) -> int:
 
 
 #: Samplers that go on from what the study holds: another seed would begin another sequence.
-_SEQUENCES = ("SpaceGridSampler", "SpaceBruteForceSampler", "GridSampler", "QMCSampler")
+_SEQUENCES = ("SpaceGridSampler", "GridSampler", "QMCSampler")
 
 
 def build_sampler(
@@ -51,7 +51,7 @@ def build_sampler(
             arguments.setdefault("independent_sampler", optuna.samplers.RandomSampler(mixed))
     if "group" in arguments and arguments["group"] is None:
         arguments["group"] = space.is_conditional and bool(arguments.get("multivariate"))
-    if target in ("SpaceGridSampler", "SpaceBruteForceSampler"):
+    if target == "SpaceGridSampler":
         if arguments.get("search_space") is None:
             arguments["search_space"] = space
     elif target == "CmaEsSampler":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from besom.config import value_at
+from besom.config import lookup
 from besom.seam import TrialConfig
 from besom.store.records import Origin
 from besom.study.plan import SweepPlan
@@ -51,7 +51,7 @@ def names_of(
             found += names_in({entry.path: choices}, inside=True)
             continue
         for option in choices:
-            node = value_at(plan.trial_base({entry.group: option}), entry.group)
+            node = lookup(plan.trial_base({entry.group: option}), entry.group)
             found += names_in(node, f"{entry.group}={option}: {entry.group}")
     for called, config in more:
         found += names_in(config, called)
