@@ -234,7 +234,7 @@ def test_params_with_an_unknown_path_are_refused_with_the_near_one() -> None:
 
 
 def test_params_with_an_unknown_option_are_refused_with_the_near_one() -> None:
-    with pytest.raises(SpaceError, match=r"\"adma\" is not an option of the group 'optimizer'.*'adam'"):
+    with pytest.raises(SpaceError, match=r"\"adma\" is not an option of .*'adam'"):
         space_of({}).complete({"optimizer": "adma"})
 
 
@@ -278,7 +278,9 @@ def test_the_shape_of_a_list_holds_for_every_sample(shape: str) -> None:
 
 def test_one_value_for_all_elements_is_one_parameter() -> None:
     length = {"low": 1, "high": 3}
-    space = space_of({"model.hidden_units": {"length": length, "each": [8, 16], "shape": "constant"}})
+    space = space_of(
+        {"model.hidden_units": {"length": length, "each": [8, 16], "shape": "constant"}}
+    )
     assert list(space.distributions()) == ["model.hidden_units.length", "model.hidden_units.each"]
     assert space.decode({"model.hidden_units.length": 3, "model.hidden_units.each": 8}) == {
         "model.hidden_units": [8, 8, 8]

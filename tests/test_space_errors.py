@@ -229,7 +229,7 @@ def test_one_place_cannot_be_filled_twice() -> None:
 
 def test_a_place_inside_another_entry_is_refused() -> None:
     spec = {"trainer.class_weight": [{"a": 1}], "trainer.class_weight.a": [1]}
-    assert "it lies inside 'trainer.class_weight', which is sampled whole" in message_of(spec)
+    assert "it lies inside 'trainer.class_weight', which is sampled as a whole" in message_of(spec)
 
 
 def test_own_spaces_that_cannot_be_read_are_refused() -> None:
@@ -248,7 +248,7 @@ def test_own_spaces_that_cannot_be_read_are_refused() -> None:
             "no entry 'model.droput' to set high in. Did you mean 'model.dr",
         ),
         ("model.dropout.hihg", 0.8, "has no \"hihg\". Did you mean 'high'?"),
-        ("model.activation.choices", 3, 'is ["relu", "tanh"], in which no choices can be set'),
+        ("model.activation.choices", 3, 'is ["relu", "tanh"], which has no choices to set'),
     ],
 )
 def test_a_slip_in_the_name_of_an_entrys_field_names_the_near_one(

@@ -68,7 +68,7 @@ def parse_override(
     try:
         return OverridesParser.create().parse_override(text)
     except RecursionError:
-        raise NotAnOverride(text, "it is nested too deep", such_as) from None
+        raise NotAnOverride(text, "it is nested too deeply", such_as) from None
     except (HydraException, ValueError) as error:
         raise NotAnOverride(text, _reason(error), such_as) from None
 

@@ -1,6 +1,6 @@
-"""What a command line asks of the search space, apart from what it changes in the config.
+"""Separates what a command line changes in the search space from what it changes in the config.
 
-Overrides of ``sweep.space`` have dotted paths for keys, which Hydra would take apart.
+The keys of ``sweep.space`` are dotted paths, which Hydra would split into nested keys.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _SUCH_AS = (
 
 
 class Swept(NamedTuple):
-    """An entry for the space, in the place of any other: Hydra's sweep grammar, or written out."""
+    """An entry that replaces all others for its path: in Hydra's sweep grammar, or written out."""
 
     path: str
     entry: Any
 
 
 class Asked(NamedTuple):
-    """A command line's overrides by what they change; as in Hydra, the last one for a key counts.
+    """A command line's overrides by what they change. As in Hydra, the last one for a key counts.
 
     Attributes:
-        plain: the config: what Hydra takes.
-        of_space: the space, in the order given.
-        fixed: what a plain override sets, and nothing after it searches: it is not searched.
-        dropped: the entries that are taken out of the space.
+        plain: overrides of the config, for Hydra.
+        of_space: changes of the space, in the order given.
+        fixed: keys that a plain override sets and that no later one searches: not searched.
+        dropped: the entries that are removed from the space.
     """
 
     plain: list[str]
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
     dropped: list[str]
 
     def changed(self, space: Mapping[str, Any], composer: Composer) -> dict[str, Any]:
-        """The flat space as this command line wants it.
+        """The flat space with the changes of this command line.
 
         Args:
             space: as the sweep has it.
@@ -74,14 +74,14 @@ class Asked(NamedTuple):
 
 
 def sort_out(overrides: Sequence[str]) -> Asked:
-    """Tell overrides of the config from those of the space.
+    """Separate overrides of the config from those of the space.
 
-    A plain value whose key is swept after it, or an entry ``KEY@LABEL`` changed after it, sets the
-    config, so the baseline; one whose entry is changed by ``sweep.space.KEY`` anywhere in the
-    command does too.
+    A plain value fixes its key, unless the command also searches it: with a sweep of the key or a
+    change of an entry ``KEY@LABEL`` after it, or a change of ``sweep.space.KEY`` anywhere. Then the
+    value only sets the config, and so the baseline.
 
     Raises:
-        ConfigError: an option or multirun's words among them, or no Hydra syntax.
+        ConfigError: an option among them, something for Hydra's multirun, or a syntax error.
     """
     refuse_options(overrides)
     plain: list[str] = []
@@ -105,12 +105,15 @@ def sort_out(overrides: Sequence[str]) -> Asked:
             for path, entry in entries.items():
                 if entry is None:
                     dropped.append(path)
+                # One of several entries for a path searches that path only from here on: a later
+                # plain value fixes it for all of them. A change of the path's only entry counts
+                # wherever it stands in the command.
                 elif "@" in path:
                     _free(fixed, re.sub(r"@[^.]+", "", path))
                 else:
                     searched.append(path)
             continue
-        # Constraints are named by the user: in Hydra's terms, every one of them is added.
+        # The user names the constraints: to Hydra, each of them is a new key.
         added = "++" if text.startswith("sweep.constraints") else ""
         of_config, swept = split_overrides([added + text])
         plain += of_config
@@ -124,7 +127,7 @@ def sort_out(overrides: Sequence[str]) -> Asked:
 
 
 def _entries_in(text: str) -> dict[str, Any] | None:
-    """The entries that an override of the whole space holds, none if it empties that; else None."""
+    """The entries in an override of the whole space (none if it empties it); None for others."""
     if text.partition("=")[0].lstrip("+~") != SPACE:
         return None
     override = parse_override(text, _SUCH_AS)
@@ -138,14 +141,14 @@ def _entries_in(text: str) -> dict[str, Any] | None:
 
 
 def _free(fixed: dict[str, None], searched: str) -> None:
-    """What is searched is not fixed: ``searched`` names an entry, or a field in one."""
+    """Take out of ``fixed`` what is searched: ``searched`` names an entry, or a field in one."""
     for path in list(fixed):
         if _reaches(searched, path, {}):
             del fixed[path]
 
 
 def _own_entries(space: Mapping[str, Any], composer: Composer) -> list[str]:
-    """What options bring along into a flat space, by name, such as ``optimizer.momentum@sgd``."""
+    """The names of the entries that options bring along, such as ``optimizer.momentum@sgd``."""
     names = []
     for key, entry in space.items():
         group = next((g for g in (key, key.replace(".", "/")) if g in composer.groups), None)
@@ -167,7 +170,7 @@ def override_space(
     Args:
         spec: the flat space.
         overrides: of its entries.
-        own: the entries that options bring along: what drops one of these writes null for it.
+        own: the entries that options bring along; dropping one of these writes null for it.
 
     Raises:
         ConfigError: a syntax error, the deletion of an entry that is not there, or a field of one

@@ -55,7 +55,7 @@ class Reading:
     Attributes:
         definitions: the entries to sample.
         spec: the same as plain data, flat, without what is fixed.
-        notes: a line for each path that the space would sample and that is fixed.
+        notes: one line for each path of the space that the command line fixes.
     """
 
     definitions: list[Definition] = field(default_factory=list)
@@ -113,7 +113,7 @@ def read_definitions(
 
 
 def _at_its_choice(definition: Definition, composer: ConfigSource) -> Definition:
-    """A group that is fixed: of its options, only the base's brings its own entries along."""
+    """Of a fixed group's options, only the one in the base brings its own entries along."""
     chosen = composer.choices.get(definition.group) if definition.group else None
     if not isinstance(definition.values, Choice) or chosen is None:
         return definition
@@ -121,10 +121,10 @@ def _at_its_choice(definition: Definition, composer: ConfigSource) -> Definition
 
 
 def flatten(spec: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``sweep.space`` as one plain entry a path, whether it was nested or not.
+    """Return ``sweep.space`` as one plain entry per path, whether it was nested or not.
 
     Args:
-        config: the config it is laid over: only what is a mapping there can be nesting.
+        config: the config it applies to: only its mappings can be nested in the space.
     """
     return dict(_flat(_plain(spec), config))
 
@@ -175,8 +175,8 @@ def _definition(
     try:
         if path.replace("/", ".").partition(".")[0] == "sweep":
             raise Refused(
-                "the node sweep is what searches, and cannot be searched itself: write one value, "
-                "or make two sweeps (sweep.name=NAME) and compare them with `besom compare`"
+                "the node sweep controls the search and cannot be searched itself: set one value, "
+                "or run two sweeps (sweep.name=NAME) and compare them with `besom compare`"
             )
         when: Any = {}
         if isinstance(value, Mapping):
@@ -186,10 +186,10 @@ def _definition(
             raise Refused(f"when is {show(when)}: write {{path: value}}")
         if "${" in show(whole):
             raise Refused(
-                "an interpolation, ${...}, is not resolved on the command line, nor in the "
-                "`space` of an option: write its value, or the entry in the sweep's own YAML. An "
-                "escaped one, \\${...}, cannot be a value: the exported config would have an "
-                "interpolation there again"
+                "an interpolation, ${...}, is resolved neither on the command line nor in the "
+                "`space` of an option: write its value, or put the entry in the sweep's YAML. An "
+                "escaped one, \\${...}, cannot be a value either: in the exported config it would "
+                "be an interpolation again"
             )
         values = read_values(value, options)
         if group is not None:
@@ -207,7 +207,7 @@ def _definition(
 
 
 def _slip(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
-    """What a single value was most likely meant for: a field of another entry."""
+    """What a single value was most likely meant to be: a field of another entry."""
     entry, _, key = name.rpartition(".")
     if isinstance(value, list | Mapping):
         return None
@@ -215,7 +215,7 @@ def _slip(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
         hint = did_you_mean(entry, given.keys() - {name})
         return f"there is no entry '{entry}' to set {key} in.{hint}" if key in ENTRY_KEYS else None
     if not isinstance(given[entry], Mapping):
-        return f"the entry '{entry}' is {show(given[entry])}, in which no {key} can be set"
+        return f"the entry '{entry}' is {show(given[entry])}, which has no {key} to set"
     return f"the entry '{entry}' has no {show(key)}.{did_you_mean(key, ENTRY_KEYS)}"
 
 
@@ -279,4 +279,6 @@ def _check_places(definitions: list[Definition]) -> None:
     for inner in fields:
         for outer in fields:
             if inner.path != outer.path and within(inner.path, outer.path):
-                raise refused(inner.name, f"it lies inside '{outer.name}', which is sampled whole")
+                raise refused(
+                    inner.name, f"it lies inside '{outer.name}', which is sampled as a whole"
+                )

@@ -1,4 +1,4 @@
-"""From ``sweep.space`` and the config it is laid over to a checked :class:`Space`."""
+"""Makes a checked :class:`Space` from ``sweep.space`` and the config it applies to."""
 
 from __future__ import annotations
 
