@@ -1,4 +1,4 @@
-"""One rule says which values may stand in a place: for overrides, exports, spaces and enqueueing."""
+"""One rule says which values may stand in a place: in overrides, exports, spaces, enqueued ones."""
 
 from __future__ import annotations
 
