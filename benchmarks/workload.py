@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from besom.config import value_at
+from besom.config import lookup
 from besom.study import make_plan
 
 sys.path.insert(0, str(Path(__file__).parent / "contestants"))
@@ -91,7 +91,7 @@ def check_same_space() -> None:
     }
     for what, ours, theirs in (
         ("space", space, expected),
-        ("base config", {path: value_at(plan.base, path) for path in base()}, base()),
+        ("base config", {path: lookup(plan.base, path) for path in base()}, base()),
     ):
         if ours != theirs:
             raise SystemExit(

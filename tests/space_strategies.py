@@ -10,8 +10,9 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from besom.space.bodies import ChoiceBody, ListBody, RangeBody
-from besom.space.forms import read_body
+from besom.space.domains import Choice, Lists
+from besom.space.ranges import IntRange
+from besom.space.spec import read_values
 from space_world import GROUPS
 
 Body = st.SearchStrategy[Any]
@@ -132,7 +133,7 @@ def lists(elements: Body, shapes: Sequence[str]) -> Body:
     lengths = st.tuples(st.integers(0, 2), st.integers(1, 3)).map(
         lambda n: {"low": n[0], "high": n[0] + n[1]}
     ) | st.sampled_from([2, [1, 3], "range(1,4)"])
-    shaped = st.sampled_from([{"shape": shape} for shape in shapes] + [{"shared": True}, {}])
+    shaped = st.sampled_from([{"shape": shape} for shape in shapes] + [{}])
     return st.tuples(lengths, elements, shaped).map(
         lambda parts: {"length": parts[0], "each": parts[1], **parts[2]}
     )
@@ -188,13 +189,12 @@ class Spec:
 @st.composite
 def conditions(draw: st.DrawFn, path: str, entry: Any) -> dict[str, Any]:
     """A condition on an entry that some of its values meet."""
-    body = read_body(entry, GROUPS.get(path))
+    body = read_values(entry, GROUPS.get(path))
     name = path
-    if isinstance(body, ListBody):
+    if isinstance(body, Lists):
         name, body = f"{path}.length", body.length
-    if isinstance(body, ChoiceBody):
+    if isinstance(body, Choice):
         return {name: draw(st.lists(st.sampled_from(body.values), min_size=1, max_size=2))}
-    assert isinstance(body, RangeBody)
     bound = draw(st.sampled_from([body.low, body.high]))
     return {name: draw(st.sampled_from([{"min": bound}, {"max": bound}, bound]))}
 
@@ -229,7 +229,7 @@ def specs(draw: st.DrawFn, paths: Sequence[str] = tuple(ENTRIES)) -> Spec:
             when["trainer.loss"] = "sparse_categorical_crossentropy"
         for group, option in GUARDS.get(path, {}).items():
             if group in bodies:
-                assume(option in read_body(bodies[group], GROUPS[group]).values)  # type: ignore[union-attr]
+                assume(option in read_values(bodies[group], GROUPS[group]).values)  # type: ignore[union-attr]
                 when[group] = option
         body = bodies[path]
         spec[path] = {**as_mapping(body), "when": when} if when else body
@@ -248,9 +248,12 @@ def as_mapping(body: Any) -> dict[str, Any]:
         return body
     if isinstance(body, list):
         return {"choices": body}
-    read = read_body(body, GROUPS["model"])
-    if isinstance(read, ChoiceBody):
+    read = read_values(body, GROUPS["model"])
+    if isinstance(read, Choice):
         return {"choices": body}
-    assert isinstance(read, RangeBody)
+    assert not isinstance(read, Lists)
     numbers = {"low": read.low, "high": read.high, "log": read.log, "step": read.step}
-    return {"type": read.type, **{k: v for k, v in numbers.items() if v is not None}}
+    return {
+        "type": "int" if isinstance(read, IntRange) else "float",
+        **{k: v for k, v in numbers.items() if v is not None},
+    }

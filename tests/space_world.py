@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 
 from besom.space import Space, parse_space
-from besom.space.drafts import OwnSpaces
+from besom.space.definitions import OwnSpaces
 
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "data": {

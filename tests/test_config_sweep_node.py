@@ -180,7 +180,7 @@ def test_a_part_that_builds_nothing_is_refused_with_the_names_to_choose_from(
         refusal(project, "", f"sweep.{key}={value}"),
     ):
         assert said.startswith(f"sweep.{key} is ")
-        assert f"write sweep/{key}=NAME" in said
+        assert f"with sweep/{key}=NAME" in said
         assert ", ".join(sorted(SearchPath.of().options(f"sweep/{key}"))) in said
 
 

@@ -184,11 +184,11 @@ def test_an_option_outside_the_space_is_a_reason_too() -> None:
     ("spec", "value", "reason"),
     [
         ({"trainer.class_weight": [True, False]}, 1, "1 is not one of true, false"),
-        ({"trainer.class_weight": {"low": 1, "high": 3}}, 2.0, "2.0 is no int"),
-        ({"trainer.class_weight": {"low": 0.0, "high": 1.0}}, "0.5", '"0.5" is no number'),
+        ({"trainer.class_weight": {"low": 1, "high": 3}}, 2.0, "2.0 is not an int"),
+        ({"trainer.class_weight": {"low": 0.0, "high": 1.0}}, "0.5", '"0.5" is not a number'),
         ({"trainer.class_weight": {"low": 1, "high": 9, "step": 2}}, 4, "is not in 1 .. 9, step 2"),
         ({"trainer.class_weight": {"low": 0.0, "high": 1.0, "step": 0.25}}, 0.3, "step 0.25"),
-        ({"trainer.class_weight": {"length": 2, "each": [1, 2]}}, 3, "3 is no list"),
+        ({"trainer.class_weight": {"length": 2, "each": [1, 2]}}, 3, "3 is not a list"),
         ({"trainer.class_weight": {"length": 2, "each": [1, 2]}}, [1, 3], "3 is not one of 1, 2"),
         (
             {"trainer.class_weight": {"length": 2, "each": [1, 2], "shape": "decreasing"}},
@@ -196,7 +196,7 @@ def test_an_option_outside_the_space_is_a_reason_too() -> None:
             "[1, 2] is not decreasing",
         ),
         (
-            {"trainer.class_weight": {"length": 2, "each": [1, 2], "shared": True}},
+            {"trainer.class_weight": {"length": 2, "each": [1, 2], "shape": "constant"}},
             [1, 2],
             "[1, 2] is not constant",
         ),
@@ -234,7 +234,7 @@ def test_params_with_an_unknown_path_are_refused_with_the_near_one() -> None:
 
 
 def test_params_with_an_unknown_option_are_refused_with_the_near_one() -> None:
-    with pytest.raises(SpaceError, match=r"\"adma\" is no option of the group 'optimizer'.*'adam'"):
+    with pytest.raises(SpaceError, match=r"\"adma\" is not an option of .*'adam'"):
         space_of({}).complete({"optimizer": "adma"})
 
 
@@ -278,7 +278,9 @@ def test_the_shape_of_a_list_holds_for_every_sample(shape: str) -> None:
 
 def test_one_value_for_all_elements_is_one_parameter() -> None:
     length = {"low": 1, "high": 3}
-    space = space_of({"model.hidden_units": {"length": length, "each": [8, 16], "shared": True}})
+    space = space_of(
+        {"model.hidden_units": {"length": length, "each": [8, 16], "shape": "constant"}}
+    )
     assert list(space.distributions()) == ["model.hidden_units.length", "model.hidden_units.each"]
     assert space.decode({"model.hidden_units.length": 3, "model.hidden_units.each": 8}) == {
         "model.hidden_units": [8, 8, 8]

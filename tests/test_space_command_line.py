@@ -136,7 +136,7 @@ def test_a_value_of_another_option_than_the_bases_is_said_to_be_so(project: Proj
         make_plan("cheap", sampled)
     said = str(caught.value)
     assert "model has no 'filters'" in said
-    assert "It is a key of model=cnn, and this is model=mlp" in said
+    assert "It is a key of model=cnn, but model=mlp is chosen here" in said
     assert "+model.filters" not in said
     plan = make_plan("cheap", ["model=cnn", *sampled])
     assert model_of(plan, "cnn")["filters"] == [8]

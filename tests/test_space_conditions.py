@@ -175,7 +175,7 @@ def test_true_is_not_one_in_a_condition() -> None:
         ),
         ({"trainer.class_weight.x": 1}, "this never holds, trainer.class_weight.x is not there"),
         ({"trainer.epochs": []}, "an empty list of values never holds"),
-        ({"trainer.epochs": {}}, "a condition without bounds"),
+        ({"trainer.epochs": {}}, "the condition has no bounds"),
         ({"trainer.epochs": {"mim": 3}}, "unknown key \"mim\" in a condition. Did you mean 'min'?"),
         ({"trainer.epochs": {"min": 5, "max": 3}}, "min (5) is greater than max (3)"),
         ({"trainer.epochs": {"min": "5"}}, 'min is "5": write a number'),

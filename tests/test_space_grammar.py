@@ -176,8 +176,8 @@ def test_a_label_gives_a_path_a_second_entry_on_the_command_line() -> None:
 def test_an_override_that_is_no_syntax_is_quoted(text: str) -> None:
     with pytest.raises(ConfigError) as error:
         split_overrides(["seed=1", text])
-    assert f"'{text}' is not Hydra's override syntax" in str(error.value)
-    assert "Expected key=value" in str(error.value)
+    assert f"{text!r} is not an override: " in str(error.value)
+    assert "Expected KEY=VALUE" in str(error.value)
 
 
 @pytest.mark.parametrize("prefix", ["+", "++", "~"])

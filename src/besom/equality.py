@@ -1,8 +1,8 @@
 """When two values are the same.
 
-Python's ``==`` says that True is 1 and that NaN is not NaN, unless both are one object and lie in
-one container; which containers ask for that has changed with Python 3.13. Here a value that was
-stored and read again is the value it was.
+To Python's ``==`` True is 1, and NaN is not NaN unless both are the same object inside a container
+(and which containers look at identity changed with Python 3.13). Here a value equals itself after
+it was stored and read again.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The grammar is Hydra's (``_target_``, ``_args_``, ``_partial_``, nested nodes first), on plain
 dicts, so that a worker needs no Hydra; the errors are for the person who wrote the config. What a
-name may lead to is ``besom.trust``'s affair.
+name may lead to is decided by ``besom.trust``.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def resolve(dotted: str, where: str = TARGET, is_trial: bool = False) -> Any:
 
 
 def _refuse_slip(parts: Sequence[str], dotted: str, where: str) -> None:
-    """Tell of a name that a trusted library does not have that it does not have it."""
+    """Refuse a name that a trusted library does not have as a slip, not as untrusted."""
     at_hand = parts[0] in sys.modules or parts[0] != "keras"  # which takes seconds to import
     if parts[0] in KNOWN and len(parts) > 1 and at_hand:
         library, path = _imported(parts[0], dotted, where), ".".join(parts[:2])
@@ -103,7 +103,7 @@ def _attribute(found: Any, path: str, dotted: str, where: str) -> Any:
 
 
 def refuse_untrusted(node: Any, path: str = "", inside: bool = False) -> None:
-    """Refuse a config for the names in it that it may not run; nothing is imported.
+    """Refuse a config that names something it may not run; nothing is imported.
 
     Args:
         node: plain data: a config, or a part of one.
@@ -111,16 +111,16 @@ def refuse_untrusted(node: Any, path: str = "", inside: bool = False) -> None:
         inside: whether it is an argument of a ``_target_``.
 
     Raises:
-        TrustError: names the first one, and the line that would allow it.
+        TrustError: gives the first one, and the line that would allow it.
     """
     for where, dotted in names_in(node, path, inside):
         current().check_name(dotted, where)
 
 
 def follow(named: Iterable[tuple[str, str]]) -> None:
-    """Import the project's modules that are named, and refuse what a name in them leads to.
+    """Import the named modules of the project, and refuse names that lead to untrusted objects.
 
-    Whatever else is wrong with a name is told where it is needed.
+    Other errors in a name are reported where it is used.
 
     Args:
         named: from ``names_in``.
@@ -224,6 +224,6 @@ def _check_arguments(
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    """Near names only: a whole module's contents would bury the message."""
+    """Near names only: a whole module's contents would hide the message."""
     hint = did_you_mean(name, known)
     return hint if hint.startswith(" Did") else ""

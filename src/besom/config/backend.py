@@ -22,7 +22,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 
 from besom.config import schema
 from besom.config.search_path import SearchPath
-from besom.config.types import has_path, value_at
+from besom.config.tree import lookup
 from besom.config.yaml_files import read_file
 from besom.errors import did_you_mean
 
@@ -31,7 +31,7 @@ _ALONE = "_alone_"
 
 
 class _Folder(FileConfigSource):
-    """A folder of configs whose files Hydra gets from besom's reader, and never opens itself."""
+    """A folder of configs that Hydra reads through besom's own reader."""
 
     @staticmethod
     def scheme() -> str:
@@ -50,9 +50,9 @@ class _Folder(FileConfigSource):
 
 
 class _Directories(SearchPathPlugin):
-    """Puts the folders of the search path in the place of the one that Hydra was started with.
+    """Replaces the folder that Hydra was started with by the folders of the search path.
 
-    The override ``hydra.searchpath`` cannot: a primary config is not looked for there.
+    The override ``hydra.searchpath`` would not do: Hydra does not look there for primary configs.
     """
 
     directories: ClassVar[Sequence[Path]] = ()
@@ -87,15 +87,14 @@ def inherited(search: SearchPath, group: str, option: str) -> dict[str, Any] | N
     """
     try:
         with hydra_on(search):
-            # A primary of its own around it: as a primary itself it would be read otherwise.
+            # Inside a primary config: Hydra reads an option differently where it is the primary.
             alone = OmegaConf.create({"defaults": [{group: option}]})
             ConfigStore.instance().store(name=_ALONE, node=alone)
             composed = compose(_ALONE)
         plain = cast(dict[str, Any], OmegaConf.to_container(composed, resolve=False))
     except (HydraException, OmegaConfBaseException, ValueError):
         return None
-    path = group.replace("/", ".")
-    node = value_at(plain, path) if has_path(plain, path) else None
+    node = lookup(plain, group.replace("/", "."))
     return {str(key): value for key, value in node.items()} if isinstance(node, dict) else None
 
 
@@ -117,6 +116,6 @@ def explain(error: BaseException) -> str:
 
 
 def _during(error: BaseException) -> BaseException | None:
-    """What OmegaConf said before Hydra put an error of its own in its place."""
+    """The error of OmegaConf's that Hydra replaced by its own."""
     before = error.__context__ if isinstance(error, HydraException) else None
     return before if isinstance(before, OmegaConfBaseException) else None

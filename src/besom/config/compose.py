@@ -1,7 +1,6 @@
-"""Composes primary configs, checked: every override, every key, every type.
+"""Composes primary configs, and checks every override, every key and every type.
 
-What an override may say is ``besom.config.overrides``'s affair; here it is applied. Hydra itself is
-behind ``besom.config.backend``.
+``besom.config.overrides`` reads overrides, ``besom.config.backend`` wraps Hydra.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ from besom.config.backend import explain, hydra_on, inherited
 from besom.config.interpolations import check_growth, reads
 from besom.config.overrides import check_key, check_option, parse_overrides
 from besom.config.search_path import SearchPath
-from besom.config.types import check_group, check_keys, has_path, leaves, value_at
+from besom.config.tree import MISSING, has_path, leaves, lookup
+from besom.config.types import check_group, check_keys
 from besom.config.yaml_files import read_yaml
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
@@ -59,8 +59,8 @@ class Composer:
     Attributes:
         search: where configs are looked for.
         primary: the name of the primary config on that path.
-        exported: a complete config (as ``besom export`` writes) that takes the place of the
-            groups' options; None where the primary has a defaults list of its own.
+        exported: a complete config (as ``besom export`` writes) that replaces the groups'
+            options; None where the primary has a defaults list of its own.
     """
 
     search: SearchPath
@@ -84,7 +84,10 @@ class Composer:
         choosing = [o for o in parsed if self._is_group(o)]
         for override in choosing:
             check_option(override, self.groups[override.key_or_group])
-        if len(choosing) < len(parsed):  # composing is slow: what the keys are set in, if any are
+        # Hydra's own messages cannot say which option has a key, or suggest a near one. So keys are
+        # checked first, against the config that the chosen options give without them. Composing is
+        # slow: without such keys it is skipped.
+        if len(choosing) < len(parsed):
             base = self._compose(choosing, complete=False)
             for override in parsed:
                 if not self._is_group(override):
@@ -96,10 +99,10 @@ class Composer:
         return composed
 
     def compose_for(self, chosen: Mapping[str, str], overrides: Sequence[str]) -> Composed:
-        """Compose with other options of some groups than ``overrides`` choose.
+        """Compose with options of some groups that replace those chosen by ``overrides``.
 
-        An override of a key that such an option lacks, and another of its group has, is meant for
-        that other, and left out.
+        If such an option lacks a key that another option of its group has, an override of that key
+        is meant for the other option and left out.
         """
         kept = []
         for override in parse_overrides(overrides):
@@ -117,12 +120,12 @@ class Composer:
         return [name for name in options if has_path(self._neighbour(group, name), inside)]
 
     def _belongs(self, key: str, choices: Mapping[str, str]) -> str:
-        """To which other options a missing key belongs, in words; or empty."""
+        """Which other options have a missing key, as a sentence; or empty."""
         for group, chosen in choices.items():
             if owners := [f"{group}={name}" for name in self._owners(group, key)]:
                 return (
-                    f" It is a key of {' or '.join(owners)}, and this is {group}={chosen}: to set "
-                    f"it, choose {owners[0]} beside it."
+                    f" It is a key of {' or '.join(owners)}, but {group}={chosen} is chosen here: "
+                    f"add {owners[0]} to set it."
                 )
         return ""
 
@@ -155,7 +158,7 @@ class Composer:
         except RecursionError as error:
             raise ConfigError(
                 "The config cannot be composed: its defaults list names itself, or its values or "
-                "interpolations are nested too deep."
+                "interpolations are nested too deeply."
             ) from error
         assert isinstance(plain, dict)
         own = {k: v for k, v in choices.items() if not k.startswith("hydra") and v is not None}
@@ -169,7 +172,7 @@ class Composer:
         return Composed(config, own, read)
 
     def _refuse_odd(self, error: BaseException) -> None:
-        """Say what stands where Hydra has found no file, if anything does."""
+        """Where Hydra finds no file, say if something else has its name, such as a folder."""
         if isinstance(error, MissingConfigException) and error.missing_cfg_file:
             name = str(error.missing_cfg_file).removesuffix(".yaml")
             for path in (folder / f"{name}.yaml" for folder in self.search.directories):
@@ -179,29 +182,28 @@ class Composer:
     def _keep_own_keys(
         self, config: dict[str, Any], choices: Mapping[str, str], overridden: set[str]
     ) -> None:
-        """Take away what a primary config sets for another option than the one chosen.
+        """Remove what a primary config sets for options other than the chosen one.
 
         ``model: {hidden_units: [64]}`` in a sweep is meant for the mlp; with ``model=cnn`` it would
-        be an argument that the cnn does not take. Keys that no option knows stay. An option's own
-        search space is no argument of its target either.
+        be an argument that the cnn does not take. Keys that no option has stay. An option's own
+        search space is removed too: it is not an argument of its target.
         """
         for group, chosen in choices.items():
             path = group.replace("/", ".")
-            if chosen not in self.groups.get(group, {}) or not has_path(config, path):
-                continue
-            node = value_at(config, path)
-            if not isinstance(node, dict):
+            node = lookup(config, path)
+            if chosen not in self.groups.get(group, {}) or not isinstance(node, dict):
                 continue
             if group in schema.TRAIN_GROUPS:
                 node.pop(OWN_SPACE, None)
             own = self.option(group, chosen)
+            # A key that no option has was added by the user, for the target itself: it stays.
             foreign = {key for name in self.groups[group] for key in self._neighbour(group, name)}
             for key in foreign - {*own, TARGET}:
                 if key in node and f"{path}.{key}" not in overridden:
                     del node[key]
 
     def _store_exported(self, exported: Mapping[str, Any]) -> tuple[str, list[str]]:
-        """Put a complete config's groups beside the options, so that overrides choose over them."""
+        """Store a complete config's groups as options, so that overrides can choose others."""
         store = ConfigStore.instance()
         chosen = []
         for group in schema.TRAIN_GROUPS:
@@ -216,9 +218,9 @@ class Composer:
     def _check_types(self, composed: Composed) -> None:
         for group in self.groups:
             path = group.replace("/", ".")
-            if not has_path(composed.config, path):
+            node = lookup(composed.config, path)
+            if node is MISSING:
                 continue
-            node = value_at(composed.config, path)
             reference = self._reference(group, node, composed.choices.get(group))
             if reference is not None:
                 check_group(path, node, reference)
@@ -232,9 +234,9 @@ class Composer:
         return self.reference(group, node)
 
     def options_of(self, group: str, node: Any) -> list[str]:
-        """The options of ``group`` that build the same thing as ``node``, the likeliest first.
+        """The options of ``group`` that build the same thing as ``node``, the most likely first.
 
-        Several options may have one ``_target_``; in the first one the fewest values differ.
+        Several options may have the same ``_target_``; the first one differs in the fewest values.
         """
         if group not in self.groups or not isinstance(node, Mapping):
             return []
@@ -245,7 +247,7 @@ class Composer:
     def option_of(self, group: str, node: Any) -> str | None:
         """The first of ``options_of``, for configs whose choices are not known; or None.
 
-        A guess, where one option of a ``_target_`` was made from another by overrides.
+        This is a guess where several options have the same ``_target_``.
         """
         return next(iter(self.options_of(group, node)), None)
 
@@ -255,7 +257,7 @@ class Composer:
         return None if name is None else self.option(group, name)
 
     def _neighbour(self, group: str, name: str) -> dict[str, Any]:
-        """An option that need not be the chosen one: a file that cannot be read has no keys."""
+        """Any option of a group; one whose file cannot be read counts as empty."""
         try:
             return self.option(group, name)
         except ConfigError:
@@ -281,12 +283,11 @@ def _text(override: Override) -> str:
 
 
 def _distance(node: Mapping[str, Any], option: Mapping[str, Any]) -> int:
-    """In how many values two nodes differ; an option's own search space is none."""
-    mine = dict(leaves(node))
-    theirs = dict(leaves({key: value for key, value in option.items() if key != OWN_SPACE}))
-    missing = object()
+    """In how many values two nodes differ, apart from the option's own search space."""
+    mine = leaves(node)
+    theirs = leaves({key: value for key, value in option.items() if key != OWN_SPACE})
     paths = mine.keys() | theirs.keys()
-    return sum(not same(mine.get(p, missing), theirs.get(p, missing)) for p in paths)
+    return sum(not same(mine.get(p, MISSING), theirs.get(p, MISSING)) for p in paths)
 
 
 def _restore_scalars(

@@ -1,7 +1,7 @@
-"""Which values of a config are made from others, as in ``patience: ${trainer.epochs}``.
+"""Which values of a config are computed from others, as in ``patience: ${trainer.epochs}``.
 
-Interpolations are resolved when a config is composed. What changes a value after that has to know
-what was made from it.
+Interpolations are resolved when a config is composed. Whoever changes a value later has to know
+which others were computed from it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from besom.config.types import has_path, value_at
+from besom.config.tree import MISSING, lookup, overlap
 from besom.errors import ConfigError
 
-#: What a whole config may come to once it is resolved.
+#: The most characters that a resolved config may have.
 MOST_CHARACTERS = 4_000_000
 
 #: ``${a.b}``, ``${.b}``, ``${a[b]}``, alone or inside a resolver's arguments; ``${oc.select:a.b}``.
@@ -21,7 +21,7 @@ _READ = re.compile(r"\$\{\s*(?:oc\.select:\s*)?(\.*[^\s.{}:,$][^{}:,$]*?)\s*[},]
 
 
 def reads(config: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """The paths of values that are made from others, and the paths these read, at any remove.
+    """The paths of values that are computed from others, and all the paths they depend on.
 
     Args:
         config: plain data, interpolations unresolved.
@@ -39,7 +39,7 @@ def reads(config: Mapping[str, Any]) -> dict[str, frozenset[str]]:
 
 
 def check_growth(config: Mapping[str, Any]) -> None:
-    """Refuse interpolations that together would make far more of a config than was written.
+    """Refuse interpolations whose values would be far larger than the config as written.
 
     Nine lines of ``b: ${a}${a}${a}...`` are enough to fill the memory when they are resolved.
 
@@ -54,8 +54,8 @@ def check_growth(config: Mapping[str, Any]) -> None:
     def size_at(path: str) -> int:
         if path not in sizes:
             sizes[path] = 0  # a circle, which OmegaConf refuses itself
-            node: Any = value_at(config, path) if has_path(config, path) else None
-            sizes[path] = size_of(node, path)
+            node = lookup(config, path)
+            sizes[path] = 1 if node is MISSING else size_of(node, path)
         return sizes[path]
 
     def size_of(node: Any, path: str) -> int:
@@ -69,16 +69,11 @@ def check_growth(config: Mapping[str, Any]) -> None:
         if size > MOST_CHARACTERS:
             raise ConfigError(
                 f"{path or 'The config'} would grow beyond {MOST_CHARACTERS:,} characters by its "
-                "interpolations (${...}). Write what it is meant to be."
+                "interpolations (${...}). Write the value itself."
             )
         return size
 
     size_of(config, "")
-
-
-def overlap(a: str, b: str) -> bool:
-    """Whether one of two dotted paths is the other, or lies inside it."""
-    return f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")
 
 
 def _direct(node: Any, path: str = "") -> Iterator[tuple[str, set[str]]]:

@@ -1,6 +1,6 @@
-"""What a user may write after a command to change its config, and what is refused, and why.
+"""Reads and checks overrides: what a user may write after a command to change its config.
 
-Separates the reading of overrides from composing: nothing here calls Hydra's ``compose``.
+Nothing here composes: see ``besom.config.compose``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 
-from besom.config.types import dotted_paths, has_path, value_at
+from besom.config.tree import every_path, has_path, lookup
 from besom.errors import ConfigError, did_you_mean
 from besom.targets import TARGET
 
@@ -25,16 +25,16 @@ MULTIRUN_HELP = (
     "hydra.launcher."
 )
 
-#: Nodes whose keys besom itself reads, and it knows them all. Below a group, a key may be added for
-#: the function that the group names.
+#: Nodes whose keys besom itself reads, so that it knows all of them. Below a group, a key may be
+#: added for the function that the group names.
 _CLOSED = ("", "sweep", "sweep.objective")
 
 
 def refuse_options(words: Sequence[str]) -> None:
-    """Refuse what stands where overrides stand but is an option, or belongs to Hydra's multirun.
+    """Refuse options among the overrides, and whatever belongs to Hydra's multirun.
 
     Raises:
-        ConfigError: says what replaces it.
+        ConfigError: says what to use instead.
     """
     for text in words:
         bare = text.lstrip("+~")
@@ -44,19 +44,53 @@ def refuse_options(words: Sequence[str]) -> None:
             raise ConfigError(f"There is no option {text!r}. `besom COMMAND --help` lists them.")
 
 
-def parse_override(text: str) -> Override:
+class NotAnOverride(ConfigError):
+    """A text that Hydra's parser cannot read; ``reason`` is what the parser says, on one line."""
+
+    def __init__(self, text: str, reason: str, such_as: str) -> None:
+        super().__init__(f"{text!r} is not an override: {reason}. Expected {such_as}.")
+        self.reason = reason
+
+
+def parse_override(
+    text: str, such_as: str = "KEY=VALUE in Hydra's grammar, such as optimizer.learning_rate=0.01"
+) -> Override:
     """Parse one override, with Hydra's own parser.
 
+    Args:
+        text: as given.
+        such_as: what was expected, for the message.
+
     Raises:
-        HydraException: a syntax error; also where the parser itself gives up (thousands of
+        NotAnOverride: a syntax error; also where the parser itself gives up (thousands of
             brackets, a number of thousands of digits).
     """
     try:
         return OverridesParser.create().parse_override(text)
     except RecursionError:
-        raise HydraException("it is nested too deep") from None
-    except ValueError as error:
-        raise HydraException(str(error)) from None
+        raise NotAnOverride(text, "it is nested too deeply", such_as) from None
+    except (HydraException, ValueError) as error:
+        raise NotAnOverride(text, _reason(error), such_as) from None
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what the parser says, without its own words for types."""
+    reason = next(iter(str(error).strip().splitlines()), "it cannot be read")
+    if "NoneType is incompatible" in reason and "evaluating '" in reason:
+        function = reason.partition("evaluating '")[2].partition("(")[0]
+        return f"{function}() takes no null: write the values without it (null,a,b)"
+    return reason
+
+
+def plain_value(value: Any) -> Any:
+    """Return a parsed value as plain data: quoted strings become text, at any depth."""
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [plain_value(item) for item in value]
+    if isinstance(value, dict):
+        return {plain_value(key): plain_value(item) for key, item in value.items()}
+    return value
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
@@ -68,17 +102,11 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     parsed = []
     refuse_options(overrides)
     for text in overrides:
-        try:
-            override = parse_override(text)
-        except HydraException as error:
-            raise ConfigError(
-                f"{text!r} is not an override: expected KEY=VALUE in Hydra's grammar, such as "
-                f"optimizer.learning_rate=0.01 ({' '.join(str(error).split())})."
-            ) from error
+        override = parse_override(text)
         if override.is_sweep_override():
             raise ConfigError(
-                f"{text} names several values, but one run takes one. "
-                "`besom sweep NAME` takes it into the search space."
+                f"{text} gives several values, but a run takes one. "
+                "With `besom sweep NAME` it becomes part of the search space."
             )
         parsed.append(override)
     return parsed
@@ -110,19 +138,19 @@ def check_option(override: Override, options: Collection[str]) -> None:
 def check_key(
     override: Override, base: Mapping[str, Any], groups: Collection[str], elsewhere: str = ""
 ) -> None:
-    """Check that something reads the key which an override sets, adds or deletes.
+    """Check that something reads the key that an override sets, adds or deletes.
 
     Args:
-        override: whose key is no group.
-        base: the config that it overrides, plain.
-        groups: the config groups, whose names are no keys but may be meant.
-        elsewhere: if other options than the chosen one have the key: which, as a sentence.
+        override: of a key, not of a group.
+        base: the plain config that it overrides.
+        groups: the config groups: not keys, but one may be meant.
+        elsewhere: if options other than the chosen one have the key: which, as a sentence.
 
     Raises:
-        ConfigError: there is no such key (near names are listed), and adding it would help nobody.
+        ConfigError: there is no such key (near names are listed), and nothing would read it.
     """
     key = override.key_or_group
-    if has_path(base, key):
+    if key and has_path(base, key):
         return
     parent, _, leaf = key.rpartition(".")
     inside = parent
@@ -131,23 +159,23 @@ def check_key(
     adds, takes_more = override.is_add() or override.is_force_add(), inside not in _CLOSED
     if adds and takes_more:
         return
-    siblings = value_at(base, parent) if parent and has_path(base, parent) else None
+    siblings = lookup(base, parent) if parent else None
     if isinstance(siblings, Mapping):
         hint = did_you_mean(leaf, [name for name in siblings if name != TARGET])
-        said = f"{parent} has no {leaf!r}.{hint}"
+        message = f"{parent} has no {leaf!r}.{hint}"
         if takes_more:
-            said += elsewhere or (
+            message += elsewhere or (
                 f" A key that the option takes but does not list is added with '+{key}=...'."
             )
     else:
-        known = {*groups, *(p for p in dotted_paths(base) if not p.endswith(TARGET))}
+        known = {*groups, *(p for p in every_path(base) if not p.endswith(TARGET))}
         hint = did_you_mean(key, known)
         if hint.startswith(" Known"):
             hint = did_you_mean(key, base)
-        said = f"the config has no {key!r}.{hint}"
+        message = f"the config has no {key!r}.{hint}"
     if adds:
-        said += (
-            " Nothing would read an added one: '+' adds a key below a group, for the function that "
-            "the group names, as in '+model.KEY=VALUE'."
+        message += (
+            " Nothing would read this key: '+' adds a key below a group, for the function that the "
+            "group names, as in '+model.KEY=VALUE'."
         )
-    raise ConfigError(f"{override.input_line}: {said}")
+    raise ConfigError(f"{override.input_line}: {message}")

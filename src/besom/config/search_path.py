@@ -58,19 +58,19 @@ class SearchPath:
     def find(self, name: str) -> Path | None:
         """The file of the primary config ``name``, or None.
 
-        What has that name and is no regular file stands only where no file has it: whoever reads
-        it is told what it is.
+        Something of that name that is not a regular file, such as a folder, is returned only where
+        there is no such file: reading it raises an error that says what it is.
         """
         named = [directory / f"{name}.yaml" for directory in self.directories]
         files = (path for path in named if path.is_file())
         return next(files, next((path for path in named if oddity(path)), None))
 
     def sweeps(self) -> list[str]:
-        """The name of every sweep on the path; a file that cannot be read is none."""
+        """The name of every sweep on the path; files that cannot be read are left out."""
         return [path.stem for path in self._primaries() if not _unread(path) and is_sweep(path)]
 
     def unread(self) -> list[str]:
-        """Why any of the files that might be sweeps cannot be read; one message each."""
+        """Why files that might be sweeps cannot be read; one message each."""
         return [why for path in self._primaries() if (why := _unread(path))]
 
     def _primaries(self) -> list[Path]:
@@ -82,7 +82,7 @@ class SearchPath:
         return list(found.values())
 
     def options(self, group: str) -> dict[str, Path]:
-        """The options of a config group, by name; files before what only has the name of one."""
+        """The options of a config group, by name; a regular file wins over anything else."""
         found: dict[str, Path] = {}
         for directory in self.directories:
             for path in sorted((directory / group).glob("*.yaml")):
@@ -101,9 +101,9 @@ class SearchPath:
 
 
 def _others(unread: list[str]) -> str:
-    """The first of the files that a list of sweeps leaves out, and how many more there are."""
-    said = "".join(f" (Not listed: {why})" for why in unread[:3])
-    return said + (f" (And {len(unread) - 3} more.)" if len(unread) > 3 else "")
+    """The first files that a list of sweeps leaves out, and how many more there are."""
+    listed = "".join(f" (Not listed: {why})" for why in unread[:3])
+    return listed + (f" (And {len(unread) - 3} more.)" if len(unread) > 3 else "")
 
 
 def _unread(path: Path) -> str:
@@ -151,7 +151,7 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
             read_yaml(path)  # which says what it is
         if not path.is_file():
             raise ConfigError(
-                f"There is no sweep file {name!r}. Give the path of an existing YAML."
+                f"There is no sweep file {name!r}. Give the path of an existing YAML file."
             )
         search, found = SearchPath.of(config_dir, first=path.resolve().parent), path.resolve()
         if path.suffix != ".yaml":

@@ -1,7 +1,7 @@
-"""What a sweep may leave out, paste or empty, settled before anything reads the node ``sweep``.
+"""Brings the node ``sweep`` into one form before anything else reads it.
 
-Besom reads one form of it: entries under ``sweep.space``, a direction for each objective, mappings
-that hold what is meant and nothing inherited. The other forms are turned into that one here.
+In that form all entries are under ``sweep.space``, every objective has a direction, and mappings
+that were emptied inherit nothing. The other forms that users may write are converted here.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from besom.config.overrides import MULTIRUN_HELP
+from besom.config.tree import within
 from besom.config.yaml_files import read_yaml
 from besom.errors import ConfigError
 from besom.metrics import usual_direction
 from besom.text.values import given_text
 from besom.trust import current
 
-#: Mappings whose keys the user names: ``{}`` empties them, where Hydra would merge nothing in.
+#: Mappings whose keys the user names. ``{}`` empties them; Hydra alone would change nothing.
 _OPEN = ("sweep.space", "sweep.constraints")
 
 
 def refuse_multirun(path: Path) -> None:
     """Refuse a primary config that chooses or sets up Hydra's sweeper or launcher.
 
-    Its ``hydra.sweeper.params`` alone is welcome: see :func:`pasted_params`.
+    Only its ``hydra.sweeper.params`` is accepted: see :func:`pasted_params`.
 
     Raises:
-        ConfigError: names what to delete, and what replaces it.
+        ConfigError: says what to delete, and what to use instead.
     """
     content = read_yaml(path)
     defaults = content.get("defaults")
@@ -49,10 +50,10 @@ def refuse_multirun(path: Path) -> None:
 
 
 def refuse_packages(path: Path) -> None:
-    """Refuse ``pkg://`` in ``hydra.searchpath``: to look into a package, Hydra imports it.
+    """Refuse untrusted ``pkg://`` in ``hydra.searchpath``: Hydra imports such a package.
 
     Raises:
-        TrustError: the package is none that a config may name.
+        TrustError: a config may not name the package.
     """
     for place in OmegaConf.select(OmegaConf.create(read_yaml(path)), "hydra.searchpath") or ():
         scheme, _, package = str(place).partition("://")
@@ -69,7 +70,7 @@ def _refusal(path: Path, what: str) -> ConfigError:
 def pasted_params(node: DictConfig, overrides: Sequence[Override]) -> dict[str, Any]:
     """The entries of ``hydra.sweeper.params``, which ``sweep.space`` takes as they are.
 
-    They are of the space, so none is left where an override empties that.
+    They are part of the space: an override that empties it drops them too.
     """
     if any(o.key_or_group == "sweep.space" and empties(o) for o in overrides):
         return {}
@@ -86,9 +87,9 @@ def empties(override: Override) -> bool:
 
 
 def empty(node: DictConfig, overrides: Sequence[Override]) -> None:
-    """Take out of a composed config what an override has emptied, but for what later ones add."""
+    """Remove what an override has emptied from a composed config; keep what later ones add."""
     for path in _OPEN:
-        touching = [o for o in overrides if f"{o.key_or_group}.".startswith(f"{path}.")]
+        touching = [o for o in overrides if within(o.key_or_group, path)]
         last = max((i for i, o in enumerate(touching) if empties(o)), default=None)
         if last is None:
             continue
@@ -100,7 +101,7 @@ def empty(node: DictConfig, overrides: Sequence[Override]) -> None:
 
 
 def settle_nulls(sweep: dict[str, Any], options: Mapping[str, Collection[str]]) -> None:
-    """Read a key with nothing below it as empty, and refuse one that has to build something.
+    """Read null as empty, and refuse it where the key has to build something.
 
     Args:
         sweep: the composed node, changed in place.
@@ -121,17 +122,17 @@ def settle_nulls(sweep: dict[str, Any], options: Mapping[str, Collection[str]]) 
         if not isinstance(sweep[key], Mapping):
             names = ", ".join(sorted(options.get(f"sweep/{key}", ())))
             raise ConfigError(
-                f"sweep.{key} is {given_text(sweep[key])}, which builds nothing: write "
-                f"sweep/{key}=NAME, with one of {names}."
+                f"sweep.{key} is {given_text(sweep[key])}, which builds nothing: choose one of "
+                f"{names} with sweep/{key}=NAME."
             )
 
 
 def settle_directions(sweep: Mapping[str, Any], overrides: Sequence[Override] = ()) -> None:
-    """Fill in the directions that objectives leave out: losses and costs are minimized.
+    """Fill in the directions that objectives omit: losses and costs are minimized.
 
     Raises:
         ConfigError: the command line names another metric, and the direction in the file, meant
-            for the file's, is not what that metric asks for.
+            for the file's own metric, is not that metric's usual direction.
     """
     objective = sweep["objective"]
     named = {path for override in overrides for path in _named(override)}
@@ -139,8 +140,8 @@ def settle_directions(sweep: Mapping[str, Any], overrides: Sequence[Override] = 
     usual = usual_direction(objective["metric"])
     if changed and objective["direction"] not in (None, usual):
         raise ConfigError(
-            f"sweep.objective.metric={objective['metric']}: the sweep says direction: "
-            f"{objective['direction']}, for the metric it had before. Say what you mean: "
+            f"sweep.objective.metric={objective['metric']}: the sweep file sets direction: "
+            f"{objective['direction']} for its own metric. Set the direction too: "
             f"sweep.objective.direction={usual} (or {objective['direction']})."
         )
     for node in (objective, *sweep["objectives"]):

@@ -1,8 +1,8 @@
-"""Reads YAML files that anybody may have written, and refuses those that would not end well.
+"""Reads YAML files that anyone may have written, and refuses those that would do harm.
 
-OmegaConf and Hydra read any path they are given, to its end, and build whatever stands in it. A
-named pipe hangs them, nine lines of aliases fill the memory, and a deep nest ends in a
-``RecursionError``. So a file is looked at first, and counted by a parser that builds nothing.
+OmegaConf and Hydra read any path to its end and build whatever is in it. A named pipe hangs them,
+nine lines of aliases fill the memory, and deep nesting ends in a ``RecursionError``. So besom looks
+at a file first, and counts its values with a parser that builds nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 from besom.errors import ConfigError
 from besom.regular import oddity
 
-#: What a file may hold: its bytes, its values with each copy that an alias makes, its nesting.
+#: The limits of a file: bytes, values (counting the copies that aliases make), nesting.
 MOST_BYTES = 2**20
 MOST_VALUES = 10_000
 MOST_DEPTH = 50
-_TOO_DEEP = f"is nested more than {MOST_DEPTH} deep"
+_TOO_DEEP = f"is nested more than {MOST_DEPTH} levels deep"
 
 #: PyYAML's own errors, and what its constructors let through (``!!bool maybe`` is a KeyError).
 _MALFORMED = (
@@ -82,16 +82,16 @@ def _read(path: Path, *_version: int) -> YamlFile | str:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
-            return f"{path} is larger than 1 MiB, the most that a config file may be."
+            return f"{path} is larger than 1 MiB, the limit for a config file."
         text = data.decode("utf-8")
         _count(text)
         loaded = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
     except OSError as error:
-        if error.strerror is None:  # OmegaConf's word for a number or a date alone
+        if error.strerror is None:  # what OmegaConf raises for a single number or date
             return f"{path} holds one value, expected a mapping."
         return f"{path} cannot be read: {error.strerror}."
     except RecursionError:
-        return f"{path} has an interpolation that is nested too deep."
+        return f"{path} has an interpolation that is nested too deeply."
     except _Excess as why:
         return f"{path} {why}."
     except _MALFORMED as error:
@@ -121,7 +121,7 @@ class _Node:
         self.depth = max(self.depth, inner.depth + 1)
         if self.n_values > MOST_VALUES:
             raise _Excess(
-                f"holds more than {MOST_VALUES:,} values, those that aliases copy counted"
+                f"holds more than {MOST_VALUES:,} values, counting the copies that aliases make"
             )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from besom.config import TRAIN_GROUPS
+from besom.config import TRAIN_GROUPS, leaves
 from besom.equality import same
 from besom.errors import StudyError
 from besom.plots.study_curves import summarise as summarise_progress
@@ -194,7 +194,7 @@ def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
     described = [_described(study, studies) for study in studies]
     rows = []
     for part in dict.fromkeys(part for one in described for part in one):
-        flat = [study_identity.flatten(one.get(part, {})) for one in described]
+        flat = [leaves(one.get(part, {})) for one in described]
         paths = dict.fromkeys(path for one in flat for path in one if path)
         for what in paths:
             empty = all(one.get(what, {}) == {} for one in flat)
@@ -232,7 +232,7 @@ def _all_seen(key: str, environments: Sequence[Mapping[str, Any]]) -> dict[str, 
     """What one study saw of something; several values if that changed while it was swept."""
     seen: dict[str, dict[str, None]] = {}
     for environment in environments:
-        for path, value in study_identity.flatten(environment.get(key, {}), key).items():
+        for path, value in leaves(environment.get(key, {}), key).items():
             seen.setdefault(path.removeprefix(f"{key}."), {})[shown(value, key)] = None
     return {path: ", then ".join(values) for path, values in seen.items()}
 

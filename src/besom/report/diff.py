@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from besom.config import leaves
 from besom.equality import same
 from besom.report.tables import csv
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
 from besom.store.defaults import as_of_now
 from besom.store.environment import environment_then
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.store.study_identity import flatten
 from besom.text.numbers import points
 from besom.text.values import ABSENT, value_text
 
@@ -44,7 +44,7 @@ def differences(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> pd.
 
 def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """The leaves that differ, as dotted path and both values; ``ABSENT`` where there is none."""
-    mine, theirs = flatten(one), flatten(other)
+    mine, theirs = leaves(one), leaves(other)
     paths = dict.fromkeys([*mine, *theirs])
     both = [(path, mine.get(path, ABSENT), theirs.get(path, ABSENT)) for path in paths]
     return [

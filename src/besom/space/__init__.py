@@ -1,4 +1,4 @@
-"""The search space: parse it, check it against the config, suggest from it, apply what was drawn.
+"""The search space: read it, check it against the config, sample from it, apply the sample.
 
 The language, under ``sweep.space``, keyed by dotted config path or config group::
 
@@ -15,15 +15,16 @@ The language, under ``sweep.space``, keyed by dotted config path or config group
     model.filters@flat: {choices: [32, 64], when: {model.depth: {max: 3}}}   # one path
     data.validation_split: null                                      # drops an inherited entry
 
-Read in this order: ``parse`` (the way in), ``space`` (what one gets), ``entries`` and ``domains``
-(how a value is sampled), ``conditions`` (when it is), ``grammar`` (Hydra's own notation).
+An entry has three forms: what is written (``spec``; in Hydra's notation ``grammar``), a checked
+definition (``definitions``, with its values: ``ranges``, ``domains``), and the entry fitted to the
+config (``entries``; ``read`` makes it, ``conditions`` says when it applies). Start with ``space``.
 """
 
 from __future__ import annotations
 
 from besom.config.tree import apply
 from besom.space.conditions import Condition
-from besom.space.drafts import flatten
+from besom.space.definitions import flatten
 from besom.space.entries import Entry, ListEntry, ScalarEntry
 from besom.space.grammar import split_overrides
 from besom.space.grid import Grid

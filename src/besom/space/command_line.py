@@ -1,6 +1,6 @@
-"""What a command line asks of the search space, apart from what it changes in the config.
+"""Separates what a command line changes in the search space from what it changes in the config.
 
-Overrides of ``sweep.space`` have dotted paths for keys, which Hydra would take apart.
+The keys of ``sweep.space`` are dotted paths, which Hydra would split into nested keys.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 
-from besom.config import Composer, parse_override, refuse_options
+from besom.config import Composer, parse_override, plain_value, refuse_options
 from besom.config.sweep_node import empties
 from besom.errors import ConfigError, did_you_mean
-from besom.space import flatten, split_overrides
+from besom.space.definitions import flatten
+from besom.space.grammar import split_overrides
+from besom.space.keys import ENTRY_KEYS
 from besom.text.values import given_text
 
 SPACE = "sweep.space"
 SPACE_PREFIX = f"{SPACE}."
 
-#: What an entry can say, see docs/guide.md.
-FIELDS = {
-    *("type", "low", "high", "log", "step", "choices", "when"),
-    *("length", "each", "shared", "shape", "with_own_spaces"),
-}
+_SUCH_AS = (
+    f"for example '{SPACE_PREFIX}model.dropout.high=0.6' or "
+    f"'{SPACE_PREFIX}model.dropout={{low: 0.0, high: 0.6}}'"
+)
 
 
 class Swept(NamedTuple):
-    """An entry for the space, in the place of any other: Hydra's sweep grammar, or written out."""
+    """An entry that replaces all others for its path: in Hydra's sweep grammar, or written out."""
 
     path: str
     entry: Any
 
 
 class Asked(NamedTuple):
-    """A command line's overrides by what they change; as in Hydra, the last one for a key counts.
+    """A command line's overrides by what they change. As in Hydra, the last one for a key counts.
 
     Attributes:
-        plain: the config: what Hydra takes.
-        of_space: the space, in the order given.
-        fixed: what a plain override sets, and nothing after it searches: it is not searched.
-        dropped: the entries that are taken out of the space.
+        plain: overrides of the config, for Hydra.
+        of_space: changes of the space, in the order given.
+        fixed: keys that a plain override sets and that no later one searches: not searched.
+        dropped: the entries that are removed from the space.
     """
 
     plain: list[str]
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
     dropped: list[str]
 
     def changed(self, space: Mapping[str, Any], composer: Composer) -> dict[str, Any]:
-        """The flat space as this command line wants it.
+        """The flat space with the changes of this command line.
 
         Args:
             space: as the sweep has it.
@@ -74,14 +74,14 @@ class Asked(NamedTuple):
 
 
 def sort_out(overrides: Sequence[str]) -> Asked:
-    """Tell overrides of the config from those of the space.
+    """Separate overrides of the config from those of the space.
 
-    A plain value whose key is swept after it, or an entry ``KEY@LABEL`` changed after it, sets the
-    config, so the baseline; one whose entry is changed by ``sweep.space.KEY`` anywhere in the
-    command does too.
+    A plain value fixes its key, unless the command also searches it: with a sweep of the key or a
+    change of an entry ``KEY@LABEL`` after it, or a change of ``sweep.space.KEY`` anywhere. Then the
+    value only sets the config, and so the baseline.
 
     Raises:
-        ConfigError: an option or multirun's words among them, or no Hydra syntax.
+        ConfigError: an option among them, something for Hydra's multirun, or a syntax error.
     """
     refuse_options(overrides)
     plain: list[str] = []
@@ -98,19 +98,22 @@ def sort_out(overrides: Sequence[str]) -> Asked:
             of_space += [Swept(path, entry) for path, entry in entries.items()]
         elif text.lstrip("+~").startswith(SPACE_PREFIX):
             of_space.append(text)
-            override = _parse(text)
+            override = parse_override(text, _SUCH_AS)
             value = None if override.is_delete() else override.value()
             entries = {_path_in_space(override): value}
         if entries is not None:
             for path, entry in entries.items():
                 if entry is None:
                     dropped.append(path)
+                # One of several entries for a path searches that path only from here on: a later
+                # plain value fixes it for all of them. A change of the path's only entry counts
+                # wherever it stands in the command.
                 elif "@" in path:
                     _free(fixed, re.sub(r"@[^.]+", "", path))
                 else:
                     searched.append(path)
             continue
-        # Constraints are named by the user: in Hydra's terms, every one of them is added.
+        # The user names the constraints: to Hydra, each of them is a new key.
         added = "++" if text.startswith("sweep.constraints") else ""
         of_config, swept = split_overrides([added + text])
         plain += of_config
@@ -124,10 +127,10 @@ def sort_out(overrides: Sequence[str]) -> Asked:
 
 
 def _entries_in(text: str) -> dict[str, Any] | None:
-    """The entries that an override of the whole space holds, none if it empties that; else None."""
+    """The entries in an override of the whole space (none if it empties it); None for others."""
     if text.partition("=")[0].lstrip("+~") != SPACE:
         return None
-    override = _parse(text)
+    override = parse_override(text, _SUCH_AS)
     entries = {} if empties(override) else _plain(override)
     if not isinstance(entries, dict):
         raise ConfigError(
@@ -138,14 +141,14 @@ def _entries_in(text: str) -> dict[str, Any] | None:
 
 
 def _free(fixed: dict[str, None], searched: str) -> None:
-    """What is searched is not fixed: ``searched`` names an entry, or a field in one."""
+    """Take out of ``fixed`` what is searched: ``searched`` names an entry, or a field in one."""
     for path in list(fixed):
         if _reaches(searched, path, {}):
             del fixed[path]
 
 
 def _own_entries(space: Mapping[str, Any], composer: Composer) -> list[str]:
-    """What options bring along into a flat space, by name, such as ``optimizer.momentum@sgd``."""
+    """The names of the entries that options bring along, such as ``optimizer.momentum@sgd``."""
     names = []
     for key, entry in space.items():
         group = next((g for g in (key, key.replace(".", "/")) if g in composer.groups), None)
@@ -167,7 +170,7 @@ def override_space(
     Args:
         spec: the flat space.
         overrides: of its entries.
-        own: the entries that options bring along: what drops one of these writes null for it.
+        own: the entries that options bring along; dropping one of these writes null for it.
 
     Raises:
         ConfigError: a syntax error, the deletion of an entry that is not there, or a field of one
@@ -176,7 +179,7 @@ def override_space(
     own_paths = {name.partition("@")[0] for name in own}
     space = copy.deepcopy(dict(spec))
     for text in overrides:
-        override = _parse(text)
+        override = parse_override(text, _SUCH_AS)
         path = _path_in_space(override)
         entry = max((k for k in space if _reaches(path, k, space[k])), key=len, default=None)
         if override.is_delete():
@@ -210,7 +213,7 @@ def _reaches(path: str, entry: str, body: Any) -> bool:
     if path == entry:
         return True
     field = path.removeprefix(f"{entry}.").partition(".")[0]
-    return path.startswith(f"{entry}.") and isinstance(body, Mapping) and field in FIELDS
+    return path.startswith(f"{entry}.") and isinstance(body, Mapping) and field in ENTRY_KEYS
 
 
 def _field_of(path: str, entries: Sequence[str]) -> str | None:
@@ -233,25 +236,4 @@ def _plain(override: Override) -> Any:
     if override.is_sweep_override():
         assert override.input_line is not None
         return override.input_line.partition("=")[2]
-    value = override.value()
-    return _unquoted(value)
-
-
-def _unquoted(value: Any) -> Any:
-    """Hydra's quoted strings as plain text, at any depth."""
-    if isinstance(value, list):
-        return [_unquoted(item) for item in value]
-    if isinstance(value, dict):
-        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
-    return value.text if hasattr(value, "text") else value
-
-
-def _parse(text: str) -> Override:
-    try:
-        return parse_override(text)
-    except HydraException as error:
-        raise ConfigError(
-            f"{text!r} is not an override: {' '.join(str(error).split())}. Expected, for example, "
-            f"'{SPACE_PREFIX}model.dropout.high=0.6' or "
-            f"'{SPACE_PREFIX}model.dropout={{low: 0.0, high: 0.6}}'."
-        ) from error
+    return plain_value(override.value())

@@ -1,4 +1,4 @@
-"""The configs a space is laid over: the base, and the one composed for any choice of groups."""
+"""The configs that a space is checked against: the base, and one for any choice of groups."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from besom.config.tree import MISSING, descend, lookup, within
+from besom.config.tree import MISSING, lookup, within
 from besom.space.conditions import Source
 
 #: Gives the plain config composed for a complete choice of groups. Called often: cache it.
@@ -26,7 +26,7 @@ class ConfigSource:
         base: the base config, plain.
         groups: config group to its available options.
         choices: the option of each group in the base config.
-        compose: None where configs other than the base cannot be had.
+        compose: None if only the base config is available.
         settled: paths that the command line takes out of the search.
     """
 
@@ -50,7 +50,7 @@ class ConfigSource:
     def variants(
         self, options: Mapping[str, Sequence[str]]
     ) -> Iterator[tuple[dict[str, str], Mapping[str, Any]]]:
-        """Configs that show every option of every group once: one is varied, the others wait.
+        """Configs that show every option of every group once, varying one group at a time.
 
         Composing every combination would take minutes with a handful of groups.
 
@@ -94,5 +94,5 @@ class Drawn:
     def read(self, source: Source) -> Any:
         """Return the value a condition reads, or MISSING."""
         if source.sampled:
-            return descend(self.values.get(source.path, MISSING), source.rest)
-        return lookup(self.composer.config(self.groups), source.path)
+            return lookup(self.values.get(source.path, MISSING), source.rest, lengths=True)
+        return lookup(self.composer.config(self.groups), source.path, lengths=True)

@@ -1,7 +1,7 @@
-"""``when``: on what an entry depends, and whether it holds.
+"""``when``: what an entry depends on, and whether it holds.
 
-A condition reads a sampled value, or one that the config holds. It never holds where what it reads
-is not there: an entry that depends on one that does not apply does not apply either.
+A condition reads a sampled value, or one that the config holds. Where that value is missing, the
+condition does not hold: an entry that depends on one that does not apply does not apply either.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from besom.config.kinds import Refused, show
 from besom.config.tree import MISSING
+from besom.config.types import Refused, show
 from besom.equality import same
 from besom.errors import did_you_mean
 from besom.text.values import value_text
+
+
+class NeverApplies(Refused):
+    """An entry depends on something that is not sampled. This is no mistake where a sweep is
+    narrowed (``optimizer=adam`` over a space with an entry for sgd), so the entry is left out."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,12 @@ class Source:
 
     Attributes:
         path: the path of the sampled entry, or the config path.
-        rest: the keys to follow inside the sampled value, such as ``("length",)``.
+        rest: the dotted path inside the sampled value, such as ``length``; or empty.
         sampled: False where it is read from the config.
     """
 
     path: str
-    rest: tuple[str, ...] = ()
+    rest: str = ""
     sampled: bool = True
 
 
@@ -101,7 +106,7 @@ def read_test(given: Any) -> Test:
     """Read the right-hand side of a ``when`` line: a value, a list of values, or {min, max}.
 
     Raises:
-        Refused: it can never hold, or is no such thing.
+        Refused: it can never hold, or is none of these.
     """
     if isinstance(given, Mapping):
         for key in given:
@@ -110,7 +115,7 @@ def read_test(given: Any) -> Test:
                 raise Refused(f"unknown key {show(key)} in a condition.{hint}")
         low, high = _bound(given, "min"), _bound(given, "max")
         if low is None and high is None:
-            raise Refused("a condition without bounds: give a value, [values] or {min, max}")
+            raise Refused("the condition has no bounds: give a value, [values] or {min, max}")
         if low is not None and high is not None and low > high:
             raise Refused(f"min ({show(low)}) is greater than max ({show(high)})")
         return Between(low, high)

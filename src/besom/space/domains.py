@@ -1,171 +1,28 @@
-"""The values one Optuna parameter can take: how Optuna stores them, and what the config holds.
+"""What an entry's value is chosen from: a range, choices, or lists of these.
 
-Optuna keeps numbers as it computes them (0.30000000000000004) and knows no lists or mappings. A
-domain's ``decode`` turns what is stored into the typed value, its ``encode`` goes back.
+Each is made once from what is written, and ``fitted`` to the config later: then it is what one
+Optuna parameter (of a list: its length, and each element) can take.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import BaseTrial
 
-from besom.config.kinds import Refused, show
+from besom.config.types import Place, Refused, fit, kind_of, narrowest, show
 from besom.equality import same
+from besom.space.ranges import FloatRange, IntRange
 from besom.text.values import value_text
 
 #: What Optuna can store as the value of a parameter.
 Stored = None | bool | int | float | str
-
-
-class Domain(Protocol):
-    """The values of one Optuna parameter."""
-
-    @property
-    def distribution(self) -> BaseDistribution:
-        """Optuna's distribution; the same for every trial."""
-        ...
-
-    @property
-    def size(self) -> int | None:
-        """How many values there are; None = infinitely many."""
-        ...
-
-    def suggest(self, trial: BaseTrial, name: str) -> Any:
-        """Sample the parameter called ``name`` and return the typed value."""
-        ...
-
-    def encode(self, value: Any) -> Stored:
-        """Return what Optuna stores for a typed value; raises Refused where it lies outside."""
-        ...
-
-    def decode(self, stored: Any) -> Any:
-        """Return the typed value of what Optuna stores."""
-        ...
-
-    def points(self) -> Iterator[Stored]:
-        """Every value as stored, in order; only where there is a size."""
-        ...
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-@dataclass(frozen=True)
-class IntRange:
-    """The ints from low to high, both included; ``as_float``: the config holds them as floats."""
-
-    low: int
-    high: int
-    log: bool = False
-    step: int = 1
-    as_float: bool = False
-
-    @cached_property
-    def distribution(self) -> IntDistribution:
-        """Optuna's distribution."""
-        return IntDistribution(self.low, self.high, log=self.log, step=self.step)
-
-    @property
-    def size(self) -> int:
-        """How many ints."""
-        return (self.high - self.low) // self.step + 1
-
-    def suggest(self, trial: BaseTrial, name: str) -> Any:
-        """Sample the parameter and return the typed value."""
-        value = trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
-        return self.decode(value)
-
-    def encode(self, value: Any) -> Stored:
-        """Return the int, if it is on the grid."""
-        if not _number(value) or (isinstance(value, float) and not self.as_float):
-            raise Refused(f"{show(value)} is no int")
-        if not (self.low <= value <= self.high) or (value - self.low) % self.step:
-            raise Refused(f"{show(value)} is not in {self}")
-        return int(value)
-
-    def decode(self, stored: Any) -> int | float:
-        """Return the typed value."""
-        return float(stored) if self.as_float else int(stored)
-
-    def points(self) -> Iterator[Stored]:
-        """Every int."""
-        return iter(range(self.low, self.high + 1, self.step))
-
-    def __str__(self) -> str:
-        step = f", step {self.step}" if self.step != 1 else ""
-        return f"{self.low} .. {self.high}{step}{', log' if self.log else ''}"
-
-
-@dataclass(frozen=True)
-class FloatRange:
-    """The floats from low to high, both included; with a step, only low + k * step."""
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-    @cached_property
-    def distribution(self) -> FloatDistribution:
-        """Optuna's distribution."""
-        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
-
-    @property
-    def size(self) -> int | None:
-        """How many floats; None for an interval."""
-        if self.step is not None:
-            return int((Decimal(str(self.high)) - Decimal(str(self.low))) / self._exact_step) + 1
-        return 1 if self.low == self.high else None
-
-    @cached_property
-    def _exact_step(self) -> Decimal:
-        return Decimal(str(self.step))
-
-    def suggest(self, trial: BaseTrial, name: str) -> float:
-        """Sample the parameter and return the clean value."""
-        value = trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
-        return self.decode(value)
-
-    def encode(self, value: Any) -> Stored:
-        """Return the float, if it is in the interval and on the grid."""
-        if not _number(value):
-            raise Refused(f"{show(value)} is no number")
-        if not (self.low <= value <= self.high) or not math.isclose(
-            self.decode(value), value, rel_tol=1e-9, abs_tol=1e-9 * (self.step or 0.0)
-        ):
-            raise Refused(f"{show(value)} is not in {self}")
-        return self.decode(value)
-
-    def decode(self, stored: Any) -> float:
-        """Return the float; on a grid, the one that is written 0.3, not 0.30000000000000004."""
-        if self.step is None:
-            return float(stored)
-        return self._at(round((stored - self.low) / self.step))
-
-    def _at(self, k: int) -> float:
-        return float(Decimal(str(self.low)) + k * self._exact_step)
-
-    def points(self) -> Iterator[Stored]:
-        """Every float of the grid."""
-        return map(self._at, range(self.size or 0)) if self.step is not None else iter([self.low])
-
-    def __str__(self) -> str:
-        step = f", step {show(self.step)}" if self.step is not None else ""
-        return f"{show(self.low)} .. {show(self.high)}{step}{', log' if self.log else ''}"
 
 
 class Choice:
@@ -173,17 +30,23 @@ class Choice:
 
     Scalars are stored as they are, lists and mappings as their JSON text.
 
+    Attributes:
+        values: at least one.
+        with_own_spaces: of a config group's options: whether each brings its own entries along.
+
     Raises:
         Refused: there is none, one is given twice, or two would be stored as one
             (Optuna takes true for 1).
     """
 
-    def __init__(self, values: list[Any]) -> None:
+    def __init__(self, values: Sequence[Any], with_own_spaces: bool = False) -> None:
         if not values:
             raise Refused("there are no choices: give at least one")
         self.values = tuple(copy.deepcopy(values))
+        self.with_own_spaces = with_own_spaces
         self._by_label: dict[Stored, Any] = {}
         for value in self.values:
+            kind_of(value)
             if isinstance(value, float) and math.isnan(value):
                 raise Refused("NaN cannot be a choice")
             label = show(value) if isinstance(value, list | dict) else value
@@ -194,8 +57,8 @@ class Choice:
             else:
                 other = self._by_label[label]
                 raise Refused(
-                    f"{show(other)} and {show(value)} cannot stand in one list of choices: "
-                    "Optuna stores them as the same value"
+                    f"{show(other)} and {show(value)} cannot both be choices: Optuna stores them "
+                    "as the same value"
                 )
         self.labels = tuple(self._by_label)
 
@@ -208,6 +71,18 @@ class Choice:
     def size(self) -> int:
         """How many choices."""
         return len(self.values)
+
+    def fitted(self, places: Sequence[Place]) -> Choice:
+        """Return the choices as the places that they may fill hold them.
+
+        Raises:
+            Refused: one of them may not stand in one of the places.
+        """
+        for value in self.values:
+            for place in places:
+                place.fit(value)
+        reference = narrowest(places)
+        return Choice([fit(value, reference) for value in self.values])
 
     def suggest(self, trial: BaseTrial, name: str) -> Any:
         """Sample the parameter and return the typed value."""
@@ -240,3 +115,38 @@ class Choice:
 
     def __repr__(self) -> str:
         return f"Choice({list(self.values)!r})"
+
+
+#: The values of one Optuna parameter.
+Domain = IntRange | FloatRange | Choice
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Lists: a length, then elements.
+
+    Attributes:
+        length: the number of elements.
+        each: the values of an element.
+        shape: ``any``, ``constant``, ``decreasing`` or ``increasing``.
+    """
+
+    length: Domain
+    each: Domain
+    shape: str = "any"
+
+    def fitted(self, places: Sequence[Place]) -> Lists:
+        """Return the lists as the places that they may fill hold them.
+
+        Raises:
+            Refused: one of them holds no list, or one of other elements.
+        """
+        for place in places:
+            if place.kind not in ("list", "anything"):
+                raise place.refuse("this is a list", " Write a range or choices.")
+        each = self.each.fitted([place.elements for place in places])
+        return Lists(self.length.fitted([]), each, self.shape)
+
+
+#: What is written under one key of a space, its ``when`` apart.
+Values = Domain | Lists

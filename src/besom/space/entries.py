@@ -18,11 +18,12 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
-from besom.config.kinds import Refused, show
 from besom.config.tree import MISSING
+from besom.config.types import Refused, show
 from besom.equality import same
 from besom.space.conditions import Condition, Readable
-from besom.space.domains import Choice, Domain, FloatRange, IntRange
+from besom.space.domains import Choice, Domain
+from besom.space.ranges import FloatRange, IntRange
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,24 @@ class Entry(abc.ABC):
     @property
     def low(self) -> int | float | None:
         """The lower bound (of a list: of its elements); None for choices."""
-        return self._values.low if isinstance(self._values, IntRange | FloatRange) else None
+        return None if isinstance(self._values, Choice) else self._values.low
 
     @property
     def high(self) -> int | float | None:
         """The upper bound, included; None for choices."""
-        return self._values.high if isinstance(self._values, IntRange | FloatRange) else None
+        return None if isinstance(self._values, Choice) else self._values.high
 
     @property
     def log(self) -> bool:
         """Whether it is sampled in log space."""
-        return isinstance(self._values, IntRange | FloatRange) and self._values.log
+        return not isinstance(self._values, Choice) and self._values.log
 
     @property
     def step(self) -> int | float | None:
         """The distance between values; None for an interval and for choices."""
-        return self._values.step if isinstance(self._values, IntRange | FloatRange) else None
+        if isinstance(self._values, IntRange):
+            return self._values.step or 1
+        return self._values.step if isinstance(self._values, FloatRange) else None
 
     @property
     def choices(self) -> tuple[Any, ...] | None:
@@ -229,8 +232,8 @@ class ListEntry(Entry):
     def distributions(self) -> dict[str, BaseDistribution]:
         """The length, where it is sampled, and an element for the longest list."""
         elements = self._element_names(max(self.lengths))
-        length = {self._length_name: self.length.distribution} if self.has_length else {}
-        return length | dict.fromkeys(elements, self.each.distribution)
+        each = dict[str, BaseDistribution](dict.fromkeys(elements, self.each.distribution))
+        return {self._length_name: self.length.distribution, **each} if self.has_length else each
 
     def suggest(self, trial: BaseTrial) -> Any:
         """Sample it and return the list."""
@@ -244,7 +247,7 @@ class ListEntry(Entry):
     def encode(self, value: Any) -> dict[str, Any]:
         """Return the Optuna parameters that give this list."""
         if not isinstance(value, list):
-            raise Refused(f"{show(value)} is no list")
+            raise Refused(f"{show(value)} is not a list")
         try:
             stored = {self._length_name: self.length.encode(len(value))}
         except Refused as refused:

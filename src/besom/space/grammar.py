@@ -1,4 +1,4 @@
-"""Hydra's own sweep grammar, read by Hydra's own parser: strings become bodies of a space.
+"""Hydra's own sweep grammar, read by Hydra's own parser: strings become values to sample.
 
 ``range(1, 5)`` is 1, 2, 3, 4 as in Hydra; ``interval(a, b)`` includes both ends, as Optuna does;
 ``int(interval(1, 3))`` is 1, 2, 3. The order given by ``sort`` and ``shuffle`` means nothing to a
@@ -15,21 +15,22 @@ from hydra.core.override_parser.types import (
     ChoiceSweep,
     Glob,
     IntervalSweep,
-    Override,
-    QuotedString,
     RangeSweep,
     Sweep,
 )
-from hydra.errors import HydraException
 
-from besom.config import parse_override
-from besom.config.kinds import Refused, show
+from besom.config import parse_override, plain_value
+from besom.config.overrides import NotAnOverride
+from besom.config.types import Refused, show
 from besom.errors import ConfigError, did_you_mean
-from besom.space.bodies import ChoiceBody, RangeBody, range_body
+from besom.space.domains import Choice, Domain
+from besom.space.ranges import FloatRange, IntRange, read_range
+
+_SWEEPS = "choice(a,b), a,b, range(1,5), interval(0,1) or tag(log,interval(1e-4,1e-1))"
 
 
 def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Tell plain Hydra overrides from sweeping ones.
+    """Separate plain Hydra overrides from sweeping ones.
 
     Returns:
         The plain overrides as they came, and the sweeping ones as entries for a space:
@@ -45,7 +46,7 @@ def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]
     plain: list[str] = []
     sweeps: dict[str, str] = {}
     for text in overrides:
-        override = _parse(text)
+        override = parse_override(text, f"KEY=VALUE, where VALUE may be a sweep: {_SWEEPS}")
         if not override.is_sweep_override():
             plain.append(text)
             continue
@@ -60,7 +61,7 @@ def split_overrides(overrides: Sequence[str]) -> tuple[list[str], dict[str, str]
     return plain, sweeps
 
 
-def grammar_body(text: str, options: Collection[str] | None) -> RangeBody | ChoiceBody:
+def read_grammar(text: str, options: Collection[str] | None) -> Domain:
     """Read a string in Hydra's sweep grammar.
 
     Args:
@@ -70,15 +71,14 @@ def grammar_body(text: str, options: Collection[str] | None) -> RangeBody | Choi
         Refused: it is no Hydra syntax, a single value, or nothing that can be sampled.
     """
     try:
-        override = parse_override(f"space={text}")
-    except HydraException as error:
+        sweep: Any = parse_override(f"space={text}").value()
+    except NotAnOverride as error:
         raise Refused(
-            f"{show(text)} is not Hydra's grammar: {_reason(error)}. Expected a sweep such as "
-            "choice(a,b), a,b, range(1,5), interval(0,1) or tag(log,interval(1e-4,1e-1))."
+            f"{show(text)} is not Hydra's grammar: {error.reason}. Expected a sweep such as "
+            f"{_SWEEPS}."
         ) from None
-    sweep: Any = override.value()
     if isinstance(sweep, Glob):
-        return _glob_body(sweep, text, options)
+        return _glob(sweep, text, options)
     if not isinstance(sweep, Sweep):
         raise Refused(
             f"{show(text)} is a single value, nothing to sample: set it in the config instead"
@@ -88,16 +88,16 @@ def grammar_body(text: str, options: Collection[str] | None) -> RangeBody | Choi
     if isinstance(sweep, ChoiceSweep):
         if sweep.tags:
             raise Refused(f"{show(text)}: choices have no log scale: use an interval or a range")
-        return ChoiceBody([_plain(value) for value in sweep.list])
+        return Choice([plain_value(value) for value in sweep.list])
     log = "log" in sweep.tags
     if isinstance(sweep, RangeSweep):
-        return _range_body(sweep, text, log)
+        return _range(sweep, text, log)
     assert isinstance(sweep, IntervalSweep)
     kind = "int" if isinstance(sweep.start, int) else "float"
-    return range_body({"type": kind, "low": sweep.start, "high": sweep.end, "log": log})
+    return read_range({"type": kind, "low": sweep.start, "high": sweep.end, "log": log})
 
 
-def _range_body(sweep: RangeSweep, text: str, log: bool) -> RangeBody:
+def _range(sweep: RangeSweep, text: str, log: bool) -> IntRange | FloatRange:
     """A range holds ``start + i * step`` before ``stop``, in decimals: Hydra's documented rule."""
     given = {"start": sweep.start, "stop": sweep.stop, "step": sweep.step}
     try:
@@ -111,47 +111,15 @@ def _range_body(sweep: RangeSweep, text: str, log: bool) -> RangeBody:
     n = int(whole) + (1 if rest else 0)
     last = start + (n - 1) * step
     low, high = min(start, last), max(start, last)
-    if all(isinstance(number, int) for number in given.values()):
-        bounds = {"type": "int", "low": int(low), "high": int(high), "step": int(abs(step))}
-        return range_body({**bounds, "log": log})
-    bounds = {"type": "float", "low": float(low), "high": float(high), "step": float(abs(step))}
-    return range_body({**bounds, "log": log})
+    number = int if all(isinstance(n, int) for n in given.values()) else float
+    bounds = {"low": number(low), "high": number(high), "step": number(abs(step))}
+    return read_range({"type": number.__name__, **bounds, "log": log})
 
 
-def _glob_body(glob: Glob, text: str, options: Collection[str] | None) -> ChoiceBody:
+def _glob(glob: Glob, text: str, options: Collection[str] | None) -> Choice:
     if options is None:
         raise Refused(f"{show(text)}: glob() selects options of a config group, which this is not")
     names = glob.filter(sorted(options))
     if not names:
         raise Refused(f"{show(text)} selects nothing.{did_you_mean('', options)}")
-    return ChoiceBody(names)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, QuotedString):
-        return value.text
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    return value
-
-
-def _parse(text: str) -> Override:
-    try:
-        return parse_override(text)
-    except HydraException as error:
-        raise ConfigError(
-            f"'{text}' is not Hydra's override syntax: {_reason(error)}. Expected key=value, or a "
-            "sweep such as key=choice(a,b), key=range(1,5), key=interval(0,1), "
-            "key='tag(log,interval(1e-4,1e-1))'."
-        ) from None
-
-
-def _reason(error: HydraException) -> str:
-    """The first line of what the parser says, its own words for types left out."""
-    reason = next(iter(str(error).strip().splitlines()), "it cannot be read")
-    if "NoneType is incompatible" in reason and "evaluating '" in reason:
-        function = reason.partition("evaluating '")[2].partition("(")[0]
-        return f"{function}() takes no null: write the values without it (null,a,b)"
-    return reason
+    return Choice(names)

@@ -1,4 +1,4 @@
-"""Every point of a finite space, each once: what conditions exclude does not multiply the rest."""
+"""Every point of a finite space, once: entries that do not apply do not multiply the others."""
 
 from __future__ import annotations
 

@@ -1,20 +1,19 @@
-"""From ``sweep.space`` and the config it is laid over to a checked :class:`Space`."""
+"""Makes a checked :class:`Space` from ``sweep.space`` and the config it applies to."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from besom.config.kinds import NeverApplies, Refused
 from besom.config.tree import within
+from besom.config.types import Refused
 from besom.errors import SpaceError
-from besom.space.bodies import ListBody, to_domain
 from besom.space.composer import Compose, ConfigSource
-from besom.space.conditions import Condition, exclude_each_other
-from besom.space.drafts import Draft, OwnSpaces, read_drafts, refused
+from besom.space.conditions import Condition, NeverApplies, exclude_each_other
+from besom.space.definitions import Definition, OwnSpaces, read_definitions, refused
+from besom.space.domains import Lists
 from besom.space.entries import Entry, ListEntry, ScalarEntry
-from besom.space.fields import fields_of, reachable
-from besom.space.order import sampling_order
+from besom.space.fit import places_of, reachable
 from besom.space.sources import (
     allowed_options,
     check_possible,
@@ -59,117 +58,147 @@ def parse_space(
             ``when`` reads one of these or of ``fixed``, and cannot hold, is left out with a note.
 
     Raises:
-        SpaceError: an entry is malformed, does not fit the config, or can never apply. (One tied
-            to an option that its group has, but that is not sampled, is left out with a note.)
+        SpaceError: an entry is malformed, does not fit the config, or can never apply. (One that
+            depends on an option that its group has, but that is not sampled, is left out with a
+            note.)
 
     Example:
         >>> space = parse_space(
         ...     {"model.dropout": {"low": 0.0, "high": 0.5}},
         ...     base={"model": {"dropout": 0.2}}, groups={}, choices={},
         ... )
-        >>> sample = space.suggest(optuna.create_study().ask())  # doctest: +SKIP
+        >>> space.paths
+        ('model.dropout',)
     """
     settled = {name.partition("@")[0] for name in (*fixed, *dropped)}
     composer = ConfigSource(base, groups, choices, compose, settled)
-    reading = read_drafts(spec, composer, own_spaces, fixed)
-    drafts, conditions, left_out = _applicable(reading.drafts, composer)
-    needs = {d.name: list(needs_of(d, conditions[d.name], drafts)) for d in drafts}
+    reading = read_definitions(spec, composer, own_spaces, fixed)
+    definitions, conditions, left_out = _applicable(reading.definitions, composer)
+    needs = {d.name: list(needs_of(d, conditions[d.name], definitions)) for d in definitions}
     order = sampling_order(needs)
-    entries, notes = _build(drafts, order, conditions, composer)
-    written = [entries[draft.name] for draft in drafts if draft.name in entries]
+    entries, notes = _build(definitions, order, conditions, composer)
+    written = [entries[d.name] for d in definitions if d.name in entries]
     notes = [*reading.notes, *left_out, *notes]
     return Space(written, list(entries.values()), composer, notes, reading.spec)
 
 
+def sampling_order(needs: Mapping[str, Collection[str]]) -> list[str]:
+    """Return every name after all the names it needs, otherwise in the order given.
+
+    Raises:
+        SpaceError: names need each other in a circle; the message walks around it.
+    """
+    order: list[str] = []
+    waiting = list(needs)
+    while waiting:
+        ready = next((n for n in waiting if all(m in order for m in needs[n])), None)
+        if ready is None:
+            raise SpaceError(
+                f"sweep.space: the conditions go in a circle: {' -> '.join(_circle(needs, order))} "
+                "(each waits for the next). Remove one of these `when` lines."
+            )
+        order.append(ready)
+        waiting.remove(ready)
+    return order
+
+
+def _circle(needs: Mapping[str, Collection[str]], done: Collection[str]) -> list[str]:
+    walk = [next(name for name in needs if name not in done)]
+    while True:
+        following = next(n for n in needs[walk[-1]] if n not in done)
+        if following in walk:
+            return [*walk[walk.index(following) :], following]
+        walk.append(following)
+
+
 def _applicable(
-    drafts: Sequence[Draft], composer: ConfigSource
-) -> tuple[list[Draft], dict[str, tuple[Condition, ...]], list[str]]:
-    """Read every entry's conditions; leave out what hangs on an option that is not chosen.
+    definitions: Sequence[Definition], composer: ConfigSource
+) -> tuple[list[Definition], dict[str, tuple[Condition, ...]], list[str]]:
+    """Read every entry's conditions, and leave out those that depend on what is not sampled.
 
     Returns:
-        The drafts that are left, their conditions by name, and a note for each that is not.
+        The definitions that are left, their conditions by name, and a note for each other one.
     """
+    conditions: dict[str, tuple[Condition, ...]] = {}
     notes: list[str] = []
-    gone: set[str] = set()
-    for draft in drafts:
+    for definition in definitions:
         try:
-            conditions_of(draft, drafts, composer)
+            conditions[definition.name] = conditions_of(definition, definitions, composer)
         except NeverApplies as why:
-            notes.append(f"'{draft.name}' is left out: {why}")
-            gone.add(draft.name)
+            notes.append(f"'{definition.name}' is left out: {why}")
         except Refused as why:
-            raise refused(draft.name, why) from None
-    left = [draft for draft in drafts if draft.name not in gone]
-    paths = {d.path for d in drafts} - {d.path for d in left}
-    while tied := [d for d in left if any(within(p, g) for p, _ in d.when for g in paths)]:
+            raise refused(definition.name, why) from None
+    left = [d for d in definitions if d.name in conditions]
+    # A path may have several entries: it is gone once none of them is left.
+    gone = {d.path for d in definitions} - {d.path for d in left}
+    while tied := [d for d in left if any(within(p, g) for g in gone for p, _ in d.when)]:
         notes += [f"'{d.name}' is left out: it depends on one that is" for d in tied]
-        left = [draft for draft in left if draft not in tied]
-        paths |= {d.path for d in tied} - {d.path for d in left}
-    return left, {d.name: conditions_of(d, left, composer) for d in left}, notes
+        left = [d for d in left if d not in tied]
+        gone |= {d.path for d in tied} - {d.path for d in left}
+    return left, conditions, notes
 
 
 def _build(
-    drafts: Sequence[Draft],
+    definitions: Sequence[Definition],
     order: Sequence[str],
     conditions: Mapping[str, tuple[Condition, ...]],
     composer: ConfigSource,
 ) -> tuple[dict[str, Entry], list[str]]:
-    """Fit every draft to the config, what conditions read before what depends on it.
+    """Fit every definition to the config, what conditions read before what depends on it.
 
     Returns:
         The entries by name, in sampling order, and a note for each that can never apply.
     """
-    by_name = {draft.name: draft for draft in drafts}
-    options = sampled_options(drafts, composer)
+    by_name = {definition.name: definition for definition in definitions}
+    options = sampled_options(definitions, composer)
     entries: dict[str, Entry] = {}
     notes: list[str] = []
     built: dict[str, list[Entry]] = {}
+    # Which options of each group an entry can apply under: an entry that depends on it can apply
+    # under no others, so this is handed on from one to the next in the order of sampling.
     allowed: dict[str, list[Allowed]] = {}
     for name in order:
-        draft = by_name[name]
+        definition = by_name[name]
         try:
             for condition in conditions[name]:
                 if condition.source.sampled:
                     check_possible(condition, built.get(condition.source.path, []), composer)
             mine = allowed_options(conditions[name], options, allowed, composer)
-            entry = _entry(draft, conditions[name], mine, composer)
+            entry = _entry(definition, conditions[name], mine, composer)
         except NeverApplies as why:
             notes.append(f"'{name}' is left out: {why}")
             continue
         except Refused as why:
             raise refused(name, why) from None
-        for other, theirs in zip(
-            built.get(draft.path, []), allowed.get(draft.path, []), strict=True
-        ):
+        others = built.setdefault(definition.path, [])
+        for other, theirs in zip(others, allowed.get(definition.path, []), strict=True):
             if not _exclusive(entry, mine, other, theirs):
                 raise SpaceError(
                     f"sweep.space: '{other.name}' and '{name}' may both apply: give them `when` "
-                    "conditions on one thing that exclude each other"
+                    "conditions on the same path that exclude each other"
                 )
-        built.setdefault(draft.path, []).append(entry)
-        allowed.setdefault(draft.path, []).append(mine)
+        others.append(entry)
+        allowed.setdefault(definition.path, []).append(mine)
         entries[name] = entry
     return entries, notes
 
 
 def _entry(
-    draft: Draft, conditions: tuple[Condition, ...], allowed: Allowed, composer: ConfigSource
+    definition: Definition,
+    conditions: tuple[Condition, ...],
+    allowed: Allowed,
+    composer: ConfigSource,
 ) -> Entry:
-    body = draft.body
-    if draft.group is not None:
-        assert not isinstance(body, ListBody)
+    name, path, group = definition.name, definition.path, definition.group
+    if group is None:
+        # A path may hold another value under each option of a group: values have to fit them all.
+        values = definition.values.fitted(places_of(path, conditions, allowed, composer))
+    else:
         reachable(conditions, allowed, composer)
-        return ScalarEntry(draft.name, draft.path, draft.group, conditions, to_domain(body, []))
-    fields = fields_of(draft.path, conditions, allowed, composer)
-    if not isinstance(body, ListBody):
-        domain = to_domain(body, fields)
-        return ScalarEntry(draft.name, draft.path, None, conditions, domain)
-    for field in fields:
-        if field.kind.name not in ("list", "anything"):
-            raise field.refuse("this is a list", " Write a range or choices.")
-    each = to_domain(body.each, [field.elements for field in fields])
-    length = to_domain(body.length, [])
-    return ListEntry(draft.name, draft.path, None, conditions, length, each, body.shape)
+        values = definition.values.fitted([])
+    if isinstance(values, Lists):
+        return ListEntry(name, path, group, conditions, values.length, values.each, values.shape)
+    return ScalarEntry(name, path, group, conditions, values)
 
 
 def _exclusive(a: Entry, a_allowed: Allowed, b: Entry, b_allowed: Allowed) -> bool:

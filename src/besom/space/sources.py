@@ -1,32 +1,32 @@
-"""What the lines of a ``when`` read: a sampled entry, an option that is fixed, or the config."""
+"""Finds what the lines of a ``when`` read: a sampled entry, a fixed option, or the config."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from besom.config.kinds import NeverApplies, Refused, show
-from besom.config.tree import MISSING, descend, every_path, lookup, within
+from besom.config.tree import MISSING, every_path, lookup, within
+from besom.config.types import Refused, show
 from besom.errors import did_you_mean
-from besom.space.bodies import ListBody
 from besom.space.composer import ConfigSource, node_of
 from besom.space.conditions import (
     Among,
     Between,
     Condition,
+    NeverApplies,
     Source,
     Test,
     exclude_each_other,
     read_test,
 )
-from besom.space.domains import Choice, Domain, FloatRange, IntRange
-from besom.space.drafts import Draft
+from besom.space.definitions import Definition
+from besom.space.domains import Choice, Domain, Lists
 from besom.space.entries import Entry, ListEntry, ScalarEntry
 
 
 def conditions_of(
-    draft: Draft, drafts: Sequence[Draft], composer: ConfigSource
+    definition: Definition, definitions: Sequence[Definition], composer: ConfigSource
 ) -> tuple[Condition, ...]:
-    """Read the ``when`` of an entry. What is settled before sampling is settled here, and dropped.
+    """Read the ``when`` of an entry, without the conditions that are known to hold before sampling.
 
     Raises:
         NeverApplies: a group is fixed at another option than the entry is tied to, or the command
@@ -34,14 +34,14 @@ def conditions_of(
         Refused: a path is neither sampled nor in the config, or a condition can never hold.
     """
     found = []
-    for path, given in draft.when:
+    for path, given in definition.when:
         try:
             test = read_test(given)
         except Refused as why:
             raise Refused(f"when '{path}': {why}") from None
-        source = _source(path, drafts, composer)
+        source = _source(path, definitions, composer)
         condition = Condition(path, test, source)
-        value = MISSING if source.sampled else _settled(source, drafts, composer)
+        value = MISSING if source.sampled else _settled(source, definitions, composer)
         if value is MISSING:
             found.append(condition)
         elif not test.matches(value):
@@ -53,24 +53,24 @@ def conditions_of(
     return tuple(found)
 
 
-def _source(path: str, drafts: Sequence[Draft], composer: ConfigSource) -> Source:
+def _source(path: str, definitions: Sequence[Definition], composer: ConfigSource) -> Source:
     alias = path.replace(".", "/")
-    for draft in drafts:
-        if draft.path == path or (draft.group is not None and draft.group == alias):
-            return Source(draft.path)
-    outer = next((d for d in drafts if d.group is None and within(path, d.path)), None)
+    for definition in definitions:
+        if definition.path == path or (definition.group is not None and definition.group == alias):
+            return Source(definition.path)
+    outer = next((d for d in definitions if d.group is None and within(path, d.path)), None)
     if outer is not None:
-        return Source(outer.path, tuple(path[len(outer.path) + 1 :].split(".")))
+        return Source(outer.path, path[len(outer.path) + 1 :])
     group = next((name for name in (path, alias) if name in composer.groups), None)
     if group is not None:
         return Source(group, sampled=False)
-    if lookup(composer.base, path) is not MISSING:
+    if lookup(composer.base, path, lengths=True) is not MISSING:
         return Source(path, sampled=False)
-    configs = [config for _, config in composer.variants(sampled_options(drafts, composer))]
-    if any(lookup(config, path) is not MISSING for config in configs):
+    configs = [config for _, config in composer.variants(sampled_options(definitions, composer))]
+    if any(lookup(config, path, lengths=True) is not MISSING for config in configs):
         return Source(path, sampled=False)
-    lengths = [f"{d.path}.length" for d in drafts if isinstance(d.body, ListBody)]
-    known = {d.path for d in drafts}.union(lengths, composer.groups, every_path(composer.base))
+    lengths = [f"{d.path}.length" for d in definitions if isinstance(d.values, Lists)]
+    known = {d.path for d in definitions}.union(lengths, composer.groups, every_path(composer.base))
     for config in configs:
         known.update(every_path(config))
     raise (NeverApplies if composer.settles(path) else Refused)(
@@ -78,13 +78,13 @@ def _source(path: str, drafts: Sequence[Draft], composer: ConfigSource) -> Sourc
     )
 
 
-def _settled(source: Source, drafts: Sequence[Draft], composer: ConfigSource) -> object:
+def _settled(source: Source, definitions: Sequence[Definition], composer: ConfigSource) -> object:
     """The value of what no sampled group can change; MISSING where one can."""
     if source.path in composer.groups:
         return composer.choices.get(source.path)
-    if composer.compose is not None and any(draft.group for draft in drafts):
+    if composer.compose is not None and any(definition.group for definition in definitions):
         return MISSING
-    return lookup(composer.base, source.path)
+    return lookup(composer.base, source.path, lengths=True)
 
 
 def _check_options(condition: Condition, composer: ConfigSource) -> None:
@@ -96,40 +96,42 @@ def _check_options(condition: Condition, composer: ConfigSource) -> None:
             raise Refused(f"when '{condition.path}': there is no option {show(value)}.{hint}")
 
 
-def sampled_options(drafts: Sequence[Draft], composer: ConfigSource) -> dict[str, list[str]]:
+def sampled_options(
+    definitions: Sequence[Definition], composer: ConfigSource
+) -> dict[str, list[str]]:
     """The options each sampled group can take; the base's too where the group has a ``when``."""
     options: dict[str, list[str]] = {}
-    for draft in drafts:
-        if draft.group is not None and not isinstance(draft.body, ListBody):
-            names = list(getattr(draft.body, "values", []))
-            base = composer.choices.get(draft.group)
-            if draft.when and base is not None and base not in names:
+    for definition in definitions:
+        if definition.group is not None and isinstance(definition.values, Choice):
+            names = list(definition.values.values)
+            base = composer.choices.get(definition.group)
+            if definition.when and base is not None and base not in names:
                 names.append(base)
-            options[draft.group] = names
+            options[definition.group] = names
     return options
 
 
 def needs_of(
-    draft: Draft, conditions: Sequence[Condition], drafts: Sequence[Draft]
+    definition: Definition, conditions: Sequence[Condition], definitions: Sequence[Definition]
 ) -> Iterator[str]:
     """The names of the entries that must be sampled before this one."""
     for condition in conditions:
         source = condition.source
-        for other in drafts:
+        for other in definitions:
             reads = other.path == source.path
-            if reads if source.sampled else _composes(other, source.path, draft):
+            if reads if source.sampled else _composes(other, source.path, definition):
                 yield other.name
 
 
-def _composes(other: Draft, path: str, draft: Draft) -> bool:
-    """Whether ``draft``, reading ``path`` in the config, waits for ``other`` to be chosen.
+def _composes(other: Definition, path: str, definition: Definition) -> bool:
+    """Whether ``definition``, reading ``path`` in the config, waits for ``other`` to be chosen.
 
     The config is composed for all sampled groups. A group itself waits only for the one that fills
     the node it reads, or any two groups would wait for each other.
     """
-    if other.group is None or other.name == draft.name:
+    if other.group is None or other.name == definition.name:
         return False
-    return draft.group is None or within(path, node_of(other.group))
+    return definition.group is None or within(path, node_of(other.group))
 
 
 def check_possible(condition: Condition, entries: Sequence[Entry], composer: ConfigSource) -> None:
@@ -154,20 +156,20 @@ def check_possible(condition: Condition, entries: Sequence[Entry], composer: Con
         raise error(f"when {condition}: this never holds, {condition.path} is {outcomes[0][1]}")
 
 
-def _possible(test: Test, rest: tuple[str, ...], entry: Entry) -> tuple[bool, str]:
+def _possible(test: Test, rest: str, entry: Entry) -> tuple[bool, str]:
     """Whether a value can meet the test, and what the values are."""
     if isinstance(entry, ScalarEntry) and not rest:
         values = f"one of {entry.domain}" if entry.choices else str(entry.domain)
         return _meets(test, entry.domain), values
     if isinstance(entry, ScalarEntry):
-        inside = [descend(choice, rest) for choice in entry.choices or ()]
+        inside = [lookup(choice, rest, lengths=True) for choice in entry.choices or ()]
         there = [value for value in inside if value is not MISSING]
         return any(map(test.matches, there)), f"one of {show(there)}" if there else "not there"
     assert isinstance(entry, ListEntry)
-    if rest == ("length",):
+    if rest == "length":
         return _meets(test, entry.length), str(entry.length)
-    if len(rest) == 1 and rest[0].isdecimal():
-        return int(rest[0]) < max(entry.lengths) and _meets(test, entry.each), str(entry.each)
+    if rest.isdecimal():
+        return int(rest) < max(entry.lengths) and _meets(test, entry.each), str(entry.each)
     possible = isinstance(test, Among) and not rest and any(_encodes(entry, v) for v in test.values)
     return possible, "a list (its length can be read as `.length`, its elements as `.0`, `.1`, ...)"
 
@@ -175,10 +177,9 @@ def _possible(test: Test, rest: tuple[str, ...], entry: Entry) -> tuple[bool, st
 def _meets(test: Test, domain: Domain) -> bool:
     if isinstance(test, Among):
         return any(_encodes(domain, value) for value in test.values)
-    if isinstance(domain, IntRange | FloatRange):
-        return not exclude_each_other(test, Between(domain.low, domain.high))
-    assert isinstance(domain, Choice)
-    return any(map(test.matches, domain.values))
+    if isinstance(domain, Choice):
+        return any(map(test.matches, domain.values))
+    return not exclude_each_other(test, Between(domain.low, domain.high))
 
 
 def _encodes(values: Domain | Entry, value: object) -> bool:
@@ -204,7 +205,7 @@ def allowed_options(
     before: Mapping[str, Sequence[Mapping[str, Sequence[str]]]],
     composer: ConfigSource,
 ) -> dict[str, list[str]]:
-    """The options of each sampled group under which an entry, and what it depends on, can apply.
+    """The options of each sampled group under which an entry and all it depends on can apply.
 
     Args:
         options: every option of each sampled group.

@@ -9,9 +9,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
-from besom.config import leaves
-from besom.config.kinds import Refused, show
-from besom.config.tree import MISSING, apply, lookup, within
+from besom.config.tree import MISSING, apply, leaves, lookup, within
+from besom.config.types import Refused, show
 from besom.equality import same
 from besom.errors import SpaceError, did_you_mean
 from besom.space.composer import ConfigSource, Drawn
@@ -37,14 +36,24 @@ class Sample:
 class Space:
     """A checked search space; made by :func:`~besom.space.parse_space`.
 
-    Three forms of one point are converted here: Optuna's parameters by Optuna's name (``stored``:
-    lists spread out, lists and mappings among choices as text), the params by dotted path, and
-    the config itself.
+    Example:
+        >>> import optuna
+        >>> from besom.space import apply, parse_space
+        >>> base = {"model": {"dropout": 0.2, "hidden_units": [512, 256]}}
+        >>> spec = {"model.dropout": {"low": 0.0, "high": 0.5, "step": 0.1}}
+        >>> space = parse_space(spec, base, groups={}, choices={})
+        >>> sample = space.suggest(optuna.trial.FixedTrial({"model.dropout": 0.30000000000000004}))
+        >>> apply(base, sample.values)
+        {'model': {'dropout': 0.3, 'hidden_units': [512, 256]}}
+
+    One point has three forms, which are converted into each other here: Optuna's parameters by
+    Optuna's name (``stored``: one for each element of a list, lists and mappings among choices as
+    text), the params by dotted path, and the config itself.
 
     Attributes:
         entries: every entry, in the order written.
-        notes: why an entry was left out, one line each: the command line fixes it, or it is tied to
-            an option of a sampled group that is not among the choices.
+        notes: one line for each entry that was left out, and why: the command line fixes it, or it
+            depends on an option of a sampled group that is not among the choices.
         spec: the entries as written, plain and flat, without what the command line fixes.
     """
 
@@ -164,7 +173,7 @@ class Space:
         for group, option in groups.items():
             if option not in (options := self._composer.groups[group]):
                 hint = did_you_mean(str(option), options)
-                raise SpaceError(f"{show(option)} is no option of the group '{group}'.{hint}")
+                raise SpaceError(f"{show(option)} is not an option of the group '{group}'.{hint}")
         rest = {path: value for path, value in params.items() if path not in groups}
         config = apply(self._composer.config(groups), rest)
         return config, {**self._composer.choices, **groups}
@@ -179,7 +188,7 @@ class Space:
             values: ``trainer.epochs is 40, here 20``.
         """
         drawn = self._encode(config, choices or {})[2]
-        theirs, ours = dict(leaves(config)), dict(leaves(self._composer.config(drawn.groups)))
+        theirs, ours = leaves(config), leaves(self._composer.config(drawn.groups))
         sampled = [path for path in drawn.values if path not in drawn.groups]
         lines = []
         for path in dict.fromkeys([*ours, *theirs]):

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from besom.config import Composer, SearchPath, has_path, schema, value_at
+from besom.config import Composer, SearchPath, lookup, schema
 from besom.config.search_path import packaged_config_dirs
 
 
@@ -71,8 +71,7 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
         for key in outer:
             node = node[key]
         path = group.replace("/", ".")
-        chosen = value_at(config, path) if has_path(config, path) else None
-        option = packaged.reference(group, chosen)
+        option = packaged.reference(group, lookup(config, path))
         if option is None:
             node.pop(name, None)
         else:

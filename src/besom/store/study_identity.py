@@ -9,7 +9,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from besom.config import TRAIN_GROUPS
+from besom.config import TRAIN_GROUPS, leaves
 from besom.equality import same
 from besom.errors import StudyError
 from besom.store.defaults import as_of_now
@@ -45,20 +45,9 @@ def fingerprint(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Plain data as dotted path to leaf; lists and empty mappings are leaves."""
-    if isinstance(node, Mapping) and node:
-        return {
-            path: value
-            for key, item in node.items()
-            for path, value in flatten(item, f"{prefix}.{key}" if prefix else str(key)).items()
-        }
-    return {prefix: node}
-
-
 def differences(old: Any, new: Any) -> list[str]:
     """One line a leaf that differs: ``path: old -> new``."""
-    before, after = flatten(old), flatten(new)
+    before, after = leaves(old), leaves(new)
     paths = dict.fromkeys([*before, *after])
     nothing = object()
     lines = []

@@ -9,11 +9,10 @@ from typing import Any
 
 import optuna
 
-from besom.config import TRAIN_GROUPS, Composer, check_keys, has_path, read_yaml, value_at
+from besom.config import TRAIN_GROUPS, Composer, apply, check_keys, has_path, lookup, read_yaml
 from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
 from besom.regular import oddity
 from besom.seam import TrialConfig
-from besom.space import apply
 from besom.store.records import GIVEN, Origin, StudyRecord, TrialRecord
 from besom.store.storage import load_record
 from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
@@ -76,9 +75,7 @@ def enqueued(plan: SweepPlan) -> list[PresetTrial]:
     read = [_read(plan, f"sweep.enqueue[{i}]", e) for i, e in enumerate(plan.sweep.enqueue)]
     for i, preset in enumerate(read):
         if has_path(preset.config, EPOCHS_PATH):
-            check_epochs(
-                value_at(preset.config, EPOCHS_PATH), f"{EPOCHS_PATH} of sweep.enqueue[{i}]"
-            )
+            check_epochs(lookup(preset.config, EPOCHS_PATH), f"{EPOCHS_PATH} of sweep.enqueue[{i}]")
     return read
 
 
@@ -144,7 +141,7 @@ def _whole(plan: SweepPlan, name: str, content: Mapping[str, Any]) -> PresetTria
     config |= {g: content[g] for g in ("model", "optimizer") if isinstance(content[g], Mapping)}
     for path in plan.space.paths:
         if path not in TRAIN_GROUPS and has_path(content, path):
-            config = apply(config, {path: value_at(content, path)})
+            config = apply(config, {path: lookup(content, path)})
     return _preset(plan, Origin.ENQUEUED, config, choices)
 
 
@@ -194,7 +191,7 @@ def _preset(
     plan: SweepPlan, origin: Origin, config: TrialConfig, choices: Mapping[str, str]
 ) -> PresetTrial:
     shown = {
-        path: choices[path] if path in choices else value_at(config, path)
+        path: choices[path] if path in choices else lookup(config, path)
         for path in plan.space.paths
         if path in choices or has_path(config, path)
     }

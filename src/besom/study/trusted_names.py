@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from besom.config import value_at
+from besom.config import lookup
 from besom.seam import TrialConfig
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import enqueued
@@ -50,7 +50,7 @@ def names_of(
             found += names_in({entry.path: choices}, inside=True)
             continue
         for option in choices:
-            node = value_at(plan.bases.of({entry.group: option}), entry.group)
+            node = lookup(plan.bases.of({entry.group: option}), entry.group)
             found += names_in(node, f"{entry.group}={option}: {entry.group}")
     for called, config in more:
         found += names_in(config, called)

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from besom.config import parse_overrides
+from besom.config import parse_overrides, plain_value
 from besom.errors import ConfigError, StudyError
 from besom.rerun.confirm.entrants import choose
-from besom.rerun.stored_runs import check_trusted, executor_config, plain_value, stored_config
+from besom.rerun.stored_runs import check_trusted, executor_config, stored_config
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.store import study_identity
 from besom.store.paths import StudyPaths

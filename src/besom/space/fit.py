@@ -1,48 +1,48 @@
-"""The places in the config that an entry fills, one for each choice of groups it applies under."""
+"""The places in the config that an entry fills: one for each choice of groups it applies under."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from besom.config.kinds import Field, NeverApplies, Refused, show
-from besom.config.tree import MISSING, every_path, lookup, within
+from besom.config.tree import MISSING, every_path, has_path, lookup, within
+from besom.config.types import Place, Refused, show
 from besom.errors import did_you_mean
 from besom.space.composer import ConfigSource, node_of
-from besom.space.conditions import Condition
+from besom.space.conditions import Condition, NeverApplies
 
 Variant = tuple[Mapping[str, str], Mapping[str, Any]]
 
 
-def fields_of(
+def places_of(
     path: str,
     conditions: Sequence[Condition],
     allowed: Mapping[str, Sequence[str]],
     composer: ConfigSource,
-) -> list[Field]:
-    """Return the fields at ``path`` in the configs of every option under which an entry applies.
+) -> list[Place]:
+    """Return the places at ``path`` in the configs of every option under which an entry applies.
 
     Raises:
-        Refused: the path is not in one of these configs; says which ``when`` would mend it.
+        Refused: the path is not in one of these configs; says which ``when`` would help.
     """
     variants = reachable(conditions, allowed, composer)
     _refuse_length(path, variants)
-    absent = [v for v in variants if lookup(v[1], path) is MISSING]
-    present = [v for v in variants if lookup(v[1], path) is not MISSING]
+    absent = [v for v in variants if not has_path(v[1], path)]
+    present = [v for v in variants if has_path(v[1], path)]
     if absent:
         raise _not_there(path, present, absent, composer)
     return [
-        Field.holding(lookup(config, path), _where(path, chosen, config, composer))
+        Place(lookup(config, path), _where(path, chosen, config, composer))
         for chosen, config in present
     ]
 
 
 def _refuse_length(path: str, variants: Sequence[Variant]) -> None:
-    """A list answers to ``length``, but only to be read."""
+    """Refuse to sample the length of a list, which conditions can only read."""
     outer, _, key = path.rpartition(".")
     if key == "length" and any(isinstance(lookup(v[1], outer), list) for v in variants):
         raise Refused(
-            "a list's length can be read by a `when`, but not be sampled alone: write "
+            "a `when` can read a list's length, but it cannot be sampled alone: write "
             f"'{outer}': {{length: ..., each: ...}}"
         )
 
@@ -62,7 +62,7 @@ def reachable(
             continue
         held = [v for v in variants if _holds(condition, v[1])]
         if not held:
-            value = lookup(variants[0][1], condition.source.path)
+            value = lookup(variants[0][1], condition.source.path, lengths=True)
             now = "not there" if value is MISSING else show(value)
             never = f"when {condition}: this never holds, {condition.path} is {now} here"
             error = NeverApplies if composer.settles(condition.source.path) else Refused
@@ -72,7 +72,7 @@ def reachable(
 
 
 def _holds(condition: Condition, config: Mapping[str, Any]) -> bool:
-    value = lookup(config, condition.source.path)
+    value = lookup(config, condition.source.path, lengths=True)
     return value is not MISSING and condition.test.matches(value)
 
 
@@ -117,4 +117,4 @@ def _not_there(
 def _has(
     path: str, group: str, option: str, chosen: Mapping[str, str], composer: ConfigSource
 ) -> bool:
-    return lookup(composer.config({**chosen, group: option}), path) is not MISSING
+    return has_path(composer.config({**chosen, group: option}), path)

@@ -1,4 +1,4 @@
-"""``sweep.space`` as written, read entry by entry: shapes and names, not yet fitted to the config.
+"""``sweep.space`` read entry by entry into checked definitions, not yet fitted to the config.
 
 What is settled here: nested keys, entries dropped by null, config groups, the spaces that a group's
 options bring along, and that no two entries fill the same place.
@@ -12,32 +12,34 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from besom.config.kinds import Refused, is_number, show
-from besom.config.tree import MISSING, lookup, within
+from besom.config.tree import has_path, lookup, within
+from besom.config.types import Refused, is_number, show
 from besom.errors import SpaceError, did_you_mean
-from besom.space.bodies import Body, ChoiceBody
 from besom.space.composer import ConfigSource, node_of
-from besom.space.forms import ENTRY_KEYS, read_body
+from besom.space.domains import Choice, Values
+from besom.space.keys import ENTRY_KEYS
+from besom.space.spec import read_values
 
 #: Gives a group option's own ``space:`` entries, keys relative to the group's node; empty if none.
 OwnSpaces = Callable[[str, str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Draft:
-    """An entry as written.
+class Definition:
+    """What one entry says, checked on its own.
 
     Attributes:
         name: the key as written, for messages and as Optuna's name.
         path: the name without its ``@label``: the dotted config path, or the config group.
         group: the config group, or None.
+        values: what it is chosen from.
         when: the lines of its ``when``, and for an option's own entry the choice of the option.
     """
 
     name: str
     path: str
     group: str | None
-    body: Body
+    values: Values
     when: tuple[tuple[str, Any], ...]
 
 
@@ -51,17 +53,17 @@ class Reading:
     """``sweep.space`` as read.
 
     Attributes:
-        drafts: the entries to sample.
+        definitions: the entries to sample.
         spec: the same as plain data, flat, without what is fixed.
-        notes: a line for each path that the space would sample and that is fixed.
+        notes: one line for each path of the space that the command line fixes.
     """
 
-    drafts: list[Draft] = field(default_factory=list)
+    definitions: list[Definition] = field(default_factory=list)
     spec: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
-def read_drafts(
+def read_definitions(
     spec: Mapping[str, Any],
     composer: ConfigSource,
     own_spaces: OwnSpaces | None,
@@ -81,44 +83,48 @@ def read_drafts(
         if value is None:
             reading.spec[name] = None
             continue
-        draft = _draft(name, value, given, composer)
-        if draft.path in fixed:
-            taken[draft.path] = "is fixed by the command line, and not searched"
-            draft = _at_its_choice(draft, composer)
+        definition = _definition(name, value, given, composer)
+        if definition.path in fixed:
+            taken[definition.path] = "is fixed by the command line, and not searched"
+            definition = _at_its_choice(definition, composer)
         else:
-            reading.drafts.append(draft)
+            reading.definitions.append(definition)
             reading.spec[name] = value
-        if not (isinstance(draft.body, ChoiceBody) and draft.body.with_own_spaces):
+        if not (isinstance(definition.values, Choice) and definition.values.with_own_spaces):
             continue
-        all_own = _own_drafts(draft, composer, own_spaces, required=draft.path not in fixed)
+        all_own = _own_definitions(
+            definition, composer, own_spaces, required=definition.path not in fixed
+        )
         own = [one for one in all_own if one.path not in explicit and one.name not in dropped]
         left = [one for one in own if one.path not in fixed]
-        reading.drafts.extend(left)
-        if draft.path in fixed and left:
-            reading.spec[name] = {**value, "choices": draft.body.values}
-            taken[draft.path] = "is fixed by the command line; its option's own space is searched"
+        reading.definitions.extend(left)
+        if definition.path in fixed and left:
+            reading.spec[name] = {**value, "choices": list(definition.values.values)}
+            taken[definition.path] = (
+                "is fixed by the command line; its option's own space is searched"
+            )
         for one in own:
             if one.path in fixed:
                 reading.spec[one.path] = None
                 taken[one.path] = "is fixed by the command line, and not searched"
     reading.notes.extend(f"{path} {how}" for path, how in taken.items())
-    _check_places(reading.drafts)
+    _check_places(reading.definitions)
     return reading
 
 
-def _at_its_choice(draft: Draft, composer: ConfigSource) -> Draft:
-    """A group that is fixed: of its options, only the base's brings its own entries along."""
-    chosen = composer.choices.get(draft.group) if draft.group else None
-    if not isinstance(draft.body, ChoiceBody) or chosen is None:
-        return draft
-    return replace(draft, body=replace(draft.body, values=[chosen]))
+def _at_its_choice(definition: Definition, composer: ConfigSource) -> Definition:
+    """Of a fixed group's options, only the one in the base brings its own entries along."""
+    chosen = composer.choices.get(definition.group) if definition.group else None
+    if not isinstance(definition.values, Choice) or chosen is None:
+        return definition
+    return replace(definition, values=Choice([chosen], definition.values.with_own_spaces))
 
 
 def flatten(spec: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``sweep.space`` as one plain entry a path, whether it was nested or not.
+    """Return ``sweep.space`` as one plain entry per path, whether it was nested or not.
 
     Args:
-        config: the config it is laid over: only what is a mapping there can be nesting.
+        config: the config it applies to: only its mappings can be nested in the space.
     """
     return dict(_flat(_plain(spec), config))
 
@@ -159,7 +165,9 @@ def _path_of(name: str, composer: ConfigSource) -> str:
     return _group_of(path, composer) or path
 
 
-def _draft(name: str, value: Any, given: Mapping[str, Any], composer: ConfigSource) -> Draft:
+def _definition(
+    name: str, value: Any, given: Mapping[str, Any], composer: ConfigSource
+) -> Definition:
     path = _path_of(name, composer)
     group = path if path in composer.groups else None
     options = None if group is None else composer.groups[group]
@@ -167,8 +175,8 @@ def _draft(name: str, value: Any, given: Mapping[str, Any], composer: ConfigSour
     try:
         if path.replace("/", ".").partition(".")[0] == "sweep":
             raise Refused(
-                "the node sweep is what searches, and cannot be searched itself: write one value, "
-                "or make two sweeps (sweep.name=NAME) and compare them with `besom compare`"
+                "the node sweep controls the search and cannot be searched itself: set one value, "
+                "or run two sweeps (sweep.name=NAME) and compare them with `besom compare`"
             )
         when: Any = {}
         if isinstance(value, Mapping):
@@ -178,28 +186,28 @@ def _draft(name: str, value: Any, given: Mapping[str, Any], composer: ConfigSour
             raise Refused(f"when is {show(when)}: write {{path: value}}")
         if "${" in show(whole):
             raise Refused(
-                "an interpolation, ${...}, is not resolved on the command line, nor in the "
-                "`space` of an option: write its value, or the entry in the sweep's own YAML. An "
-                "escaped one, \\${...}, cannot be a value: the exported config would have an "
-                "interpolation there again"
+                "an interpolation, ${...}, is resolved neither on the command line nor in the "
+                "`space` of an option: write its value, or put the entry in the sweep's YAML. An "
+                "escaped one, \\${...}, cannot be a value either: in the exported config it would "
+                "be an interpolation again"
             )
-        body = read_body(value, options)
+        values = read_values(value, options)
         if group is not None:
             if "@" in name:
                 raise Refused(f"'{group}' is a config group: it has one entry, without a label")
-            _check_options(body, group, composer)
-        elif isinstance(body, ChoiceBody) and body.with_own_spaces:
+            _check_options(values, group, composer)
+        elif isinstance(values, Choice) and values.with_own_spaces:
             raise Refused(
                 "with_own_spaces is for config groups, which this is not."
                 + did_you_mean(path, composer.groups)
             )
     except Refused as why:
         raise refused(name, _slip(name, whole, given) or why) from None
-    return Draft(path if group else name, path, group, body, tuple(when.items()))
+    return Definition(path if group else name, path, group, values, tuple(when.items()))
 
 
 def _slip(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
-    """What a single value was most likely meant for: a field of another entry."""
+    """What a single value was most likely meant to be: a field of another entry."""
     entry, _, key = name.rpartition(".")
     if isinstance(value, list | Mapping):
         return None
@@ -207,68 +215,70 @@ def _slip(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
         hint = did_you_mean(entry, given.keys() - {name})
         return f"there is no entry '{entry}' to set {key} in.{hint}" if key in ENTRY_KEYS else None
     if not isinstance(given[entry], Mapping):
-        return f"the entry '{entry}' is {show(given[entry])}, in which no {key} can be set"
+        return f"the entry '{entry}' is {show(given[entry])}, which has no {key} to set"
     return f"the entry '{entry}' has no {show(key)}.{did_you_mean(key, ENTRY_KEYS)}"
 
 
-def _check_options(body: Body, group: str, composer: ConfigSource) -> None:
+def _check_options(values: Values, group: str, composer: ConfigSource) -> None:
     options = composer.groups[group]
-    if not isinstance(body, ChoiceBody):
+    if not isinstance(values, Choice):
         raise Refused(f"a config group is chosen from its options: {', '.join(sorted(options))}")
-    for name in body.values:
+    for name in values.values:
         if name not in options:
             quoted = " (quote it)" if not isinstance(name, str) and is_number(str(name)) else ""
             hint = did_you_mean(str(name), options)
-            raise Refused(f"{show(name)}{quoted} is no option of the group '{group}'.{hint}")
+            raise Refused(f"{show(name)}{quoted} is not an option of the group '{group}'.{hint}")
 
 
-def _own_drafts(
-    draft: Draft, composer: ConfigSource, own_spaces: OwnSpaces | None, required: bool
-) -> Iterator[Draft]:
+def _own_definitions(
+    definition: Definition, composer: ConfigSource, own_spaces: OwnSpaces | None, required: bool
+) -> Iterator[Definition]:
     """The entries that the options of a group bring along, each tied to the choice of its option.
 
     They are named ``path@option``, so that two options may bring different ranges for one path.
     ``required`` refuses a group none of whose options brings any.
     """
-    assert draft.group is not None
-    assert isinstance(draft.body, ChoiceBody)
+    assert definition.group is not None
+    assert isinstance(definition.values, Choice)
     if own_spaces is None:
-        raise refused(draft.name, "with_own_spaces: options' own spaces cannot be read here")
-    node, found = node_of(draft.group), False
-    for option in draft.body.values:
-        config = composer.config({draft.group: option})
+        raise refused(definition.name, "with_own_spaces: options' own spaces cannot be read here")
+    node, found = node_of(definition.group), False
+    for option in definition.values.values:
+        config = composer.config({definition.group: option})
         there = lookup(config, node)
         inside = there if isinstance(there, Mapping) else {}
-        own = flatten(own_spaces(draft.group, option) or {}, inside)
+        own = flatten(own_spaces(definition.group, option) or {}, inside)
         absolute = {f"{node}.{key.partition('@')[0]}" for key in own}
         for key, value in own.items():
             found = True
             if value is None:
                 continue
-            one = _draft(f"{node}.{key}@{option}", value, {}, composer)
-            when = [(draft.group, option)]
+            one = _definition(f"{node}.{key}@{option}", value, {}, composer)
+            when = [(definition.group, option)]
             for path, test in one.when:
                 full = f"{node}.{path}"
-                relative = full in absolute or lookup(config, full) is not MISSING
+                relative = full in absolute or has_path(config, full)
                 when.append((full if relative else path, test))
             yield replace(one, when=tuple(when))
     if required and not found:
         raise refused(
-            draft.name,
-            f"with_own_spaces: none of {', '.join(draft.body.values)} has a `space:` of its own "
-            f"(it stands in conf/{draft.group}/<option>.yaml, keys relative to '{node}')",
+            definition.name,
+            f"with_own_spaces: none of {', '.join(definition.values.values)} has a `space:` of its "
+            f"own (it stands in conf/{definition.group}/<option>.yaml, keys relative to '{node}')",
         )
 
 
-def _check_places(drafts: list[Draft]) -> None:
+def _check_places(definitions: list[Definition]) -> None:
     """No entry may fill a place inside another's; the same path may come back under a label."""
     names: set[str] = set()
-    for draft in drafts:
-        if draft.name in names:
-            raise refused(draft.name, "it is given twice")
-        names.add(draft.name)
-    values = [draft for draft in drafts if draft.group is None]
-    for inner in values:
-        for outer in values:
+    for definition in definitions:
+        if definition.name in names:
+            raise refused(definition.name, "it is given twice")
+        names.add(definition.name)
+    fields = [definition for definition in definitions if definition.group is None]
+    for inner in fields:
+        for outer in fields:
             if inner.path != outer.path and within(inner.path, outer.path):
-                raise refused(inner.name, f"it lies inside '{outer.name}', which is sampled whole")
+                raise refused(
+                    inner.name, f"it lies inside '{outer.name}', which is sampled as a whole"
+                )

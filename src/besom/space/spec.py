@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from besom.config.kinds import Refused, show
+from besom.config.types import Refused, show
 from besom.errors import did_you_mean
-from besom.space.bodies import (
-    RANGE_KEYS,
-    Body,
-    ChoiceBody,
-    ListBody,
-    RangeBody,
-    flag,
-    no_other_keys,
-    range_body,
-)
-from besom.space.grammar import grammar_body
+from besom.space.domains import Choice, Domain, Lists, Values
+from besom.space.grammar import read_grammar
+from besom.space.keys import CHOICE_KEYS, ENTRY_KEYS, LIST_KEYS, RANGE_KEYS, flag, no_other_keys
+from besom.space.ranges import FloatRange, read_range
 
-CHOICE_KEYS = ("choices", "with_own_spaces")
-LIST_KEYS = ("length", "each", "shared", "shape")
-ENTRY_KEYS = (*RANGE_KEYS, *CHOICE_KEYS, *LIST_KEYS, "when")
 SHAPES = ("any", "constant", "decreasing", "increasing")
 
-#: Each element is a parameter of Optuna's, and its samplers take their time for each.
+#: Each element is one of Optuna's parameters, and samplers take time for each.
 MOST_ELEMENTS = 100
 
 FORMS = (
@@ -33,7 +23,7 @@ FORMS = (
 )
 
 
-def read_body(value: Any, options: Collection[str] | None) -> Body:
+def read_values(value: Any, options: Collection[str] | None) -> Values:
     """Read what stands under one key of a space, its ``when`` apart.
 
     Args:
@@ -44,19 +34,19 @@ def read_body(value: Any, options: Collection[str] | None) -> Body:
         Refused: it is none of the forms, or malformed.
     """
     if isinstance(value, str):
-        return grammar_body(value, options)
+        return read_grammar(value, options)
     if isinstance(value, list):
-        return ChoiceBody(value)
+        return Choice(value)
     if not isinstance(value, Mapping):
         raise Refused(
             f"{show(value)} is a single value, nothing to sample: set it in the config instead"
         )
     if any(key in value for key in LIST_KEYS):
-        return _list_body(value)
+        return _lists(value)
     if any(key in value for key in CHOICE_KEYS):
-        return _choice_body(value, options)
+        return _choice(value, options)
     if any(key in value for key in RANGE_KEYS):
-        return range_body(value)
+        return read_range(value)
     unknown = next(iter(value), None)
     if unknown is None:
         raise Refused(f"the entry is empty. {FORMS}")
@@ -64,71 +54,64 @@ def read_body(value: Any, options: Collection[str] | None) -> Body:
     raise Refused(f"unknown key {show(unknown)}.{hint if 'Did' in hint else ''} {FORMS}")
 
 
-def _choice_body(given: Mapping[str, Any], options: Collection[str] | None) -> ChoiceBody:
+def _choice(given: Mapping[str, Any], options: Collection[str] | None) -> Choice:
     if ranged := [key for key in given if key in RANGE_KEYS]:
         raise Refused(
-            f"{show(ranged[0])} belongs to a range, and this has choices, which need no more: "
-            "write {choices: [...]}, or the list alone"
+            f"{show(ranged[0])} belongs to a range, and this entry has choices: write "
+            "{choices: [...]}, or the list alone"
         )
     no_other_keys(given, CHOICE_KEYS)
     own, choices = flag(given, "with_own_spaces"), given.get("choices")
     if own and options is not None and "choices" not in given:
         choices = sorted(options)
-    body = grammar_body(choices, options) if isinstance(choices, str) else choices
-    if isinstance(body, list):
-        body = ChoiceBody(body)
-    if not isinstance(body, ChoiceBody):
+    values = choices
+    if isinstance(choices, str):
+        read = read_grammar(choices, options)
+        values = list(read.values) if isinstance(read, Choice) else None
+    if not isinstance(values, list):
         raise Refused(f"choices is {show(choices)}: write a list")
-    return ChoiceBody(body.values, own)
+    return Choice(values, own)
 
 
-def _list_body(given: Mapping[str, Any]) -> ListBody:
+def _lists(given: Mapping[str, Any]) -> Lists:
     no_other_keys(given, LIST_KEYS)
-    parts = {key: _part(given, key) for key in ("length", "each")}
-    shape = given.get("shape") or ("constant" if flag(given, "shared") else "any")
+    length, each = _part(given, "length"), _part(given, "each")
+    shape = given.get("shape") or "any"
     if shape not in SHAPES:
         raise Refused(f"shape is {show(shape)}.{did_you_mean(str(shape), SHAPES)}")
-    if flag(given, "shared") and shape != "constant":
-        raise Refused(f"shared: true is one value for all elements: drop it or shape: {shape}")
-    each, length = parts["each"], parts["length"]
-    numbers = isinstance(each, RangeBody) or all(
+    numbers = not isinstance(each, Choice) or all(
         isinstance(v, int | float) and not isinstance(v, bool) for v in each.values
     )
     if shape in ("decreasing", "increasing") and not numbers:
         raise Refused(f"shape: {shape} needs elements that are numbers")
-    if isinstance(length, RangeBody):
-        bad = not length.whole or length.type == "float"
-        lengths = [length.low, length.high]
-    else:
-        bad = any(isinstance(n, bool) or not isinstance(n, int) for n in length.values)
-        lengths = length.values
-    if bad:
+    lengths = length.values if isinstance(length, Choice) else (length.low, length.high)
+    if isinstance(length, FloatRange) or any(type(n) is not int for n in lengths):
         raise Refused("a length is an int: write {type: int, low: ..., high: ...} or a number")
-    if lengths and min(lengths) < 0:
+    if min(lengths) < 0:
         raise Refused(f"length: low is {min(lengths)}: a list has 0 elements or more")
-    if lengths and max(lengths) > MOST_ELEMENTS:
+    if max(lengths) > MOST_ELEMENTS:
         raise Refused(
             f"length: {max(lengths)} is more than {MOST_ELEMENTS} elements, each of which is a "
             "parameter to sample"
         )
-    if lengths and max(lengths) == 0:
+    if max(lengths) == 0:
         raise Refused("the list is always empty: set it to [] in the config instead")
-    return ListBody(length, each, shape)
+    return Lists(length, each, shape)
 
 
-def _part(given: Mapping[str, Any], key: str) -> RangeBody | ChoiceBody:
+def _part(given: Mapping[str, Any], key: str) -> Domain:
     """The ``length`` or ``each`` of a list; a bare number is a fixed length."""
     value = given.get(key)
     if value is None:
         raise Refused(f"{key} is missing: a list entry is {{length: ..., each: ...}}")
     try:
         if key == "length" and isinstance(value, int | float):
-            return range_body({"low": value, "high": value})
+            return read_range({"low": value, "high": value})
         if isinstance(value, Mapping) and "when" in value:
             raise Refused("`when` belongs to the whole entry, beside length and each")
-        body = read_body(value, None)
+        values = read_values(value, None)
     except Refused as why:
         raise Refused(f"{key}: {why}") from None
-    if isinstance(body, ListBody) or (isinstance(body, ChoiceBody) and body.with_own_spaces):
+    if isinstance(values, Lists) or (isinstance(values, Choice) and values.with_own_spaces):
         raise Refused(f"{key}: write a range or choices")
-    return body
+    return values
