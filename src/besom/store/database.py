@@ -19,13 +19,13 @@ from typing import Any, TypeVar, cast
 
 import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError
-from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from besom.errors import StudyError
+from besom.store.optuna_private import CachedBackend, DatabaseStorage, id_of
 from besom.store.storage_url import hide_passwords, without_password
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class Attendant:
         """Hear that the database is away, or back."""
 
 
-class PatientDatabase:
+class PatientDatabase(CachedBackend):
     """Optuna's ``RDBStorage``, waiting while the database is away.
 
     Args:
@@ -84,7 +84,7 @@ class PatientDatabase:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=_work, args=(self._calls,), name="database", daemon=True).start()
         try:
-            self._database: RDBStorage = self._attempt(lambda: _Database(url))
+            self._database: DatabaseStorage = self._attempt(lambda: _Database(url))
         except BaseException:
             self._calls.put(None)
             raise
@@ -124,31 +124,30 @@ class PatientDatabase:
 
         self._patiently(lambda: self._database.delete_study(study_id), again)
 
-    def _create_new_trial(
-        self, study_id: int, template_trial: FrozenTrial | None = None
-    ) -> FrozenTrial:
+    def create_trial(self, study_id: int, template: FrozenTrial | None) -> FrozenTrial:
         """Create a trial; after a loss, one that was not known before is it."""
         if study_id not in self._newest:
-            self._get_trials(study_id, None, set(), -1)
+            self.read_trials(study_id, set(), -1)
         newest = self._newest[study_id]
-        state = TrialState.RUNNING if template_trial is None else template_trial.state
+        state = TrialState.RUNNING if template is None else template.state
 
         def create() -> FrozenTrial:
-            return self._database._create_new_trial(study_id, template_trial)
+            return self._database.create_trial(study_id, template)
 
         def again() -> FrozenTrial:
-            unknown = self._database._get_trials(study_id, None, set(), newest)
+            unknown = self._database.read_trials(study_id, set(), newest)
             ours = [trial for trial in unknown if trial.state is state]
             return min(ours, key=lambda trial: trial.number) if ours else create()
 
         trial = self._patiently(create, again)
-        self._newest[study_id] = max(newest, trial._trial_id)
+        self._newest[study_id] = max(newest, id_of(trial))
         return trial
 
-    def _get_trials(self, study_id: int, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        trials = self._patiently(lambda: self._database._get_trials(study_id, *args, **kwargs))
-        ids = [trial._trial_id for trial in trials]
-        self._newest[study_id] = max([self._newest.get(study_id, -1), *ids])
+    def read_trials(self, study_id: int, ids: set[int], above: int) -> list[FrozenTrial]:
+        """Read trials, and remember the newest."""
+        trials = self._patiently(lambda: self._database.read_trials(study_id, ids, above))
+        newest = max(map(id_of, trials), default=-1)
+        self._newest[study_id] = max(self._newest.get(study_id, -1), newest)
         return trials
 
     def set_trial_state_values(
@@ -270,7 +269,7 @@ def words_of(error: BaseException, url: str) -> str:
     return hide_passwords(said[0] if said else type(error).__name__, url).rstrip(".")
 
 
-class _Database(RDBStorage):
+class _Database(DatabaseStorage):
     """Optuna's, which says of a lost connection that it is one, and closes what it cannot use."""
 
     def __init__(self, url: str) -> None:
@@ -314,6 +313,6 @@ def _work(calls: queue.SimpleQueue[Callable[[], None] | None]) -> None:
         del call
 
 
-def _close(calls: queue.SimpleQueue[Callable[[], None] | None], database: RDBStorage) -> None:
+def _close(calls: queue.SimpleQueue[Callable[[], None] | None], database: DatabaseStorage) -> None:
     calls.put(None)
     database.engine.dispose()

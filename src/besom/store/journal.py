@@ -24,10 +24,10 @@ from typing import Any
 from zlib import crc32
 
 from optuna.storages.journal import BaseJournalBackend
-from optuna.storages.journal._storage import JournalOperation
 
 from besom.errors import StudyError
 from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
+from besom.store.optuna_private import JournalOperation
 from besom.store.paths import write_atomically
 
 #: Records that must survive a power cut: what a study is, and that a trial has ended.

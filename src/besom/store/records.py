@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from besom.equality import SameFields
 from besom.errors import StudyError
+from besom.store.optuna_private import all_trials
 from besom.store.predictions import EpochBits
 from besom.text.storable import storable
 
@@ -278,9 +279,8 @@ def read_study(study: optuna.Study) -> StudyRecord:
             "objective or config. Use Optuna's own tools for it."
         )
     # Not study.get_trials: besom's own study hides the baseline from samplers where it must.
-    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
     records: list[TrialRecord] = []
-    for trial in trials:
+    for trial in all_trials(study):
         if trial.state is not TrialState.WAITING:
             with _reading(study, f"trial {trial.number}"):
                 records.append(from_frozen(trial))

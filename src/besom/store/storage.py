@@ -8,12 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import optuna
 import sqlalchemy
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -22,6 +21,7 @@ from besom.regular import oddity
 from besom.store import test_set_log
 from besom.store.database import Attendant, PatientDatabase, words_of
 from besom.store.journal import StudyJournal
+from besom.store.optuna_private import FilteredStudy, backend_of, cached
 from besom.store.paths import ARCHIVE, RESERVED, StudyPaths, write_atomically
 from besom.store.records import GIVEN, STUDY_ATTRIBUTE, Origin, StudyRecord, read_study
 from besom.store.storage_url import (
@@ -33,7 +33,7 @@ from besom.store.storage_url import (
 )
 
 
-class SweepStudy(optuna.Study):
+class SweepStudy(FilteredStudy):
     """An Optuna study that besom's own loop drives.
 
     Samplers do not see given or finished trials without parameters: the base config may lie outside
@@ -49,8 +49,8 @@ class SweepStudy(optuna.Study):
         """Called by samplers; Optuna's own needs Optuna's own loop."""
         self.exhausted = True
 
-    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        trials = super()._get_trials(*args, **kwargs)
+    def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Those of the trials that samplers and pruners see."""
         return [
             t for t in trials if t.params or not (t.state.is_finished() or GIVEN in t.user_attrs)
         ]
@@ -70,9 +70,10 @@ class RunHere(SweepStudy):
         sign = 1.0 if self.direction is StudyDirection.MAXIMIZE else -1.0
         return max(complete, key=lambda trial: sign * (trial.value or 0.0))
 
-    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        trials = super()._get_trials(*args, **kwargs)
-        return [t for t in trials if t.user_attrs.get(GIVEN, {}).get("origin") != _ELSEWHERE]
+    def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Those of the trials that were trained for this study."""
+        seen = super().visible(trials)
+        return [t for t in seen if t.user_attrs.get(GIVEN, {}).get("origin") != _ELSEWHERE]
 
 
 _ELSEWHERE = str(Origin.WARM_START)
@@ -116,7 +117,7 @@ def open_storage(
         raise StudyError(
             f"sweep.storage={shown} cannot be opened: {reason}.{hint} {_URLS}"
         ) from None
-    return _CachedStorage(cast(RDBStorage, database))
+    return cached(database)
 
 
 _URLS = (
@@ -128,7 +129,7 @@ _PASSWORDS = f"~/.pgpass, PGPASSWORD and {VARIABLE}"
 
 def attend(storage: BaseStorage, attendant: Attendant) -> None:
     """Have somebody told while a database is away; a journal never is."""
-    if isinstance(backend := getattr(storage, "_backend", None), PatientDatabase):
+    if isinstance(backend := backend_of(storage), PatientDatabase):
         backend.attendant = attendant
 
 
@@ -147,8 +148,7 @@ def flush(storage: BaseStorage) -> None:
     Raises:
         StudyError: the disk does not take it.
     """
-    backend = getattr(storage, "_backend", None)
-    if isinstance(backend, StudyJournal):
+    if isinstance(backend := backend_of(storage), StudyJournal):
         backend.flush()
 
 

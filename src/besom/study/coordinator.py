@@ -25,6 +25,7 @@ from besom.executors.local.awake_clock import AwakeClock
 from besom.executors.stop import Ending, Stop
 from besom.seam import TrialResult
 from besom.store.database import Attendant, DatabaseAway
+from besom.store.optuna_private import storage_of
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.storage import SweepStudy, attend
 from besom.study.artifacts import Artifacts
@@ -132,7 +133,7 @@ class Coordinator(Attendant):
         Raises:
             BesomError: the storage cannot be written, or workers cannot be prepared.
         """
-        attend(self._study._storage, self)
+        attend(storage_of(self._study), self)
         try:
             return self._run()
         except DatabaseAway as away:

@@ -18,6 +18,7 @@ from besom.executors.stop import Ending
 from besom.seam import TrialConfig
 from besom.store import storage, study_identity
 from besom.store.lock import CoordinatorLock
+from besom.store.optuna_private import all_trials, storage_of
 from besom.store.paths import remove_leftovers
 from besom.store.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
 from besom.store.storage_url import VARIABLE
@@ -159,7 +160,7 @@ def _run_locked(
         try:
             ending = coordinator.run()
         finally:
-            storage.flush(study._storage)
+            storage.flush(storage_of(study))
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
 
 
@@ -188,7 +189,7 @@ def _open(
         "config": plan.config,
         "environments": {**stored["environments"], identity: environment},
     }
-    n_existing = opened.get_n_trials(study._study_id)
+    n_existing = len(all_trials(study))
     if not n_existing:
         _seed(plan, study, watcher)
     study.set_user_attr(STUDY_ATTRIBUTE, stored)  # last: what has it has begun

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from besom.training.fast.keras_private import replaced
 from besom.training.job import classified_right
 
 
@@ -59,14 +60,10 @@ class Recorder:
                 self._note(y, y_pred)
             return compute_metrics(x, y, y_pred, sample_weight)
 
-        # Past Keras's attribute tracking: this is no part of the model.
-        object.__setattr__(model, "test_step", step)
-        object.__setattr__(model, "compute_metrics", metrics)
         try:
-            yield
+            with replaced(model, test_step=step, compute_metrics=metrics):
+                yield
         finally:
-            object.__delattr__(model, "test_step")
-            object.__delattr__(model, "compute_metrics")
             model.test_function = None  # it was compiled with what has just been taken away
 
     def _note(self, y: Any, predictions: Any) -> None:

@@ -7,7 +7,6 @@ runs one epoch over a few images.
 
 from __future__ import annotations
 
-import copy
 import math
 import random
 import tempfile
@@ -26,6 +25,7 @@ from besom.training.build import build_callbacks, build_model, seed_everything
 from besom.training.engine_choice import choose_engine, untraceable
 from besom.training.error_text import sentence
 from besom.training.fast import engine
+from besom.training.fast.keras_private import random_state_kept
 from besom.training.job import EVALUATION_BATCH_SIZE, Job
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import check_monitor
@@ -71,7 +71,7 @@ def rehearse(
         ConfigError: the config cannot be trained; names the part of it that does not fit.
     """
     settings = TrainerSettings.from_config(config.get("trainer", {}))
-    with _random_state_kept(), warnings.catch_warnings():
+    with _all_random_state_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what there is to warn of, the run itself does
         stage = _Stage(config, settings, data, opens_test)
         callbacks = build_callbacks(settings)
@@ -215,20 +215,12 @@ def _unsavable(model: Any) -> str:
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
+def _all_random_state_kept() -> Iterator[None]:
     """Put back what Python, NumPy, Keras and TensorFlow draw from, and count names by."""
-    from keras.src.backend.common import global_state
-    from tensorflow.python.eager import context
-
-    tracker, eager = global_state.GLOBAL_STATE_TRACKER, context.context()
-    of_keras = {name: copy.copy(value) for name, value in vars(tracker).items()}
     of_python, of_numpy = random.getstate(), np.random.get_state()
-    of_tensorflow = {name: vars(eager)[name] for name in ("_seed", "_rng") if name in vars(eager)}
     try:
-        yield
+        with random_state_kept():
+            yield
     finally:
-        vars(tracker).clear()
-        vars(tracker).update(of_keras)
         random.setstate(of_python)
         np.random.set_state(of_numpy)
-        vars(eager).update(of_tensorflow)

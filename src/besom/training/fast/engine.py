@@ -22,6 +22,7 @@ from besom.training import checkpoint
 from besom.training.fast import graph_optimizers
 from besom.training.fast.dropout import cheap_dropout
 from besom.training.fast.fused import fused_update
+from besom.training.fast.keras_private import test_step
 from besom.training.job import EpochsRun, Job, classified_right
 from besom.training.shuffling import epoch_order
 from besom.training.weights import averages_in
@@ -233,13 +234,9 @@ class CompiledEvaluation:
         return _results_then_reset(self._model), collected.concat() if classifies else None
 
     def _judge(self, start: Any, stop: Any) -> Any | None:
-        """``model.test_step`` on a slice, which would not hand out what the model said."""
-        model, (x, y) = self._model, self._images.slice(start, stop)
-        predictions = model(x, training=False) if model._call_has_training_arg else model(x)
-        loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=False)
-        model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
-        model.compute_metrics(x, y, predictions)
-        return classified_right(predictions, y, tf.experimental.numpy)
+        """Measure the model on a slice; return which of it is classified right."""
+        x, y = self._images.slice(start, stop)
+        return classified_right(test_step(self._model, x, y), y, tf.experimental.numpy)
 
 
 def _results_then_reset(model: Any, at_end: Any = True) -> dict[str, Any]:
