@@ -156,8 +156,8 @@ def build(case: Case, options: argparse.Namespace, input_shape: tuple[int, ...])
 
 
 def besom_epoch(case: Case, options: argparse.Namespace, x: Any, y: Any) -> Callable[[], object]:
+    from besom.training.epochs.job import epoch_order
     from besom.training.fast.engine import CompiledTraining, Images
-    from besom.training.shuffling import epoch_order
 
     model = build(case, options, x.shape[1:])
     training = CompiledTraining(model, Images(x, y, 1 / 255), case.batch_size)

@@ -24,10 +24,10 @@ from training_world import (
 )
 
 from besom.training.build import build_model, seed_everything
+from besom.training.epochs.job import epoch_order
 from besom.training.fast import engine, graph_optimizers
 from besom.training.fast.engine import CompiledEvaluation, CompiledTraining, Images
 from besom.training.settings import TrainerSettings
-from besom.training.shuffling import epoch_order
 from besom.training.trainer import evaluate, fit
 
 pytestmark = pytest.mark.tensorflow

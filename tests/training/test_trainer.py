@@ -13,7 +13,7 @@ import pytest
 from training_world import BATCH, N_TRAIN, config, onward, tiny_data, tiny_test, told
 
 from besom.errors import ConfigError, TrialDiverged
-from besom.training import precision
+from besom.training import build
 from besom.training.trainer import evaluate, fit
 
 pytestmark = pytest.mark.tensorflow
@@ -255,11 +255,11 @@ def test_in_bfloat16_weights_state_loss_and_output_stay_float32() -> None:
 def test_auto_takes_bfloat16_only_where_it_is_faster(
     flags: set[str], batch_size: int, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "processor_flags", lambda: frozenset(flags))
-    monkeypatch.setattr(precision.tf.config, "list_physical_devices", lambda _kind: [])
-    assert precision.resolve("auto", batch_size) == chosen
-    assert precision.resolve("float32", batch_size) == "float32"
-    assert precision.resolve("bfloat16", batch_size) == "bfloat16"
+    monkeypatch.setattr(build, "_processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(build.tf.config, "list_physical_devices", lambda _kind: [])
+    assert build.resolved_precision("auto", batch_size) == chosen
+    assert build.resolved_precision("float32", batch_size) == "float32"
+    assert build.resolved_precision("bfloat16", batch_size) == "bfloat16"
 
 
 @pytest.mark.parametrize(

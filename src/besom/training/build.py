@@ -1,9 +1,16 @@
-"""Builds what a config names: the compiled Keras model, its optimizer, loss, metrics, callbacks."""
+"""Builds what a config names: the compiled Keras model, its optimizer, loss, metrics, callbacks.
+
+The model's matrix products use float32, or bfloat16 where that is faster. In bfloat16 (Keras's
+``mixed_bfloat16``) only the products and what lies between them are; weights, the optimizer's
+state, the output layer, loss and metrics stay float32.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,7 +20,6 @@ from besom.errors import BesomError, ConfigError, did_you_mean
 from besom.targets import TARGET, instantiate
 from besom.text.values import given_text
 from besom.training.error_text import sentence
-from besom.training.precision import policy, resolve
 from besom.training.settings import TrainerSettings
 
 _LARGEST_SEED = 2**32 - 1
@@ -38,7 +44,7 @@ def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any)
     Raises:
         ConfigError: a node is missing or wrong, or the model does not fit the data.
     """
-    with policy(resolve(settings.precision, settings.batch_size)):
+    with _precision_policy(resolved_precision(settings.precision, settings.batch_size)):
         model = _made(
             "model",
             _node(config, "model"),
@@ -177,3 +183,45 @@ def _named(module: Any, key: str, name: Any) -> Any:
             f"{key} is {given_text(name)}, which Keras does not know.{did_you_mean(name, known)}"
         ) from None
     return name
+
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+#: Images a step from which bfloat16 pays on a processor that has it: below, casting the weights
+#: costs what the products gain (docs/log.md has the numbers).
+_LEAST_BATCH = 64
+
+
+def resolved_precision(precision: str, batch_size: int) -> str:
+    """Return ``float32`` or ``bfloat16`` for ``trainer.precision``, which may be ``auto``."""
+    if precision != "auto":
+        return precision
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        fast = all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
+    else:
+        fast = batch_size >= _LEAST_BATCH and bool(_processor_flags() & {"avx512_bf16", "amx_bf16"})
+    return "bfloat16" if fast else "float32"
+
+
+@contextmanager
+def _precision_policy(precision: str) -> Iterator[None]:
+    """Build layers under Keras's policy for ``float32`` or ``bfloat16``."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_POLICIES[precision])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@functools.cache
+def _processor_flags() -> frozenset[str]:
+    """The processor's features as Linux names them; empty elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from besom.seam import Report, TrialConfig, TrialResult
-from besom.training import runtime, trial, warm
+from besom.training import runtime, trial
 
 #: Workers prepare as for any trial: that opens no test image.
 prepare, prepare_another = trial.prepare, trial.prepare_another
@@ -59,4 +59,4 @@ def _test(node: str) -> Any:
     from besom.training.data.builtin import load_test
 
     config = {"data": json.loads(node)}
-    return load_test(config["data"], warm.training_data(config))
+    return load_test(config["data"], runtime.training_data(config))

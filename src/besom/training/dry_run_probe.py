@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from besom.seam import Report, TrialConfig, TrialResult
-from besom.training import runtime, trial, warm
+from besom.training import runtime, trial
 from besom.training.settings import TrainerSettings
 
 #: What is timed is a call of about so many images, in at most so many steps: a call of fewer would
@@ -43,7 +43,7 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
     from besom.training.build import build_model, seed_everything
     from besom.training.rehearsal import rehearse
 
-    data = warm.training_data(config)
+    data = runtime.training_data(config)
     settings = TrainerSettings.from_config(config.get("trainer", {}))
     model: Any = None
     try:
@@ -71,7 +71,7 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
         )
     finally:
         model = None
-        warm.free_models()
+        runtime.free_models()
 
 
 def _seconds(n_steps: int, call: Callable[[], object]) -> float:

@@ -20,16 +20,17 @@ from typing import Any
 import numpy as np
 
 from besom.errors import BesomError, ConfigError
-from besom.training import keras_engine, misfits
+from besom.training import misfits
 from besom.training.build import build_callbacks, build_model, seed_everything
-from besom.training.engine_choice import choose_engine, untraceable
+from besom.training.epochs import keras_engine
+from besom.training.epochs.engine_choice import choose_engine, untraceable
+from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
+from besom.training.epochs.watch import Watch
 from besom.training.error_text import sentence
 from besom.training.fast import engine
 from besom.training.fast.keras_private import random_state_kept
-from besom.training.job import EVALUATION_BATCH_SIZE, Job
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import check_monitor
-from besom.training.watch import Watch
 
 #: Images in the one batch; few, since a sweep waits for it.
 N_IMAGES = 8

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from besom.errors import ConfigError, did_you_mean
-from besom.training import keras_engine, precision
-from besom.training.build import build_callbacks, build_model, seed_everything
-from besom.training.engine_choice import choose_engine, untraceable
+from besom.training.build import build_callbacks, build_model, resolved_precision, seed_everything
+from besom.training.epochs import keras_engine
+from besom.training.epochs.engine_choice import choose_engine, untraceable
+from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job, Judged
+from besom.training.epochs.watch import OnEpoch, Watch
+from besom.training.epochs.weights import CHANGED_LATER
 from besom.training.fast import engine
-from besom.training.job import EVALUATION_BATCH_SIZE, Job, Judged
 from besom.training.settings import TrainerSettings
-from besom.training.watch import OnEpoch, Watch
-from besom.training.weights import CHANGED_LATER
 
 #: Called with the built and compiled model, before its first step.
 OnBuilt = Callable[[Any], None]
@@ -129,7 +129,7 @@ def fit(
         engine=chosen,
         engine_reason=reason,
         kernel=run.kernel,
-        precision=precision.resolve(settings.precision, settings.batch_size),
+        precision=resolved_precision(settings.precision, settings.batch_size),
         remarks={"weights": CHANGED_LATER} if watch.changed_later else {},
     )
 

@@ -18,14 +18,13 @@ import numpy as np
 import tensorflow as tf
 
 from besom.errors import BesomError
-from besom.training import checkpoint
+from besom.training.epochs.job import EpochsRun, Job, classified_right, epoch_order
+from besom.training.epochs.weights import averages_in
 from besom.training.fast import graph_optimizers
 from besom.training.fast.dropout import cheap_dropout
 from besom.training.fast.fused import fused_update
 from besom.training.fast.keras_private import test_step
-from besom.training.job import EpochsRun, Job, classified_right
-from besom.training.shuffling import epoch_order
-from besom.training.weights import averages_in
+from besom.training.saving import restore_state, save_state
 
 #: A call of the training function should take about this long: what Ctrl-C waits for at most.
 CALL_SECONDS = 1.0
@@ -72,7 +71,7 @@ def fit(job: Job) -> EpochsRun:
     model.stop_training = False
     model.reset_metrics()
     callbacks.on_train_begin()
-    done = checkpoint.restore(job.resume_from, model, job.watch) if job.resume_from else 0
+    done = restore_state(job.resume_from, model, job.watch) if job.resume_from else 0
     for epoch in range(done + 1, settings.epochs + 1):
         callbacks.on_epoch_begin(epoch - 1)
         began = time.perf_counter()
@@ -88,7 +87,7 @@ def fit(job: Job) -> EpochsRun:
         if model.stop_training:
             break
     if job.save_to is not None:
-        checkpoint.save(job.save_to, model, job.watch)
+        save_state(job.save_to, model, job.watch)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     callbacks.on_train_end(logs)
     job.watch.restore()

@@ -1,6 +1,8 @@
 """What one training run is made of, and what an engine gives back for it.
 
-An engine takes a ``Job`` and says how its epochs went; which engine is the trainer's choice.
+An engine takes a ``Job`` and returns how its epochs went. The trainer chooses the engine.
+The order of the examples follows from the run's seed alone. NumPy draws it, not TensorFlow, so it
+is the same on every device and version, for every engine, and whatever ran before in the process.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from besom.training.epochs.watch import Watch
+from besom.training.epochs.weights import may_change_later
 from besom.training.settings import TrainerSettings
-from besom.training.watch import Watch
-from besom.training.weights import may_change_later
 
 #: Images judged at once where ``trainer.evaluation_batch_size`` is null. Measured on a CPU, from
 #: 100 to 5000: no difference in speed; this keeps a convolutional network's activations small.
@@ -105,3 +107,10 @@ def classified_right(predictions: Any, y: Any, xp: Any) -> Any | None:
     if predictions.shape[1] == 1:
         return (predictions[:, 0] > 0.5) == (y > 0)
     return xp.equal(xp.argmax(predictions, 1), y)
+
+
+def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:
+    """Return the permutation of ``range(n)`` for ``epoch`` (from 1): int32, shape (n,)."""
+    order = np.arange(n, dtype=np.int32)
+    np.random.default_rng([seed, epoch]).shuffle(order)
+    return order

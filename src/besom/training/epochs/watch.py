@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from besom.errors import ConfigError, TrialDiverged, did_you_mean
+from besom.training.epochs.weights import Weights, alike
 from besom.training.settings import TrainerSettings
-from besom.training.weights import Weights, alike
 
 #: ``on_epoch(epoch, metrics) -> stop``: after each epoch (from 1); True means stop now.
 OnEpoch = Callable[[int, Mapping[str, float]], bool]

@@ -1,20 +1,24 @@
-"""The other engine: ``model.fit``, for what the compiled engine must not or need not run."""
+"""The engine that calls ``model.fit``, for what the compiled engine cannot run.
+
+Keras hands out an epoch's metrics, not the predictions. Which validation examples are classified
+right is recorded in the pass that measures them (``Recorder``): a second pass would cost as much
+as the first.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from besom.training.job import EpochsRun, Job, Judged, classified_right
-from besom.training.recorder import Recorder
-from besom.training.shuffling import epoch_order
-from besom.training.weights import Weights, averages_in, held, keeps_averages, trainable
+from besom.training.epochs.job import EpochsRun, Job, Judged, classified_right, epoch_order
+from besom.training.epochs.weights import Weights, averages_in, held, keeps_averages, trainable
+from besom.training.fast.keras_private import replaced
 
 
 def fit(job: Job) -> EpochsRun:
@@ -181,3 +185,65 @@ def _training_batches(job: Job) -> Any:
 def _batches(judged: Judged, size: int) -> Any:
     dataset = tf.data.Dataset.from_tensor_slices((judged.x, judged.y)).batch(size)
     return dataset.map(lambda x, y: (tf.cast(x, tf.float32) * judged.scale, y)).prefetch(2)
+
+
+class Recorder:
+    """What the model's test step has seen since it was last told to forget.
+
+    Args:
+        n_images: the validation images, in their order.
+    """
+
+    def __init__(self, n_images: int) -> None:
+        self._n_images = n_images
+        # Floats: every device can write single ones of them.
+        self._right = tf.Variable(tf.zeros([n_images]), trainable=False)
+        self._n_seen = tf.Variable(0, dtype=tf.int32, trainable=False)
+        self._testing = False
+
+    def forget(self) -> None:
+        """Begin anew: what is seen from now on is the validation images, from the first."""
+        self._n_seen.assign(0)
+
+    def taken(self) -> np.ndarray[Any, Any] | None:
+        """Return whether each image was right, bool.
+
+        None if not each was seen once, as where the model's own test step tells nothing.
+        """
+        whole = int(self._n_seen.numpy()) == self._n_images
+        return self._right.numpy() > 0.5 if whole else None
+
+    @contextmanager
+    def listening(self, model: Any) -> Iterator[None]:
+        """While open, the model's test step is listened to; its training step is not."""
+        test_step, compute_metrics = model.test_step, model.compute_metrics
+
+        def step(*args: Any, **kwargs: Any) -> Any:
+            self._testing = True
+            try:
+                return test_step(*args, **kwargs)
+            finally:
+                self._testing = False
+
+        def metrics(x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            if self._testing:
+                self._note(y, y_pred)
+            return compute_metrics(x, y, y_pred, sample_weight)
+
+        try:
+            with replaced(model, test_step=step, compute_metrics=metrics):
+                yield
+        finally:
+            model.test_function = None  # it was compiled with what has just been taken away
+
+    def _note(self, y: Any, predictions: Any) -> None:
+        if not (tf.is_tensor(y) and tf.is_tensor(predictions)):
+            return
+        right = classified_right(predictions, y, tf.experimental.numpy)
+        if right is None:
+            return
+        n = tf.shape(right)[0]
+        # Wrapped around: what is not the validation images must not fail, and is not taken.
+        places = (self._n_seen + tf.range(n)) % self._n_images
+        self._right.scatter_nd_update(places[:, None], tf.cast(right, tf.float32))
+        self._n_seen.assign_add(n)
