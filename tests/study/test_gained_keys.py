@@ -90,7 +90,7 @@ def test_a_gained_key_with_another_value_than_its_default_is_a_change(
 ) -> None:
     sweep("sweep.n_trials=1")
     make_older("cheap", *GAINED)
-    with pytest.raises(StudyError, match="made with another config") as caught:
+    with pytest.raises(StudyError, match="made with a different config") as caught:
         sweep("sweep.n_trials=1", change)
     lines = str(caught.value).splitlines()[1:-1]
     assert [line.strip() for line in lines] == [said]

@@ -287,7 +287,7 @@ def test_a_line_of_no_number_that_optuna_can_make_nothing_of_is_named(
     study.ask()
     n = len(numbered(path))
     path.write_bytes(path.read_bytes() + json.dumps(line).encode() + b"\n")
-    assert f"line {n + 1} does not fit what stands before it" in damaged(path)
+    assert f"line {n + 1} does not fit the lines before it" in damaged(path)
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b"9" * 5000, b'{"op_code":' * 5000])
@@ -450,7 +450,7 @@ def test_an_unknown_study_is_refused_with_near_names(tmp_path: Path) -> None:
     store(tmp_path, make_study(2, name="mnist_mlp"))
     with pytest.raises(StudyError, match=r"no study 'mnist_mpl'.*Did you mean 'mnist_mlp'"):
         load_record(tmp_path, "mnist_mpl")
-    with pytest.raises(StudyError, match="which has none"):
+    with pytest.raises(StudyError, match="which holds no studies"):
         load_record(tmp_path / "nowhere", "mnist_mlp")
 
 

@@ -65,16 +65,16 @@ class FilteredStudy(optuna.Study):
         return self.visible(super()._get_trials(*args, **kwargs))
 
 
-def filter_brackets(pruner: optuna.pruners.HyperbandPruner) -> None:
+def filter_brackets(pruner: Any) -> None:
     """Have each bracket, which samplers get in place of the study, hide what the study hides."""
     make = pruner._create_bracket_study
 
     def make_filtered(study: optuna.Study, bracket_id: int) -> Any:
-        made = make(study, bracket_id)
-        vars(made)["_get_trials"] = study._get_trials
+        made: Any = make(study, bracket_id)
+        made._get_trials = study._get_trials
         return made
 
-    vars(pruner)["_create_bracket_study"] = make_filtered
+    pruner._create_bracket_study = make_filtered
 
 
 class CachedBackend:

@@ -17,6 +17,7 @@ from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending
 from besom.seam import TrialConfig
 from besom.store import storage, study_identity
+from besom.store.environment import software
 from besom.store.lock import CoordinatorLock
 from besom.store.optuna_private import all_trials, storage_of
 from besom.store.paths import remove_leftovers
@@ -174,13 +175,13 @@ def _open(
     study = storage.open_study(opened, plan.name, [o.direction for o in plan.objectives])
     if storage.holds_password(plan.paths):
         watcher.remarked(
-            f"the password was taken out of {plan.paths.storage_url}. From now on it comes from "
-            f"~/.pgpass, PGPASSWORD or {VARIABLE}"
+            f"the password was removed from {plan.paths.storage_url}. Put it into ~/.pgpass, "
+            f"PGPASSWORD or {VARIABLE}"
         )
     storage.remember_url(plan.paths, url)
-    software = study_identity.software()
-    environment = {**software, **facts}
-    environment["versions"] = {**software["versions"], **facts.get("versions", {})}
+    here = software()
+    environment = {**here, **facts}
+    environment["versions"] = {**here["versions"], **facts.get("versions", {})}
     identity = study_identity.fingerprint(environment)
     stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _facts(plan)
     check_same_data(plan.name, stored, environment)

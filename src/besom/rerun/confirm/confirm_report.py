@@ -26,7 +26,7 @@ from besom.rerun.confirm.result import Confirmation
 from besom.rerun.confirm.sentences import caveats, conclusion
 from besom.store.environment import environment_then
 from besom.store.paths import write_atomically
-from besom.store.test_set_log import Opening, n_configs, said, said_outside
+from besom.store.test_set_log import Opening, how_often, how_often_outside, n_configs
 from besom.text.console import say
 from besom.text.printable import markdown_cell, markdown_line
 
@@ -140,9 +140,9 @@ def opened(plan: ConfirmPlan, openings: Sequence[Opening]) -> str:
         return ""
     n = n_configs(openings)
     data = environment_then(plan.study, plan.entrants[0]).get("data", {}).get("name")
-    elsewhere = said_outside(plan.paths.root.parent, data)
+    elsewhere = how_often_outside(plan.paths.root.parent, data)
     return (
-        f"The test images of this study have been opened {said(openings)}, for {n} "
+        f"The test images of this study have been opened {how_often(openings)}, for {n} "
         f"{'config' if n == 1 else 'configs'}; each time they have a little less to say."
         + (f" {elsewhere}" if elsewhere else "")
     )
