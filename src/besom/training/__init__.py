@@ -12,7 +12,6 @@ Read from the top; each line uses those below it::
     epochs/                what both engines share, the choice between them, and model.fit
     saving.py              kept models, and the state of a run that is continued later
     build.py, settings.py  from the config to a compiled model, optimizer, loss, metrics
-    error_text.py            an error of Keras or TensorFlow in one sentence
     runtime.py             what a process starts once and keeps: TensorFlow, threads, the data
     models.py, data/       the models and datasets that come with besom, and how data are checked
 

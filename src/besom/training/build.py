@@ -16,10 +16,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from besom.errors import BesomError, ConfigError, did_you_mean
+from besom.errors import BesomError, ConfigError, did_you_mean, reason_of
 from besom.targets import TARGET, instantiate
 from besom.text.values import given_text
-from besom.training.error_text import sentence
 from besom.training.settings import TrainerSettings
 
 _LARGEST_SEED = 2**32 - 1
@@ -111,7 +110,7 @@ def _refused(what: str) -> Iterator[None]:
     except (BesomError, MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except Exception as error:
-        raise ConfigError(f"{what}: {sentence(error)}.") from error
+        raise ConfigError(f"{what}: {reason_of(error)}.") from error
 
 
 def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

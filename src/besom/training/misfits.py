@@ -13,11 +13,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from besom.errors import ConfigError
+from besom.errors import ConfigError, reason_of
 from besom.targets import TARGET
 from besom.text.values import value_text
 from besom.training.build import build_metric
-from besom.training.error_text import sentence
 from besom.training.settings import TrainerSettings
 
 #: Losses and metrics for one-hot labels, and their like for whole numbers, where there is one.
@@ -68,7 +67,7 @@ def explain(error: BaseException, model: Any, settings: TrainerSettings, x: Any,
         x, y: the batch: scaled images, whole labels.
     """
     if _has_own_step(model):
-        return f"A step of the model {model.name!r} fails: {sentence(error)}."
+        return f"A step of the model {model.name!r} fails: {reason_of(error)}."
     return (
         _model_fails(model, x)
         or _loss_fails(model, settings, x, y)
@@ -86,7 +85,7 @@ def _model_fails(model: Any, x: Any) -> str:
         outputs = model(x, training=True)
     except Exception as error:
         what = f"The model {model.name!r} fails on examples of shape {x.shape[1:]}"
-        return f"{what}: {sentence(error)}."
+        return f"{what}: {reason_of(error)}."
     if tf.is_tensor(outputs):
         return ""
     return (
@@ -124,7 +123,7 @@ def _against(outputs: Any, node: Any, error: BaseException) -> str:
         return _for_one_hot(node)
     return (
         f" does not fit labels that are whole numbers and outputs of shape {outputs.shape[1:]}: "
-        f"{sentence(error)}."
+        f"{reason_of(error)}."
     )
 
 

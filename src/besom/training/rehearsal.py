@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from besom.errors import BesomError, ConfigError
+from besom.errors import BesomError, ConfigError, reason_of
 from besom.training import misfits
 from besom.training.build import build_callbacks, build_model, seed_everything
 from besom.training.epochs import keras_engine
 from besom.training.epochs.engine_choice import choose_engine, untraceable
 from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
 from besom.training.epochs.watch import Watch
-from besom.training.error_text import sentence
 from besom.training.fast import engine
 from besom.training.fast.keras_private import random_state_kept
 from besom.training.settings import TrainerSettings
@@ -110,7 +109,7 @@ def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], An
     if isinstance(failed, engine.Untraceable):
         said = said or f"trainer.engine=compiled: {untraceable(why)}. Use trainer.engine=auto."
     raise ConfigError(
-        said or f"A step of training or evaluation fails: {sentence(why)}."
+        said or f"A step of training or evaluation fails: {reason_of(why)}."
     ) from failed
 
 
@@ -211,7 +210,7 @@ def _unsavable(model: Any) -> str:
     except OSError:  # the disk's fault
         return ""
     except Exception as error:
-        return sentence(error)
+        return reason_of(error)
     return ""
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from besom.errors import ConfigError
-from besom.training.error_text import sentence
+from besom.errors import ConfigError, reason_of
 
 #: A model that has its own of these runs its own loop or step, which only ``model.fit`` honours.
 _OWN_LOOP = (
@@ -56,7 +55,7 @@ def choose_engine(wanted: str, model: Any, callbacks: list[Any]) -> tuple[str, s
 
 def untraceable(error: BaseException) -> str:
     """Return the reason for ``model.fit`` where the compiled engine was tried, and failed."""
-    return f"the compiled engine cannot run this: {sentence(error)}"
+    return f"the compiled engine cannot run this: {reason_of(error)}"
 
 
 def obstacle(model: Any, callbacks: list[Any]) -> str | None:
