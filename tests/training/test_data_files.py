@@ -300,8 +300,8 @@ class Bomb:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"y_train": Y[:-1]}, r"a \(train\): 20 images but 19 labels"),
-        ({"x_train": X.astype(float) * np.nan}, "20 of 20 images hold NaN"),
+        ({"y_train": Y[:-1]}, r"a \(train\): 20 examples but 19 labels"),
+        ({"x_train": X.astype(float) * np.nan}, "20 of 20 examples hold NaN"),
         ({"y_train": Y + 0.25}, "labels must be integers"),
         ({"y_train": Y * 0}, "all 20 labels are 0"),
         ({"x_train": X[:0], "y_train": Y[:0]}, "there are no"),

@@ -99,7 +99,7 @@ F1 = node("keras.metrics.F1Score", average="macro")
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (measuring(node("PerClass", name="pc")), r"^The metric 'pc' gives 4 values an epoch"),
+        (measuring(node("PerClass", name="pc")), r"^The metric 'pc' gives 4 values per epoch"),
         (measuring(F1), r"^The metric F1Score\(average=macro\) expects one-hot labels"),
         (measuring("categorical_accuracy"), r"^The metric categorical_accuracy expects.*accuracy"),
         (measuring(node("Diary")), "which is a Diary, expected a keras.metrics.Metric"),

@@ -166,7 +166,7 @@ def test_a_callback_changes_what_the_compiled_steps_do() -> None:
         ({"model": node("with_own_step")}, "the model OwnStep overrides train_step"),
         (
             {"trainer": {"callbacks": [node("BatchDiary")]}},
-            "the callback BatchDiary wants on_train_batch_end",
+            "the callback BatchDiary uses on_train_batch_end",
         ),
         ({"trainer": {"engine": "keras"}}, "trainer.engine=keras"),
         ({"model": node("with_own_loss")}, None),
@@ -279,7 +279,7 @@ def test_auto_takes_bfloat16_only_where_it_is_faster(
         ({"trainer": {"metrics": ["acuracy"]}}, r"'acuracy', which Keras does not know"),
         ({"trainer": {"loss": "mean_square_error"}}, r"Did you mean 'mean_squared_error'"),
         ({"trainer": {"callbacks": [node("PerClass")]}}, r"expected a keras\.callbacks\.Callback"),
-        ({"trainer": {"metrics": [node("PerClass")]}}, r"gives 4 values an epoch, expected one"),
+        ({"trainer": {"metrics": [node("PerClass")]}}, r"gives 4 values per epoch, expected one"),
         ({"trainer": {"monitor": "val_acc", "patience": 1}}, r"'val_acc', which this run does not"),
         ({"model": node("not_a_model")}, r"returned a str, expected a keras\.Model"),
         ({"model": None}, r"'model' is None, expected a node with a _target_"),

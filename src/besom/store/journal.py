@@ -224,9 +224,9 @@ class StudyJournal(BaseJournalBackend):
         path = shlex.quote(str(self._path))
         return StudyError(
             f"{self._path} is damaged: line {number + 1} {what}. Restore the file from a "
-            f"backup; or keep the trials before that line with `head -n {number} {path} > kept && "
-            f"mv kept {path}`; or start again with --fresh, which keeps the damaged study in the "
-            "archive."
+            f"backup copy; or keep the trials before that line with `head -n {number} {path} > "
+            f"kept && mv kept {path}`; or start again with --fresh, which keeps the damaged study "
+            "in the archive."
         )
 
     def _size(self) -> int:
@@ -266,8 +266,8 @@ class StudyJournal(BaseJournalBackend):
         except OSError as error:
             return (
                 f"{gone}, and cannot be written again: {error.strerror}. The sweep has stopped, "
-                "and its trials are lost. Restore the file from a backup to continue, or start "
-                "a new sweep."
+                "and its trials are lost. Restore the file from a backup copy to continue, or "
+                "start a new sweep."
             )
         return (
             f"{gone}, so the sweep has stopped. Besom has written the journal again, with every "

@@ -1,4 +1,4 @@
-"""Which validation images were right after each epoch, in few bytes."""
+"""Which validation examples were right after each epoch, in few bytes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EpochBits:
-    """Which validation images were right after each epoch, as stored: unpacked only when asked.
+    """Which validation examples were right after each epoch, as stored: unpacked only when asked.
 
-    One epoch differs from the next in few images, so each is stored as what it changed, compressed.
+    One epoch differs from the next in few examples, so each is stored as what it changed,
+    compressed.
 
     Attributes:
         stored: base64 of zlib of the packed bits, one epoch after another.
@@ -37,7 +38,7 @@ class EpochBits:
         """Return booleans of shape ``(n_epochs, n_images)``.
 
         Raises:
-            ValueError: it is damaged, or of another number of images.
+            ValueError: it is damaged, or of another number of examples.
         """
         try:
             changed = np.frombuffer(zlib.decompress(base64.b64decode(self.stored)), np.uint8)

@@ -261,8 +261,8 @@ def _reading(study: optuna.Study, what: str) -> Iterator[None]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StudyError(
             f"The study {study.study_name!r} is damaged: what is stored of {what} is not a record "
-            f"that besom wrote ({error!r:.200}). Restore the study from a backup, or start again "
-            "with --fresh, which keeps the damaged one in the archive."
+            f"that besom wrote ({error!r:.200}). Restore the study from a backup copy, or start "
+            "again with --fresh, which keeps the damaged one in the archive."
         ) from error
 
 

@@ -44,7 +44,7 @@ def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any)
         ConfigError: a node is missing or wrong, or the model does not fit the data.
     """
     with _precision_policy(resolved_precision(settings.precision, settings.batch_size)):
-        model = _made(
+        model = _instantiated(
             "model",
             _node(config, "model"),
             input_shape=tuple(data.x_train.shape[1:]),
@@ -55,12 +55,12 @@ def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any)
                 f"model._target_ {config['model']['_target_']!r} returned a "
                 f"{type(model).__name__}, expected a keras.Model."
             )
-        with _refused("The model cannot be built"):
+        with _as_config_error("The model cannot be built"):
             if not model.built:
                 model.build((None, *data.x_train.shape[1:]))
         optimizer, loss = _optimizer(_node(config, "optimizer")), _loss(settings.loss)
         metrics = [build_metric(metric, model) for metric in settings.metrics]
-        with _refused("The model cannot be compiled"):
+        with _as_config_error("The model cannot be compiled"):
             model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     if not model.trainable_variables:
         raise ConfigError(f"The model {model.name!r} has no weights to train.")
@@ -73,7 +73,7 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
     Raises:
         ConfigError: one is not a ``keras.callbacks.Callback``.
     """
-    callbacks = [_made("trainer.callbacks", node) for node in settings.callbacks]
+    callbacks = [_instantiated("trainer.callbacks", node) for node in settings.callbacks]
     for node, callback in zip(settings.callbacks, callbacks, strict=True):
         if not isinstance(callback, keras.callbacks.Callback):
             raise ConfigError(
@@ -83,16 +83,16 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
     return callbacks
 
 
-def _made(key: str, node: Mapping[str, Any], **extra: Any) -> Any:
+def _instantiated(key: str, node: Mapping[str, Any], **extra: Any) -> Any:
     """What a node describes; whatever its target raises is a reason that names the key."""
     if not isinstance(node, Mapping):
         raise ConfigError(f"{key} holds {node!r}, expected nodes with a _target_.")
-    with _refused(f"{key}: {node.get(TARGET)} cannot be built"):
+    with _as_config_error(f"{key}: {node.get(TARGET)} cannot be built"):
         return instantiate(node, **extra)
 
 
 def _callable(key: str, node: Mapping[str, Any], expected: str) -> Any:
-    made = _made(key, node)
+    made = _instantiated(key, node)
     if not callable(made) and not isinstance(made, keras.metrics.Metric):
         what = f"{key} holds {node[TARGET]!r}, which is a {type(made).__name__}"
         raise ConfigError(f"{what}, expected {expected}.")
@@ -100,10 +100,10 @@ def _callable(key: str, node: Mapping[str, Any], expected: str) -> Any:
 
 
 @contextmanager
-def _refused(what: str) -> Iterator[None]:
-    """While open, an exception of the user's code or of Keras is a ``ConfigError``.
+def _as_config_error(what: str) -> Iterator[None]:
+    """While open, an exception of the user's code or of Keras becomes a ``ConfigError``.
 
-    A want of memory is not: the trial may be given to a worker that has more.
+    A lack of memory is not: the trial may be given to a worker that has more.
     """
     try:
         yield
@@ -125,8 +125,8 @@ def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _optimizer(node: Mapping[str, Any]) -> Any:
     rate = node.get("learning_rate")
     if isinstance(rate, int) and not isinstance(rate, bool):
-        node = {**node, "learning_rate": float(rate)}  # Keras takes no whole numbers here
-    optimizer = _made("optimizer", node)
+        node = {**node, "learning_rate": float(rate)}  # Keras takes only floats here
+    optimizer = _instantiated("optimizer", node)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ConfigError(
             f"optimizer._target_ {node['_target_']!r} made a {type(optimizer).__name__}, "
@@ -157,7 +157,7 @@ def build_metric(metric: Any, model: Any) -> Any:
     if metric in ("accuracy", "acc"):
         outputs = getattr(model, "output_shape", None)
         if not isinstance(outputs, tuple) or not outputs or not isinstance(outputs[-1], int):
-            return metric  # Keras will tell from the predictions
+            return metric  # Keras decides from the predictions
         accuracy = keras.metrics.BinaryAccuracy
         if outputs[-1] > 1:
             accuracy = keras.metrics.SparseCategoricalAccuracy
@@ -170,7 +170,8 @@ def build_metric(metric: Any, model: Any) -> Any:
 
 
 def _named(module: Any, key: str, name: Any) -> Any:
-    """Check that Keras knows ``name``, and hand it on: Keras's own shorthands stay Keras's."""
+    """Check that Keras knows ``name``, and return it as it is: Keras resolves its own "
+    "shorthands."""
     if not isinstance(name, str):
         raise ConfigError(f"{key} is {given_text(name)}, expected a name, or a node with _target_.")
     try:
@@ -186,7 +187,7 @@ def _named(module: Any, key: str, name: Any) -> Any:
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
-#: Images a step from which bfloat16 pays on a processor that has it: below, casting the weights
+#: Examples per step from which bfloat16 pays on a processor that has it. Below, casting the weights
 #: costs what the products gain (docs/log.md has the numbers).
 _LEAST_BATCH = 64
 

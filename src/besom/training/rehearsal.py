@@ -1,8 +1,8 @@
 """One step of training, evaluation and saving, with a model that is thrown away.
 
 What would fail in every trial fails here first, before a trial is spent on it and before a test
-image is opened, in one sentence (``besom.training.misfits``). It is tried, not deduced: an engine
-runs one epoch over a few images.
+example is opened, in one sentence (``besom.training.misfits``). It is tried, not deduced: an engine
+runs one epoch over a few examples.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from besom.training.fast.keras_private import random_state_kept
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import check_monitor
 
-#: Images in the one batch; few, since a sweep waits for it.
+#: Examples in the one batch; few, since a sweep waits for it.
 N_IMAGES = 8
 
 
@@ -56,7 +56,7 @@ class Rehearsed:
 def rehearse(
     config: Mapping[str, Any], data: Any, *, opens_test: bool = False, test: bool = False
 ) -> Rehearsed:
-    """Train, evaluate and save the config's model once, on a few images, and throw it away.
+    """Train, evaluate and save the config's model once, on a few examples, and throw it away.
 
     The callbacks are built, and never called. All random state is put back, so that what runs
     afterwards gives what it would have given without.
@@ -64,7 +64,7 @@ def rehearse(
     Args:
         config: ``model``, ``optimizer``, ``trainer`` and ``seed``, resolved, plain.
         data: a ``besom.training.data.TrainingData``.
-        opens_test: whether the run will be measured on test images, which may be many more.
+        opens_test: whether the run will be measured on test examples, which may be many more.
         test: whether it will be so after each epoch.
 
     Raises:
@@ -72,7 +72,7 @@ def rehearse(
     """
     settings = TrainerSettings.from_config(config.get("trainer", {}))
     with _all_random_state_kept(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what there is to warn of, the run itself does
+        warnings.simplefilter("ignore")  # the run itself gives these warnings
         stage = _Stage(config, settings, data, opens_test)
         callbacks = build_callbacks(settings)
         chosen, reason, names, model = _tried(stage, callbacks)
@@ -105,16 +105,18 @@ def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], An
             if isinstance(failed, engine.Untraceable):
                 return "keras", reason, names, model
             raise ConfigError(f"{reason}. Set trainer.engine=keras.") from failed
-    said = stage.explanation(why)
+    message = stage.explanation(why)
     if isinstance(failed, engine.Untraceable):
-        said = said or f"trainer.engine=compiled: {untraceable(why)}. Use trainer.engine=auto."
+        message = (
+            message or f"trainer.engine=compiled: {untraceable(why)}. Use trainer.engine=auto."
+        )
     raise ConfigError(
-        said or f"A step of training or evaluation fails: {reason_of(why)}."
+        message or f"A step of training or evaluation fails: {reason_of(why)}."
     ) from failed
 
 
 class _Stage:
-    """A config and a few images to try it on.
+    """A config and a few examples to try it on.
 
     Args:
         config, settings, data, opens_test: as for ``rehearse``.
@@ -132,7 +134,7 @@ class _Stage:
         self._few = _few(data, min(n, settings.batch_size))
 
     def model(self) -> Any:
-        """The config's model, built anew."""
+        """The config's model, newly built."""
         seed_everything(self._seed)
         return build_model(self._config, self.settings, self.data)
 
@@ -147,12 +149,12 @@ class _Stage:
             restore_best=False,
             evaluation_batch_size=max(n // 2, 1) if self._in_batches else None,
         )
-        listener = _Listener(settings, model, lambda *_: False)
-        job = Job(model, few, settings, self._seed, [], listener)
+        collector = _NameCollector(settings, model, lambda *_: False)
+        job = Job(model, few, settings, self._seed, [], collector)
         (engine if chosen == "compiled" else keras_engine).fit(job)
         if len(self.data.x_validation):
-            return listener.names
-        return [name for name in listener.names if not name.startswith("val_")]
+            return collector.names
+        return [name for name in collector.names if not name.startswith("val_")]
 
     def explanation(self, error: BaseException) -> str:
         """Which part of the config makes a step fail, in a sentence; empty if that is not known."""
@@ -160,8 +162,8 @@ class _Stage:
         return misfits.explain(error, self.model(), self.settings, x, self._few.y_train)
 
 
-class _Listener(Watch):
-    """Hears what is measured; that a first step diverges is the trial's business."""
+class _NameCollector(Watch):
+    """Notes the names of what is measured; that a first step diverges is left to the trial."""
 
     names: list[str]
 
@@ -180,10 +182,10 @@ def _finite(name: str, value: Any) -> Any:
 
 
 def _few(data: Any, n: int) -> Any:
-    """The data's first ``n`` images of either part, the largest label among them.
+    """The data's first ``n`` examples of either part, the largest label among them.
 
-    Without validation images, training images stand in for them: what a run is measured on at its
-    end is tried, too.
+    Without validation examples, training examples are used in their place: what a run is measured
+    on at its end is tried, too.
     """
     train = _positions(data.y_train, n)
     x, y = data.x_train[train], data.y_train[train]

@@ -29,7 +29,7 @@ log = logging.getLogger("besom")
 THREADS_VARIABLE = "BESOM_THREADS"
 
 #: What Keras imports, where it is installed, for other uses than a trial's: wrappers for
-#: scikit-learn, plots of images, data frames as a model's input.
+#: scikit-learn, plots of examples, data frames as a model's input.
 _OTHER_USES = ("sklearn", "matplotlib", "pandas")
 
 
@@ -53,12 +53,12 @@ def threads_wanted() -> int | None:
 def start_worker() -> None:
     """Start TensorFlow in a process of besom's own, in two thirds of the time ``start`` takes.
 
-    Keras then lacks its scikit-learn wrappers, plots of images and data frames as input; whatever
-    a trial imports of these packages for itself is as ever. And what TensorFlow would keep of every
-    trial is let go (``besom.training.fast.custom_gradients``). Not for a user's own process.
+    Keras then lacks its scikit-learn wrappers, plots of examples and data frames as input; a
+    trial can still import these packages itself. And what TensorFlow would keep of every trial is
+    released (``besom.training.fast.custom_gradients``). Not for a user's own process.
 
     Raises:
-        ConfigError: ``BESOM_THREADS`` is nonsense.
+        ConfigError: ``BESOM_THREADS`` is not a whole number above zero.
     """
     with _uninstalled(_OTHER_USES):
         start()
@@ -87,7 +87,7 @@ def start() -> int | None:
         The number of threads set, None where TensorFlow chose.
 
     Raises:
-        ConfigError: ``BESOM_THREADS`` is nonsense.
+        ConfigError: ``BESOM_THREADS`` is not a whole number above zero.
     """
     threads = threads_wanted()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -103,7 +103,7 @@ def start() -> int | None:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError as error:  # TensorFlow was used before us: it has its threads already
-        log.warning("TensorFlow was started before besom, its settings stay: %s", error)
+        log.warning("TensorFlow was started before besom and keeps its settings: %s", error)
         return None
     return threads
 
@@ -173,9 +173,9 @@ def environment(data: Any) -> dict[str, Any]:
 
     Returns:
         ``data`` (name, fingerprint, n_train, n_validation, input_shape, input_scale, which is the
-        factor on the images, num_classes, and label_gaps where a class has no example),
-        ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation image
-        shows; 0 without such images.
+        factor on the examples, num_classes, and label_gaps where a class has no example),
+        ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation example
+        shows; 0 without such examples.
     """
     from besom.training.data.dataset import label_gaps
 
@@ -205,7 +205,7 @@ def _n_classes_unjudged(data: Any) -> int:
 
 
 def free_models() -> None:
-    """Free what trials leave behind; nobody may hold a model any more."""
+    """Free what trials leave behind; nothing may hold a model any more."""
     import keras
 
     keras.backend.clear_session(free_memory=False)
@@ -213,5 +213,5 @@ def free_models() -> None:
 
 
 def settle() -> None:
-    """Let what is alive now stay: each collection would look through all of TensorFlow (0.2 s)."""
+    """Exempt what is alive now from garbage collection, which would take 0.2 s each time."""
     gc.freeze()

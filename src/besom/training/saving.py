@@ -39,7 +39,7 @@ def save_model(model: Any, path: Path) -> str | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         model.save(partial)
         os.replace(partial, path)  # noqa: PTH105
-    except Exception as error:  # what a user's layers raise when asked for their config is theirs
+    except Exception as error:  # a user's layers may raise anything when asked for their config
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         return f"The model cannot be saved: {reason_of(error)}. {_remedy(error)}"
@@ -61,8 +61,7 @@ log = logging.getLogger("besom")
 def save_state(path: Path, model: Any, watch: Watch) -> None:
     """Write the state after the last epoch, in one atomic step.
 
-    Where it cannot be written, that costs the state, not the trial: whoever continues it then
-    begins at the beginning.
+    If it cannot be written, the trial is not lost: whoever continues it starts at its first epoch.
 
     Args:
         path: the file; its folder is made.
@@ -78,7 +77,7 @@ def save_state(path: Path, model: Any, watch: Watch) -> None:
     except Exception as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        log.warning("The trial's state is not kept in %s: %s", path, reason_of(error))
+        log.warning("The trial's state could not be saved in %s: %s", path, reason_of(error))
 
 
 def _arrays(model: Any, watch: Watch) -> dict[str, Any]:
@@ -93,11 +92,11 @@ def _arrays(model: Any, watch: Watch) -> dict[str, Any]:
 
 
 def restore_state(path: Path, model: Any, watch: Watch) -> int:
-    """Put the state back into a freshly built run of the same config.
+    """Restore the state in a newly built run of the same config.
 
     Args:
-        path: what ``save_state`` wrote; where it is missing, or not of such a run, the run begins
-            at the beginning.
+        path: what ``save_state`` wrote; where it is missing, or not of such a run, the run
+            starts at its first epoch.
         model: the compiled model, its optimizer built.
         watch: the run's watch, empty.
 
@@ -120,7 +119,7 @@ def restore_state(path: Path, model: Any, watch: Watch) -> int:
         _check_fit(values, variables)
     except Exception as error:  # a damaged file raises whatever zip, NumPy and JSON raise
         log.warning(
-            "The trial begins at its first epoch: its state in %s cannot be read: %s",
+            "The trial starts from its first epoch: its state in %s cannot be read: %s",
             path,
             reason_of(error),
         )
@@ -132,7 +131,7 @@ def restore_state(path: Path, model: Any, watch: Watch) -> int:
 
 
 def _check_fit(values: list[Any], variables: list[Any]) -> None:
-    """Refuse what cannot be assigned, before anything is."""
+    """Refuse values that cannot be assigned, before any is."""
     for value, variable in zip(values, variables, strict=True):
         if value.shape != tuple(variable.shape) or value.dtype != np.asarray(variable).dtype:
-            raise ValueError(f"{variable.path} is of another shape or type there")
+            raise ValueError(f"{variable.path} has another shape or type there")

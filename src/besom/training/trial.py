@@ -23,7 +23,7 @@ from besom.training.settings import TrainerSettings
 
 log = logging.getLogger("besom")
 
-#: What a trial is known by once, beside its history (``TrialResult.numbers``).
+#: What is measured once per trial, besides its history (``TrialResult.numbers``).
 NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes")
 
 #: Measures a ``besom.training.trainer.Fitted`` once more; what it returns joins ``numbers``.
@@ -31,8 +31,8 @@ Measure = Callable[[Any], Mapping[str, float]]
 
 
 def prepare(config: TrialConfig) -> dict[str, Any]:
-    """Import TensorFlow, load the data, and try a step of the config: what no trial could run is
-    refused here.
+    """Import TensorFlow, load the data, and try a step of the config, so that what no trial could
+    run is refused here.
 
     Returns:
         Plain facts: ``metrics`` (every name a history will have), ``numbers`` (every name in a
@@ -67,7 +67,7 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
 
 
 def prepare_another(config: TrialConfig) -> dict[str, Any]:
-    """Import TensorFlow and load the data, in a worker beside one that has tried the config.
+    """Import TensorFlow and load the data, in a worker besides the one that has tried the config.
 
     Returns:
         The facts of ``runtime.environment``.
@@ -95,7 +95,7 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
 
 
 def train(config: TrialConfig, report: Report, measure: Measure | None = None) -> TrialResult:
-    """Train one model, follow the config's orders, and tell everything about it.
+    """Train one model, follow the config's requests, and return everything about it.
 
     Args:
         config: see ``besom.seam``.
@@ -109,7 +109,7 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
     from besom.training.trainer import fit
 
     data = runtime.training_data(config)
-    orders = TrialRequests.from_config(config)
+    requests = TrialRequests.from_config(config)
     stopped = False
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -123,14 +123,14 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
             config,
             data,
             on_epoch=on_epoch,
-            on_built=lambda model: orders.check(model_numbers(model)),
-            resume_from=orders.resume_from,
-            save_to=orders.save_to,
+            on_built=lambda model: requests.check(model_numbers(model)),
+            resume_from=requests.resume_from,
+            save_to=requests.save_to,
         )
         measured: Mapping[str, float] = {}
         if not stopped:
             settings = TrainerSettings.from_config(config.get("trainer", {}))
-            if problem := orders.keep_model(fitted, settings):
+            if problem := requests.keep_model(fitted, settings):
                 fitted.remarks["model"] = problem
             measured = measure(fitted) if measure is not None else {}
         for remark in fitted.remarks.values():
@@ -189,14 +189,14 @@ class OutOfBounds(Exception):
 
 @dataclass(frozen=True)
 class TrialRequests:
-    """The orders of one trial; nothing where the config has none.
+    """What the coordinator asks of one trial; nothing where the config has no ``orders``.
 
     Attributes:
         constraints: number to its ``min`` and ``max``.
         resume_from, save_to: checkpoints, see ``besom.training.saving``.
         model_path: where the trained model goes, if it is better than ``better_than`` (None: in
             any case) by the monitored metric; None: nowhere.
-        rehearse: configs that ``prepare`` tries beside its own, by what to call them.
+        rehearse: configs that ``prepare`` tries besides its own, by name.
     """
 
     constraints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -208,7 +208,7 @@ class TrialRequests:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TrialRequests:
-        """Read the orders out of a trial's config."""
+        """Read the requests of a trial's config."""
         orders = config.get("orders", {})
         checkpoint, model = orders.get("checkpoint", {}), orders.get("save_model", {})
         return cls(
@@ -239,10 +239,10 @@ class TrialRequests:
 
         Args:
             fitted: a ``besom.training.trainer.Fitted``.
-            settings: how it was judged; what ``mode`` leaves open is settled as in training.
+            settings: how it was judged: which way the monitored metric is better.
 
         Returns:
-            What to tell the user where it cannot be saved: that costs the model, not the trial.
+            Why it cannot be saved, for the user; None if it was saved or not asked for.
         """
         if self.model_path is None:
             return None

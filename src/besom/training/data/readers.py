@@ -156,7 +156,7 @@ def _read_array(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> Array:
 
 
 def _check_header(archive: zipfile.ZipFile, name: str, where: str) -> None:
-    """Refuse what an array's header says, and the archive does not hold, or this machine.
+    """Refuse an array whose header does not match the archive, or that this machine cannot hold.
 
     NumPy takes the memory that the header names before it reads the first number.
     """
@@ -171,14 +171,14 @@ def _check_header(archive: zipfile.ZipFile, name: str, where: str) -> None:
         n_held = member.file_size - file.tell()
     if dtype.hasobject:
         raise DataError(
-            f"{where} holds Python objects, which are never loaded, since loading them could run "
-            "any code. Save it as an array of numbers."
+            f"{where} holds Python objects, which are never loaded: loading them could run any "
+            "code. Save it as an array of numbers."
         )
     n_claimed = math.prod(shape) * dtype.itemsize
     if any(n < 0 for n in shape) or n_claimed != n_held:
         raise DataError(
             f"{where} is damaged: its header says shape {shape} of {dtype}, {n_claimed:,} bytes, "
-            f"and the archive holds {n_held:,}."
+            f"but the archive holds {n_held:,}."
         )
     check_fits_memory(n_claimed, where)
 
@@ -233,7 +233,7 @@ def _read_idx(path: Path, n_dimensions: int) -> Array:
                 check_fits_memory(size, f"{path}, by its header of shape {shape},")
             body = file.read(min(size + 1, found))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is not a whole gzip file: {error}. Fetch it again.") from error
+        raise DataError(f"{path} is not a whole gzip file: {error}. Download it again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     if len(body) != size:
@@ -241,7 +241,7 @@ def _read_idx(path: Path, n_dimensions: int) -> Array:
         n_found = found if found > size + 1 else len(body)
         raise DataError(
             f"{path} is {fault}: expected {header_size + size} bytes for shape {shape}, "
-            f"found {header_size + n_found}. Fetch it again."
+            f"found {header_size + n_found}. Download it again."
         )
     return np.frombuffer(body, np.uint8).reshape(shape)
 
@@ -257,6 +257,6 @@ def _idx_shape(path: Path, header: bytes, n_dimensions: int) -> tuple[int, ...]:
     if len(header) < 4 + 4 * n_dimensions:
         raise DataError(
             f"{path} is truncated: its header alone takes {4 + 4 * n_dimensions} bytes, "
-            f"but it holds {len(header)}. Fetch it again."
+            f"but it holds {len(header)}. Download it again."
         )
     return struct.unpack(f">{n_dimensions}I", header[4:])

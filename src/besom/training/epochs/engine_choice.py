@@ -1,4 +1,4 @@
-"""Which engine runs a job: the compiled one, unless something in it needs ``model.fit``."""
+"""Chooses the engine of a run: the compiled one, unless something needs ``model.fit``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from besom.errors import ConfigError, reason_of
 
-#: A model that has its own of these runs its own loop or step, which only ``model.fit`` honours.
+#: A model that overrides one of these has its own loop or step, which only ``model.fit`` runs.
 _OWN_LOOP = (
     "fit",
     "train_step",
@@ -70,5 +70,5 @@ def obstacle(model: Any, callbacks: list[Any]) -> str | None:
     for callback in callbacks:
         for name in _BATCH_HOOKS:
             if getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name):
-                return f"the callback {type(callback).__name__} wants {name}"
+                return f"the callback {type(callback).__name__} uses {name}"
     return None

@@ -17,13 +17,13 @@ from besom.training.epochs.watch import Watch
 from besom.training.epochs.weights import may_change_later
 from besom.training.settings import TrainerSettings
 
-#: Images judged at once where ``trainer.evaluation_batch_size`` is null. Measured on a CPU, from
+#: Examples judged at once where ``trainer.evaluation_batch_size`` is null. Measured on a CPU, from
 #: 100 to 5000: no difference in speed; this keeps a convolutional network's activations small.
 EVALUATION_BATCH_SIZE = 500
 
 
 class Judged(NamedTuple):
-    """Images that a model is measured on: x (n, *input_shape), y (n,), the factor on x."""
+    """Examples that a model is measured on: x (n, *input_shape), y (n,), the factor on x."""
 
     x: Any
     y: Any
@@ -38,9 +38,9 @@ class Job:
         model: a built and compiled ``keras.Model``.
         data: a ``besom.training.data.TrainingData``.
         settings: the run's ``trainer`` node.
-        seed: what the order of the images follows from.
+        seed: determines the order of the examples.
         callbacks: the user's Keras callbacks.
-        watch: is told of every epoch; it ends the run through ``model.stop_training``.
+        watch: called after every epoch; ends the run through ``model.stop_training``.
         test: a ``besom.training.data.Dataset`` to measure after each epoch, or None.
         resume_from: a checkpoint to go on from; a missing file: begin at the beginning.
         save_to: where the state after the last epoch is left; None: nowhere.
@@ -58,7 +58,7 @@ class Job:
 
     @property
     def evaluation_batch_size(self) -> int:
-        """Images judged at once."""
+        """Examples judged at once."""
         return self.settings.evaluation_batch_size or EVALUATION_BATCH_SIZE
 
     @property
@@ -84,8 +84,8 @@ class EpochsRun:
 
     Attributes:
         seconds: wall-clock seconds of each epoch, its validation included.
-        correct: whether each validation image is classified right at the epoch that counts, bool,
-            shape (n_validation,); None without such images, or for a model that does not classify.
+        correct: whether each validation example is classified right at the epoch that counts, bool,
+            shape (n_validation,); None without any, or for a model that does not classify.
         kernel: the fused optimizer kernel, None where Keras's own update ran.
     """
 

@@ -29,7 +29,7 @@ def fit(job: Job) -> EpochsRun:
     if validation is not None and not tf.distribute.has_strategy():  # replicas see parts
         recorder = Recorder(len(validation.y))
     measuring = Measuring(job, recorder)
-    with recorder.listening(model) if recorder else nullcontext():
+    with recorder.attached_to(model) if recorder else nullcontext():
         model.fit(
             _training_batches(job),
             steps_per_epoch=-(-len(job.data.x_train) // settings.batch_size),
@@ -49,9 +49,9 @@ def fit(job: Job) -> EpochsRun:
 class Measuring:
     """What an epoch is measured by: taken within Keras's validation, as soon as it begins.
 
-    Callbacks are told in their order, and may put other weights in for validation and take them
-    out again. So what is taken is taken after all of the user's callbacks have been told that
-    validation begins, and before any is told that it, or the epoch, has ended.
+    Callbacks are called in their order, and may swap other weights in for validation and out again
+    after it. So the weights are taken after all of the user's callbacks have been called at the
+    start of validation, and before any is called at its end or at the epoch's.
 
     Attributes:
         seconds: of each epoch, its validation included.
@@ -73,7 +73,7 @@ class Measuring:
         self._began = time.perf_counter()
 
     def test_will_begin(self) -> None:
-        """Validation begins, and no callback knows it yet."""
+        """Validation begins, and no callback has been called yet."""
         if self._averages:
             self._raw = trainable(self._job.model)
 
@@ -85,16 +85,16 @@ class Measuring:
         if self._may_change:
             self._weights = model.get_weights()
         if self._recorder:
-            self._recorder.forget()
+            self._recorder.restart()
 
     def test_ended(self) -> None:
-        """Validation has ended, and no callback knows it yet."""
+        """Validation has ended, and no callback has been called yet."""
         if self._recorder:
-            self._correct = self._recorder.taken()
+            self._correct = self._recorder.right()
         self._swap.close()
 
     def epoch_will_end(self, logs: dict[str, Any]) -> None:
-        """The epoch has ended, and no callback knows it yet: the test images come last."""
+        """The epoch has ended, and no callback has been called yet: the test part comes last."""
         job, model = self._job, self._job.model
         if self._may_change and self._weights is None:  # there was no validation
             with averages_in(model):
@@ -105,13 +105,13 @@ class Measuring:
             logs |= {f"test_{name}": value for name, value in measured.items()}
 
     def epoch_ended(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Tell the run's watch, after all callbacks."""
+        """Report to the run's watch, after all callbacks."""
         self.seconds.append(time.perf_counter() - self._began)
         self._job.watch.epoch_ended(epoch, logs, self._correct, self._weights)
 
 
 class _Before(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stands before the user's callbacks."""
+    """Is called before the user's callbacks."""
 
     def __init__(self, measuring: Measuring) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class _Before(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _After(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stands after the user's callbacks."""
+    """Is called after the user's callbacks."""
 
     def __init__(self, measuring: Measuring) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class _After(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def classified(model: Any, judged: Judged, batch_size: int) -> np.ndarray[Any, Any] | None:
-    """Return whether each image is classified right, bool, shape (n,); None for no classifier."""
+    """Return whether each example is classified right, bool, shape (n,); None for no classifier."""
     predictions = model.predict(_batches(judged, batch_size), verbose=0)
     if not isinstance(predictions, np.ndarray):
         return None
@@ -188,10 +188,10 @@ def _batches(judged: Judged, size: int) -> Any:
 
 
 class Recorder:
-    """What the model's test step has seen since it was last told to forget.
+    """Which examples the model's test step got right since the last ``restart``.
 
     Args:
-        n_images: the validation images, in their order.
+        n_images: the validation examples, in their order.
     """
 
     def __init__(self, n_images: int) -> None:
@@ -201,21 +201,21 @@ class Recorder:
         self._n_seen = tf.Variable(0, dtype=tf.int32, trainable=False)
         self._testing = False
 
-    def forget(self) -> None:
-        """Begin anew: what is seen from now on is the validation images, from the first."""
+    def restart(self) -> None:
+        """Start again: what follows is the validation examples, from the first."""
         self._n_seen.assign(0)
 
-    def taken(self) -> np.ndarray[Any, Any] | None:
-        """Return whether each image was right, bool.
+    def right(self) -> np.ndarray[Any, Any] | None:
+        """Return whether each example was right, bool.
 
-        None if not each was seen once, as where the model's own test step tells nothing.
+        None unless each was seen exactly once: a model's own test step may bypass this.
         """
         whole = int(self._n_seen.numpy()) == self._n_images
         return self._right.numpy() > 0.5 if whole else None
 
     @contextmanager
-    def listening(self, model: Any) -> Iterator[None]:
-        """While open, the model's test step is listened to; its training step is not."""
+    def attached_to(self, model: Any) -> Iterator[None]:
+        """While open, the model's test step is recorded; its training step is not."""
         test_step, compute_metrics = model.test_step, model.compute_metrics
 
         def step(*args: Any, **kwargs: Any) -> Any:
@@ -227,7 +227,7 @@ class Recorder:
 
         def metrics(x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             if self._testing:
-                self._note(y, y_pred)
+                self._record(y, y_pred)
             return compute_metrics(x, y, y_pred, sample_weight)
 
         try:
@@ -236,14 +236,14 @@ class Recorder:
         finally:
             model.test_function = None  # it was compiled with what has just been taken away
 
-    def _note(self, y: Any, predictions: Any) -> None:
+    def _record(self, y: Any, predictions: Any) -> None:
         if not (tf.is_tensor(y) and tf.is_tensor(predictions)):
             return
         right = classified_right(predictions, y, tf.experimental.numpy)
         if right is None:
             return
         n = tf.shape(right)[0]
-        # Wrapped around: what is not the validation images must not fail, and is not taken.
+        # Wrapped around: other examples must not fail here, and ``right`` discards them.
         places = (self._n_seen + tf.range(n)) % self._n_images
         self._right.scatter_nd_update(places[:, None], tf.cast(right, tf.float32))
         self._n_seen.assign_add(n)

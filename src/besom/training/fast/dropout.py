@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from besom.training.fast.keras_private import all_layers, replaced
 
-#: Rates that 8 bits tell well enough: a step's rate is within 4 % of the layer's.
+#: Rates for which 8 bits are precise enough: a step's rate is within 4 % of the layer's.
 _COARSE = (0.1, 0.9)
 
 

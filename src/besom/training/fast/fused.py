@@ -1,6 +1,6 @@
 """TensorFlow's fused optimizer kernels in place of Keras's update, where the numbers are the same.
 
-Keras writes an optimizer's update as a dozen operations a variable, each a pass over memory;
+Keras writes an optimizer's update as a dozen operations per variable, each a pass over memory;
 TensorFlow has kernels that do it in one. Only the update itself is swapped: clipping, weight decay,
 moving averages, constraints, schedules and the step count stay Keras's own.
 """
