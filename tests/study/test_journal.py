@@ -246,7 +246,7 @@ def test_a_missing_line_is_damage_and_the_line_after_it_is_named(path: Path, tak
     path.write_bytes(b"".join(lines))
     line = taken % (len(lines) + 1) + 1
     message = damaged(path)
-    assert f"line {line} is besom's record {line + 1}, where {line} is due" in message
+    assert f"line {line} is besom's record {line + 1}, but {line} was expected" in message
     assert f"head -n {line - 1} " in message
 
 
@@ -254,9 +254,9 @@ def test_doubled_and_exchanged_lines_are_damage(path: Path) -> None:
     write_study(path)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:4], lines[3], *lines[4:]]))
-    assert "line 5 is besom's record 4, where 5 is due" in damaged(path)
+    assert "line 5 is besom's record 4, but 5 was expected" in damaged(path)
     path.write_bytes(b"".join([*lines[:3], lines[4], lines[3], *lines[5:]]))
-    assert "line 4 is besom's record 5, where 4 is due" in damaged(path)
+    assert "line 4 is besom's record 5, but 4 was expected" in damaged(path)
 
 
 def test_a_changed_value_is_damage(path: Path) -> None:

@@ -23,6 +23,12 @@ class EpochBits:
 
     Attributes:
         stored: base64 of zlib of the packed bits, one epoch after another.
+
+    Example:
+        >>> right = [[False, True, True], [True, True, True]]  # after epoch 1 and after epoch 2
+        >>> bits = EpochBits.pack([np.packbits(epoch).tobytes() for epoch in right])
+        >>> bits.unpack(3).tolist()
+        [[False, True, True], [True, True, True]]
     """
 
     stored: str

@@ -40,6 +40,12 @@ class Dataset:
         scale: what ``x`` is multiplied by inside the compiled graph: 1/255 for uint8 pictures,
             1.0 for what is scaled already.
         name: for people to read.
+
+    Example:
+        >>> x, y = np.zeros((3, 8, 8), np.uint8), np.array([0, 1, 1])
+        >>> spots = Dataset(x, y, num_classes=2, scale=1 / 255, name="spots")
+        >>> spots.input_shape
+        (8, 8)
     """
 
     x: Array
