@@ -250,7 +250,7 @@ def claiming(shape: tuple[int, ...], data: bytes = b"") -> bytes:
     [
         (
             claiming((10**6, 10**7), bytes(100)),
-            r"10,000,000,000,000 bytes, and the archive holds 100",
+            r"10,000,000,000,000 bytes, but the archive holds 100",
         ),
         (claiming((-1, 4), bytes(100)), "is damaged: its header says"),
         (claiming((10**30,), bytes(100)), "is damaged: its header says"),

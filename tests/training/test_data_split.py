@@ -77,7 +77,7 @@ def test_a_split_that_leaves_too_little_is_refused(split: float, message: str) -
 
 def test_a_class_with_a_single_image_cannot_be_split_but_can_be_trained_on() -> None:
     config = TWENTY | {"y": [0] * 10 + [1] * 9 + [2]}
-    with pytest.raises(DataError, match=r"Class 2 has a single .*data\.validation_split=0"):
+    with pytest.raises(DataError, match=r"Class 2 has only one .*data\.validation_split=0"):
         load_training(config | {"validation_split": 0.5})
     assert load_training(config | {"validation_split": 0}).num_classes == 3
 
