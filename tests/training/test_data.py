@@ -285,7 +285,7 @@ def test_a_users_function_gets_its_parameters() -> None:
     [
         ({}, "Expected a mapping with a _target_"),
         ({"_target_": "no_such_package.digits"}, "no module 'no_such_package'"),
-        ({"_target_": "besom.training.data.digit"}, "has no 'digit'. Did you mean 'digits'"),
+        ({"_target_": "besom.training.data.digit"}, "Did you mean 'besom.training.data.digits'"),
         (own("NOT_A_FUNCTION"), "is a int, not callable"),
         (own("a_tuple"), r"returned tuple, expected besom\.training\.data\.Dataset"),
         (own("without_parameters"), "too many positional arguments"),

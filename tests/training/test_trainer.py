@@ -282,7 +282,7 @@ def test_auto_takes_bfloat16_only_where_it_is_faster(
         ({"trainer": {"metrics": [node("PerClass")]}}, r"gives 4 values per epoch, expected one"),
         ({"trainer": {"monitor": "val_acc", "patience": 1}}, r"'val_acc', which this run does not"),
         ({"model": node("not_a_model")}, r"returned a str, expected a keras\.Model"),
-        ({"model": None}, r"'model' is None, expected a node with a _target_"),
+        ({"model": None}, r"'model' is null, expected a node with a _target_"),
         ({"optimizer": {"_target_": "keras.losses.MeanSquaredError"}}, r"expected a keras\.opt"),
         ({"optimizer": {"_target_": "keras.optimizers.Adam", "learning_rate": "x"}}, r"refused"),
         ({"optimizer": {"_target_": "keras.optimizers.Adm"}}, r"has no 'Adm'\. Did you mean"),
