@@ -57,6 +57,8 @@ def make_older(name: str = "cheap", *paths: str) -> None:
     journal = StudyPaths.of(Path("results"), name).journal
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     for line in lines:
+        for added in ("seq", "crc"):
+            line.pop(added, None)
         attributes = line.get("user_attr", {})
         if STUDY_ATTRIBUTE in attributes:
             facts = attributes[STUDY_ATTRIBUTE]
