@@ -156,11 +156,11 @@ def build(case: Case, options: argparse.Namespace, input_shape: tuple[int, ...])
 
 
 def besom_epoch(case: Case, options: argparse.Namespace, x: Any, y: Any) -> Callable[[], object]:
-    from besom.training.fast.engine import CompiledTraining, Images
-    from besom.training.shuffling import epoch_order
+    from besom.training.epochs.job import epoch_order
+    from besom.training.fast.engine import CompiledTraining, Examples
 
     model = build(case, options, x.shape[1:])
-    training = CompiledTraining(model, Images(x, y, 1 / 255), case.batch_size)
+    training = CompiledTraining(model, Examples(x, y, 1 / 255), case.batch_size)
     epochs = itertools.count(1)
     return lambda: training.epoch(epoch_order(0, next(epochs), len(x)))
 

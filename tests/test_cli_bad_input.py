@@ -80,15 +80,15 @@ def studies(project: Project) -> Project:
         ("cheap sweep.objective.metric=val_acc", "Did you mean 'val_accuracy'?"),
         ("cheap sweep.objective.direction=max", "maximize"),
         ("cheap sweep.name=a/b", "sweep.name is 'a/b': it holds a slash"),
-        ("cheap sweep.name=archive", "sweep.name is 'archive': besom keeps files of its own"),
-        ("cheap sweep.name=train", "besom keeps files of its own in archive, compare, show, train"),
+        ("cheap sweep.name=archive", "sweep.name is 'archive': besom uses the names"),
+        ("cheap sweep.name=train", "besom uses the names archive, compare, show, train"),
         ("cheap sweep.name=''", "sweep.name is '': it is empty"),
         ("cheap sweep.name=-rf", "it begins with '-'"),
         ("cheap sweep.name=..", "it begins with '.'"),
         ("cheap sweep.name='a\\\\b'", "it holds a slash"),
-        ("cheap sweep.name='a\u202eb'", r"'a\u202eb': it holds '\u202e', which cannot be seen"),
-        ("cheap sweep.name='a\x1b[31mb'", r"it holds '\x1b', which cannot be seen"),
-        ("cheap sweep.name='a\u200bb'", "which cannot be seen"),
+        ("cheap sweep.name='a\u202eb'", r"'a\u202eb': it contains '\u202e', which is invisible"),
+        ("cheap sweep.name='a\x1b[31mb'", r"it contains '\x1b', which is invisible"),
+        ("cheap sweep.name='a\u200bb'", "which is invisible"),
         (f"cheap sweep.name={'x' * 300}", "it is longer than 200 bytes"),
         (f"cheap sweep.name='{'é' * 130}'", "it is longer than 200 bytes"),
         ("cheap sweep.storage=''", "sweep.storage is '', expected a URL"),
@@ -209,7 +209,7 @@ def test_an_unknown_study_is_refused_with_near_names(studies: Project, command: 
 @pytest.mark.parametrize("command", ["leaderboard", "plot", "export", "ledger"])
 def test_a_results_folder_that_is_not_there_is_said(project: Project, command: str) -> None:
     message = refused(project, command, "mnist_mlp", "--results-dir", "nowhere")
-    assert "under nowhere, which has none" in message
+    assert "under nowhere, which holds no studies" in message
     assert "besom sweep NAME" in message
 
 

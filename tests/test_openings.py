@@ -17,13 +17,13 @@ from besom.store.records import StudyRecord
 from besom.store.test_set_log import (
     FILE,
     Opening,
+    how_often,
+    how_often_outside,
     log_opening,
     n_configs,
     openings_outside,
     outside,
     read_openings,
-    said,
-    said_outside,
 )
 from records_factory import make_study
 from reporting_world import store
@@ -52,17 +52,9 @@ def test_a_line_cut_short_by_a_crash_still_counts_and_spoils_no_other(tmp_path: 
     assert [opening.trial for opening in read_openings(tmp_path)] == [1, None, 2]
 
 
-def test_a_log_of_an_earlier_besom_is_continued_in_its_own_columns(tmp_path: Path) -> None:
-    path = tmp_path / FILE
-    path.write_text("date,study,trial,seed,command\n2026-01-01T00:00:00+00:00,mine,1,2,confirm\n")
-    log_opening(tmp_path, "mine", 3, 4, "train", "digits 12ab")
-    assert path.read_text().splitlines()[2].endswith(",mine,3,4,train")
-    assert [opening.trial for opening in read_openings(tmp_path)] == [1, 3]
-
-
 def test_a_log_that_cannot_be_written_keeps_the_test_images_closed(tmp_path: Path) -> None:
     (tmp_path / FILE).mkdir()
-    with pytest.raises(StudyError, match="so they stay closed"):
+    with pytest.raises(StudyError, match="so it was not opened"):
         log_opening(tmp_path, "mine", 1, 1, "confirm")
 
 
@@ -79,9 +71,9 @@ def test_several_processes_may_log_at_once(tmp_path: Path) -> None:
 
 def test_how_often_is_said_in_words(tmp_path: Path) -> None:
     one = Opening("2026-01-02T03:04:05+00:00", "mine", 1, 1, "confirm")
-    assert said([]) == "never"
-    assert said([one]) == "once, first on 2026-01-02"
-    assert said([one, one]) == "2 times, first on 2026-01-02"
+    assert how_often([]) == "never"
+    assert how_often([one]) == "once, first on 2026-01-02"
+    assert how_often([one, one]) == "2 times, first on 2026-01-02"
 
 
 # What ``besom train`` logs
@@ -129,8 +121,8 @@ def test_a_training_of_no_study_is_logged_beside_the_trainings(results: Path) ->
     assert openings_outside(results, "digits") == [opening]
     assert len(openings_outside(results, "my own file")) == 1
     assert openings_outside(results, "mnist") == []
-    assert said_outside(results, "mnist") == ""
-    assert "has opened the test images of digits once, first on 20" in said_outside(
+    assert how_often_outside(results, "mnist") == ""
+    assert "has opened the test set of digits once, first on 20" in how_often_outside(
         results, "digits"
     )
 

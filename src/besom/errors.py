@@ -6,11 +6,25 @@ Every other module may import this one; it imports nothing of besom.
 from __future__ import annotations
 
 import difflib
-import textwrap
+import re
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 #: A reason of more characters is cut.
-MAX_REASON_CHARS = 200
+MAX_REASON_CHARS = 300
+
+#: Lines that TensorFlow and Keras put before their message.
+_PREAMBLE = re.compile(
+    r"Graph execution error|Detected at node|<stack traces unavailable>|in user code:"
+    r"|Exception encountered when calling|File \"|Stack trace for op|Arguments received by"
+)
+#: What they add to it: colours, the node of the graph, the operation, the labels themselves.
+_TRIMMINGS = re.compile(
+    r"\x1b\[[0-9;]*m|\{\{function_node [^}]*\}\} ?|\s*\[\[\{\{.*|\s*\[Op:.*|\s+Label values:.*"
+)
+
+_BESOM = str(Path(__file__).parent)
 
 
 class BesomError(Exception):
@@ -70,14 +84,41 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return " Known: " + ", ".join(names) + "." if names else ""
 
 
-def reason_of(error: Exception) -> str:
-    """Describe any exception in one line: Keras's messages have paragraphs and examples."""
+def reason_of(error: BaseException) -> str:
+    """Any exception in one line: its class, its message, and the place in the user's own code.
+
+    Example:
+        >>> reason_of(ValueError("Graph execution error:\\n\\nA label is 9.  Label values: 9 3"))
+        'ValueError: A label is 9'
+    """
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     try:
-        text = str(error).strip().partition("\n\n")[0]
-    except Exception:  # a user's exception may fail to describe itself
+        text = _message(str(error))
+    except Exception:  # a user's exception may have no words of its own
         text = ""
-    text = textwrap.shorten(text, MAX_REASON_CHARS, placeholder=" ...").rstrip(".")
-    kind = type(error).__name__
-    return f"{kind}: {text}" if text else kind
+    reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    place = _place(error)
+    return f"{reason} ({place})" if place else reason
+
+
+def _message(text: str) -> str:
+    """The first paragraph that is no preamble: messages of Keras have several, with examples."""
+    message: list[str] = []
+    for line in (_TRIMMINGS.sub("", line).strip() for line in text.splitlines()):
+        if line and not _PREAMBLE.match(line):
+            message.append(line)
+        elif message:
+            break
+    whole = " ".join(message).rstrip(".")
+    return whole if len(whole) <= MAX_REASON_CHARS else f"{whole[: MAX_REASON_CHARS - 3]}..."
+
+
+def _place(error: BaseException) -> str:
+    """``my.py, line 12``: the last frame in the user's own code, which is in the current folder."""
+    here = str(Path.cwd())
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = frame.filename
+        if file.startswith(here) and not file.startswith(_BESOM) and "site-packages" not in file:
+            return f"{Path(file).relative_to(here)}, line {frame.lineno}"
+    return ""

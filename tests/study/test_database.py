@@ -87,7 +87,7 @@ def test_a_database_that_is_restarted_costs_no_trial(
     assert len(runs(trace)) == 8, "a trial was trained twice"
     assert n_running == [0], "the running trials were not trained to their end meanwhile"
     assert "sweep.storage_patience_s" in heard.said[0]
-    assert heard.said[1].startswith("the storage answers again, after ")
+    assert heard.said[1].startswith("the storage answers again after ")
     assert PASSWORD not in "".join(heard.said)
 
 

@@ -246,7 +246,7 @@ def test_a_missing_line_is_damage_and_the_line_after_it_is_named(path: Path, tak
     path.write_bytes(b"".join(lines))
     line = taken % (len(lines) + 1) + 1
     message = damaged(path)
-    assert f"line {line} is besom's record {line + 1}, where {line} is due" in message
+    assert f"line {line} is besom's record {line + 1}, but {line} was expected" in message
     assert f"head -n {line - 1} " in message
 
 
@@ -254,9 +254,9 @@ def test_doubled_and_exchanged_lines_are_damage(path: Path) -> None:
     write_study(path)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:4], lines[3], *lines[4:]]))
-    assert "line 5 is besom's record 4, where 5 is due" in damaged(path)
+    assert "line 5 is besom's record 4, but 5 was expected" in damaged(path)
     path.write_bytes(b"".join([*lines[:3], lines[4], lines[3], *lines[5:]]))
-    assert "line 4 is besom's record 5, where 4 is due" in damaged(path)
+    assert "line 4 is besom's record 5, but 4 was expected" in damaged(path)
 
 
 def test_a_changed_value_is_damage(path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_line_of_no_number_that_optuna_can_make_nothing_of_is_named(
     study.ask()
     n = len(numbered(path))
     path.write_bytes(path.read_bytes() + json.dumps(line).encode() + b"\n")
-    assert f"line {n + 1} does not fit what stands before it" in damaged(path)
+    assert f"line {n + 1} does not fit the lines before it" in damaged(path)
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b"9" * 5000, b'{"op_code":' * 5000])
@@ -450,7 +450,7 @@ def test_an_unknown_study_is_refused_with_near_names(tmp_path: Path) -> None:
     store(tmp_path, make_study(2, name="mnist_mlp"))
     with pytest.raises(StudyError, match=r"no study 'mnist_mpl'.*Did you mean 'mnist_mlp'"):
         load_record(tmp_path, "mnist_mpl")
-    with pytest.raises(StudyError, match="which has none"):
+    with pytest.raises(StudyError, match="which holds no studies"):
         load_record(tmp_path / "nowhere", "mnist_mlp")
 
 

@@ -45,8 +45,6 @@ def test_a_sweep_killed_while_it_wrote_leaves_nothing_after_its_resume(project: 
 @pytest.mark.parametrize(
     "name",
     [
-        ".leaderboard.md.a1b2_c3d",  # an earlier besom's, which did not say whose it is
-        "plots/.history.png.zzzzzzzz",
         "models/.partial-trial-3.keras",
         "checkpoints/.trial-3.partial",
         "confirm/.test.md.4194305-abcdefgh",  # no such process can be

@@ -66,18 +66,6 @@ def test_who_is_refused_is_told_which_command_has_the_study(
     assert ("sweep.name=NAME" in str(caught.value)) is advised  # a study is confirmed as it is
 
 
-def test_the_lock_of_an_earlier_besom_is_one_too(path: Path) -> None:
-    """It did not say which command it was."""
-    with hold_elsewhere(path) as process:
-        path.write_text(json.dumps({"host": "here", "pid": 7, "since": 1.0}))
-        with (
-            pytest.raises(StudyError, match="in use by process 7 on here since "),
-            CoordinatorLock(path, "sweep"),
-        ):
-            pass
-        process.kill()
-
-
 def test_a_killed_coordinator_holds_nothing_whatever_it_left_in_the_file(path: Path) -> None:
     with hold_elsewhere(path) as process:
         process.send_signal(signal.SIGKILL)

@@ -139,7 +139,7 @@ def test_pgpass_is_enough_from_the_sweep_to_its_resume(
     url = server.new_database()
     refused = project.besom("sweep", "cheap", f"sweep.storage={url}", "sweep.n_trials=2")
     assert refused.exit_code == 2
-    assert "A password is looked for in ~/.pgpass, PGPASSWORD and BESOM_STORAGE" in refused.output
+    assert "Besom looks for a password in ~/.pgpass, PGPASSWORD and BESOM_STORAGE" in refused.output
     escaped = PASSWORD.replace(":", r"\:")
     passfile = project.root.parent / f"{project.root.name}.pgpass"
     passfile.write_text(f"127.0.0.1:{server.port}:*:besom:{escaped}\n")
@@ -154,7 +154,7 @@ def test_pgpass_is_enough_from_the_sweep_to_its_resume(
     assert_secret(project, output)
 
 
-def test_what_an_earlier_besom_wrote_down_is_read_and_taken_out(
+def test_a_password_written_into_the_file_is_used_and_taken_out(
     project: Project, server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = server.new_database()

@@ -40,7 +40,7 @@ def test_a_study_is_found_again_where_it_was_put(project: Project) -> None:
     sweep("sweep.n_trials=3", extend=True)
     assert_whole(3)
     assert not (RESULTS / "cheap/study.journal").exists()
-    with pytest.raises(StudyError, match=r"other\.db: there would be two of one name"):
+    with pytest.raises(StudyError, match=r"other\.db: there would be two studies of one name"):
         sweep(f"sweep.storage=sqlite:///{project.root}/other.db", "sweep.n_trials=3")
     assert not (project.root / "other.db").exists()
 

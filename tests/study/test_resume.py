@@ -315,7 +315,7 @@ def test_what_makes_values_incomparable_is_a_change_of_the_task(
     from besom.study import make_plan
 
     old, new = make_plan("cheap").config, make_plan("cheap", [change]).config
-    with pytest.raises(StudyError, match="made with another config"):
+    with pytest.raises(StudyError, match="made with a different config"):
         study_identity.check_same_task("cheap", old, new, extend=True)
 
 

@@ -14,7 +14,7 @@ from sweeping import sweep_node
 from besom.errors import ConfigError
 from besom.space.command_line import override_space
 from besom.store import study_identity
-from besom.store.git import git_revision
+from besom.store.environment import git_revision
 from besom.store.paths import StudyPaths, TrainPaths, default_results_dir, write_atomically
 from besom.store.records import Objective, Outcome, TrialRecord
 from besom.store.storage import SweepStudy

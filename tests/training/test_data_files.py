@@ -250,7 +250,7 @@ def claiming(shape: tuple[int, ...], data: bytes = b"") -> bytes:
     [
         (
             claiming((10**6, 10**7), bytes(100)),
-            r"10,000,000,000,000 bytes, and the archive holds 100",
+            r"10,000,000,000,000 bytes, but the archive holds 100",
         ),
         (claiming((-1, 4), bytes(100)), "is damaged: its header says"),
         (claiming((10**30,), bytes(100)), "is damaged: its header says"),
@@ -300,8 +300,8 @@ class Bomb:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"y_train": Y[:-1]}, r"a \(train\): 20 images but 19 labels"),
-        ({"x_train": X.astype(float) * np.nan}, "20 of 20 images hold NaN"),
+        ({"y_train": Y[:-1]}, r"a \(train\): 20 examples but 19 labels"),
+        ({"x_train": X.astype(float) * np.nan}, "20 of 20 examples hold NaN"),
         ({"y_train": Y + 0.25}, "labels must be integers"),
         ({"y_train": Y * 0}, "all 20 labels are 0"),
         ({"x_train": X[:0], "y_train": Y[:0]}, "there are no"),

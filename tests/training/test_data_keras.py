@@ -187,7 +187,7 @@ def test_kerass_own_failed_download_becomes_the_same_message(home: Path) -> None
 def test_a_damaged_cached_copy_says_to_delete_it(home: Path) -> None:
     fill_cache(home)
     (home / "datasets" / "mnist.npz").write_bytes(b"half of")
-    with pytest.raises(DataError, match=r"mnist\.npz is not .*delete it to have it downloaded"):
+    with pytest.raises(DataError, match=r"mnist\.npz is not .*delete it to download it again"):
         load_training(MNIST)
 
 

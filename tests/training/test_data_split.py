@@ -60,11 +60,14 @@ def test_a_validation_split_that_is_neither_a_share_nor_a_count_is_refused(wrong
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (20, "holds out 20 of 20 images"),
-        (10**9, "holds out 1000000000 of 20 images"),
-        (0.99, "holds out 20 of 20 images"),
-        (0.01, "of 20 images is not even one"),
-        (19, r"would leave class 0 \(10 images\) none to train on. Lower data.validation_split"),
+        (20, "holds out 20 of 20 examples"),
+        (10**9, "holds out 1000000000 of 20 examples"),
+        (0.99, "holds out 20 of 20 examples"),
+        (0.01, "of 20 examples is less than one"),
+        (
+            19,
+            r"leave no example of class 0 to train on \(it has 10\)\. Lower data\.validation_split",
+        ),
     ],
 )
 def test_a_split_that_leaves_too_little_is_refused(split: float, message: str) -> None:
@@ -74,7 +77,7 @@ def test_a_split_that_leaves_too_little_is_refused(split: float, message: str) -
 
 def test_a_class_with_a_single_image_cannot_be_split_but_can_be_trained_on() -> None:
     config = TWENTY | {"y": [0] * 10 + [1] * 9 + [2]}
-    with pytest.raises(DataError, match=r"Class 2 has a single .*data\.validation_split=0"):
+    with pytest.raises(DataError, match=r"Class 2 has only one .*data\.validation_split=0"):
         load_training(config | {"validation_split": 0.5})
     assert load_training(config | {"validation_split": 0}).num_classes == 3
 

@@ -191,7 +191,7 @@ def test_a_disk_that_takes_no_model_and_no_state_costs_no_trial(tmp_path, caplog
     )
     assert result.epochs == 4
     state_said, model_said = [record.getMessage() for record in caplog.records]
-    assert state_said.startswith("The trial's state is not kept in ")
+    assert state_said.startswith("The trial's state could not be saved in ")
     assert model_said == result.environment["remarks"]["model"]
     assert "fix the permissions" in model_said
 

@@ -11,8 +11,7 @@ import pytest
 import tensorflow as tf
 from training_world import config, onward, tiny_data, tiny_test
 
-from besom.errors import ConfigError
-from besom.training.error_text import sentence
+from besom.errors import ConfigError, reason_of
 from besom.training.rehearsal import rehearse
 from besom.training.trainer import evaluate, fit
 
@@ -100,7 +99,7 @@ F1 = node("keras.metrics.F1Score", average="macro")
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (measuring(node("PerClass", name="pc")), r"^The metric 'pc' gives 4 values an epoch"),
+        (measuring(node("PerClass", name="pc")), r"^The metric 'pc' gives 4 values per epoch"),
         (measuring(F1), r"^The metric F1Score\(average=macro\) expects one-hot labels"),
         (measuring("categorical_accuracy"), r"^The metric categorical_accuracy expects.*accuracy"),
         (measuring(node("Diary")), "which is a Diary, expected a keras.metrics.Metric"),
@@ -118,7 +117,7 @@ F1 = node("keras.metrics.F1Score", average="macro")
         (config(trainer={"monitor": "val_acuracy", "patience": 1}), "Did you mean 'val_accuracy'"),
     ],
 )  # fmt: skip
-def test_what_no_trial_could_run_is_one_sentence(asked: dict[str, Any], message: str) -> None:
+def test_what_no_trial_could_run_is_one_reason_of(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as refused:
         rehearse(asked, DATA)
     assert "\n" not in str(refused.value)
@@ -139,5 +138,5 @@ def test_of_tensorflows_messages_the_sentence_that_informs_is_kept() -> None:
         "<stack traces unavailable>\n{{function_node __x}} Received a label of 9.  Label values: 9"
         "\n\t [[{{node loss/X}}]] [Op:__inference_1]"
     )
-    assert sentence(error) == "ValueError: Received a label of 9"
-    assert sentence(KeyError()) == "KeyError"
+    assert reason_of(error) == "ValueError: Received a label of 9"
+    assert reason_of(KeyError()) == "KeyError"

@@ -13,7 +13,7 @@ import pytest
 from training_world import BATCH, N_TRAIN, config, onward, tiny_data, tiny_test, told
 
 from besom.errors import ConfigError, TrialDiverged
-from besom.training import precision
+from besom.training import build
 from besom.training.trainer import evaluate, fit
 
 pytestmark = pytest.mark.tensorflow
@@ -166,7 +166,7 @@ def test_a_callback_changes_what_the_compiled_steps_do() -> None:
         ({"model": node("with_own_step")}, "the model OwnStep overrides train_step"),
         (
             {"trainer": {"callbacks": [node("BatchDiary")]}},
-            "the callback BatchDiary wants on_train_batch_end",
+            "the callback BatchDiary uses on_train_batch_end",
         ),
         ({"trainer": {"engine": "keras"}}, "trainer.engine=keras"),
         ({"model": node("with_own_loss")}, None),
@@ -255,11 +255,11 @@ def test_in_bfloat16_weights_state_loss_and_output_stay_float32() -> None:
 def test_auto_takes_bfloat16_only_where_it_is_faster(
     flags: set[str], batch_size: int, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "processor_flags", lambda: frozenset(flags))
-    monkeypatch.setattr(precision.tf.config, "list_physical_devices", lambda _kind: [])
-    assert precision.resolve("auto", batch_size) == chosen
-    assert precision.resolve("float32", batch_size) == "float32"
-    assert precision.resolve("bfloat16", batch_size) == "bfloat16"
+    monkeypatch.setattr(build, "_processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(build.tf.config, "list_physical_devices", lambda _kind: [])
+    assert build.resolved_precision("auto", batch_size) == chosen
+    assert build.resolved_precision("float32", batch_size) == "float32"
+    assert build.resolved_precision("bfloat16", batch_size) == "bfloat16"
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_auto_takes_bfloat16_only_where_it_is_faster(
         ({"trainer": {"metrics": ["acuracy"]}}, r"'acuracy', which Keras does not know"),
         ({"trainer": {"loss": "mean_square_error"}}, r"Did you mean 'mean_squared_error'"),
         ({"trainer": {"callbacks": [node("PerClass")]}}, r"expected a keras\.callbacks\.Callback"),
-        ({"trainer": {"metrics": [node("PerClass")]}}, r"gives 4 values an epoch, expected one"),
+        ({"trainer": {"metrics": [node("PerClass")]}}, r"gives 4 values per epoch, expected one"),
         ({"trainer": {"monitor": "val_acc", "patience": 1}}, r"'val_acc', which this run does not"),
         ({"model": node("not_a_model")}, r"returned a str, expected a keras\.Model"),
         ({"model": None}, r"'model' is null, expected a node with a _target_"),

@@ -16,7 +16,7 @@ import pytest
 
 from besom.errors import ConfigError
 from besom.seam import TrialResult
-from besom.training import warm
+from besom.training import runtime
 from besom.training.confirmation import run_confirmation
 from besom.training.data.dataset import NoTestImages, TrainingData
 from besom.training.trial import prepare, prepare_another, run_trial
@@ -85,9 +85,9 @@ def test_classes_without_a_validation_image_are_counted() -> None:
         fingerprint="",
         name="tiny",
     )
-    assert warm.environment(data)["n_classes_unjudged"] == 4
+    assert runtime.environment(data)["n_classes_unjudged"] == 4
     none = replace(data, x_validation=data.x_validation[:0], y_validation=data.y_validation[:0])
-    assert warm.environment(none)["n_classes_unjudged"] == 0
+    assert runtime.environment(none)["n_classes_unjudged"] == 0
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from training_world import config, onward, tiny_data, tiny_test
 
-from besom.training.checkpoint import save
+from besom.training.epochs.weights import CHANGED_LATER
+from besom.training.saving import save_state
 from besom.training.trainer import evaluate, fit, judge
-from besom.training.weights import CHANGED_LATER
 
 pytestmark = pytest.mark.tensorflow
 
@@ -186,7 +186,7 @@ def test_a_state_that_cannot_be_read_is_a_run_from_the_beginning(
     state = tmp_path / "state"
     if content is None:  # of another model
         other = run({"model": {"_target_": "training_world.normalized"}}, "compiled")
-        save(state, other.model, _watch_of(other))
+        save_state(state, other.model, _watch_of(other))
     else:
         state.write_bytes(content)
     assert run({}, "compiled", resume_from=state).history == run({}, "compiled").history
@@ -194,8 +194,8 @@ def test_a_state_that_cannot_be_read_is_a_run_from_the_beginning(
 
 
 def _watch_of(fitted: Any) -> Any:
+    from besom.training.epochs.watch import Watch
     from besom.training.settings import TrainerSettings
-    from besom.training.watch import Watch
 
     watch = Watch(TrainerSettings(), fitted.model, onward)
     watch.history = fitted.history

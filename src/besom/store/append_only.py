@@ -1,4 +1,4 @@
-"""Files that grow by whole lines: what a full disk or a killed process leaves of them stays whole.
+"""Append-only files: after a full disk or a killed process they still hold whole lines only.
 
 A line counts once it has ended with a newline.
 """
@@ -15,7 +15,7 @@ _BLOCK = 65536
 
 @contextmanager
 def all_or_nothing(descriptor: int) -> Iterator[int]:
-    """Take back what was appended in the block if that ends with an OSError; yields the old size.
+    """Undo what was appended in the block if it ends with an OSError; yields the old size.
 
     Args:
         descriptor: of a file that is open for appending, and that nobody else writes to.
@@ -29,7 +29,7 @@ def all_or_nothing(descriptor: int) -> Iterator[int]:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write ``data`` in as many pieces as the system takes it.
+    """Write ``data`` in as many pieces as the system needs.
 
     Raises:
         OSError: the disk is full, or the file cannot be written; a part may have been.
@@ -40,7 +40,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def drop_cut_line(path: Path) -> None:
-    """Take away what follows the last newline: a line whose writing never ended tells nothing."""
+    """Remove what follows the last newline: a line that was never finished."""
     if not path.exists() or not (size := path.stat().st_size):
         return
     with path.open("rb+") as file:

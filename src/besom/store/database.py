@@ -1,9 +1,9 @@
-"""A database that may go away for a while: every operation is tried again until it is answered.
+"""A database that may be unreachable for a while: every operation is retried until it succeeds.
 
-Operations run in a thread of their own, so that a database that hangs leaves the coordinator free
-to hear its workers. A lost connection leaves open whether a write arrived: reads and most writes
-may be done twice, and for the others it is found out first. That is possible because a study has
-one coordinator: what has appeared in it meanwhile is its own.
+Operations run in a thread of their own, so that the coordinator can still listen to its workers
+while the database hangs. After a lost connection it is unknown whether a write arrived. Reads and
+most writes may be done twice; for the others we look first. That works because a study has one
+coordinator: whatever has appeared in the meantime is its own.
 """
 
 from __future__ import annotations
@@ -19,79 +19,79 @@ from typing import Any, TypeVar, cast
 
 import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError
-from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from besom.errors import StudyError
+from besom.store.optuna_private import CachedBackend, DatabaseStorage, id_of
 from besom.store.storage_url import hide_passwords, without_password
 
 T = TypeVar("T")
 
-#: An operation may take this long before its database counts as away, and before that is said.
+#: An operation may take this long before the database counts as away, and the user is told so.
 SLOW_S = 2.0
-#: How often the attendant has its turn.
+#: How often the attendant gets a turn.
 TICK_S = 0.2
 #: The longest pause between two attempts; the first is made at once, and each pause is twice the
 #: one before.
 RETRY_S = 2.0
-#: What SQLite says of a file that another process has locked: SQLITE_BUSY, SQLITE_LOCKED.
+#: SQLite's codes for a file that another process has locked: SQLITE_BUSY, SQLITE_LOCKED.
 _SQLITE_LOCKED = (5, 6)
 
 
 class DatabaseAway(StudyError):
-    """A database that has not answered for as long as it is waited for."""
+    """A database that has not answered for as long as besom waits for one."""
 
 
 class _Lost(Exception):
-    """The connection is gone or the file locked; whether the operation was done is not known."""
+    """The connection is lost or the file locked; the operation may or may not have been done."""
 
 
 class Attendant:
-    """What goes on while a database is away; by itself, nothing."""
+    """What happens while a database is away; here, nothing."""
 
     def wait(self, seconds: float) -> bool:
-        """Spend some time; False: the database is not worth waiting for any longer."""
+        """Spend some time; return False to stop waiting for the database."""
         time.sleep(seconds)
         return True
 
     def remark(self, text: str) -> None:
-        """Hear that the database is away, or back."""
+        """Called when the database is away, or back."""
 
 
-class PatientDatabase:
-    """Optuna's ``RDBStorage``, waiting while the database is away.
+class PatientDatabase(CachedBackend):
+    """Optuna's ``RDBStorage``, which waits while the database is away.
 
     Args:
         url: where it is, password included.
         patience_s: how long it may be away once it has been reached; 0: not at all.
 
     Attributes:
-        attendant: has its turn while the database is away.
+        attendant: gets turns while the database is away.
 
     Raises:
-        Exception: SQLAlchemy and its drivers raise what they like where they cannot open it.
+        Exception: it cannot be opened; SQLAlchemy and its drivers raise all sorts of exceptions.
     """
 
     def __init__(self, url: str, patience_s: float = 0.0) -> None:
         self._url, self._patience_s = url, patience_s
         self.attendant = Attendant()
         self._away_since: float | None = None
-        self._pause_s, self._said = 0.0, False
+        self._pause_s, self._reported = 0.0, False
         self._newest: dict[int, int] = {}  # the highest id of a trial that is known of each study
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=_work, args=(self._calls,), name="database", daemon=True).start()
         try:
-            self._database: RDBStorage = self._attempt(lambda: _Database(url))
+            self._database: DatabaseStorage = self._attempt(lambda: _Database(url))
         except BaseException:
             self._calls.put(None)
             raise
         weakref.finalize(self, _close, self._calls, self._database)
 
     def __getattr__(self, name: str) -> Any:
-        """Every operation that may be done twice: those that may not are written out below."""
+        """Every operation that may be done twice; the others are defined below."""
         if name == "_database":
             raise AttributeError(name)
         operation = getattr(self._database, name)
@@ -102,7 +102,7 @@ class PatientDatabase:
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
     ) -> int:
-        """Create a study; after a loss, one of this name is it."""
+        """Create a study; after a lost connection, one of this name is ours."""
 
         def create() -> int:
             return self._database.create_new_study(directions, study_name)
@@ -116,7 +116,7 @@ class PatientDatabase:
         return self._patiently(create, again)
 
     def delete_study(self, study_id: int) -> None:
-        """Delete a study; after a loss, one that is not there has been deleted."""
+        """Delete a study; after a lost connection, a missing one has been deleted."""
 
         def again() -> None:
             with contextlib.suppress(KeyError):
@@ -124,37 +124,36 @@ class PatientDatabase:
 
         self._patiently(lambda: self._database.delete_study(study_id), again)
 
-    def _create_new_trial(
-        self, study_id: int, template_trial: FrozenTrial | None = None
-    ) -> FrozenTrial:
-        """Create a trial; after a loss, one that was not known before is it."""
+    def create_trial(self, study_id: int, template: FrozenTrial | None) -> FrozenTrial:
+        """Create a trial; after a lost connection, one that was unknown before is ours."""
         if study_id not in self._newest:
-            self._get_trials(study_id, None, set(), -1)
+            self.read_trials(study_id, set(), -1)
         newest = self._newest[study_id]
-        state = TrialState.RUNNING if template_trial is None else template_trial.state
+        state = TrialState.RUNNING if template is None else template.state
 
         def create() -> FrozenTrial:
-            return self._database._create_new_trial(study_id, template_trial)
+            return self._database.create_trial(study_id, template)
 
         def again() -> FrozenTrial:
-            unknown = self._database._get_trials(study_id, None, set(), newest)
+            unknown = self._database.read_trials(study_id, set(), newest)
             ours = [trial for trial in unknown if trial.state is state]
             return min(ours, key=lambda trial: trial.number) if ours else create()
 
         trial = self._patiently(create, again)
-        self._newest[study_id] = max(newest, trial._trial_id)
+        self._newest[study_id] = max(newest, id_of(trial))
         return trial
 
-    def _get_trials(self, study_id: int, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        trials = self._patiently(lambda: self._database._get_trials(study_id, *args, **kwargs))
-        ids = [trial._trial_id for trial in trials]
-        self._newest[study_id] = max([self._newest.get(study_id, -1), *ids])
+    def read_trials(self, study_id: int, ids: set[int], above: int) -> list[FrozenTrial]:
+        """Read trials, and remember the newest."""
+        trials = self._patiently(lambda: self._database.read_trials(study_id, ids, above))
+        newest = max(map(id_of, trials), default=-1)
+        self._newest[study_id] = max(self._newest.get(study_id, -1), newest)
         return trials
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """Begin or end a trial; after a loss, one that stands as it should has been."""
+        """Start or end a trial; after a lost connection, it may already be as it should."""
 
         def change() -> bool:
             return self._database.set_trial_state_values(trial_id, state, values)
@@ -167,14 +166,14 @@ class PatientDatabase:
         return self._patiently(change, again)
 
     def _patiently(self, operation: Callable[[], T], again: Callable[[], T] | None = None) -> T:
-        """Do an operation until it is answered.
+        """Repeat an operation until it succeeds.
 
         Args:
             operation: the first attempt.
-            again: all others; they must see to it that what was done is not done twice.
+            again: all further ones; they must not do twice what the first has done.
 
         Raises:
-            DatabaseAway: patience is at its end.
+            DatabaseAway: it has been away for too long.
             StudyError: the database answers with an error.
         """
         attempt = operation
@@ -187,11 +186,11 @@ class PatientDatabase:
             except (StorageInternalError, SQLAlchemyError) as error:
                 raise StudyError(
                     f"The storage {without_password(self._url)} reports an error: "
-                    f"{words_of(error, self._url)}. No trial that it holds is lost. Put it right, "
-                    "then give the same command again."
+                    f"{driver_message(error, self._url)}. The trials stored there are not lost. "
+                    "Fix the problem, then run the same command again."
                 ) from error
             else:
-                self._found()
+                self._answered()
                 return result
 
     def _attempt(self, operation: Callable[[], T]) -> T:
@@ -223,7 +222,7 @@ class PatientDatabase:
                 del error  # with its traceback it would keep all this alive
 
     def _pause(self, reason: str) -> None:
-        """After a loss: the first time, try again at once; then, after a while."""
+        """After a lost connection: retry at once the first time, then after a pause."""
         now = time.monotonic()
         self._away_since = self._away_since or now
         until = now + self._pause_s
@@ -234,44 +233,44 @@ class PatientDatabase:
         self._pause_s = min(RETRY_S, 2 * self._pause_s or TICK_S)
 
     def _wait(self, reason: str, seconds: float) -> None:
-        """Give the attendant a turn, unless patience is at its end."""
+        """Give the attendant a turn, unless the database has been away for too long."""
         away = time.monotonic() - (self._away_since or time.monotonic())
         if away >= self._patience_s:
             what = f"has not answered for {away:.0f} s" if away >= 1 else "does not answer"
-            raise self._given_up(what, reason)
-        if away >= SLOW_S and not self._said:
-            self._said = True
+            raise self._gave_up(what, reason)
+        if away >= SLOW_S and not self._reported:
+            self._reported = True
             self.attendant.remark(
-                f"the storage does not answer ({reason}): it is tried again for up to "
-                f"{self._patience_s:g} s (sweep.storage_patience_s); running trials train on"
+                f"the storage does not answer ({reason}): retrying for up to "
+                f"{self._patience_s:g} s (sweep.storage_patience_s); running trials continue"
             )
         if not self.attendant.wait(seconds):
-            raise self._given_up("does not answer", reason)
+            raise self._gave_up("does not answer", reason)
 
-    def _given_up(self, what: str, reason: str) -> DatabaseAway:
+    def _gave_up(self, what: str, reason: str) -> DatabaseAway:
         return DatabaseAway(
             f"The storage {without_password(self._url)} {what} ({reason}). "
-            "No trial that it holds is lost. Give the same command again when it answers: trials "
-            "whose end could not be stored run again."
+            "The trials stored there are not lost. Run the same command again when it answers: "
+            "trials whose results could not be stored run again."
         )
 
-    def _found(self) -> None:
-        if self._away_since is not None and self._said:
+    def _answered(self) -> None:
+        if self._away_since is not None and self._reported:
             away = time.monotonic() - self._away_since
-            self.attendant.remark(f"the storage answers again, after {away:.0f} s")
-        self._away_since, self._pause_s, self._said = None, 0.0, False
+            self.attendant.remark(f"the storage answers again after {away:.0f} s")
+        self._away_since, self._pause_s, self._reported = None, 0.0, False
 
 
-def words_of(error: BaseException, url: str) -> str:
-    """The first line of what a driver says, without the URL's password."""
+def driver_message(error: BaseException, url: str) -> str:
+    """The first line of a driver's message, without the URL's password."""
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return hide_passwords(said[0] if said else type(error).__name__, url).rstrip(".")
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return hide_passwords(lines[0] if lines else type(error).__name__, url).rstrip(".")
 
 
-class _Database(RDBStorage):
-    """Optuna's, which says of a lost connection that it is one, and closes what it cannot use."""
+class _Database(DatabaseStorage):
+    """Optuna's, which reports a lost connection as ``_Lost`` and closes what it cannot use."""
 
     def __init__(self, url: str) -> None:
         _create_file(url)
@@ -284,7 +283,11 @@ class _Database(RDBStorage):
 
         def lost(context: ExceptionContext) -> Exception | None:
             # Its own class: Optuna would try some operations again without looking.
-            return _Lost(words_of(context.original_exception, url)) if _is_lost(context) else None
+            return (
+                _Lost(driver_message(context.original_exception, url))
+                if _is_lost(context)
+                else None
+            )
 
         sqlalchemy.event.listen(self.engine, "handle_error", lost)
 
@@ -299,21 +302,21 @@ def _is_lost(context: ExceptionContext) -> bool:
 
 
 def _create_file(url: str) -> None:
-    """SQLite makes its files readable for all and writable for one, whatever the umask says."""
+    """Create the file, as SQLite would ignore the umask: readable by all, writable by one."""
     place = sqlalchemy.make_url(url)
     name = place.database or ":memory:"
     if place.get_backend_name() == "sqlite" and not name.startswith((":memory:", "file:")):
-        with contextlib.suppress(OSError):  # it is there, or SQLite will say what is wrong
+        with contextlib.suppress(OSError):  # it exists, or SQLite will say what is wrong
             os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
 
 def _work(calls: queue.SimpleQueue[Callable[[], None] | None]) -> None:
-    """The database's thread. It keeps nothing of a call that it has done."""
+    """The database's thread. It keeps no reference to a call that is done."""
     while (call := calls.get()) is not None:
         call()
         del call
 
 
-def _close(calls: queue.SimpleQueue[Callable[[], None] | None], database: RDBStorage) -> None:
+def _close(calls: queue.SimpleQueue[Callable[[], None] | None], database: DatabaseStorage) -> None:
     calls.put(None)
     database.engine.dispose()

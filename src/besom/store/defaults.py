@@ -1,4 +1,4 @@
-"""Reads a config of an earlier besom as today's: keys that came since have their default in it.
+"""Reads a stored config as today's: keys that were added since have their default in it.
 
 A key is added with the default that changes nothing, so a config without it was one with it.
 """
@@ -17,9 +17,9 @@ from besom.config.search_path import packaged_config_dirs
 
 
 def as_of_now(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """``old`` with those of the keys of ``new`` that it lacks, where besom has a default for them.
+    """``old``, with the keys of ``new`` that it lacks and for which besom has a default.
 
-    What has no default of besom's is left as it is: a key that a user has added to an option of
+    A key without a default of besom's is left as it is: a key that a user has added to an option of
     their own may mean anything for what ran without it.
 
     Args:

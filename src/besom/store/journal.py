@@ -1,14 +1,14 @@
 """Optuna's journal file, written by one coordinator that may die or run out of disk at any time.
 
 The file is Optuna's own format (``optuna.storages.journal.JournalFileBackend`` reads it too). What
-differs: no lock file a write, since ``besom.store.lock`` admits one writer; what has been written
-goes to the disk when a trial has ended, and workers do not wait for it; a line cut short by a crash
-or a full disk is dropped instead of making the study unreadable.
+differs: no lock file per write, since ``besom.store.lock`` admits one writer; what has been written
+is synced to the disk when a trial has ended, and workers do not wait for it; a line cut short by a
+crash or a full disk is dropped instead of making the study unreadable.
 
-Trials are numbered by their lines, so a line that is lost or changed would silently make other
-trials of all that follow. Each record therefore ends with ``seq``, which counts from 1, and
-``crc``, the CRC-32 of the line before it. Optuna ignores both. Lines without them, of an earlier
-besom or of another program that writes to the study, are valid anywhere and not counted.
+Trials are numbered by their lines, so a lost or changed line would silently change all trials that
+follow. Each record therefore ends with ``seq``, which counts from 1, and
+``crc``, the CRC-32 of the line before it. Optuna ignores both. Lines without them, from
+before there were numbers or of another program, are valid anywhere and not counted.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from typing import Any
 from zlib import crc32
 
 from optuna.storages.journal import BaseJournalBackend
-from optuna.storages.journal._storage import JournalOperation
 
 from besom.errors import StudyError
 from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
+from besom.store.optuna_private import JournalOperation
 from besom.store.paths import write_atomically
 
 #: Records that must survive a power cut: what a study is, and that a trial has ended.
@@ -39,7 +39,7 @@ _DURABLE = {
 
 
 class _Syncer:
-    """Brings a file to the disk in a thread of its own, once for all requests since the last time.
+    """Syncs a file to the disk in a thread of its own, once for all requests since the last sync.
 
     A process that is killed loses nothing that was written, synced or not; only a power cut does.
     """
@@ -54,7 +54,7 @@ class _Syncer:
         self._thread.start()
 
     def request(self) -> None:
-        """Have everything written so far synced soon; raises what an earlier sync met."""
+        """Have everything written so far synced soon; raises the error of an earlier sync."""
         with self._condition:
             if self._error is not None:
                 raise self._error
@@ -62,7 +62,7 @@ class _Syncer:
             self._condition.notify_all()
 
     def wait(self) -> None:
-        """Return when every request so far is fulfilled; raises what a sync met."""
+        """Return when every request so far is fulfilled; raises the error of a sync."""
         with self._condition:
             asked = self._asked
             self._condition.wait_for(lambda: self._done >= asked or self._error is not None)
@@ -102,7 +102,7 @@ class StudyJournal(BaseJournalBackend):
     Args:
         path: the journal file.
         writable: True for the coordinator, which holds the study's lock: creates the file and
-            drops a cut last line. False only reads, and passes over a cut last line.
+            drops a cut last line. False: only reads, and skips a cut last line.
 
     Raises:
         StudyError: a line other than the last is damaged.
@@ -172,7 +172,7 @@ class StudyJournal(BaseJournalBackend):
         except OSError as error:
             raise StudyError(
                 f"{self._path} cannot be written: {error.strerror}. No finished trial is lost. "
-                "Free disk space or fix the permissions, then give the same command again to "
+                "Free disk space or fix the permissions, then run the same command again to "
                 "continue."
             ) from error
         self._written += len(lines)
@@ -193,9 +193,9 @@ class StudyJournal(BaseJournalBackend):
         except OSError as error:
             raise StudyError(f"{self._path} cannot be written: {error.strerror}.") from error
 
-    def contradicted(self, error: Exception) -> StudyError:
-        """The error for a record that can be read, but that Optuna can make nothing of."""
-        return self._damaged(self._at, f"does not fit what stands before it ({error!r:.200})")
+    def rejected_by_optuna(self, error: Exception) -> StudyError:
+        """The error for a record that is whole, but that Optuna cannot apply."""
+        return self._damaged(self._at, f"does not fit the lines before it ({error!r:.200})")
 
     def _parse(self, number: int, line: bytes) -> dict[str, Any]:
         try:
@@ -215,18 +215,18 @@ class StudyJournal(BaseJournalBackend):
         if record.get("seq") != count + 1:
             raise self._damaged(
                 number,
-                f"is besom's record {record.get('seq')}, where {count + 1} is due: lines before "
-                "it are missing, doubled or out of order",
+                f"is besom's record {record.get('seq')}, but {count + 1} was expected: lines "
+                "before it are missing, duplicated or out of order",
             )
         return count + 1
 
     def _damaged(self, number: int, what: str) -> StudyError:
         path = shlex.quote(str(self._path))
         return StudyError(
-            f"{self._path} is damaged: line {number + 1} {what}. Restore the file from a backup "
-            f"copy; or keep the trials before that line with `head -n {number} {path} > kept && "
-            f"mv kept {path}`; or start again with --fresh, which keeps the damaged study in the "
-            "archive."
+            f"{self._path} is damaged: line {number + 1} {what}. Restore the file from a "
+            f"backup copy; or keep the trials before that line with `head -n {number} {path} > "
+            f"kept && mv kept {path}`; or start again with --fresh, which keeps the damaged study "
+            "in the archive."
         )
 
     def _size(self) -> int:
@@ -240,25 +240,25 @@ class StudyJournal(BaseJournalBackend):
         try:
             there = os.stat(self._path)  # noqa: PTH116 (hot)
         except FileNotFoundError:
-            raise StudyError(self._put_back()) from None
+            raise StudyError(self._restore_deleted()) from None
         if there.st_ino != self._inode:
             raise StudyError(
                 f"{self._path} was replaced by another file while the sweep ran, so the sweep has "
                 "stopped. Its trials that are not in that file are lost. Put the right file in "
-                "its place, or sweep anew."
+                "its place, or start a new sweep."
             )
         return there.st_size
 
-    def _put_back(self) -> str:
-        """Write a deleted journal anew while its content can still be read; say what became of it.
+    def _restore_deleted(self) -> str:
+        """Write a deleted journal again while its content can still be read; return a message.
 
-        The finished trials are worth more than a deletion that was meant, which can be repeated.
+        If the deletion was intended, it can be repeated; lost trials cannot be.
         """
         gone = f"{self._path} was moved away or deleted while the sweep ran"
         if os.fstat(self._descriptor).st_nlink:
             return (
-                f"{gone}, so the sweep has stopped. The finished trials are in the moved file: put "
-                "it back, then give the same command again to continue."
+                f"{gone}, so the sweep has stopped. The finished trials are in the moved file: "
+                "move it back, then run the same command again to continue."
             )
         try:
             content = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
@@ -267,12 +267,12 @@ class StudyJournal(BaseJournalBackend):
             return (
                 f"{gone}, and cannot be written again: {error.strerror}. The sweep has stopped, "
                 "and its trials are lost. Restore the file from a backup copy to continue, or "
-                "sweep anew."
+                "start a new sweep."
             )
         return (
             f"{gone}, so the sweep has stopped. Besom has written the journal again, with every "
-            "finished trial; what else was in the folder, such as kept models, is not restored. "
-            "Give the same command again to continue, or delete the folder now."
+            "finished trial; anything else in the folder, such as kept models, is not restored. "
+            "Run the same command again to continue, or delete the folder now."
         )
 
 

@@ -1,4 +1,4 @@
-"""One coordinator a study on this machine: a file lock that ends with the process that holds it."""
+"""One coordinator per study on this machine: a file lock that ends with its process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CoordinatorLock:
         command: which command wants it: ``sweep`` or ``confirm``.
 
     Raises:
-        StudyError: another coordinator has this study; names its command, host, pid and since when.
+        StudyError: another coordinator has this study; named are its command, host and process.
     """
 
     def __init__(self, path: Path, command: Command) -> None:
@@ -48,7 +48,8 @@ class CoordinatorLock:
             holder = os.pread(descriptor, 4096, 0)
             os.close(descriptor)
             raise StudyError(
-                f"The study in {self._path.parent} is {_said_of(holder)}. {_INSTEAD[self._command]}"
+                f"The study in {self._path.parent} is {_describe_holder(holder)}. "
+                f"{_INSTEAD[self._command]}"
             ) from None
         os.ftruncate(descriptor, 0)
         owner = {
@@ -69,12 +70,12 @@ class CoordinatorLock:
             self._descriptor = None
 
 
-def _said_of(holder: bytes) -> str:
-    """What the lock file says of its holder; an older besom's did not say its command."""
+def _describe_holder(holder: bytes) -> str:
+    """Who holds the lock, by the text in the lock file."""
     try:
         owner = json.loads(holder)
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
-        doing = _DOING.get(owner.get("command"), "in use")
+        doing = _DOING[owner["command"]]
         return f"{doing} by process {owner['pid']} on {owner['host']} since {since}"
     except (ValueError, KeyError, TypeError):
         return "in use by another process"

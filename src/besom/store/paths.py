@@ -30,10 +30,10 @@ def checked_name(key: str, name: str) -> str:
 
     Args:
         key: what it was set with, for the message.
-        name: spaces inside it, and letters of any script, are welcome.
+        name: may contain spaces, and letters of any script.
 
     Raises:
-        ConfigError: it cannot be a folder's name, or would not look like what it is.
+        ConfigError: it cannot be a folder's name, or contains characters that nobody sees.
     """
     hidden = [c for c in name if c != " " and unicodedata.category(c)[0] in "CZ"]
     if not name.strip():
@@ -41,22 +41,22 @@ def checked_name(key: str, name: str) -> str:
     elif len(name.encode(errors="replace")) > MOST_NAME_BYTES:
         fault = f"it is longer than {MOST_NAME_BYTES} bytes"
     elif hidden:
-        fault = f"it holds {hidden[0]!a}, which cannot be seen"
+        fault = f"it contains {hidden[0]!a}, which is invisible"
     elif "/" in name or "\\" in name:
-        fault = "it holds a slash"
+        fault = "it contains a slash"
     elif name[0] in ".-":
-        fault = f"it begins with {name[0]!r}"
+        fault = f"it starts with {name[0]!r}"
     elif name != name.strip():
-        fault = "it begins or ends with a blank"
+        fault = "it starts or ends with a space"
     elif name in RESERVED:
-        fault = f"besom keeps files of its own in {', '.join(RESERVED)}"
+        fault = f"besom uses the names {', '.join(RESERVED)} itself"
     else:
         return name
     shown = ascii(name) if hidden else repr(name)
     shown = shown if len(shown) < 60 else f"{shown[:50]}...'"
     raise ConfigError(
-        f"{key} is {shown}: {fault}. A folder gets that name, so give a short one of visible "
-        "characters, such as mnist-mlp."
+        f"{key} is {shown}: {fault}. It becomes the name of a folder: give a short name of "
+        "visible characters, such as mnist-mlp."
     )
 
 
@@ -117,7 +117,7 @@ class StudyPaths:
 
     @property
     def logs(self) -> Path:
-        """One log a worker."""
+        """One log per worker."""
         return self.root / "logs"
 
     @property
@@ -187,7 +187,7 @@ class TrainPaths:
 
     @property
     def history(self) -> Path:
-        """One row an epoch."""
+        """One row per epoch."""
         return self.root / "history.csv"
 
     @property
@@ -206,11 +206,10 @@ class TrainPaths:
         return self.root / "model.keras"
 
 
-#: What is written beside its place, with the process that writes it; an earlier besom did not say
-#: which. Workers write models and checkpoints; they end with their coordinator.
+#: Temporary files, with the process that writes each. Those of workers, which write models and
+#: checkpoints, name none: workers end with their coordinator.
 _TEMPORARY = re.compile(
-    r"\..+\.(?P<pid>\d+)-[a-z0-9_]{8}|\..+\.(csv|md|yaml|png|url)\.[a-z0-9_]{8}"
-    r"|\.partial-trial-\d+\.keras|\.trial-\d+\.partial"
+    r"\..+\.(?P<pid>\d+)-[a-z0-9_]{8}|\.partial-trial-\d+\.keras|\.trial-\d+\.partial"
 )
 
 
@@ -223,7 +222,7 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what processes that were killed left half-written anywhere in ``folder``.
 
     Call it where no other process of besom's may be training for this folder: with a study's lock
-    held. What a live one writes without the lock, such as ``besom plot``, is left to it.
+    held. What a live process such as ``besom plot`` is writing without the lock is not touched.
     """
     for path in folder.rglob(".*"):
         found = _TEMPORARY.fullmatch(path.name)

@@ -1,4 +1,4 @@
-"""Which validation images were right after each epoch, in few bytes."""
+"""Which validation examples were right after each epoch, in few bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EpochBits:
-    """Which validation images were right after each epoch, as stored: unpacked only when asked.
+    """Which validation examples were right after each epoch, as stored: unpacked only when asked.
 
-    One epoch differs from the next in few images, so each is stored as what it changed, compressed.
+    One epoch differs from the next in few examples, so each is stored as what it changed,
+    compressed.
 
     Attributes:
         stored: base64 of zlib of the packed bits, one epoch after another.
+
+    Example:
+        >>> right = [[False, True, True], [True, True, True]]  # after epoch 1 and after epoch 2
+        >>> bits = EpochBits.pack([np.packbits(epoch).tobytes() for epoch in right])
+        >>> bits.unpack(3).tolist()
+        [[False, True, True], [True, True, True]]
     """
 
     stored: str
@@ -37,7 +44,7 @@ class EpochBits:
         """Return booleans of shape ``(n_epochs, n_images)``.
 
         Raises:
-            ValueError: it is damaged, or of another number of images.
+            ValueError: it is damaged, or of another number of examples.
         """
         try:
             changed = np.frombuffer(zlib.decompress(base64.b64decode(self.stored)), np.uint8)

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from besom.equality import SameFields
 from besom.errors import StudyError
 from besom.metrics import MetricKind, kind_of
+from besom.store.optuna_private import all_trials
 from besom.store.predictions import EpochBits
 from besom.text.numbers import difference, number
 from besom.text.storable import storable
@@ -235,8 +236,8 @@ _STORED = (
     "audited_at",
 )
 
-#: What of it a trial has said: stored by an earlier besom, it may hold text that no file takes.
-_SAID = ("reason", "detail", "history", "numbers", "environment")
+#: What of it is a trial's own text, which may hold characters that no file takes.
+_TRIAL_TEXTS = ("reason", "detail", "history", "numbers", "environment")
 
 
 def to_attribute(record: TrialRecord) -> dict[str, Any]:
@@ -260,7 +261,7 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
     correct, by_epoch = attribute.pop("correct", None), attribute.pop("correct_by_epoch", None)
     ranked = trial.state is TrialState.COMPLETE
     known = {name: attribute[name] for name in _STORED if name in attribute}
-    known.update((name, storable(attribute[name])) for name in _SAID if name in attribute)
+    known.update((name, storable(attribute[name])) for name in _TRIAL_TEXTS if name in attribute)
     known.setdefault("params", given.get("params", dict(trial.params)))
     return TrialRecord(
         number=trial.number,
@@ -285,14 +286,14 @@ def _reading(study: optuna.Study, what: str) -> Iterator[None]:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StudyError(
-            f"The study {study.study_name!r} is damaged: what is stored of {what} is no record of "
-            f"besom's ({error!r:.200}). Restore the study from a backup copy, or start again with "
-            "--fresh, which keeps the damaged one in the archive."
+            f"The study {study.study_name!r} is damaged: what is stored of {what} is not a record "
+            f"that besom wrote ({error!r:.200}). Restore the study from a backup copy, or start "
+            "again with --fresh, which keeps the damaged one in the archive."
         ) from error
 
 
 def read_study(study: optuna.Study) -> StudyRecord:
-    """Every trial of a study that besom made, waiting ones left out.
+    """Every trial of a study that besom made, except waiting ones.
 
     Raises:
         StudyError: the study was not made by besom, or what is stored is no record of it.
@@ -300,13 +301,12 @@ def read_study(study: optuna.Study) -> StudyRecord:
     facts = study.user_attrs.get(STUDY_ATTRIBUTE)
     if facts is None:
         raise StudyError(
-            f"The study {study.study_name!r} was not made by besom: it says nothing of its "
-            "objective or config. Use Optuna's own tools for it."
+            f"The study {study.study_name!r} was not made by besom: it has no stored objective "
+            "or config. Use Optuna's own tools for it."
         )
-    # Not study.get_trials: besom's own study hides the baseline from samplers where it must.
-    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    # Not study.get_trials: besom's own study class hides the baseline from samplers where it must.
     records: list[TrialRecord] = []
-    for trial in trials:
+    for trial in all_trials(study):
         if trial.state is not TrialState.WAITING:
             with _reading(study, f"trial {trial.number}"):
                 records.append(from_frozen(trial))

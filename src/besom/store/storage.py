@@ -8,20 +8,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import optuna
 import sqlalchemy
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import StudyError, did_you_mean
 from besom.regular import oddity
 from besom.store import test_set_log
-from besom.store.database import Attendant, PatientDatabase, words_of
+from besom.store.database import Attendant, PatientDatabase, driver_message
 from besom.store.journal import StudyJournal
+from besom.store.optuna_private import FilteredStudy, backend_of, cached
 from besom.store.paths import ARCHIVE, RESERVED, StudyPaths, write_atomically
 from besom.store.records import GIVEN, STUDY_ATTRIBUTE, Origin, StudyRecord, read_study
 from besom.store.storage_url import (
@@ -33,14 +33,15 @@ from besom.store.storage_url import (
 )
 
 
-class SweepStudy(optuna.Study):
+class SweepStudy(FilteredStudy):
     """An Optuna study that besom's own loop drives.
 
-    Samplers do not see given or finished trials without parameters: the base config may lie outside
-    the space, and samplers that look for parameters common to all trials would then find none.
+    Samplers do not see preset or finished trials without parameters: the base config may lie
+    outside the space, and samplers that look for parameters common to all trials would then find
+    none.
 
     Attributes:
-        exhausted: a sampler that walks a finite space has said that it has seen all of it.
+        exhausted: a sampler of a finite space has proposed every point of it.
     """
 
     exhausted = False
@@ -49,15 +50,15 @@ class SweepStudy(optuna.Study):
         """Called by samplers; Optuna's own needs Optuna's own loop."""
         self.exhausted = True
 
-    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        trials = super()._get_trials(*args, **kwargs)
+    def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Those of the trials that samplers and pruners see."""
         return [
             t for t in trials if t.params or not (t.state.is_finished() or GIVEN in t.user_attrs)
         ]
 
 
 class RunHere(SweepStudy):
-    """The same study without knowledge from others, whose epochs no pruner can compare."""
+    """The same study without trials from other studies, whose epochs no pruner can compare."""
 
     @property
     def best_trial(self) -> FrozenTrial:
@@ -70,9 +71,10 @@ class RunHere(SweepStudy):
         sign = 1.0 if self.direction is StudyDirection.MAXIMIZE else -1.0
         return max(complete, key=lambda trial: sign * (trial.value or 0.0))
 
-    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        trials = super()._get_trials(*args, **kwargs)
-        return [t for t in trials if t.user_attrs.get(GIVEN, {}).get("origin") != _ELSEWHERE]
+    def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Those of the trials that were trained for this study."""
+        seen = super().visible(trials)
+        return [t for t in seen if t.user_attrs.get(GIVEN, {}).get("origin") != _ELSEWHERE]
 
 
 _ELSEWHERE = str(Origin.WARM_START)
@@ -105,30 +107,30 @@ def open_storage(
     except (sqlalchemy.exc.ArgumentError, ValueError):
         # Not what SQLAlchemy says: it shows the wrong piece of the URL, which may be the password.
         raise StudyError(
-            f"sweep.storage={shown} is no URL that SQLAlchemy can read. In its user and password, "
-            f"write @ as %40, : as %3A and / as %2F. {_URLS}"
+            f"sweep.storage={shown} is not a URL that SQLAlchemy can read. In its user and "
+            f"password, write @ as %40, : as %3A and / as %2F. {_URLS}"
         ) from None
     try:
         database = PatientDatabase(secret, patience_s)
-    except Exception as error:  # SQLAlchemy and its drivers raise what they like
-        reason = words_of(error, secret)
-        hint = f" A password is looked for in {_PASSWORDS}." if "password" in reason else ""
+    except Exception as error:  # SQLAlchemy and its drivers raise all sorts of exceptions
+        reason = driver_message(error, secret)
+        hint = f" Besom looks for a password in {_PASSWORDS}." if "password" in reason else ""
         raise StudyError(
             f"sweep.storage={shown} cannot be opened: {reason}.{hint} {_URLS}"
         ) from None
-    return _CachedStorage(cast(RDBStorage, database))
+    return cached(database)
 
 
 _URLS = (
-    "Give a URL that Optuna takes, such as sqlite:///study.db or "
+    "Give a URL that Optuna accepts, such as sqlite:///study.db or "
     "postgresql+psycopg2://user@host/database, and install its driver."
 )
 _PASSWORDS = f"~/.pgpass, PGPASSWORD and {VARIABLE}"
 
 
 def attend(storage: BaseStorage, attendant: Attendant) -> None:
-    """Have somebody told while a database is away; a journal never is."""
-    if isinstance(backend := getattr(storage, "_backend", None), PatientDatabase):
+    """Call the attendant while a database is away; a journal never is."""
+    if isinstance(backend := backend_of(storage), PatientDatabase):
         backend.attendant = attendant
 
 
@@ -138,22 +140,21 @@ def _replayed(journal: StudyJournal) -> JournalStorage:
     except (OSError, StudyError):
         raise
     except Exception as error:  # Optuna takes records for what they should be
-        raise journal.contradicted(error) from error
+        raise journal.rejected_by_optuna(error) from error
 
 
 def flush(storage: BaseStorage) -> None:
-    """Wait until a journal is on the disk; other storages see to that themselves.
+    """Wait until a journal is on the disk; other storages do that themselves.
 
     Raises:
         StudyError: the disk does not take it.
     """
-    backend = getattr(storage, "_backend", None)
-    if isinstance(backend, StudyJournal):
+    if isinstance(backend := backend_of(storage), StudyJournal):
         backend.flush()
 
 
 def check_files(paths: StudyPaths) -> None:
-    """Refuse a study's folder in which something else stands where a file of it belongs.
+    """Refuse a study's folder in which something other than a file stands in a file's place.
 
     Raises:
         StudyError: names it, and what it is.
@@ -161,14 +162,14 @@ def check_files(paths: StudyPaths) -> None:
     root = paths.root
     if os.path.lexists(root) and not root.is_dir():
         raise StudyError(
-            f"{root} is {oddity(root) or 'a file'}, expected the folder of a study. Move it away, "
-            "or choose another name or results_dir."
+            f"{root} is {oddity(root) or 'a file'}, expected the folder of a study. Move it "
+            "elsewhere, or choose another name or results_dir."
         )
     opened = (paths.journal, paths.storage_url, paths.lock, paths.leaderboard_csv)
     for path in (*opened, root / test_set_log.FILE, root / "confirm" / "runs.jsonl"):
         if odd := oddity(path):
             raise StudyError(
-                f"{path} is {odd}, expected a file that besom wrote. Move it away, or choose "
+                f"{path} is {odd}, expected a file that besom wrote. Move it elsewhere, or choose "
                 "another name or results_dir."
             )
 
@@ -180,14 +181,14 @@ def stored_url(paths: StudyPaths) -> str | None:
 
 
 def _as_written(paths: StudyPaths) -> str | None:
-    """The same, with the password that an earlier besom wrote down."""
+    """The same, with a password if a user has written one there."""
     return paths.storage_url.read_text().strip() if paths.storage_url.exists() else None
 
 
 def settle_url(paths: StudyPaths, name: str, asked: str | None) -> str | None:
-    """Where a study is that is to go on: asked for or not, a study has one place.
+    """The storage of a study that is to continue: asked for or not, a study has one.
 
-    A new one that nothing is asked for begins in ``BESOM_STORAGE``, where that is set.
+    A new study for which no storage is asked goes into ``BESOM_STORAGE``, where that is set.
 
     Raises:
         StudyError: it is elsewhere than was asked for.
@@ -200,20 +201,20 @@ def settle_url(paths: StudyPaths, name: str, asked: str | None) -> str | None:
         return asked or known or new
     raise StudyError(
         f"The study {name!r} is in {known or paths.journal}, not in sweep.storage={asked}: there "
-        "would be two of one name. Leave sweep.storage out to go on with it, sweep under another "
+        "would be two studies of one name. Omit sweep.storage to continue it, sweep under another "
         "name with sweep.name=NAME, or start over with --fresh. If its storage has moved, write "
         f"the new URL into {paths.storage_url}."
     )
 
 
 def remember_url(paths: StudyPaths, url: str | None) -> None:
-    """Write down a storage URL, so that the reporting commands need not be told."""
+    """Store a storage URL, so that the reporting commands need not be given it."""
     if url is not None:
         write_atomically(paths.storage_url, without_password(url) + "\n")
 
 
 def holds_password(paths: StudyPaths) -> bool:
-    """Whether an earlier besom has written the password down, beside the URL."""
+    """Whether the file with the study's storage URL holds a password, written there by hand."""
     return has_password(_as_written(paths) or "")
 
 
@@ -238,11 +239,12 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
     paths = StudyPaths.of(results_dir, name)
     known = study_names(results_dir)
     if name not in known:
-        where = f" under {results_dir}" + ("" if known else ", which has none")
+        where = f" under {results_dir}" + ("" if known else ", which holds no studies")
         raise StudyError(
             f"There is no study {name!r}{where}."
             + did_you_mean(name, known)
-            + " `besom sweep NAME` makes one; --results-dir or BESOM_RESULTS_DIR say where to look."
+            + " Make one with `besom sweep NAME`, or name another folder with --results-dir or "
+            "BESOM_RESULTS_DIR."
         )
     check_files(paths)
     storage = open_storage(paths, stored_url(paths), writable=False)
@@ -269,7 +271,7 @@ def only_other(storage: BaseStorage, name: str) -> str | None:
 def open_study(
     storage: BaseStorage, name: str, directions: Sequence[Literal["minimize", "maximize"]]
 ) -> SweepStudy:
-    """Create or load the study; one whose making was cut off is made anew.
+    """Create or load the study; one that was not created completely is created again.
 
     Raises:
         StudyError: the storage has a study of this name that is not besom's.
@@ -299,8 +301,8 @@ def _find(storage: BaseStorage, name: str) -> int | None:
 def archive(paths: StudyPaths, target: Path) -> None:
     """Move a study's folder to ``target``, a path from ``archived_as``.
 
-    The log of openings is also left where it was: a study that begins anew under the same name
-    has had its test images seen.
+    The test-set log is also left where it was: a study that starts again under the same name
+    has had its test set used.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     paths.root.rename(target)
@@ -320,7 +322,7 @@ def archived_as(paths: StudyPaths) -> Path:
 
 
 def archive_in_storage(storage: BaseStorage, name: str, archived: str) -> None:
-    """Give a study in a shared storage another name, by copying and deleting it."""
+    """Rename a study in a shared storage, by copying and deleting it."""
     if _find(storage, name) is None:
         return
     optuna.copy_study(

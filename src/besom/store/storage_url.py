@@ -47,9 +47,9 @@ def check_no_password(url: str) -> None:
     if has_password(url):
         raise ConfigError(
             f"sweep.storage={without_password(url)} was given with a password, which would be "
-            "stored with the study. Leave it out: PostgreSQL's driver takes it from ~/.pgpass or "
-            f"PGPASSWORD. Or put the whole URL into the environment variable {VARIABLE}, and leave "
-            "sweep.storage out."
+            "stored with the study. Omit the password: PostgreSQL's driver reads it from ~/.pgpass "
+            f"or PGPASSWORD. Or put the whole URL into the environment variable {VARIABLE}, and "
+            "omit sweep.storage."
         )
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import platform
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,18 +11,15 @@ from besom.config import TRAIN_GROUPS, leaves
 from besom.equality import same
 from besom.errors import StudyError
 from besom.store.defaults import as_of_now
-from besom.store.git import git_revision
 
-#: Raised when the stored form changes in a way that older studies cannot be read with.
+#: To be raised when the stored form changes so that older studies cannot be read.
 FORMAT = 1
 
-#: Keys of the node ``sweep`` that say how far and where, not what.
+#: Keys of the node ``sweep`` that say how far and where a sweep runs, not what it searches.
 BUDGET = ("n_trials", "timeout_s", "target", "patience", "trial_timeout_s", "max_failures")
-#: Keys that say nothing of the study itself, and may change at any time.
+#: Keys that say nothing about the study itself, and may change at any time.
 FREE = ("storage_patience_s",)
 PLACE = ("executor", "storage", "name", "keep_models")
-
-_PACKAGES = ("besom", "tensorflow", "keras", "optuna", "hydra-core", "omegaconf", "numpy", "pandas")
 
 
 def split(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -62,9 +57,9 @@ def differences(old: Any, new: Any) -> list[str]:
 def check_same_task(
     name: str, stored: Mapping[str, Any], config: Mapping[str, Any], extend: bool
 ) -> None:
-    """Refuse to continue a study with another task, or another budget without ``extend``.
+    """Refuse to continue a study with a different task, or a different budget without ``extend``.
 
-    A key that came after the study was made, and has its default now, is no change.
+    A key that was added after the study was made, and has its default now, is no change.
 
     Raises:
         StudyError: lists every value that changed and what to do.
@@ -72,7 +67,9 @@ def check_same_task(
     old, new = split(as_of_now(stored, config)), split(config)
     if changed := differences(old["task"], new["task"]):
         raise StudyError(
-            f"The study {name!r} was made with another config:\n  " + "\n  ".join(changed) + "\n"
+            f"The study {name!r} was made with a different config:\n  "
+            + "\n  ".join(changed)
+            + "\n"
             "Undo the change to continue it, sweep under another name with sweep.name=NAME, or "
             "start over with --fresh, which keeps the old study in the archive."
         )
@@ -88,17 +85,8 @@ def check_same_task(
         )
     if not extend:
         raise StudyError(
-            f"The study {name!r} has another budget or executor:\n  " + "\n  ".join(changed) + "\n"
+            f"The study {name!r} has a different budget or executor:\n  "
+            + "\n  ".join(changed)
+            + "\n"
             "Add --extend to continue it with the new one."
         )
-
-
-def software() -> dict[str, Any]:
-    """Versions of what the values may depend on, and the user's git revision where there is one."""
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {"versions": versions, "git": git_revision()}

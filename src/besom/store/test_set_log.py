@@ -1,8 +1,8 @@
-"""The log of who has seen the test images: written before they are opened, never after.
+"""The test-set log: who has used the test part of the data, written before it is read.
 
-A test set that is looked at often becomes a second validation set. Only ``besom train`` and
-``besom confirm`` can open it. Each opening is a line in ``test_openings.csv``: of a study's config
-in the study's folder, of any other in the folder of plain trainings (``outside``).
+A test set that is used often becomes a second validation set. Only ``besom train`` and
+``besom confirm`` can open it. Each use is a line in ``test_openings.csv``: of a study's config in
+the study's folder, of any other in the folder of ``besom train`` (``outside``).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ COLUMNS = ("date", "study", "trial", "seed", "command", "data")
 
 @dataclass(frozen=True)
 class Opening:
-    """One model that was measured on the test images.
+    """One model that was measured on the test set.
 
     Attributes:
         date: when, as ISO 8601 in UTC.
-        study: the study whose config it was; empty if it was no study's.
+        study: the study whose config it was; empty if there is none.
         trial: the trial whose config it was; None if that is not known.
         seed: the seed it was trained with.
         command: ``confirm`` or ``train``; after it, in brackets, what ``train`` had changed in the
             trial's config.
-        data: the dataset's name and the fingerprint of its training images; empty if not known.
+        data: the dataset's name and the fingerprint of its training part; empty if not known.
     """
 
     date: str
@@ -51,7 +51,7 @@ def log_opening(
 ) -> None:
     """Append a line to ``<folder>/test_openings.csv``; it is on disk when this returns.
 
-    Call it before the test images are opened: an opening that was logged and then did not happen
+    Call it before the test set is opened: an opening that was logged and then did not happen
     does no harm, one that happened and was not logged does.
 
     Args:
@@ -59,7 +59,7 @@ def log_opening(
         study, trial, seed, command, data: see ``Opening``.
 
     Raises:
-        StudyError: the file cannot be written; the test images must stay closed then.
+        StudyError: the file cannot be written; the test set must not be opened then.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     opening = (now, study, "" if trial is None else trial, seed, command, data)
@@ -72,27 +72,21 @@ def log_opening(
             size = os.fstat(descriptor).st_size
             text = _line(COLUMNS) if size == 0 else ""
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                text = "\n"  # the last writer died in the middle of its line
-            text += _line(opening[: _n_columns(descriptor)])
+                text = "\n"  # the last writer was killed in the middle of its line
+            text += _line(opening)
             os.write(descriptor, text.encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise StudyError(
-            f"{path} cannot be written: {error.strerror}. Every opening of the test images is "
-            "logged first, so they stay closed. Make room or permission, and try again."
+            f"{path} cannot be written: {error.strerror}. Each use of the test set is logged "
+            "first, so it was not opened. Free disk space or fix the permissions, then try again."
         ) from error
 
 
-def _n_columns(descriptor: int) -> int:
-    """How many columns the file's heading has: an earlier besom logged no data."""
-    heading = os.pread(descriptor, 200, 0).decode(errors="replace").partition("\n")[0]
-    return heading.count(",") + 1 if heading else len(COLUMNS)
-
-
 def data_named(facts: Mapping[str, object]) -> str:
-    """What ``Opening.data`` is of a worker's facts on its data; empty where they say nothing."""
+    """``Opening.data`` from a worker's facts about its data; empty where they are missing."""
     return " ".join(str(facts[fact]) for fact in ("name", "fingerprint") if fact in facts)
 
 
@@ -123,7 +117,7 @@ def read_openings(folder: Path) -> list[Opening]:
 
 
 def outside(results_dir: Path) -> Path:
-    """The folder that has the log of openings in no study's name: that of plain trainings."""
+    """The folder with the log of openings outside any study: that of ``besom train``."""
     return TrainPaths.folder(results_dir)
 
 
@@ -141,21 +135,21 @@ def openings_outside(results_dir: Path, data: str | None = None) -> list[Opening
     return [o for o in found if data is None or o.data.rpartition(" ")[0] == data]
 
 
-def said_outside(results_dir: Path, data: str | None) -> str:
-    """A sentence on the openings in no study's log, for people; empty if there is none."""
+def how_often_outside(results_dir: Path, data: str | None) -> str:
+    """A sentence on the openings outside any study, for people; empty if there are none."""
     found = openings_outside(results_dir, data)
     if not found:
         return ""
-    whose = f"the test images of {data}" if data else "test images"
-    return f"Beside that, `besom train` has opened {whose} {said(found)}, in no study's name."
+    whose = f"the test set of {data}" if data else "test sets"
+    return f"In addition, `besom train` has opened {whose} {how_often(found)}, outside any study."
 
 
 def n_configs(openings: Sequence[Opening]) -> int:
-    """For how many configs: a trial that ``train`` took with changes is another one, by them."""
+    """For how many configs: a trial that ``train`` ran with changes is a different one."""
     return len({(o.study, o.trial, o.command.partition(" (")[2]) for o in openings})
 
 
-def said(openings: Sequence[Opening]) -> str:
+def how_often(openings: Sequence[Opening]) -> str:
     """How often, for people: ``30 times, first on 2025-03-01``."""
     if not openings:
         return "never"

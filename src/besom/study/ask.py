@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from besom.errors import ConfigError
 from besom.seam import TrialConfig
+from besom.store.optuna_private import all_trials, as_stored, running_again
 from besom.store.records import GIVEN, Origin, TrialRecord
 from besom.store.storage import SweepStudy
 from besom.study.plan import SweepPlan
@@ -43,7 +44,7 @@ class Asker:
     def recover(self) -> list[RunningTrial]:
         """The trials that were running when the last coordinator died, to run again in place."""
         return [
-            self._prepare(Trial(self._study, trial._trial_id))
+            self._prepare(running_again(self._study, trial))
             for trial in self._stored(TrialState.RUNNING)
         ]
 
@@ -118,9 +119,7 @@ class Asker:
         ]
 
     def _stored(self, *states: TrialState) -> list[FrozenTrial]:
-        return self._study._storage.get_all_trials(
-            self._study._study_id, deepcopy=False, states=states
-        )
+        return all_trials(self._study, states)
 
     def _in_order(self) -> list[TrialRecord]:
         return [self._finished[number] for number in sorted(self._finished)]
@@ -132,7 +131,7 @@ class Asker:
                 sample = self._plan.space.suggest(trial)
             sampled = self._plan.trial_config(sample, self._seed(trial.number))
             return RunningTrial(trial, sample.params, sampled)
-        if trial.storage.get_trial(trial._trial_id).system_attrs.get("fixed_params"):
+        if as_stored(trial).system_attrs.get("fixed_params"):
             self._plan.space.suggest(trial)  # so that the sampler learns from it
         origin = Origin(given["origin"])
         config: TrialConfig = dict(given["config"])

@@ -11,6 +11,7 @@ from besom.executors.stop import Ending
 from besom.executors.suspend_clock import SuspendAwareClock
 from besom.seam import TrialResult
 from besom.store.database import Attendant, DatabaseAway
+from besom.store.optuna_private import storage_of
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.storage import SweepStudy, attend
 from besom.study.artifacts import Artifacts
@@ -97,7 +98,7 @@ class Coordinator(Attendant, TrialSource):
         Raises:
             BesomError: the storage cannot be written, or workers cannot be prepared.
         """
-        attend(self._study._storage, self)
+        attend(storage_of(self._study), self)
         try:
             self._waiting.extend(self._asker.recover())
             self._check_budget()

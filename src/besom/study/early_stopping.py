@@ -8,6 +8,7 @@ import random
 
 import optuna
 
+from besom.store.optuna_private import as_stored, storage_of, store_intermediate_value
 from besom.store.records import Outcome
 from besom.store.storage import RunHere
 from besom.study.objective import last_value
@@ -26,7 +27,7 @@ class EarlyStopping:
     def __init__(self, plan: SweepPlan, study: optuna.Study) -> None:
         self._plan, self._pruner = plan, study.pruner
         # Knowledge from another study has no epochs to be compared with.
-        self._study = RunHere(plan.name, study._storage) if plan.sweep.warm_start else study
+        self._study = RunHere(plan.name, storage_of(study)) if plan.sweep.warm_start else study
         self._prunes = len(plan.objectives) == 1 and not isinstance(
             study.pruner, optuna.pruners.NopPruner
         )
@@ -52,12 +53,12 @@ class EarlyStopping:
     def _pruner_stops(self, running: RunningTrial, epoch: int, value: float) -> bool:
         trial = running.trial
         # Not trial.report: it ignores an epoch that an earlier, lost attempt has reported.
-        trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+        store_intermediate_value(trial, epoch, value)
         if running.audited_at is not None or epoch == running.n_epochs:
             return False  # after the last epoch nothing is spared: the trial is complete
         if running.stopped is Outcome.PRUNED:
             return True
-        frozen = copy.copy(trial.storage.get_trial(trial._trial_id))
+        frozen = copy.copy(as_stored(trial))
         # An earlier, lost attempt may have come further: this one is judged by what it has done.
         seen = frozen.intermediate_values.items()
         frozen.intermediate_values = {step: value for step, value in seen if step <= epoch}

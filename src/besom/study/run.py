@@ -17,7 +17,9 @@ from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending
 from besom.seam import TrialConfig
 from besom.store import storage, study_identity
+from besom.store.environment import software
 from besom.store.lock import CoordinatorLock
+from besom.store.optuna_private import all_trials, storage_of
 from besom.store.paths import remove_leftovers
 from besom.store.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
 from besom.store.storage_url import VARIABLE
@@ -161,7 +163,7 @@ def _run_locked(
         try:
             ending = coordinator.run()
         finally:
-            storage.flush(study._storage)
+            storage.flush(storage_of(study))
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
 
 
@@ -179,9 +181,9 @@ def _open_study(
             f"~/.pgpass, PGPASSWORD or {VARIABLE}"
         )
     storage.remember_url(plan.paths, url)
-    software = study_identity.software()
-    environment = {**software, **facts}
-    environment["versions"] = {**software["versions"], **facts.get("versions", {})}
+    here = software()
+    environment = {**here, **facts}
+    environment["versions"] = {**here["versions"], **facts.get("versions", {})}
     identity = study_identity.fingerprint(environment)
     stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _new_facts(plan)
     check_same_data(plan.name, stored, environment)
@@ -190,7 +192,7 @@ def _open_study(
         "config": plan.config,
         "environments": {**stored["environments"], identity: environment},
     }
-    n_existing = opened.get_n_trials(study._study_id)
+    n_existing = len(all_trials(study))
     if not n_existing:
         _add_first_trials(plan, study, watcher)
     study.set_user_attr(STUDY_ATTRIBUTE, stored)  # last: a study with this attribute has begun

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import ConfigError, SpaceError
 from besom.space import Space
+from besom.store.optuna_private import all_trials, id_of
 from besom.store.records import GIVEN, Origin
 from besom.targets import TARGET
 from besom.text.values import given_text
@@ -174,7 +175,7 @@ class SpaceGridSampler(BaseSampler):
         states = (*_FINISHED, TrialState.RUNNING)
         return {
             self._point_of(t)
-            for t in study._storage.get_all_trials(study._study_id, deepcopy=False, states=states)
+            for t in all_trials(study, states)
             if (but is None or t.number != but.number)
             and t.user_attrs.get(GIVEN, {}).get("origin") != Origin.WARM_START
         }
@@ -182,9 +183,9 @@ class SpaceGridSampler(BaseSampler):
     def _point_of(self, trial: FrozenTrial) -> str:
         if not trial.state.is_finished():
             return _key(trial.params)
-        known = self._finished.get(trial._trial_id)
+        known = self._finished.get(id_of(trial))
         if known is None:
-            known = self._finished[trial._trial_id] = _key(trial.params)
+            known = self._finished[id_of(trial)] = _key(trial.params)
         return known
 
 

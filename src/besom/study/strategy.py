@@ -12,6 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 
 from besom.errors import ConfigError
 from besom.space import Space
+from besom.store.optuna_private import filter_brackets
 from besom.study import samplers
 from besom.targets import TARGET, instantiate
 
@@ -66,20 +67,8 @@ def build_pruner(node: Mapping[str, Any]) -> optuna.pruners.BasePruner:
     """
     pruner: optuna.pruners.BasePruner = _build(node, optuna.pruners.BasePruner, "sweep.pruner")
     if isinstance(pruner, optuna.pruners.HyperbandPruner):
-        _hide_trials_in_brackets(pruner)
+        filter_brackets(pruner)
     return pruner
-
-
-def _hide_trials_in_brackets(pruner: Any) -> None:
-    """Hyperband gives samplers a bracket in place of the study: hide there what the study hides."""
-    make = pruner._create_bracket_study
-
-    def make_hiding(study: optuna.Study, bracket: int) -> Any:
-        made = make(study, bracket)
-        made._get_trials = study._get_trials
-        return made
-
-    pruner._create_bracket_study = make_hiding
 
 
 def _build(node: Mapping[str, Any], kind: type, path: str) -> Any:

@@ -11,6 +11,7 @@ from optuna.trial import Trial, TrialState
 
 from besom.executors.base import Usage
 from besom.seam import TrialResult
+from besom.store.optuna_private import as_stored, store_intermediate_value
 from besom.store.predictions import EpochBits
 from besom.store.records import (
     ATTRIBUTE,
@@ -113,8 +114,7 @@ def tell_duplicate(
     measured = original.history.get(objective.metric)
     if state is TrialState.PRUNED and measured:
         # By this samplers rank what was stopped; without it, it is the worst of all.
-        storage, number = running.trial.storage, running.trial._trial_id
-        storage.set_trial_intermediate_value(number, len(measured), measured[-1])
+        store_intermediate_value(running.trial, len(measured), measured[-1])
     values = list(original.values) if original.values is not None else None
     return _store(study, running.trial, record, state, values)
 
@@ -137,7 +137,7 @@ def _store(
         study.tell(trial, values)
     else:
         study.tell(trial, state=state)
-    return from_frozen(trial.storage.get_trial(trial._trial_id))
+    return from_frozen(as_stored(trial))
 
 
 def _epochs_chosen_from(

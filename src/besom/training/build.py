@@ -1,19 +1,24 @@
-"""Builds what a config names: the compiled Keras model, its optimizer, loss, metrics, callbacks."""
+"""Builds what a config names: the compiled Keras model, its optimizer, loss, metrics, callbacks.
+
+The model's matrix products use float32, or bfloat16 where that is faster. In bfloat16 (Keras's
+``mixed_bfloat16``) only the products and what lies between them are; weights, the optimizer's
+state, the output layer, loss and metrics stay float32.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from besom.errors import BesomError, ConfigError, did_you_mean
+from besom.errors import BesomError, ConfigError, did_you_mean, reason_of
 from besom.targets import TARGET, instantiate
 from besom.text.values import given_text
-from besom.training.error_text import sentence
-from besom.training.precision import policy, resolve
 from besom.training.settings import TrainerSettings
 
 _LARGEST_SEED = 2**32 - 1
@@ -38,8 +43,8 @@ def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any)
     Raises:
         ConfigError: a node is missing or wrong, or the model does not fit the data.
     """
-    with policy(resolve(settings.precision, settings.batch_size)):
-        model = _made(
+    with _precision_policy(resolved_precision(settings.precision, settings.batch_size)):
+        model = _instantiated(
             "model",
             _node(config, "model"),
             input_shape=tuple(data.x_train.shape[1:]),
@@ -50,12 +55,12 @@ def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any)
                 f"model._target_ {config['model']['_target_']!r} returned a "
                 f"{type(model).__name__}, expected a keras.Model."
             )
-        with _refused("The model cannot be built"):
+        with _as_config_error("The model cannot be built"):
             if not model.built:
                 model.build((None, *data.x_train.shape[1:]))
         optimizer, loss = _optimizer(_node(config, "optimizer")), _loss(settings.loss)
         metrics = [build_metric(metric, model) for metric in settings.metrics]
-        with _refused("The model cannot be compiled"):
+        with _as_config_error("The model cannot be compiled"):
             model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     if not model.trainable_variables:
         raise ConfigError(f"The model {model.name!r} has no weights to train.")
@@ -68,7 +73,7 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
     Raises:
         ConfigError: one is not a ``keras.callbacks.Callback``.
     """
-    callbacks = [_made("trainer.callbacks", node) for node in settings.callbacks]
+    callbacks = [_instantiated("trainer.callbacks", node) for node in settings.callbacks]
     for node, callback in zip(settings.callbacks, callbacks, strict=True):
         if not isinstance(callback, keras.callbacks.Callback):
             raise ConfigError(
@@ -78,16 +83,16 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
     return callbacks
 
 
-def _made(key: str, node: Mapping[str, Any], **extra: Any) -> Any:
+def _instantiated(key: str, node: Mapping[str, Any], **extra: Any) -> Any:
     """What a node describes; whatever its target raises is a reason that names the key."""
     if not isinstance(node, Mapping):
         raise ConfigError(f"{key} holds {node!r}, expected nodes with a _target_.")
-    with _refused(f"{key}: {node.get(TARGET)} cannot be built"):
+    with _as_config_error(f"{key}: {node.get(TARGET)} cannot be built"):
         return instantiate(node, **extra)
 
 
 def _callable(key: str, node: Mapping[str, Any], expected: str) -> Any:
-    made = _made(key, node)
+    made = _instantiated(key, node)
     if not callable(made) and not isinstance(made, keras.metrics.Metric):
         what = f"{key} holds {node[TARGET]!r}, which is a {type(made).__name__}"
         raise ConfigError(f"{what}, expected {expected}.")
@@ -95,17 +100,17 @@ def _callable(key: str, node: Mapping[str, Any], expected: str) -> Any:
 
 
 @contextmanager
-def _refused(what: str) -> Iterator[None]:
-    """While open, an exception of the user's code or of Keras is a ``ConfigError``.
+def _as_config_error(what: str) -> Iterator[None]:
+    """While open, an exception of the user's code or of Keras becomes a ``ConfigError``.
 
-    A want of memory is not: the trial may be given to a worker that has more.
+    A lack of memory is not: the trial may be given to a worker that has more.
     """
     try:
         yield
     except (BesomError, MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except Exception as error:
-        raise ConfigError(f"{what}: {sentence(error)}.") from error
+        raise ConfigError(f"{what}: {reason_of(error)}.") from error
 
 
 def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -120,8 +125,8 @@ def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _optimizer(node: Mapping[str, Any]) -> Any:
     rate = node.get("learning_rate")
     if isinstance(rate, int) and not isinstance(rate, bool):
-        node = {**node, "learning_rate": float(rate)}  # Keras takes no whole numbers here
-    optimizer = _made("optimizer", node)
+        node = {**node, "learning_rate": float(rate)}  # Keras takes only floats here
+    optimizer = _instantiated("optimizer", node)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ConfigError(
             f"optimizer._target_ {node['_target_']!r} made a {type(optimizer).__name__}, "
@@ -152,7 +157,7 @@ def build_metric(metric: Any, model: Any) -> Any:
     if metric in ("accuracy", "acc"):
         outputs = getattr(model, "output_shape", None)
         if not isinstance(outputs, tuple) or not outputs or not isinstance(outputs[-1], int):
-            return metric  # Keras will tell from the predictions
+            return metric  # Keras decides from the predictions
         accuracy = keras.metrics.BinaryAccuracy
         if outputs[-1] > 1:
             accuracy = keras.metrics.SparseCategoricalAccuracy
@@ -165,7 +170,8 @@ def build_metric(metric: Any, model: Any) -> Any:
 
 
 def _named(module: Any, key: str, name: Any) -> Any:
-    """Check that Keras knows ``name``, and hand it on: Keras's own shorthands stay Keras's."""
+    """Check that Keras knows ``name``, and return it as it is: Keras resolves its own "
+    "shorthands."""
     if not isinstance(name, str):
         raise ConfigError(f"{key} is {given_text(name)}, expected a name, or a node with _target_.")
     try:
@@ -177,3 +183,45 @@ def _named(module: Any, key: str, name: Any) -> Any:
             f"{key} is {given_text(name)}, which Keras does not know.{did_you_mean(name, known)}"
         ) from None
     return name
+
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+#: Examples per step from which bfloat16 pays on a processor that has it. Below, casting the weights
+#: costs what the products gain (docs/log.md has the numbers).
+_LEAST_BATCH = 64
+
+
+def resolved_precision(precision: str, batch_size: int) -> str:
+    """Return ``float32`` or ``bfloat16`` for ``trainer.precision``, which may be ``auto``."""
+    if precision != "auto":
+        return precision
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        fast = all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
+    else:
+        fast = batch_size >= _LEAST_BATCH and bool(_processor_flags() & {"avx512_bf16", "amx_bf16"})
+    return "bfloat16" if fast else "float32"
+
+
+@contextmanager
+def _precision_policy(precision: str) -> Iterator[None]:
+    """Build layers under Keras's policy for ``float32`` or ``bfloat16``."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_POLICIES[precision])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@functools.cache
+def _processor_flags() -> frozenset[str]:
+    """The processor's features as Linux names them; empty elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())

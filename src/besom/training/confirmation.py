@@ -1,7 +1,7 @@
-"""A confirmation: trains like any trial, then measures the test images, once, at the very end.
+"""A confirmation: trains like any trial, then measures the test examples, once, at the very end.
 
-The only way from a worker to the test images; ``besom confirm --on test`` alone names it, after
-having logged the opening. Training never sees them: they are not passed to it.
+The only way from a worker to the test set; only ``besom confirm --on test`` names it, after it has
+logged the use. Training never sees them: they are not passed to it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 
 from besom.seam import Report, TrialConfig, TrialResult
-from besom.training import runtime, trial, warm
+from besom.training import runtime, trial
 
-#: Workers prepare as for any trial: that opens no test image.
+#: Workers prepare as for any trial: that opens no test example.
 prepare, prepare_another = trial.prepare, trial.prepare_another
 
 
 def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
-    """Train one model after ``config`` and measure it on the test images.
+    """Train one model after ``config`` and measure it on the test examples.
 
     The result is that of ``besom.training.trial.run_trial``, its history bit for bit. ``numbers``
     has, beside that one's, ``test_loss`` and ``test_<metric>`` for each metric, by the weights that
-    count, and ``n_test``, the number of test images; none of these if ``report`` stopped the run.
-    The images that count here are those: ``n_validation`` is their number, and ``correct`` has a
+    count, and ``n_test``, the number of test examples; none of these if ``report`` stopped the run.
+    The examples that count here are those: ``n_validation`` is their number, and ``correct`` has a
     bit for each of them.
 
     Raises:
@@ -59,4 +59,4 @@ def _test(node: str) -> Any:
     from besom.training.data.builtin import load_test
 
     config = {"data": json.loads(node)}
-    return load_test(config["data"], warm.training_data(config))
+    return load_test(config["data"], runtime.training_data(config))

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from besom.seam import Report, TrialConfig, TrialResult
-from besom.training import runtime, trial, warm
+from besom.training import runtime, trial
 from besom.training.settings import TrainerSettings
 
-#: What is timed is a call of about so many images, in at most so many steps: a call of fewer would
-#: measure the call itself, one of more would take a convolutional network seconds.
+#: What is timed is a call with about this many examples, in at most this many steps: fewer would
+#: measure the call itself, more would take a convolutional network seconds.
 N_IMAGES, MOST_STEPS = 512, 16
 
 #: Calls after one that warms up, whose median counts: until so many seconds or calls are over.
@@ -43,7 +43,7 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
     from besom.training.build import build_model, seed_everything
     from besom.training.rehearsal import rehearse
 
-    data = warm.training_data(config)
+    data = runtime.training_data(config)
     settings = TrainerSettings.from_config(config.get("trainer", {}))
     model: Any = None
     try:
@@ -71,7 +71,7 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
         )
     finally:
         model = None
-        warm.free_models()
+        runtime.free_models()
 
 
 def _seconds(n_steps: int, call: Callable[[], object]) -> float:
@@ -87,14 +87,14 @@ def _seconds(n_steps: int, call: Callable[[], object]) -> float:
 def _compiled_steps(
     model: Any, settings: TrainerSettings, data: Any
 ) -> tuple[int, Callable[[], object]]:
-    """An epoch of the compiled engine over the first images, as prepared as one over them all."""
+    """An epoch of the compiled engine over the first examples, as prepared as one over them all."""
     from besom.training.fast import engine, graph_optimizers
 
     wanted = min(max(N_IMAGES // settings.batch_size, 1), MOST_STEPS)
     n = min(wanted * settings.batch_size, len(data.x_train))
-    images = engine.Images(data.x_train[:n], data.y_train[:n], data.scale)
+    examples = engine.Examples(data.x_train[:n], data.y_train[:n], data.scale)
     brief = graph_optimizers.is_brief(model.count_params(), len(data.x_train))
-    training = engine.CompiledTraining(model, images, settings.batch_size, brief)
+    training = engine.CompiledTraining(model, examples, settings.batch_size, brief)
     order = np.arange(n, dtype=np.int32)
     return training.n_steps, lambda: training.epoch(order)
 

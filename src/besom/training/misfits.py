@@ -1,8 +1,7 @@
-"""What does not fit in a config, in one sentence, instead of TensorFlow's traceback.
+"""Which part of a config does not fit, in one sentence instead of TensorFlow's traceback.
 
-A step that fails says where TensorFlow gave up, which is seldom what has to be changed. So the
-parts are tried one by one, eagerly: the model, the loss, each metric. The first that fails is
-named.
+A failing step shows where TensorFlow gave up, which is seldom what has to be changed. So the parts
+are tried one by one, eagerly: the model, the loss, each metric. The first that fails is named.
 """
 
 from __future__ import annotations
@@ -13,15 +12,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from besom.errors import ConfigError
+from besom.errors import ConfigError, reason_of
 from besom.targets import TARGET
 from besom.text.values import value_text
 from besom.training.build import build_metric
-from besom.training.error_text import sentence
 from besom.training.settings import TrainerSettings
 
-#: Losses and metrics for one-hot labels, and their like for whole numbers, where there is one.
-#: Of whole numbers these make an error or, as ``_SILENT`` do, a number that means nothing.
+#: Losses and metrics for one-hot labels, and their counterparts for whole numbers, if any.
+#: With whole numbers these raise an error or, as those in ``_SILENT``, give a meaningless number.
 _ONE_HOT = {
     "categoricalcrossentropy": "sparse_categorical_crossentropy",
     "categoricalfocalcrossentropy": "sparse_categorical_crossentropy",
@@ -37,7 +35,7 @@ _SILENT = ("categoricalaccuracy", "onehotiou", "onehotmeaniou")
 
 
 def check(model: Any, settings: TrainerSettings, data: Any) -> None:
-    """Refuse what would be no error but nonsense: a loss of NaN on a GPU, a metric of nothing.
+    """Refuse what would give no error but meaningless numbers, such as a loss of NaN on a GPU.
 
     Raises:
         ConfigError: the labels go beyond the model's outputs, or a metric is for one-hot labels.
@@ -63,12 +61,12 @@ def explain(error: BaseException, model: Any, settings: TrainerSettings, x: Any,
 
     Args:
         error: what the step raised.
-        model: built anew, compiled.
+        model: newly built and compiled.
         settings: what it was compiled with.
-        x, y: the batch: scaled images, whole labels.
+        x, y: the batch: scaled examples, whole labels.
     """
     if _has_own_step(model):
-        return f"A step of the model {model.name!r} fails: {sentence(error)}."
+        return f"A step of the model {model.name!r} fails: {reason_of(error)}."
     return (
         _model_fails(model, x)
         or _loss_fails(model, settings, x, y)
@@ -86,12 +84,12 @@ def _model_fails(model: Any, x: Any) -> str:
         outputs = model(x, training=True)
     except Exception as error:
         what = f"The model {model.name!r} fails on examples of shape {x.shape[1:]}"
-        return f"{what}: {sentence(error)}."
+        return f"{what}: {reason_of(error)}."
     if tf.is_tensor(outputs):
         return ""
     return (
         f"The model {model.name!r} has {len(outputs)} outputs, but an example has one label: give "
-        "it one output, or a train_step of its own."
+        "it one output, or its own train_step."
     )
 
 
@@ -124,13 +122,13 @@ def _against(outputs: Any, node: Any, error: BaseException) -> str:
         return _for_one_hot(node)
     return (
         f" does not fit labels that are whole numbers and outputs of shape {outputs.shape[1:]}: "
-        f"{sentence(error)}."
+        f"{reason_of(error)}."
     )
 
 
 def _for_one_hot(node: Any) -> str:
     instead = _ONE_HOT[_bare_name(node)]
-    advice = f"Use {instead}." if instead else "Write one of your own that takes whole numbers."
+    advice = f"Use {instead}." if instead else "Write your own that takes whole numbers."
     return f" expects one-hot labels, but the labels are whole numbers. {advice}"
 
 

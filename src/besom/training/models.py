@@ -24,7 +24,7 @@ def mlp(
     """A multilayer perceptron: Flatten, then Dense and Dropout for each hidden layer, then softmax.
 
     Args:
-        input_shape: the shape of one image, such as ``(28, 28)``.
+        input_shape: the shape of one example, such as ``(28, 28)``.
         num_classes: the number of outputs.
         hidden_units: units of each hidden layer; empty: softmax regression.
         activation: a Keras activation name for the hidden layers.

@@ -1,13 +1,12 @@
 """One step of training, evaluation and saving, with a model that is thrown away.
 
 What would fail in every trial fails here first, before a trial is spent on it and before a test
-image is opened, in one sentence (``besom.training.misfits``). It is tried, not deduced: an engine
-runs one epoch over a few images.
+example is opened, in one sentence (``besom.training.misfits``). It is tried, not deduced: an engine
+runs one epoch over a few examples.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import random
 import tempfile
@@ -20,18 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from besom.errors import BesomError, ConfigError
-from besom.training import keras_engine, misfits
+from besom.errors import BesomError, ConfigError, reason_of
+from besom.training import misfits
 from besom.training.build import build_callbacks, build_model, seed_everything
-from besom.training.engine_choice import choose_engine, untraceable
-from besom.training.error_text import sentence
+from besom.training.epochs import keras_engine
+from besom.training.epochs.engine_choice import choose_engine, untraceable
+from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
+from besom.training.epochs.watch import Watch
 from besom.training.fast import engine
-from besom.training.job import EVALUATION_BATCH_SIZE, Job
+from besom.training.fast.keras_private import random_state_kept
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import check_monitor
-from besom.training.watch import Watch
 
-#: Images in the one batch; few, since a sweep waits for it.
+#: Examples in the one batch; few, since a sweep waits for it.
 N_IMAGES = 8
 
 
@@ -56,7 +56,7 @@ class Rehearsed:
 def rehearse(
     config: Mapping[str, Any], data: Any, *, opens_test: bool = False, test: bool = False
 ) -> Rehearsed:
-    """Train, evaluate and save the config's model once, on a few images, and throw it away.
+    """Train, evaluate and save the config's model once, on a few examples, and throw it away.
 
     The callbacks are built, and never called. All random state is put back, so that what runs
     afterwards gives what it would have given without.
@@ -64,15 +64,15 @@ def rehearse(
     Args:
         config: ``model``, ``optimizer``, ``trainer`` and ``seed``, resolved, plain.
         data: a ``besom.training.data.TrainingData``.
-        opens_test: whether the run will be measured on test images, which may be many more.
+        opens_test: whether the run will be measured on test examples, which may be many more.
         test: whether it will be so after each epoch.
 
     Raises:
         ConfigError: the config cannot be trained; names the part of it that does not fit.
     """
     settings = TrainerSettings.from_config(config.get("trainer", {}))
-    with _random_state_kept(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what there is to warn of, the run itself does
+    with _all_random_state_kept(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the run itself gives these warnings
         stage = _Stage(config, settings, data, opens_test)
         callbacks = build_callbacks(settings)
         chosen, reason, names, model = _tried(stage, callbacks)
@@ -105,16 +105,18 @@ def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], An
             if isinstance(failed, engine.Untraceable):
                 return "keras", reason, names, model
             raise ConfigError(f"{reason}. Set trainer.engine=keras.") from failed
-    said = stage.explanation(why)
+    message = stage.explanation(why)
     if isinstance(failed, engine.Untraceable):
-        said = said or f"trainer.engine=compiled: {untraceable(why)}. Use trainer.engine=auto."
+        message = (
+            message or f"trainer.engine=compiled: {untraceable(why)}. Use trainer.engine=auto."
+        )
     raise ConfigError(
-        said or f"A step of training or evaluation fails: {sentence(why)}."
+        message or f"A step of training or evaluation fails: {reason_of(why)}."
     ) from failed
 
 
 class _Stage:
-    """A config and a few images to try it on.
+    """A config and a few examples to try it on.
 
     Args:
         config, settings, data, opens_test: as for ``rehearse``.
@@ -132,7 +134,7 @@ class _Stage:
         self._few = _few(data, min(n, settings.batch_size))
 
     def model(self) -> Any:
-        """The config's model, built anew."""
+        """The config's model, newly built."""
         seed_everything(self._seed)
         return build_model(self._config, self.settings, self.data)
 
@@ -147,12 +149,12 @@ class _Stage:
             restore_best=False,
             evaluation_batch_size=max(n // 2, 1) if self._in_batches else None,
         )
-        listener = _Listener(settings, model, lambda *_: False)
-        job = Job(model, few, settings, self._seed, [], listener)
+        collector = _NameCollector(settings, model, lambda *_: False)
+        job = Job(model, few, settings, self._seed, [], collector)
         (engine if chosen == "compiled" else keras_engine).fit(job)
         if len(self.data.x_validation):
-            return listener.names
-        return [name for name in listener.names if not name.startswith("val_")]
+            return collector.names
+        return [name for name in collector.names if not name.startswith("val_")]
 
     def explanation(self, error: BaseException) -> str:
         """Which part of the config makes a step fail, in a sentence; empty if that is not known."""
@@ -160,8 +162,8 @@ class _Stage:
         return misfits.explain(error, self.model(), self.settings, x, self._few.y_train)
 
 
-class _Listener(Watch):
-    """Hears what is measured; that a first step diverges is the trial's business."""
+class _NameCollector(Watch):
+    """Notes the names of what is measured; that a first step diverges is left to the trial."""
 
     names: list[str]
 
@@ -180,10 +182,10 @@ def _finite(name: str, value: Any) -> Any:
 
 
 def _few(data: Any, n: int) -> Any:
-    """The data's first ``n`` images of either part, the largest label among them.
+    """The data's first ``n`` examples of either part, the largest label among them.
 
-    Without validation images, training images stand in for them: what a run is measured on at its
-    end is tried, too.
+    Without validation examples, training examples are used in their place: what a run is measured
+    on at its end is tried, too.
     """
     train = _positions(data.y_train, n)
     x, y = data.x_train[train], data.y_train[train]
@@ -210,25 +212,17 @@ def _unsavable(model: Any) -> str:
     except OSError:  # the disk's fault
         return ""
     except Exception as error:
-        return sentence(error)
+        return reason_of(error)
     return ""
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
+def _all_random_state_kept() -> Iterator[None]:
     """Put back what Python, NumPy, Keras and TensorFlow draw from, and count names by."""
-    from keras.src.backend.common import global_state
-    from tensorflow.python.eager import context
-
-    tracker, eager = global_state.GLOBAL_STATE_TRACKER, context.context()
-    of_keras = {name: copy.copy(value) for name, value in vars(tracker).items()}
     of_python, of_numpy = random.getstate(), np.random.get_state()
-    of_tensorflow = {name: vars(eager)[name] for name in ("_seed", "_rng") if name in vars(eager)}
     try:
-        yield
+        with random_state_kept():
+            yield
     finally:
-        vars(tracker).clear()
-        vars(tracker).update(of_keras)
         random.setstate(of_python)
         np.random.set_state(of_numpy)
-        vars(eager).update(of_tensorflow)

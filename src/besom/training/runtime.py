@@ -1,12 +1,14 @@
-"""The TensorFlow runtime of one process: started once, with its threads, and described in facts.
+"""What one process starts once and keeps from run to run: TensorFlow, its threads, the data.
 
-Separates what holds for a whole process (threads, devices, versions) from what holds for a trial.
-TensorFlow is imported inside the functions, after the environment it reads has been set.
+Everything of a model is freed after each run, since one worker builds hundreds of them. TensorFlow
+is imported inside the functions, after the environment it reads has been set.
 """
 
 from __future__ import annotations
 
 import functools
+import gc
+import json
 import logging
 import os
 import platform
@@ -16,7 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from besom.errors import ConfigError
+from besom.seam import TrialConfig
 
 log = logging.getLogger("besom")
 
@@ -24,7 +29,7 @@ log = logging.getLogger("besom")
 THREADS_VARIABLE = "BESOM_THREADS"
 
 #: What Keras imports, where it is installed, for other uses than a trial's: wrappers for
-#: scikit-learn, plots of images, data frames as a model's input.
+#: scikit-learn, plots of examples, data frames as a model's input.
 _OTHER_USES = ("sklearn", "matplotlib", "pandas")
 
 
@@ -48,12 +53,12 @@ def threads_wanted() -> int | None:
 def start_worker() -> None:
     """Start TensorFlow in a process of besom's own, in two thirds of the time ``start`` takes.
 
-    Keras then lacks its scikit-learn wrappers, plots of images and data frames as input; whatever
-    a trial imports of these packages for itself is as ever. And what TensorFlow would keep of every
-    trial is let go (``besom.training.fast.custom_gradients``). Not for a user's own process.
+    Keras then lacks its scikit-learn wrappers, plots of examples and data frames as input; a
+    trial can still import these packages itself. And what TensorFlow would keep of every trial is
+    released (``besom.training.fast.custom_gradients``). Not for a user's own process.
 
     Raises:
-        ConfigError: ``BESOM_THREADS`` is nonsense.
+        ConfigError: ``BESOM_THREADS`` is not a whole number above zero.
     """
     with _uninstalled(_OTHER_USES):
         start()
@@ -82,7 +87,7 @@ def start() -> int | None:
         The number of threads set, None where TensorFlow chose.
 
     Raises:
-        ConfigError: ``BESOM_THREADS`` is nonsense.
+        ConfigError: ``BESOM_THREADS`` is not a whole number above zero.
     """
     threads = threads_wanted()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -98,7 +103,7 @@ def start() -> int | None:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError as error:  # TensorFlow was used before us: it has its threads already
-        log.warning("TensorFlow was started before besom, its settings stay: %s", error)
+        log.warning("TensorFlow was started before besom and keeps its settings: %s", error)
         return None
     return threads
 
@@ -142,3 +147,71 @@ def _cpu_model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def training_data(config: TrialConfig) -> Any:
+    """Return the config's ``besom.training.data.TrainingData``, loaded once in this process.
+
+    Raises:
+        ConfigError, DataError: as ``besom.training.data.load_training``.
+    """
+    return _load(json.dumps(config["data"], sort_keys=True))
+
+
+@functools.lru_cache(maxsize=1)
+def _load(node: str) -> Any:
+    from besom.training.data.builtin import load_training
+
+    return load_training(json.loads(node))
+
+
+def environment(data: Any) -> dict[str, Any]:
+    """Return what every run of this process depends on.
+
+    Args:
+        data: from ``training_data``.
+
+    Returns:
+        ``data`` (name, fingerprint, n_train, n_validation, input_shape, input_scale, which is the
+        factor on the examples, num_classes, and label_gaps where a class has no example),
+        ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation example
+        shows; 0 without such examples.
+    """
+    from besom.training.data.dataset import label_gaps
+
+    gaps = label_gaps(data)
+    return {
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "n_train": len(data.x_train),
+            "n_validation": len(data.x_validation),
+            "input_shape": list(data.x_train.shape[1:]),
+            "input_scale": data.scale,
+            "num_classes": data.num_classes,
+            **({"label_gaps": gaps} if gaps else {}),
+        },
+        "n_classes_unjudged": _n_classes_unjudged(data),
+        "versions": versions(),
+        "device": device(),
+    }
+
+
+def _n_classes_unjudged(data: Any) -> int:
+    labels = data.y_validation
+    if not len(labels):
+        return 0
+    return int((np.bincount(labels, minlength=data.num_classes) == 0).sum())
+
+
+def free_models() -> None:
+    """Free what trials leave behind; nothing may hold a model any more."""
+    import keras
+
+    keras.backend.clear_session(free_memory=False)
+    gc.collect()
+
+
+def settle() -> None:
+    """Exempt what is alive now from garbage collection, which would take 0.2 s each time."""
+    gc.freeze()

@@ -1,13 +1,26 @@
-"""Saves a trained model, or says why it cannot be: no result is lost with it."""
+"""Saves a trained model, or the state of a run between two epochs.
+
+With the state, a screened trial goes on instead of starting over. It holds the weights that
+training goes on from, the optimizer's and the random generators' state, the history and what the
+watch knows, the weights that were measured included. A run that is interrupted and continued gives
+the same numbers as one that is not.
+
+What cannot be saved costs the file, never the trial's result.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from besom.errors import reason_of
+from besom.training.epochs.watch import Watch
 
 
 def save_model(model: Any, path: Path) -> str | None:
@@ -26,7 +39,7 @@ def save_model(model: Any, path: Path) -> str | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         model.save(partial)
         os.replace(partial, path)  # noqa: PTH105
-    except Exception as error:  # what a user's layers raise when asked for their config is theirs
+    except Exception as error:  # a user's layers may raise anything when asked for their config
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         return f"The model cannot be saved: {reason_of(error)}. {_remedy(error)}"
@@ -40,3 +53,85 @@ def _remedy(error: Exception) -> str:
         "Give the layers that it names a get_config(), and register them with "
         "@keras.saving.register_keras_serializable()."
     )
+
+
+log = logging.getLogger("besom")
+
+
+def save_state(path: Path, model: Any, watch: Watch) -> None:
+    """Write the state after the last epoch, in one atomic step.
+
+    If it cannot be written, the trial is not lost: whoever continues it starts at its first epoch.
+
+    Args:
+        path: the file; its folder is made.
+        model: the compiled model, its optimizer built.
+        watch: the run's watch.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez(file, **_arrays(model, watch))
+        os.replace(partial, path)  # noqa: PTH105
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        log.warning("The trial's state could not be saved in %s: %s", path, reason_of(error))
+
+
+def _arrays(model: Any, watch: Watch) -> dict[str, Any]:
+    arrays = {f"model{i}": np.asarray(v) for i, v in enumerate(model.variables)}
+    arrays |= {f"optimizer{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
+    arrays |= {f"best{i}": w for i, w in enumerate(watch.kept_weights or ())}
+    if watch.correct_by_epoch:
+        rows = [np.frombuffer(row, np.uint8) for row in watch.correct_by_epoch]
+        arrays["correct_by_epoch"] = np.stack(rows)
+    state = {"history": watch.history, "best_epoch": watch.best_epoch, "best": watch.best}
+    return arrays | {"state": np.array(json.dumps(state))}
+
+
+def restore_state(path: Path, model: Any, watch: Watch) -> int:
+    """Restore the state in a newly built run of the same config.
+
+    Args:
+        path: what ``save_state`` wrote; where it is missing, or not of such a run, the run
+            starts at its first epoch.
+        model: the compiled model, its optimizer built.
+        watch: the run's watch, empty.
+
+    Returns:
+        The epochs already run.
+    """
+    if not path.is_file():
+        return 0
+    variables = [*model.variables, *model.optimizer.variables]
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            values = [
+                *(stored[f"model{i}"] for i in range(len(model.variables))),
+                *(stored[f"optimizer{i}"] for i in range(len(model.optimizer.variables))),
+            ]
+            state = json.loads(str(stored["state"]))
+            kept = [stored[f"best{i}"] for i in range(len(model.weights)) if f"best{i}" in stored]
+            correct = stored.get("correct_by_epoch")
+        history, best_epoch, best = (state[key] for key in ("history", "best_epoch", "best"))
+        _check_fit(values, variables)
+    except Exception as error:  # a damaged file raises whatever zip, NumPy and JSON raise
+        log.warning(
+            "The trial starts from its first epoch: its state in %s cannot be read: %s",
+            path,
+            reason_of(error),
+        )
+        return 0
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    rows = None if correct is None else [row.tobytes() for row in correct]
+    return watch.resume(history, best_epoch, best, kept or None, rows)
+
+
+def _check_fit(values: list[Any], variables: list[Any]) -> None:
+    """Refuse values that cannot be assigned, before any is."""
+    for value, variable in zip(values, variables, strict=True):
+        if value.shape != tuple(variable.shape) or value.dtype != np.asarray(variable).dtype:
+            raise ValueError(f"{variable.path} has another shape or type there")

@@ -1,7 +1,7 @@
 """One training run: a Keras model from a config, trained and judged on data, epoch by epoch.
 
 Shared by a sweep's trials and by ``besom train``. Separates *what* a run is (model, seeds, history,
-the epoch that counts) from *how* its epochs are run, which is an engine's affair.
+the epoch that counts) from *how* its epochs are run, which is up to an engine.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from besom.errors import ConfigError, did_you_mean
-from besom.training import keras_engine, precision
-from besom.training.build import build_callbacks, build_model, seed_everything
-from besom.training.engine_choice import choose_engine, untraceable
+from besom.training.build import build_callbacks, build_model, resolved_precision, seed_everything
+from besom.training.epochs import keras_engine
+from besom.training.epochs.engine_choice import choose_engine, untraceable
+from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job, Judged
+from besom.training.epochs.watch import OnEpoch, Watch
+from besom.training.epochs.weights import CHANGED_LATER
 from besom.training.fast import engine
-from besom.training.job import EVALUATION_BATCH_SIZE, Job, Judged
 from besom.training.settings import TrainerSettings
-from besom.training.watch import OnEpoch, Watch
-from besom.training.weights import CHANGED_LATER
 
 #: Called with the built and compiled model, before its first step.
 OnBuilt = Callable[[Any], None]
@@ -40,15 +40,15 @@ class Fitted:
         history: metric name to its value after each epoch run.
         best_epoch: the epoch (from 1) whose weights the model holds.
         stopped_early: whether the run's own patience ended it.
-        correct: whether the validation images were classified right by the weights that count,
-            bool, shape (n_validation,); None without validation images, or for no classifier.
+        correct: whether the validation examples were classified right by the weights that count,
+            bool, shape (n_validation,); None without validation examples, or for no classifier.
         correct_by_epoch: the same after each epoch, as packed bits; None also where the engine does
             not know it.
         epoch_seconds: wall-clock seconds of each epoch, its validation included.
         engine: ``compiled`` or ``keras``; ``engine_reason`` says why.
         kernel: the fused optimizer kernel, None where Keras's own update ran.
         precision: ``float32`` or ``bfloat16``: what ``auto`` came to.
-        remarks: what the user should know of the run, by what it is about.
+        remarks: what the user should know about the run, by subject.
     """
 
     model: Any
@@ -116,8 +116,8 @@ def fit(
         if settings.engine == "compiled":
             raise ConfigError(f"trainer.engine=compiled: {reason}.") from failed.__cause__
         with_keras = {**config, "trainer": {**config.get("trainer", {}), "engine": "keras"}}
-        hear: Any = {"on_epoch": on_epoch, "test": test, "on_built": on_built}
-        return replace(fit(with_keras, data, **hear), engine_reason=reason)
+        options: Any = {"on_epoch": on_epoch, "test": test, "on_built": on_built}
+        return replace(fit(with_keras, data, **options), engine_reason=reason)
     return Fitted(
         model=model,
         history=watch.history,
@@ -129,7 +129,7 @@ def fit(
         engine=chosen,
         engine_reason=reason,
         kernel=run.kernel,
-        precision=precision.resolve(settings.precision, settings.batch_size),
+        precision=resolved_precision(settings.precision, settings.batch_size),
         remarks={"weights": CHANGED_LATER} if watch.changed_later else {},
     )
 
@@ -142,14 +142,14 @@ def evaluate(
     batch_size: int | None = None,
     by: str | None = None,
 ) -> dict[str, float]:
-    """Measure a compiled Keras model on images.
+    """Measure a compiled Keras model on examples.
 
     Args:
         model: a compiled ``keras.Model``.
         x: uint8 or float32, shape (n, *input_shape).
         y: int64, shape (n,).
         scale: the factor the model's input is multiplied by.
-        batch_size: images judged at once, None: chosen here.
+        batch_size: examples judged at once, None: chosen here.
         by: the engine, ``Fitted.engine`` of the run that trained the model; None: chosen here.
 
     Returns:
@@ -166,15 +166,15 @@ def judge(
     batch_size: int | None = None,
     by: str | None = None,
 ) -> tuple[dict[str, float], np.ndarray[Any, Any] | None]:
-    """Measure as ``evaluate`` does, and tell which images are classified right.
+    """Measure as ``evaluate`` does, and say which examples are classified right.
 
     Returns:
-        What ``evaluate`` returns; and a bool for each image, shape (n,), None for no classifier.
+        What ``evaluate`` returns; and a bool for each example, shape (n,), None for no classifier.
     """
     judged, size = Judged(x, y, scale), batch_size or EVALUATION_BATCH_SIZE
     model.reset_metrics()
     if (by or choose_engine("auto", model, [])[0]) == "compiled":
-        evaluation = engine.CompiledEvaluation(model, engine.Images(*judged), size)
+        evaluation = engine.CompiledEvaluation(model, engine.Examples(*judged), size)
         measured, right = evaluation.measure(), evaluation.correct
     else:
         measured = keras_engine.evaluate(model, judged, size)
@@ -183,7 +183,7 @@ def judge(
 
 
 def check_monitor(settings: TrainerSettings, names: list[str]) -> None:
-    """Refuse to watch what will not be there, before an epoch is spent on it.
+    """Refuse to monitor what is not measured, before an epoch is spent on it.
 
     Raises:
         ConfigError: an epoch is to be judged by a metric that is not in ``names``.
@@ -192,8 +192,8 @@ def check_monitor(settings: TrainerSettings, names: list[str]) -> None:
         return
     if settings.monitor.removeprefix("val_") in names:
         raise ConfigError(
-            f"trainer.monitor is {settings.monitor!r}, but there are no validation images "
-            "(data.validation_split=0). Set trainer.monitor=accuracy, hold images back, or leave "
+            f"trainer.monitor is {settings.monitor!r}, but there are no validation examples "
+            "(data.validation_split=0). Set trainer.monitor=accuracy, hold out examples, or set "
             "trainer.patience=null and trainer.restore_best=false."
         )
     raise ConfigError(

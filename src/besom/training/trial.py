@@ -1,25 +1,29 @@
 """A worker's side of the seam: ``prepare`` once, then ``run_trial`` after ``run_trial``.
 
-TensorFlow is imported inside the functions: the process's threads are set first.
+A trial's config may hold requests of the coordinator, under the key ``orders`` (see
+``besom.seam``): limits to check before training, a checkpoint to load or save, where the model
+goes. TensorFlow is imported inside the functions: the process's threads are set first.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from besom.errors import ConfigError
 from besom.seam import Report, TrialConfig, TrialResult
-from besom.training import runtime, warm
+from besom.training import runtime
+from besom.training.saving import save_model
 from besom.training.settings import TrainerSettings
-from besom.training.trial_requests import OutOfBounds, TrialRequests
 
 log = logging.getLogger("besom")
 
-#: What a trial is known by once, beside its history (``TrialResult.numbers``).
+#: What is measured once per trial, besides its history (``TrialResult.numbers``).
 NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes")
 
 #: Measures a ``besom.training.trainer.Fitted`` once more; what it returns joins ``numbers``.
@@ -27,13 +31,13 @@ Measure = Callable[[Any], Mapping[str, float]]
 
 
 def prepare(config: TrialConfig) -> dict[str, Any]:
-    """Import TensorFlow, load the data, and try a step of the config: what no trial could run is
-    refused here.
+    """Import TensorFlow, load the data, and try a step of the config, so that what no trial could
+    run is refused here.
 
     Returns:
         Plain facts: ``metrics`` (every name a history will have), ``numbers`` (every name in a
         result's ``numbers``), ``n_params``, ``unsavable`` (why no model can be saved; only there if
-        so), and those of ``warm.environment``.
+        so), and those of ``runtime.environment``.
 
     Raises:
         ConfigError: the config cannot be trained.
@@ -45,36 +49,36 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
     try:
         for name, other in TrialRequests.from_config(config).rehearse.items():
             try:
-                rehearse(other, warm.training_data(other), opens_test=True)
+                rehearse(other, runtime.training_data(other), opens_test=True)
             except ConfigError as error:
                 raise ConfigError(f"{name}: {error}") from error
-        data = warm.training_data(config)
+        data = runtime.training_data(config)
         tried = rehearse(config, data)
     finally:
-        warm.free_models()
-    warm.settle()
+        runtime.free_models()
+    runtime.settle()
     return {
         "metrics": tried.metrics,
         "numbers": list(NUMBERS),
         "n_params": tried.n_params,
         **({"unsavable": tried.unsavable} if tried.unsavable else {}),
-        **warm.environment(data),
+        **runtime.environment(data),
     }
 
 
 def prepare_another(config: TrialConfig) -> dict[str, Any]:
-    """Import TensorFlow and load the data, in a worker beside one that has tried the config.
+    """Import TensorFlow and load the data, in a worker besides the one that has tried the config.
 
     Returns:
-        The facts of ``warm.environment``.
+        The facts of ``runtime.environment``.
 
     Raises:
         ConfigError, DataError: the data cannot be loaded.
     """
     runtime.start_worker()
-    data = warm.training_data(config)
-    warm.settle()
-    return warm.environment(data)
+    data = runtime.training_data(config)
+    runtime.settle()
+    return runtime.environment(data)
 
 
 def run_trial(config: TrialConfig, report: Report) -> TrialResult:
@@ -91,7 +95,7 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
 
 
 def train(config: TrialConfig, report: Report, measure: Measure | None = None) -> TrialResult:
-    """Train one model, follow the config's orders, and tell everything about it.
+    """Train one model, follow the config's requests, and return everything about it.
 
     Args:
         config: see ``besom.seam``.
@@ -104,8 +108,8 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
     runtime.start()
     from besom.training.trainer import fit
 
-    data = warm.training_data(config)
-    orders = TrialRequests.from_config(config)
+    data = runtime.training_data(config)
+    requests = TrialRequests.from_config(config)
     stopped = False
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -119,27 +123,27 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
             config,
             data,
             on_epoch=on_epoch,
-            on_built=lambda model: orders.check(model_numbers(model)),
-            resume_from=orders.resume_from,
-            save_to=orders.save_to,
+            on_built=lambda model: requests.check(model_numbers(model)),
+            resume_from=requests.resume_from,
+            save_to=requests.save_to,
         )
         measured: Mapping[str, float] = {}
         if not stopped:
             settings = TrainerSettings.from_config(config.get("trainer", {}))
-            if problem := orders.keep_model(fitted, settings):
+            if problem := requests.keep_model(fitted, settings):
                 fitted.remarks["model"] = problem
             measured = measure(fitted) if measure is not None else {}
         for remark in fitted.remarks.values():
             log.warning(remark)
-        return _told(fitted, data, measured)
+        return _result_of(fitted, data, measured)
     except OutOfBounds as out:
         return TrialResult(numbers=out.numbers)
     finally:
         fitted = None
-        warm.free_models()
+        runtime.free_models()
 
 
-def _told(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialResult:
+def _result_of(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialResult:
     return TrialResult(
         history=fitted.history,
         numbers={
@@ -153,7 +157,7 @@ def _told(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialResult:
         correct=None if fitted.correct is None else np.packbits(fitted.correct).tobytes(),
         correct_by_epoch=fitted.correct_by_epoch,
         environment={
-            **warm.environment(data),
+            **runtime.environment(data),
             "engine": fitted.engine,
             "engine_reason": fitted.engine_reason,
             "kernel": fitted.kernel,
@@ -169,3 +173,89 @@ def model_numbers(model: Any) -> dict[str, float]:
         "n_params": model.count_params(),
         "model_bytes": sum(4 * int(np.prod(w.shape)) for w in model.weights),
     }
+
+
+class OutOfBounds(Exception):
+    """A number known before training violates a constraint: there is no point in training.
+
+    Args:
+        numbers: what is known of the model.
+    """
+
+    def __init__(self, numbers: dict[str, float]) -> None:
+        super().__init__(numbers)
+        self.numbers = numbers
+
+
+@dataclass(frozen=True)
+class TrialRequests:
+    """What the coordinator asks of one trial; nothing where the config has no ``orders``.
+
+    Attributes:
+        constraints: number to its ``min`` and ``max``.
+        resume_from, save_to: checkpoints, see ``besom.training.saving``.
+        model_path: where the trained model goes, if it is better than ``better_than`` (None: in
+            any case) by the monitored metric; None: nowhere.
+        rehearse: configs that ``prepare`` tries besides its own, by name.
+    """
+
+    constraints: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    resume_from: Path | None = None
+    save_to: Path | None = None
+    model_path: Path | None = None
+    better_than: float | None = None
+    rehearse: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> TrialRequests:
+        """Read the requests of a trial's config."""
+        orders = config.get("orders", {})
+        checkpoint, model = orders.get("checkpoint", {}), orders.get("save_model", {})
+        return cls(
+            constraints=orders.get("constraints", {}),
+            resume_from=_path(checkpoint.get("load")),
+            save_to=_path(checkpoint.get("save")),
+            model_path=_path(model.get("path")),
+            better_than=model.get("better_than"),
+            rehearse=orders.get("rehearse", {}),
+        )
+
+    def check(self, numbers: dict[str, float]) -> None:
+        """Refuse to train what is out of bounds already.
+
+        Raises:
+            OutOfBounds: a number is outside its limits.
+        """
+        for name, bounds in self.constraints.items():
+            if name not in numbers:
+                continue
+            low, high = bounds.get("min"), bounds.get("max")
+            value = numbers[name]
+            if (low is not None and value < low) or (high is not None and value > high):
+                raise OutOfBounds(numbers)
+
+    def keep_model(self, fitted: Any, settings: TrainerSettings) -> str | None:
+        """Save the trained model as ``.keras``, if it is good enough.
+
+        Args:
+            fitted: a ``besom.training.trainer.Fitted``.
+            settings: how it was judged: which way the monitored metric is better.
+
+        Returns:
+            Why it cannot be saved, for the user; None if it was saved or not asked for.
+        """
+        if self.model_path is None:
+            return None
+        values = fitted.history.get(settings.monitor)
+        if values and self.better_than is not None:
+            sign = 1.0 if settings.maximize else -1.0
+            if sign * values[fitted.best_epoch - 1] <= sign * self.better_than:
+                return None
+        problem = save_model(fitted.model, self.model_path)
+        if problem is None:
+            return None
+        return f"{problem} Trials count without it. sweep.keep_models=0 turns saving off."
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

@@ -28,7 +28,7 @@ from besom.statistics import Gain
 from besom.store.environment import environment_then
 from besom.store.paths import write_atomically
 from besom.store.records import Objective
-from besom.store.test_set_log import Opening, n_configs, said, said_outside
+from besom.store.test_set_log import Opening, how_often, how_often_outside, n_configs
 from besom.text.console import say
 from besom.text.counting import IS, counted, named
 from besom.text.printable import markdown_cell, markdown_line
@@ -143,9 +143,9 @@ def opened(plan: ConfirmPlan, openings: Sequence[Opening]) -> str:
     if plan.on != "test" or not openings:
         return ""
     data = environment_then(plan.study, plan.entrants[0]).get("data", {}).get("name")
-    elsewhere = said_outside(plan.paths.root.parent, data)
+    elsewhere = how_often_outside(plan.paths.root.parent, data)
     return (
-        f"The test examples of this study have been opened {said(openings)}, for "
+        f"The test examples of this study have been opened {how_often(openings)}, for "
         f"{counted(n_configs(openings), 'config')}; each time they say a little less."
         + (f" {elsewhere}" if elsewhere else "")
     )

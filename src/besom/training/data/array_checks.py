@@ -1,6 +1,6 @@
-"""What images and labels must be before anything trains on them: dtypes, shapes, values.
+"""What examples and labels must be before a model is trained on them: dtypes, shapes, values.
 
-Knows no files and no datasets. ``where`` opens every message and names the part that is meant,
+Knows no files and no datasets. ``where`` begins every message and names the part that is meant,
 such as ``"digits (train)"``.
 """
 
@@ -16,7 +16,7 @@ from besom.errors import DataError
 
 Array = npt.NDArray[Any]
 
-#: Above this many classes, more classes than images means that the labels are not class numbers.
+#: Above this many classes, more classes than examples means that the labels are not class numbers.
 _MANY_CLASSES = 1000
 
 
@@ -41,7 +41,7 @@ def check_fits_memory(n_bytes: int, what: str) -> None:
         )
 
 
-def checked_images(x: Array, where: str) -> Array:
+def checked_examples(x: Array, where: str) -> Array:
     """Return ``x`` as uint8 or float32, without a copy where it already is one of them.
 
     Booleans, and integers that all lie in 0..255, become uint8; other integers and all floats
@@ -57,16 +57,16 @@ def checked_images(x: Array, where: str) -> Array:
     x = np.asarray(x)
     if x.dtype.kind not in "biuf":
         raise DataError(
-            f"{where}: the images have dtype {x.dtype}, expected integers or floats "
+            f"{where}: the examples have dtype {x.dtype}, expected integers or floats "
             "(uint8 or float32 are kept as they are)."
         )
     if x.ndim < 2:
         raise DataError(
-            f"{where}: the images have shape {x.shape}, expected (n, features), "
+            f"{where}: the examples have shape {x.shape}, expected (n, features), "
             "(n, height, width) or (n, height, width, channels)."
         )
     if x.size == 0:
-        raise DataError(f"{where}: there are no images in an array of shape {x.shape}.")
+        raise DataError(f"{where}: there are no examples in an array of shape {x.shape}.")
     if x.dtype.kind == "f":
         return _finite_float32(x, where)
     if x.dtype.kind == "b":
@@ -85,13 +85,13 @@ def _finite_float32(x: Array, where: str) -> Array:
     """Cast to float32 and refuse what is not finite, also where only the cast overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         x = x.astype(np.float32, copy=False)
-        # Both NaN and infinities show in the extremes: no mask as large as the images is needed.
+        # NaN and infinities show in the minimum and maximum, without a mask as large as x.
         finite = np.isfinite(x.min()) and np.isfinite(x.max())
     if not finite:
         bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
         raise DataError(
-            f"{where}: {int(bad.sum())} of {len(x)} images hold NaN or infinite values (as "
-            f"float32), the first of them image {int(bad.argmax())}. Mend or drop them."
+            f"{where}: {int(bad.sum())} of {len(x)} examples hold NaN or infinite values (as "
+            f"float32), the first is example {int(bad.argmax())}. Fix or remove them."
         )
     return x
 
@@ -127,24 +127,24 @@ def checked_labels(y: Array, where: str) -> Array:
             )
     if y.min() < 0:
         raise DataError(
-            f"{where}: labels must be integers from 0, but {y.min()} stands at position "
+            f"{where}: labels must be integers from 0, but {y.min()} is at position "
             f"{int(y.argmin())}."
         )
     if y.max() >= max(_MANY_CLASSES, len(y)):
         raise DataError(
-            f"{where}: the largest of {len(y)} labels is {y.max()}; labels must number the "
-            "classes from 0. np.unique(y, return_inverse=True)[1] renumbers them."
+            f"{where}: the largest of {len(y)} labels is {y.max()}; labels must be class "
+            "numbers from 0. Renumber them with np.unique(y, return_inverse=True)[1]."
         )
     return y.astype(np.int64, copy=False)
 
 
 def checked_pair(x: Array, y: Array, where: str) -> tuple[Array, Array]:
-    """Check images and labels as above, and that there are as many of each.
+    """Check examples and labels as above, and that there are as many of each.
 
     Raises:
-        DataError: as ``checked_images`` and ``checked_labels``, or the lengths differ.
+        DataError: as ``checked_examples`` and ``checked_labels``, or the lengths differ.
     """
-    x, y = checked_images(x, where), checked_labels(y, where)
+    x, y = checked_examples(x, where), checked_labels(y, where)
     if len(x) != len(y):
-        raise DataError(f"{where}: {len(x)} images but {len(y)} labels; expected one label each.")
+        raise DataError(f"{where}: {len(x)} examples but {len(y)} labels; expected one label each.")
     return x, y

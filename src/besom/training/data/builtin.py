@@ -1,4 +1,4 @@
-"""Datasets: what ``data=...`` names, and the two ways to open one.
+"""Datasets: what ``data=...`` names, and the two functions that open one.
 
 A dataset is a function, anywhere importable, that returns one part of it as a ``Dataset``::
 
@@ -7,8 +7,8 @@ A dataset is a function, anywhere importable, that returns one part of it as a `
         return Dataset(x=x, y=y, num_classes=3, scale=1.0, name="spirals")
 
 A config names it with ``_target_`` and gives its other parameters. ``load_training`` opens the
-training part and holds the validation images out; ``load_test`` alone opens the test part, so
-that whoever does not call it cannot have seen a test image. A function that has no test part
+training part and holds the validation examples out; ``load_test`` alone opens the test part, so
+that whoever does not call it cannot have seen a test example. A function that has no test part
 raises ``NoTestImages`` when it is asked for one.
 """
 
@@ -58,11 +58,11 @@ _FOR_LOADING = ("validation_split", "split_seed")
 
 
 def load_training(data: Mapping[str, Any]) -> TrainingData:
-    """Load the training part and hold validation images out, stratified by class.
+    """Load the training part and hold validation examples out, stratified by class.
 
     Args:
         data: the config node: ``_target_``, ``validation_split`` (a share below 1 or a number of
-            images; default 0.1), ``split_seed`` (default 0; it seeds nothing but the split), and
+            examples; default 0.1), ``split_seed`` (default 0; it seeds nothing but the split), and
             the parameters of the target.
 
     Returns:
@@ -107,7 +107,7 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     Raises:
         NoTestImages: the dataset has no test part.
         ConfigError, DataError: as ``load_training``; a label that training has no class for;
-            another image shape or scale than in training.
+            another example shape or scale than in training.
     """
     test = _part(data, "test")
     if training is None:
@@ -115,7 +115,7 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     where = f"{test.name} (test)"
     if test.input_shape != training.input_shape:
         raise DataError(
-            f"{where}: images of shape {test.input_shape}, but those trained on have "
+            f"{where}: examples of shape {test.input_shape}, but those trained on have "
             f"{training.input_shape}."
         )
     check_labels_in_range(test.y, training.num_classes, where)
@@ -139,9 +139,9 @@ def _part(data: Mapping[str, Any], split: Split) -> Dataset:
 def digits(split: Split) -> Dataset:
     """Return scikit-learn's handwritten digits: real, small, and installed with it.
 
-    1,797 images (8, 8), uint8 from 0 to 16, 10 classes (E. Alpaydin, C. Kaynak, 1998, UCI
+    1,797 examples (8, 8), uint8 from 0 to 16, 10 classes (E. Alpaydin, C. Kaynak, 1998, UCI
     "Optical Recognition of Handwritten Digits"). They come in one part, so 360 of them, stratified
-    and the same for ever, are set aside as the test part here.
+    and always the same, are set aside as the test part here.
     """
     from sklearn.datasets import load_digits
 
@@ -192,7 +192,7 @@ def npz(split: Split, path: str, scale: float | None = None) -> Dataset:
     Args:
         split: the part.
         path: the ``.npz`` file, or a folder of IDX files named as MNIST's.
-        scale: what images are multiplied by; None: 1/255 for integers from 0 to 255, else 1.
+        scale: what examples are multiplied by; None: 1/255 for integers from 0 to 255, else 1.
 
     Raises:
         NoTestImages: the test part is asked for and not there.
@@ -209,5 +209,5 @@ def _from_keras(name: str, split: Split) -> Dataset:
         return read_part(cached, split, name)
     except DataError as error:
         raise DataError(
-            f"{error} This is Keras's cached copy: delete it to have it downloaded again."
+            f"{error} This is Keras's cached copy: delete it to download it again."
         ) from error

@@ -23,7 +23,7 @@ class NoTestImages(DataError):
     """The dataset has no test part; its training part may be sound."""
 
 
-#: A sentence names so many classes, and counts the rest.
+#: A sentence names this many classes, and counts the rest.
 _MOST_NAMED = 5
 
 
@@ -32,14 +32,20 @@ class Dataset:
     """One part, training or test, of a dataset for classification.
 
     Attributes:
-        x: (n, *input_shape) images or features, uint8 or float32, finite. Other integers and
-            floats are accepted and cast, see ``besom.training.data.array_checks.checked_images``.
+        x: (n, *input_shape) examples or features, uint8 or float32, finite. Other integers and
+            floats are accepted and cast, see ``besom.training.data.array_checks.checked_examples``.
         y: (n,) int64 labels, 0 to num_classes - 1. Shape (n, 1) and integer-valued floats are
             accepted and cast.
         num_classes: how many classes there are in all, the same for both parts; at least 2.
         scale: what ``x`` is multiplied by inside the compiled graph: 1/255 for uint8 pictures,
             1.0 for what is scaled already.
         name: for people to read.
+
+    Example:
+        >>> x, y = np.zeros((3, 8, 8), np.uint8), np.array([0, 1, 1])
+        >>> spots = Dataset(x, y, num_classes=2, scale=1 / 255, name="spots")
+        >>> spots.input_shape
+        (8, 8)
     """
 
     x: Array
@@ -50,13 +56,13 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one image."""
+        """The shape of one example."""
         return self.x.shape[1:]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Training images and the validation images held out from them.
+    """Training examples and the validation examples held out from them.
 
     Attributes:
         x_train: (n_train, *input_shape) uint8 or float32, in the dataset's order.
@@ -64,8 +70,8 @@ class TrainingData:
         x_validation: (n_validation, *input_shape), of the same dtype; may be empty.
         y_validation: (n_validation,) int64.
         num_classes: labels are 0 to num_classes - 1.
-        scale: what the images are multiplied by inside the graph.
-        fingerprint: 16 hex digits that change with any value, shape or dtype of the images and
+        scale: what the examples are multiplied by inside the graph.
+        fingerprint: 16 hex digits that change with any value, shape or dtype of the examples and
             labels, with the scale, and with which of them are held out.
         name: for people to read.
     """
@@ -81,14 +87,14 @@ class TrainingData:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one image."""
+        """The shape of one example."""
         return self.x_train.shape[1:]
 
 
 def label_gaps(data: TrainingData) -> str:
     """One sentence on classes that no example has; empty where each has one.
 
-    Labels that begin with 1, or that leave some out, give the model outputs it never needs.
+    Labels that start at 1, or that skip some, give the model outputs that it never needs.
     """
     counts = np.bincount(data.y_train, minlength=data.num_classes)
     counts += np.bincount(data.y_validation, minlength=data.num_classes)
@@ -109,8 +115,8 @@ def checked_dataset(dataset: Dataset, where: str) -> Dataset:
     """Return the dataset with its arrays cast to their proper dtypes and shapes.
 
     Raises:
-        DataError: see ``besom.training.data.array_checks``; also a scale or number of classes that
-            is none, or a label beyond the classes.
+        DataError: see ``besom.training.data.array_checks``; also a wrong scale or number of
+            classes, or a label beyond the classes.
     """
     x, y = checked_pair(dataset.x, dataset.y, where)
     if not isinstance(dataset.num_classes, int | np.integer) or dataset.num_classes < 1:
@@ -142,8 +148,8 @@ def fingerprint(dataset: Dataset, held: Array) -> str:
 
     Args:
         dataset: the training part, before the split.
-        held: positions of the images held out: themselves, not the seed that chose them, so the
-            digits tell when another version of the split would choose others.
+        held: positions of the examples held out: themselves, not the seed that chose them, so
+            that the digits change when another version of the split chooses others.
     """
     digest = hashlib.blake2b(digest_size=8)
     for array in (dataset.x, dataset.y, held.astype(np.int64)):

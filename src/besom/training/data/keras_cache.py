@@ -59,7 +59,7 @@ def fetch(name: str) -> Path:
     if cached is None:
         raise DataError(
             f"Keras downloaded {name}, but not into {home / 'datasets'}. If KERAS_HOME was changed "
-            "after Keras was imported, set it before; else give the file with data.path=FILE."
+            "after Keras was imported, set it earlier, or give the file with data.path=FILE."
         )
     return cached
 
@@ -85,7 +85,7 @@ def _find(name: str, home: Path) -> Path | None:
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path, name: str) -> Iterator[None]:
-    """Let one process at a time look and download: another would see a file half written."""
+    """Let one process at a time look and download: others would see a half-written file."""
     with contextlib.ExitStack() as stack:
         # Without a writable folder there is no lock to take, and nothing to write there either.
         with contextlib.suppress(OSError):
@@ -104,7 +104,7 @@ def _download(name: str, home: Path) -> None:
         raise DataError(
             f"{name} is not in Keras's cache ({home / 'datasets'}) and cannot be downloaded: "
             f"{reason}. Give a file or folder that you have with data.path=FILE, "
-            "or use the digits that need no download: data=digits."
+            "or use data=digits, which needs no download."
         )
 
 
@@ -112,7 +112,7 @@ def _why_unreachable() -> str | None:
     """Say why no connection to the download server opens, or None if one does.
 
     Keras would try each of the server's twenty or so addresses with no timeout: behind a firewall
-    that drops packets, that is many silent minutes. One address of each IP version tells enough.
+    that drops packets, that is many silent minutes. One address of each IP version is enough.
     """
     if "https" in urllib.request.getproxies() and not urllib.request.proxy_bypass(_HOST):
         return None

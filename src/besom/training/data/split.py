@@ -1,4 +1,4 @@
-"""Which training images are held out: a stratified split, the same for the same seed for ever."""
+"""Which training examples are held out: a stratified split, always the same for a seed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _OPTION = "data.validation_split"
 def stratified_split(y: Array, n_held: int, seed: int) -> tuple[Array, Array]:
     """Split positions so that each class is held out in proportion to its size.
 
-    Each class gives the whole part of its share; the images still wanted come from the classes
+    Each class gives the whole part of its share; the examples still wanted come from the classes
     with the largest fractions left (Hamilton's method; the lower class number first among equals),
-    so a class's share is never off by a whole image.
+    so a class's share is never off by a whole example.
 
     Args:
         y: (n,) int64 labels from 0.
-        n_held: how many images to hold out, in 0..n.
+        n_held: how many examples to hold out, in 0..n.
         seed: 0 to 2**32 - 1.
 
     Returns:
         ``(kept, held)``: ascending positions, together a permutation of ``range(n)``.
 
     Raises:
-        DataError: a class has one image only, or would keep none (``n_held`` is too large).
+        DataError: a class has one example only, or would keep none (``n_held`` is too large).
     """
     if n_held == 0:
         return np.arange(len(y)), np.arange(0)
@@ -38,7 +38,7 @@ def stratified_split(y: Array, n_held: int, seed: int) -> tuple[Array, Array]:
     _check_classes(counts, quota, n_held)
 
     # RandomState and not default_rng: NumPy froze its stream (NEP 19), so a newer NumPy holds
-    # out the same images, and scores stay comparable.
+    # out the same examples, and scores stay comparable.
     shuffled = np.random.RandomState(seed).permutation(len(y))
     by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
     place_in_class = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -50,30 +50,30 @@ def _check_classes(counts: Array, quota: Array, n_held: int) -> None:
     alone = np.flatnonzero(counts == 1)
     if len(alone):
         raise DataError(
-            f"Class {alone[0]} has a single training image, which cannot be both trained on and "
-            f"validated on. Add images of it, drop it, or set {_OPTION}=0."
+            f"Class {alone[0]} has only one training example, which cannot be used for both "
+            f"training and validation. Add examples, remove the class, or set {_OPTION}=0."
         )
     emptied = np.flatnonzero((counts > 0) & (quota >= counts))
     if len(emptied):
         raise DataError(
-            f"Holding out {n_held} of {int(counts.sum())} images would leave class {emptied[0]} "
-            f"({counts[emptied[0]]} images) none to train on. Lower {_OPTION}."
+            f"Holding out {n_held} of {int(counts.sum())} examples would leave no example of class "
+            f"{emptied[0]} to train on (it has {counts[emptied[0]]}). Lower {_OPTION}."
         )
 
 
 def n_held_out(validation_split: object, n: int) -> int:
-    """Return how many of ``n`` images ``validation_split`` holds out.
+    """Return how many of ``n`` examples ``validation_split`` holds out.
 
     Args:
-        validation_split: below 1, a share of the images; a whole number from 1 on, so many images
+        validation_split: below 1, a share of the examples; a whole number from 1, that many
             (5000 and 5000.0 mean the same, as a typed config may turn one into the other).
-        n: how many images there are.
+        n: how many examples there are.
 
     Raises:
-        DataError: neither of the two, as many images as there are or more, or a share of less
-            than half an image.
+        DataError: neither of the two, as many examples as there are or more, or a share of less
+            than half an example.
     """
-    expected = "expected a share such as 0.1, a number of images such as 5000, or 0 for none"
+    expected = "expected a share such as 0.1, a number of examples such as 5000, or 0 for none"
     given = f"{_OPTION}={validation_split}"
     if isinstance(validation_split, bool) or not isinstance(validation_split, int | float):
         raise DataError(f"{_OPTION}={given_text(validation_split)}: {expected}.")
@@ -82,13 +82,15 @@ def n_held_out(validation_split: object, n: int) -> int:
     if validation_split < 1:
         n_held = round(validation_split * n)
         if validation_split > 0 and n_held == 0:
-            raise DataError(f"{given} of {n} images is not even one; {expected}.")
+            raise DataError(f"{given} of {n} examples is less than one; {expected}.")
     elif validation_split != int(validation_split):
         raise DataError(f"{given}: {expected}.")
     else:
         n_held = int(validation_split)
     if n_held >= n:
-        raise DataError(f"{given} holds out {n_held} of {n} images, which leaves none to train on.")
+        raise DataError(
+            f"{given} holds out {n_held} of {n} examples, which leaves none for training."
+        )
     return n_held
 
 

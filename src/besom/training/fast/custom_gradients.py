@@ -1,8 +1,8 @@
-"""Lets go of what ``tf.custom_gradient`` registers, once the graph that it belongs to is gone.
+"""Releases what ``tf.custom_gradient`` registers, once the graph that it belongs to is gone.
 
 TensorFlow enters each custom gradient it traces into a global registry and never takes it out, and
 with it the graph and the model around it (its issues 27492 and 97697). In a warm worker that is
-7 MiB a trial with ``silu`` and 9 MiB with ``model.fit``, whose optimizers use one, and every
+7 MiB per trial with ``silu`` and 9 MiB with ``model.fit``, whose optimizers use one, and every
 garbage collection looks through all of it. Here a graph keeps its gradients itself, and the
 registry only points to them: both end together, and a function that outlives its trial keeps its
 own.
@@ -31,7 +31,7 @@ def tie() -> None:
         from tensorflow.python.framework import ops, registry
 
         class Tied(registry.Registry):  # type: ignore[misc]
-            """TensorFlow's registry, with what it would keep for ever kept elsewhere."""
+            """TensorFlow's registry; the graphs keep what it would keep forever."""
 
             __slots__ = ()
 
@@ -43,7 +43,10 @@ def tie() -> None:
 
         ops.gradient_registry.__class__ = Tied
     except (ImportError, AttributeError, TypeError) as error:  # private names: they may change
-        log.warning("Workers will grow where TensorFlow traces custom gradients: %s", error)
+        log.warning(
+            "Workers will use more memory with each custom gradient that TensorFlow traces: %s",
+            error,
+        )
 
 
 def _tied(graph: Any, gradient: Any, forget: Callable[[], object]) -> Callable[..., Any]:
@@ -51,7 +54,7 @@ def _tied(graph: Any, gradient: Any, forget: Callable[[], object]) -> Callable[.
     reference = weakref.ref(gradient, lambda _: forget())
     _keep(graph, gradient)
     while graph.building_function:
-        # TensorFlow may build the graph of a loop or a branch anew from the one around it.
+        # TensorFlow may rebuild the graph of a loop or a branch from the one around it.
         graph = graph.outer_graph
         if graph.building_function:
             _keep(graph, gradient)

@@ -3,7 +3,7 @@
 ``model.fit`` goes back to Python for every batch. Here the data lies in memory as tensors, and
 the loop over batches, the gathering and scaling of each, the step and the metrics are one graph.
 What a step computes is Keras's own ``train_step``; only the optimizer's update and the dropout
-masks may come from cheaper kernels (``fused`` and ``dropout`` beside this module).
+masks may come from cheaper kernels (the modules ``fused`` and ``dropout``).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 import tensorflow as tf
 
 from besom.errors import BesomError
-from besom.training import checkpoint
+from besom.training.epochs.job import EpochsRun, Job, classified_right, epoch_order
+from besom.training.epochs.weights import averages_in
 from besom.training.fast import graph_optimizers
 from besom.training.fast.dropout import cheap_dropout
 from besom.training.fast.fused import fused_update
-from besom.training.job import EpochsRun, Job, classified_right
-from besom.training.shuffling import epoch_order
-from besom.training.weights import averages_in
+from besom.training.fast.keras_private import test_step
+from besom.training.saving import restore_state, save_state
 
 #: A call of the training function should take about this long: what Ctrl-C waits for at most.
 CALL_SECONDS = 1.0
@@ -38,10 +38,10 @@ class Untraceable(Exception):
 
 @contextmanager
 def tracing() -> Iterator[None]:
-    """While open, what TensorFlow or the model makes of being traced is ``Untraceable``.
+    """While open, an error of TensorFlow or the model while tracing becomes ``Untraceable``.
 
     Raises:
-        Untraceable: from what was raised; not from a want of memory, or what a user can mend.
+        Untraceable: from what was raised; not from a lack of memory, or what a user can fix.
     """
     try:
         yield
@@ -55,11 +55,11 @@ def fit(job: Job) -> EpochsRun:
     """Run the job's epochs, with its callbacks; the metrics of each go to ``job.watch``."""
     model, data, settings = job.model, job.data, job.settings
     brief = graph_optimizers.is_brief(model.count_params(), len(data.x_train))
-    images = Images(data.x_train, data.y_train, data.scale)
+    examples = Examples(data.x_train, data.y_train, data.scale)
     with tracing():
-        training = CompiledTraining(model, images, settings.batch_size, brief)
+        training = CompiledTraining(model, examples, settings.batch_size, brief)
         judges = {
-            prefix: CompiledEvaluation(model, Images(*judged), job.evaluation_batch_size, brief)
+            prefix: CompiledEvaluation(model, Examples(*judged), job.evaluation_batch_size, brief)
             for prefix, judged in job.judged.items()
         }
     callbacks = keras.callbacks.CallbackList(
@@ -71,11 +71,11 @@ def fit(job: Job) -> EpochsRun:
     model.stop_training = False
     model.reset_metrics()
     callbacks.on_train_begin()
-    done = checkpoint.restore(job.resume_from, model, job.watch) if job.resume_from else 0
+    done = restore_state(job.resume_from, model, job.watch) if job.resume_from else 0
     for epoch in range(done + 1, settings.epochs + 1):
         callbacks.on_epoch_begin(epoch - 1)
         began = time.perf_counter()
-        logs = training.epoch(epoch_order(job.seed, epoch, images.n))
+        logs = training.epoch(epoch_order(job.seed, epoch, examples.n))
         with averages_in(model):
             for prefix, judge in judges.items():
                 logs |= {prefix + name: value for name, value in judge.measure().items()}
@@ -87,18 +87,20 @@ def fit(job: Job) -> EpochsRun:
         if model.stop_training:
             break
     if job.save_to is not None:
-        checkpoint.save(job.save_to, model, job.watch)
+        save_state(job.save_to, model, job.watch)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     callbacks.on_train_end(logs)
     job.watch.restore()
     run.correct = job.watch.correct
-    if "val_" in judges and run.correct is None and done:  # it counts what was before `done`
+    if (
+        "val_" in judges and run.correct is None and done
+    ):  # the epoch that counts came before the resume
         judges["val_"].measure()
         run.correct = judges["val_"].correct
     return run
 
 
-class Images:
+class Examples:
     """Images and labels as tensors, kept as they were stored and scaled in the graph.
 
     Args:
@@ -112,11 +114,11 @@ class Images:
         self._x, self._y, self._scale = tf.convert_to_tensor(x), tf.convert_to_tensor(y), scale
 
     def gather(self, indices: Any) -> tuple[Any, Any]:
-        """Return the images ``indices``, ready for the model, and their labels."""
+        """Return the examples ``indices``, ready for the model, and their labels."""
         return self._scaled(tf.gather(self._x, indices)), tf.gather(self._y, indices)
 
     def slice(self, start: Any, stop: Any) -> tuple[Any, Any]:
-        """Return the images from ``start`` to before ``stop``, and their labels."""
+        """Return the examples from ``start`` to before ``stop``, and their labels."""
         return self._scaled(self._x[start:stop]), self._y[start:stop]
 
     def _scaled(self, x: Any) -> Any:
@@ -125,43 +127,45 @@ class Images:
 
 
 class CompiledTraining:
-    """Trains a compiled Keras model, one call an epoch; a long epoch is a few calls of a second.
+    """Trains a compiled Keras model, one call per epoch, or a few of a second each if it is long.
 
     TensorFlow cannot be interrupted within a call, and Ctrl-C must not wait for minutes. Where an
     epoch is cut does not change what it computes.
 
     Args:
         model: a built and compiled ``keras.Model`` with Keras's own train step.
-        images: what it learns from.
-        batch_size: images a step; the last batch of an epoch may be shorter.
+        examples: what it learns from.
+        batch_size: examples per step; the last batch of an epoch may be shorter.
         brief: leave out TensorFlow's graph optimizers (``besom.training.fast.graph_optimizers``).
 
     Attributes:
-        n_steps: steps an epoch.
+        n_steps: steps per epoch.
         kernel: the fused optimizer kernel in use, None: Keras's own update.
     """
 
-    def __init__(self, model: Any, images: Images, batch_size: int, brief: bool = False) -> None:
-        self._model, self._images, self._batch_size = model, images, batch_size
+    def __init__(
+        self, model: Any, examples: Examples, batch_size: int, brief: bool = False
+    ) -> None:
+        self._model, self._examples, self._batch_size = model, examples, batch_size
         self._brief = brief
         self._steps_a_call = FIRST_CALL_STEPS
-        self.n_steps = -(-images.n // batch_size)
+        self.n_steps = -(-examples.n // batch_size)
         model.optimizer.build(model.trainable_variables)
         steps = tf.function(self._steps, autograph=False)
         position = tf.TensorSpec([], tf.int32)
         with fused_update(model.optimizer) as kernels, cheap_dropout(model):
             self._run = steps.get_concrete_function(
-                tf.TensorSpec([images.n], tf.int32), position, position
+                tf.TensorSpec([examples.n], tf.int32), position, position
             )
         self.kernel = next(iter(kernels), None)
 
     def epoch(self, order: np.ndarray[Any, Any]) -> dict[str, Any]:
-        """Train on each image once, in this order; return the training metrics.
+        """Train on each example once, in this order; return the training metrics.
 
         Args:
-            order: a permutation of the images' indices, int32, shape (n,).
+            order: a permutation of the examples' indices, int32, shape (n,).
         """
-        indices, n, stop = tf.constant(order, tf.int32), self._images.n, 0
+        indices, n, stop = tf.constant(order, tf.int32), self._examples.n, 0
         results: dict[str, Any] = {}
         while stop < n:
             start, stop = stop, min(stop + self._steps_a_call * self._batch_size, n)
@@ -173,49 +177,51 @@ class CompiledTraining:
         return _plain(results)
 
     def _steps(self, order: Any, start: Any, stop: Any) -> dict[str, Any]:
-        model, images, size = self._model, self._images, self._batch_size
+        model, examples, size = self._model, self._examples, self._batch_size
 
         def step(start: Any) -> tuple[Any]:
-            model.train_step(images.gather(order[start : tf.minimum(start + size, stop)]))
+            model.train_step(examples.gather(order[start : tf.minimum(start + size, stop)]))
             return (start + size,)
 
         tf.while_loop(lambda start: start < stop, step, [start], parallel_iterations=1)
-        return _results_then_reset(model, at_end=tf.equal(stop, images.n))
+        return _results_then_reset(model, at_end=tf.equal(stop, examples.n))
 
 
 class CompiledEvaluation:
-    """Measures a compiled Keras model on fixed images, one call a pass.
+    """Measures a compiled Keras model on fixed examples, one call per pass.
 
     Args:
         model: a built and compiled ``keras.Model`` with Keras's own test step.
-        images: what it is measured on.
-        batch_size: images judged at once.
+        examples: what it is measured on.
+        batch_size: examples judged at once.
         brief: as for ``CompiledTraining``.
 
     Attributes:
-        correct: after a pass, whether each image was classified right, bool, shape (n,); None for a
-            model that does not classify.
+        correct: after a pass, whether each example was classified right, bool, shape (n,); None for
+            a model that does not classify.
     """
 
-    def __init__(self, model: Any, images: Images, batch_size: int, brief: bool = False) -> None:
-        self._model, self._images, self._batch_size = model, images, batch_size
+    def __init__(
+        self, model: Any, examples: Examples, batch_size: int, brief: bool = False
+    ) -> None:
+        self._model, self._examples, self._batch_size = model, examples, batch_size
         self._brief = brief
         self.correct: np.ndarray[Any, Any] | None = None
         self._run = tf.function(self._pass, autograph=False).get_concrete_function()
 
     def measure(self) -> dict[str, Any]:
-        """Return the loss and metrics over all the images."""
+        """Return the loss and metrics over all the examples."""
         with graph_optimizers.left_out(self._brief):
             results, correct = self._run()
         self.correct = None if correct is None else correct.numpy()
         return _plain(results)
 
     def _pass(self) -> tuple[dict[str, Any], Any]:
-        images, size = self._images, self._batch_size
-        if images.n <= size:  # no loop: a smaller graph, which a short trial feels
-            correct = self._judge(0, images.n)
+        examples, size = self._examples, self._batch_size
+        if examples.n <= size:  # no loop: a smaller graph, which a short trial feels
+            correct = self._judge(0, examples.n)
             return _results_then_reset(self._model), correct
-        n_batches = -(-images.n // size)
+        n_batches = -(-examples.n // size)
         collected = tf.TensorArray(tf.bool, n_batches, infer_shape=False, element_shape=[None])
         classifies = True
 
@@ -228,18 +234,14 @@ class CompiledEvaluation:
             ) if classifies else collected
 
         _, collected = tf.while_loop(
-            lambda start, _: start < images.n, step, [0, collected], parallel_iterations=1
+            lambda start, _: start < examples.n, step, [0, collected], parallel_iterations=1
         )
         return _results_then_reset(self._model), collected.concat() if classifies else None
 
     def _judge(self, start: Any, stop: Any) -> Any | None:
-        """``model.test_step`` on a slice, which would not hand out what the model said."""
-        model, (x, y) = self._model, self._images.slice(start, stop)
-        predictions = model(x, training=False) if model._call_has_training_arg else model(x)
-        loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=False)
-        model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
-        model.compute_metrics(x, y, predictions)
-        return classified_right(predictions, y, tf.experimental.numpy)
+        """Measure the model on a slice; return which of it is classified right."""
+        x, y = self._examples.slice(start, stop)
+        return classified_right(test_step(self._model, x, y), y, tf.experimental.numpy)
 
 
 def _results_then_reset(model: Any, at_end: Any = True) -> dict[str, Any]:

@@ -1,23 +1,26 @@
 """TensorFlow's fused optimizer kernels in place of Keras's update, where the numbers are the same.
 
-Keras writes an optimizer's update as a dozen operations a variable, each a pass over memory;
+Keras writes an optimizer's update as a dozen operations per variable, each a pass over memory;
 TensorFlow has kernels that do it in one. Only the update itself is swapped: clipping, weight decay,
 moving averages, constraints, schedules and the step count stay Keras's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-#: ``update(gradients, variables, learning_rate)``, called while the step is traced.
-Update = Callable[[Sequence[Any], Sequence[Any], Any], None]
-
-_HOOK = "_backend_update_step"
+from besom.training.fast.keras_private import (
+    Update,
+    slot_index,
+    slots,
+    update_of,
+    update_replaced,
+)
 
 
 @contextmanager
@@ -31,26 +34,22 @@ def fused_update(optimizer: Any) -> Iterator[set[str]]:
         A set that will hold the name of the kernel once it is in a graph.
     """
     traced: set[str] = set()
-    chosen = _choose(optimizer) if hasattr(optimizer, _HOOK) else None
-    if chosen is None:
+    keras_update = update_of(optimizer)
+    chosen = _choose(optimizer)
+    if keras_update is None or chosen is None:
         yield traced
         return
-    name, update = chosen
-    keras_update = getattr(optimizer, _HOOK)
+    name, fused = chosen
 
-    def update_step(gradients: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
+    def update(gradients: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
         if all(_is_plain(g, v) for g, v in zip(gradients, variables, strict=True)):
-            update(gradients, variables, rate)
+            fused(gradients, variables, rate)
             traced.add(name)
         else:
             keras_update(gradients, variables, rate)
 
-    # Past Keras's attribute tracking: this is no part of the optimizer's state.
-    object.__setattr__(optimizer, _HOOK, update_step)
-    try:
+    with update_replaced(optimizer, update):
         yield traced
-    finally:
-        object.__delattr__(optimizer, _HOOK)
 
 
 def _is_plain(gradient: Any, variable: Any) -> bool:
@@ -90,18 +89,18 @@ def _adam(optimizer: Any) -> Update:
             "epsilon": tf.constant(optimizer.epsilon, tf.float32),
         }
         for gradient, variable in zip(gradients, variables, strict=True):
-            index = optimizer._get_variable_index(variable)
-            slots = {
+            index = slot_index(optimizer, variable)
+            inputs = {
                 "var": _handle(variable),
-                "m": _handle(optimizer._momentums[index]),
-                "v": _handle(optimizer._velocities[index]),
+                "m": _handle(slots(optimizer, "momentums")[index]),
+                "v": _handle(slots(optimizer, "velocities")[index]),
                 "grad": gradient,
             }
             if optimizer.amsgrad:
-                vhat = _handle(optimizer._velocity_hats[index])
-                tf.raw_ops.ResourceApplyAdamWithAmsgrad(vhat=vhat, **slots, **common)
+                vhat = _handle(slots(optimizer, "velocity_hats")[index])
+                tf.raw_ops.ResourceApplyAdamWithAmsgrad(vhat=vhat, **inputs, **common)
             else:
-                tf.raw_ops.ResourceApplyAdam(**slots, **common)
+                tf.raw_ops.ResourceApplyAdam(**inputs, **common)
 
     return update
 
@@ -115,10 +114,10 @@ def _sgd(optimizer: Any) -> Update:
                     var=_handle(variable), alpha=rate, delta=gradient
                 )
                 continue
-            index = optimizer._get_variable_index(variable)
+            index = slot_index(optimizer, variable)
             tf.raw_ops.ResourceApplyKerasMomentum(
                 var=_handle(variable),
-                accum=_handle(optimizer.momentums[index]),
+                accum=_handle(slots(optimizer, "momentums")[index]),
                 lr=rate,
                 grad=gradient,
                 momentum=tf.constant(optimizer.momentum, tf.float32),
@@ -133,7 +132,7 @@ def _rmsprop(optimizer: Any) -> Update:
     stand_ins = (
         []
         if optimizer.momentum > 0
-        else [tf.Variable(tf.zeros_like(v)) for v in optimizer._velocities]
+        else [tf.Variable(tf.zeros_like(v)) for v in slots(optimizer, "velocities")]
     )
 
     def update(gradients: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
@@ -144,20 +143,18 @@ def _rmsprop(optimizer: Any) -> Update:
             "epsilon": tf.constant(optimizer.epsilon, tf.float32),
         }
         for gradient, variable in zip(gradients, variables, strict=True):
-            index = optimizer._get_variable_index(variable)
-            momentum = (
-                stand_ins[index].handle if stand_ins else _handle(optimizer._momentums[index])
-            )
-            slots = {
+            index = slot_index(optimizer, variable)
+            momentums = stand_ins or [v.value for v in slots(optimizer, "momentums")]
+            inputs = {
                 "var": _handle(variable),
-                "ms": _handle(optimizer._velocities[index]),
-                "mom": momentum,
+                "ms": _handle(slots(optimizer, "velocities")[index]),
+                "mom": momentums[index].handle,
                 "grad": gradient,
             }
             if optimizer.centered:
-                mg = _handle(optimizer._average_gradients[index])
-                tf.raw_ops.ResourceApplyCenteredRMSProp(mg=mg, **slots, **common)
+                mg = _handle(slots(optimizer, "average_gradients")[index])
+                tf.raw_ops.ResourceApplyCenteredRMSProp(mg=mg, **inputs, **common)
             else:
-                tf.raw_ops.ResourceApplyRMSProp(**slots, **common)
+                tf.raw_ops.ResourceApplyRMSProp(**inputs, **common)
 
     return update

@@ -1,8 +1,8 @@
-"""Leaves out TensorFlow's graph optimizers where they cost a run more than they bring it.
+"""Leaves out TensorFlow's graph optimizers where they cost a run more than they save.
 
-They rewrite each function before its first call: about 0.1 s a trial for the 512-256 network. In
-its training steps they bring nothing (measured: the same within 2 %, batch 32 and 128, float32
-and bfloat16); a convolutional network is measured some 10 % faster on validation images with them.
+They rewrite each function before its first call: about 0.1 s per trial for the 512-256 network. In
+its training steps they save nothing (measured: the same within 2 %, batch 32 and 128, float32
+and bfloat16); a convolutional network is evaluated some 10 % faster with them.
 So they pay where an epoch is long. What decides is an epoch's work and not how many there are: a
 run that is stopped and continued, or given more epochs, must round as it did before.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-#: Weights × images below which an epoch is brief: about a tenth of a second on one core.
+#: Weights × examples below which an epoch is brief: about a tenth of a second on one core.
 BRIEF = 2e9
 
 

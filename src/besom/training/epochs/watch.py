@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from besom.errors import ConfigError, TrialDiverged, did_you_mean
+from besom.training.epochs.weights import Weights, alike
 from besom.training.settings import TrainerSettings
-from besom.training.weights import Weights, alike
 
 #: ``on_epoch(epoch, metrics) -> stop``: after each epoch (from 1); True means stop now.
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
@@ -25,14 +25,14 @@ class Watch:
     Attributes:
         history: metric name to its value after each epoch run.
         best_epoch: the best epoch so far by the monitored metric, None if no epoch is judged.
-        best, best_weights: its value, negated where less is better, and its weights where they are
-            to be put back.
+        best, best_weights: its value, negated where less is better, and its weights if they
+            are to be restored.
         measured: the weights that the last epoch was measured by; None if they are the model's.
-        correct: whether each validation image was classified right by the weights that count.
+        correct: whether each validation example was classified right by the weights that count.
         changed_later: whether something has changed the weights after the last epoch was measured;
             known at the end.
         stopped_early: whether the run's own patience ended it.
-        correct_by_epoch: which validation images were right after each epoch of the history
+        correct_by_epoch: which validation examples were right after each epoch of the history
             (``numpy.packbits``); None where that is not known of every one.
     """
 
@@ -61,7 +61,7 @@ class Watch:
         Args:
             epoch: its number.
             metrics: name to value.
-            correct: whether each validation image was classified right, bool, shape
+            correct: whether each validation example was classified right, bool, shape
                 (n_validation,); None if not known.
             weights: what was measured; None: the model's, which nothing changes until the next
                 epoch or the end.
@@ -157,7 +157,7 @@ def _as_number(name: str, value: Any) -> float:
     array = np.asarray(value)
     if array.size != 1:
         raise ConfigError(
-            f"The metric {name!r} gives {array.size} values an epoch, expected one number: "
+            f"The metric {name!r} gives {array.size} values per epoch, expected one number: "
             "use a metric that averages them."
         )
     return float(array.reshape(()))

@@ -18,7 +18,7 @@ import numpy as np
 #: A model's weights, in the order of ``model.weights``.
 Weights = list[np.ndarray[Any, Any]]
 
-#: What a user is told, once, where something has changed the weights after they were measured.
+#: Shown once where something has changed the weights after they were measured.
 CHANGED_LATER = (
     "A callback, or the optimizer, changes the weights after the validation that measured them "
     "(in on_epoch_end or on_train_end). The weights that were measured are kept, without that "

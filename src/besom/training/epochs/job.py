@@ -1,6 +1,8 @@
 """What one training run is made of, and what an engine gives back for it.
 
-An engine takes a ``Job`` and says how its epochs went; which engine is the trainer's choice.
+An engine takes a ``Job`` and returns how its epochs went. The trainer chooses the engine.
+The order of the examples follows from the run's seed alone. NumPy draws it, not TensorFlow, so it
+is the same on every device and version, for every engine, and whatever ran before in the process.
 """
 
 from __future__ import annotations
@@ -11,17 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from besom.training.epochs.watch import Watch
+from besom.training.epochs.weights import may_change_later
 from besom.training.settings import TrainerSettings
-from besom.training.watch import Watch
-from besom.training.weights import may_change_later
 
-#: Images judged at once where ``trainer.evaluation_batch_size`` is null. Measured on a CPU, from
+#: Examples judged at once where ``trainer.evaluation_batch_size`` is null. Measured on a CPU, from
 #: 100 to 5000: no difference in speed; this keeps a convolutional network's activations small.
 EVALUATION_BATCH_SIZE = 500
 
 
 class Judged(NamedTuple):
-    """Images that a model is measured on: x (n, *input_shape), y (n,), the factor on x."""
+    """Examples that a model is measured on: x (n, *input_shape), y (n,), the factor on x."""
 
     x: Any
     y: Any
@@ -36,9 +38,9 @@ class Job:
         model: a built and compiled ``keras.Model``.
         data: a ``besom.training.data.TrainingData``.
         settings: the run's ``trainer`` node.
-        seed: what the order of the images follows from.
+        seed: determines the order of the examples.
         callbacks: the user's Keras callbacks.
-        watch: is told of every epoch; it ends the run through ``model.stop_training``.
+        watch: called after every epoch; ends the run through ``model.stop_training``.
         test: a ``besom.training.data.Dataset`` to measure after each epoch, or None.
         resume_from: a checkpoint to go on from; a missing file: begin at the beginning.
         save_to: where the state after the last epoch is left; None: nowhere.
@@ -56,7 +58,7 @@ class Job:
 
     @property
     def evaluation_batch_size(self) -> int:
-        """Images judged at once."""
+        """Examples judged at once."""
         return self.settings.evaluation_batch_size or EVALUATION_BATCH_SIZE
 
     @property
@@ -82,8 +84,8 @@ class EpochsRun:
 
     Attributes:
         seconds: wall-clock seconds of each epoch, its validation included.
-        correct: whether each validation image is classified right at the epoch that counts, bool,
-            shape (n_validation,); None without such images, or for a model that does not classify.
+        correct: whether each validation example is classified right at the epoch that counts, bool,
+            shape (n_validation,); None without any, or for a model that does not classify.
         kernel: the fused optimizer kernel, None where Keras's own update ran.
     """
 
@@ -105,3 +107,10 @@ def classified_right(predictions: Any, y: Any, xp: Any) -> Any | None:
     if predictions.shape[1] == 1:
         return (predictions[:, 0] > 0.5) == (y > 0)
     return xp.equal(xp.argmax(predictions, 1), y)
+
+
+def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:
+    """Return the permutation of ``range(n)`` for ``epoch`` (from 1): int32, shape (n,)."""
+    order = np.arange(n, dtype=np.int32)
+    np.random.default_rng([seed, epoch]).shuffle(order)
+    return order

@@ -1,20 +1,24 @@
-"""The other engine: ``model.fit``, for what the compiled engine must not or need not run."""
+"""The engine that calls ``model.fit``, for what the compiled engine cannot run.
+
+Keras hands out an epoch's metrics, not the predictions. Which validation examples are classified
+right is recorded in the pass that measures them (``Recorder``): a second pass would cost as much
+as the first.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from besom.training.job import EpochsRun, Job, Judged, classified_right
-from besom.training.recorder import Recorder
-from besom.training.shuffling import epoch_order
-from besom.training.weights import Weights, averages_in, held, keeps_averages, trainable
+from besom.training.epochs.job import EpochsRun, Job, Judged, classified_right, epoch_order
+from besom.training.epochs.weights import Weights, averages_in, held, keeps_averages, trainable
+from besom.training.fast.keras_private import replaced
 
 
 def fit(job: Job) -> EpochsRun:
@@ -25,7 +29,7 @@ def fit(job: Job) -> EpochsRun:
     if validation is not None and not tf.distribute.has_strategy():  # replicas see parts
         recorder = Recorder(len(validation.y))
     measuring = Measuring(job, recorder)
-    with recorder.listening(model) if recorder else nullcontext():
+    with recorder.attached_to(model) if recorder else nullcontext():
         model.fit(
             _training_batches(job),
             steps_per_epoch=-(-len(job.data.x_train) // settings.batch_size),
@@ -45,9 +49,9 @@ def fit(job: Job) -> EpochsRun:
 class Measuring:
     """What an epoch is measured by: taken within Keras's validation, as soon as it begins.
 
-    Callbacks are told in their order, and may put other weights in for validation and take them
-    out again. So what is taken is taken after all of the user's callbacks have been told that
-    validation begins, and before any is told that it, or the epoch, has ended.
+    Callbacks are called in their order, and may swap other weights in for validation and out again
+    after it. So the weights are taken after all of the user's callbacks have been called at the
+    start of validation, and before any is called at its end or at the epoch's.
 
     Attributes:
         seconds: of each epoch, its validation included.
@@ -69,7 +73,7 @@ class Measuring:
         self._began = time.perf_counter()
 
     def test_will_begin(self) -> None:
-        """Validation begins, and no callback knows it yet."""
+        """Validation begins, and no callback has been called yet."""
         if self._averages:
             self._raw = trainable(self._job.model)
 
@@ -81,16 +85,16 @@ class Measuring:
         if self._may_change:
             self._weights = model.get_weights()
         if self._recorder:
-            self._recorder.forget()
+            self._recorder.restart()
 
     def test_ended(self) -> None:
-        """Validation has ended, and no callback knows it yet."""
+        """Validation has ended, and no callback has been called yet."""
         if self._recorder:
-            self._correct = self._recorder.taken()
+            self._correct = self._recorder.right()
         self._swap.close()
 
     def epoch_will_end(self, logs: dict[str, Any]) -> None:
-        """The epoch has ended, and no callback knows it yet: the test images come last."""
+        """The epoch has ended, and no callback has been called yet: the test part comes last."""
         job, model = self._job, self._job.model
         if self._may_change and self._weights is None:  # there was no validation
             with averages_in(model):
@@ -101,13 +105,13 @@ class Measuring:
             logs |= {f"test_{name}": value for name, value in measured.items()}
 
     def epoch_ended(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Tell the run's watch, after all callbacks."""
+        """Report to the run's watch, after all callbacks."""
         self.seconds.append(time.perf_counter() - self._began)
         self._job.watch.epoch_ended(epoch, logs, self._correct, self._weights)
 
 
 class _Before(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stands before the user's callbacks."""
+    """Is called before the user's callbacks."""
 
     def __init__(self, measuring: Measuring) -> None:
         super().__init__()
@@ -127,7 +131,7 @@ class _Before(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _After(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stands after the user's callbacks."""
+    """Is called after the user's callbacks."""
 
     def __init__(self, measuring: Measuring) -> None:
         super().__init__()
@@ -141,7 +145,7 @@ class _After(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def classified(model: Any, judged: Judged, batch_size: int) -> np.ndarray[Any, Any] | None:
-    """Return whether each image is classified right, bool, shape (n,); None for no classifier."""
+    """Return whether each example is classified right, bool, shape (n,); None for no classifier."""
     predictions = model.predict(_batches(judged, batch_size), verbose=0)
     if not isinstance(predictions, np.ndarray):
         return None
@@ -181,3 +185,65 @@ def _training_batches(job: Job) -> Any:
 def _batches(judged: Judged, size: int) -> Any:
     dataset = tf.data.Dataset.from_tensor_slices((judged.x, judged.y)).batch(size)
     return dataset.map(lambda x, y: (tf.cast(x, tf.float32) * judged.scale, y)).prefetch(2)
+
+
+class Recorder:
+    """Which examples the model's test step got right since the last ``restart``.
+
+    Args:
+        n_images: the validation examples, in their order.
+    """
+
+    def __init__(self, n_images: int) -> None:
+        self._n_images = n_images
+        # Floats: every device can write single ones of them.
+        self._right = tf.Variable(tf.zeros([n_images]), trainable=False)
+        self._n_seen = tf.Variable(0, dtype=tf.int32, trainable=False)
+        self._testing = False
+
+    def restart(self) -> None:
+        """Start again: what follows is the validation examples, from the first."""
+        self._n_seen.assign(0)
+
+    def right(self) -> np.ndarray[Any, Any] | None:
+        """Return whether each example was right, bool.
+
+        None unless each was seen exactly once: a model's own test step may bypass this.
+        """
+        whole = int(self._n_seen.numpy()) == self._n_images
+        return self._right.numpy() > 0.5 if whole else None
+
+    @contextmanager
+    def attached_to(self, model: Any) -> Iterator[None]:
+        """While open, the model's test step is recorded; its training step is not."""
+        test_step, compute_metrics = model.test_step, model.compute_metrics
+
+        def step(*args: Any, **kwargs: Any) -> Any:
+            self._testing = True
+            try:
+                return test_step(*args, **kwargs)
+            finally:
+                self._testing = False
+
+        def metrics(x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            if self._testing:
+                self._record(y, y_pred)
+            return compute_metrics(x, y, y_pred, sample_weight)
+
+        try:
+            with replaced(model, test_step=step, compute_metrics=metrics):
+                yield
+        finally:
+            model.test_function = None  # it was compiled with what has just been taken away
+
+    def _record(self, y: Any, predictions: Any) -> None:
+        if not (tf.is_tensor(y) and tf.is_tensor(predictions)):
+            return
+        right = classified_right(predictions, y, tf.experimental.numpy)
+        if right is None:
+            return
+        n = tf.shape(right)[0]
+        # Wrapped around: other examples must not fail here, and ``right`` discards them.
+        places = (self._n_seen + tf.range(n)) % self._n_images
+        self._right.scatter_nd_update(places[:, None], tf.cast(right, tf.float32))
+        self._n_seen.assign_add(n)

@@ -1,4 +1,4 @@
-"""Which engine runs a job: the compiled one, unless something in it needs ``model.fit``."""
+"""Chooses the engine of a run: the compiled one, unless something needs ``model.fit``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from besom.errors import ConfigError
-from besom.training.error_text import sentence
+from besom.errors import ConfigError, reason_of
 
-#: A model that has its own of these runs its own loop or step, which only ``model.fit`` honours.
+#: A model that overrides one of these has its own loop or step, which only ``model.fit`` runs.
 _OWN_LOOP = (
     "fit",
     "train_step",
@@ -56,7 +55,7 @@ def choose_engine(wanted: str, model: Any, callbacks: list[Any]) -> tuple[str, s
 
 def untraceable(error: BaseException) -> str:
     """Return the reason for ``model.fit`` where the compiled engine was tried, and failed."""
-    return f"the compiled engine cannot run this: {sentence(error)}"
+    return f"the compiled engine cannot run this: {reason_of(error)}"
 
 
 def obstacle(model: Any, callbacks: list[Any]) -> str | None:
@@ -71,5 +70,5 @@ def obstacle(model: Any, callbacks: list[Any]) -> str | None:
     for callback in callbacks:
         for name in _BATCH_HOOKS:
             if getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name):
-                return f"the callback {type(callback).__name__} wants {name}"
+                return f"the callback {type(callback).__name__} uses {name}"
     return None

@@ -1,0 +1,126 @@
+"""Every use of Optuna's private names, in one place.
+
+Optuna has no public way to read a study's trials past a study's own filter, to write one trial's
+intermediate value, to put a cache before a database, or to filter what samplers see. An update of
+Optuna may rename what is used here: ``tests/study/test_optuna_private.py`` checks each name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any, cast
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages.journal._storage import JournalOperation
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+__all__ = ["JournalOperation"]
+
+#: The version of Optuna whose private names these are.
+CHECKED_WITH = "5.0.0"
+
+
+def storage_of(study: optuna.Study) -> BaseStorage:
+    """The storage that a study is kept in."""
+    return study._storage
+
+
+def all_trials(
+    study: optuna.Study, states: Container[TrialState] | None = None
+) -> list[FrozenTrial]:
+    """Every stored trial, also those that the study hides from samplers; not copied."""
+    return study._storage.get_all_trials(study._study_id, deepcopy=False, states=states)
+
+
+def id_of(trial: Trial | FrozenTrial) -> int:
+    """The number by which a storage knows a trial, in all its studies."""
+    return trial._trial_id
+
+
+def running_again(study: optuna.Study, trial: FrozenTrial) -> Trial:
+    """A trial that is stored as running, to be run by this process."""
+    return Trial(study, trial._trial_id)
+
+
+def as_stored(trial: Trial) -> FrozenTrial:
+    """What the storage has of a running trial."""
+    return trial.storage.get_trial(trial._trial_id)
+
+
+def store_intermediate_value(trial: Trial, step: int, value: float) -> None:
+    """Store a value of a running trial, in place of any other of this step."""
+    trial.storage.set_trial_intermediate_value(trial._trial_id, step, value)
+
+
+class FilteredStudy(optuna.Study):
+    """A study whose samplers and pruners see only some of its trials."""
+
+    def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        """Those of the trials that samplers and pruners see."""
+        return trials
+
+    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        return self.visible(super()._get_trials(*args, **kwargs))
+
+
+def filter_brackets(pruner: Any) -> None:
+    """Have each bracket, which samplers get in place of the study, hide what the study hides."""
+    make = pruner._create_bracket_study
+
+    def make_filtered(study: optuna.Study, bracket_id: int) -> Any:
+        made: Any = make(study, bracket_id)
+        made._get_trials = study._get_trials
+        return made
+
+    pruner._create_bracket_study = make_filtered
+
+
+class CachedBackend:
+    """Gives the two private operations that Optuna's cache asks of a database public names."""
+
+    def create_trial(self, study_id: int, template: FrozenTrial | None) -> FrozenTrial:
+        """Create a trial, a copy of ``template`` if there is one."""
+        raise NotImplementedError
+
+    def read_trials(self, study_id: int, ids: set[int], above: int) -> list[FrozenTrial]:
+        """The study's trials that have one of these ids, or one above ``above``."""
+        raise NotImplementedError
+
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        return self.create_trial(study_id, template_trial)
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        assert states is None, "the cache keeps trials of every state"
+        return self.read_trials(study_id, included_trial_ids, trial_id_greater_than)
+
+
+class DatabaseStorage(RDBStorage):
+    """Optuna's database storage, with public names for what a ``CachedBackend`` needs."""
+
+    def create_trial(self, study_id: int, template: FrozenTrial | None) -> FrozenTrial:
+        """See ``CachedBackend``."""
+        return self._create_new_trial(study_id, template)
+
+    def read_trials(self, study_id: int, ids: set[int], above: int) -> list[FrozenTrial]:
+        """See ``CachedBackend``."""
+        return self._get_trials(study_id, None, ids, above)
+
+
+def cached(backend: CachedBackend) -> BaseStorage:
+    """A storage that remembers finished trials instead of asking the database again."""
+    return _CachedStorage(cast(RDBStorage, backend))
+
+
+def backend_of(storage: BaseStorage) -> object:
+    """The journal or database behind a storage; None if it has neither."""
+    return getattr(storage, "_backend", None)

@@ -1,0 +1,1 @@
+"""How the epochs of one run are run and watched, whichever engine runs them."""

@@ -1,0 +1,102 @@
+"""Every use of Keras's private names, in one place, with the two of TensorFlow's that belong to it.
+
+What besom does faster than ``model.fit`` needs parts that Keras keeps to itself: what a test step
+computes, the optimizer's state, the update that a fused kernel replaces. An update of Keras may
+rename what is used here: ``tests/training/test_keras_private.py`` checks each name.
+
+TensorFlow's registry of gradients is the business of ``besom.training.fast.custom_gradients``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+from keras.src.backend.common import global_state
+
+#: The version of Keras whose private names these are.
+CHECKED_WITH = "3.15.1"
+
+#: ``update(gradients, variables, learning_rate)``, called while the step is traced.
+Update = Callable[[Any, Any, Any], None]
+
+_UPDATE = "_backend_update_step"
+
+
+@contextmanager
+def replaced(owner: Any, **attributes: Any) -> Iterator[None]:
+    """While open, a model, layer or optimizer has these attributes in place of its class's.
+
+    Keras's tracking of attributes is passed by: they are no part of the owner's state.
+    """
+    for name, value in attributes.items():
+        object.__setattr__(owner, name, value)
+    try:
+        yield
+    finally:
+        for name in attributes:
+            object.__delattr__(owner, name)
+
+
+def all_layers(model: Any) -> list[Any]:
+    """The model and all of its layers, also those inside others."""
+    layers: list[Any] = model._flatten_layers()
+    return layers
+
+
+def test_step(model: Any, x: Any, y: Any) -> Any:
+    """What ``keras.Model.test_step`` computes; returns the predictions, which Keras's drops."""
+    predictions = model(x, training=False) if model._call_has_training_arg else model(x)
+    loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=False)
+    model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+    model.compute_metrics(x, y, predictions)
+    return predictions
+
+
+def update_of(optimizer: Any) -> Update | None:
+    """Keras's own update of all variables; None for an optimizer that has none to replace."""
+    update: Update | None = getattr(optimizer, _UPDATE, None)
+    return update
+
+
+@contextmanager
+def update_replaced(optimizer: Any, update: Update) -> Iterator[None]:
+    """While open, ``optimizer.apply`` calls ``update`` in place of Keras's own."""
+    with replaced(optimizer, **{_UPDATE: update}):
+        yield
+
+
+def slots(
+    optimizer: Any,
+    name: Literal["momentums", "velocities", "velocity_hats", "average_gradients"],
+) -> list[Any]:
+    """The optimizer's state of this name, one variable for each that it trains."""
+    public = isinstance(optimizer, keras.optimizers.SGD)
+    found: list[Any] = getattr(optimizer, name if public else f"_{name}")
+    return found
+
+
+def slot_index(optimizer: Any, variable: Any) -> int:
+    """The position in ``slots`` of what belongs to a trained variable."""
+    index: int = optimizer._get_variable_index(variable)
+    return index
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Put back what Keras and TensorFlow draw random numbers from, and count names by."""
+    from tensorflow.python.eager import context
+
+    tracker, eager = global_state.GLOBAL_STATE_TRACKER, context.context()
+    of_keras = {name: copy.copy(value) for name, value in vars(tracker).items()}
+    of_tensorflow = {name: vars(eager)[name] for name in ("_seed", "_rng") if name in vars(eager)}
+    try:
+        yield
+    finally:
+        vars(tracker).clear()
+        vars(tracker).update(of_keras)
+        vars(eager).update(of_tensorflow)
