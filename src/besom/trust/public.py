@@ -96,5 +96,5 @@ def not_public(root: str, dotted: str, known: Iterable[str]) -> str:
     """That a library has no such public object, with near ones."""
     beginning = ".".join(dotted.split(".")[:2]) if root in ROOMS else dotted
     hint = did_you_mean(beginning, known)
-    hint = hint.rstrip("?") if hint.startswith(" Did") else ""
-    return f"that is not among the objects of {root} that a config may name{hint and ';' + hint}"
+    hint = f" (d{hint[2:]})" if hint.startswith(" Did") else ""
+    return f"that is not among the objects of {root} that a config may name{hint}"
