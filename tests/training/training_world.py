@@ -376,5 +376,5 @@ def with_broken_step(input_shape: tuple[int, ...], num_classes: int) -> Any:
 def step_diary() -> keras.callbacks.Callback:
     """A callback whose hook for batches is its own, not its class's."""
     return keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: told.append(("batch ends", batch))  # noqa: ARG005
+        on_train_batch_end=lambda batch, logs: told.append(("batch ends", batch))
     )
