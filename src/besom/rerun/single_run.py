@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS, Composed
-from besom.errors import ConfigError, StudyError, reason_of
+from besom.errors import BesomError, ConfigError, StudyError, TrialDiverged, reason_of
 from besom.report.export import dump, exported_config, find_trial
 from besom.report.tables import csv
 from besom.store.paths import (
@@ -64,6 +64,7 @@ def train_once(
 
     Raises:
         ConfigError, DataError: the config cannot be trained, or the data cannot be loaded.
+        StudyError: the opening of the test images cannot be logged.
         TrialDiverged: a metric became NaN or infinite.
     """
     from besom.training import runtime
@@ -74,6 +75,7 @@ def train_once(
         runtime.start()
         runtime.device()
     from besom.training.data.builtin import NoTestImages, label_gaps, load_test, load_training
+    from besom.training.error_text import sentence
     from besom.training.rehearsal import rehearse
     from besom.training.trainer import evaluate, fit
 
@@ -100,13 +102,19 @@ def train_once(
 
     if every_epoch and test is None:
         raise ConfigError("trainer.test_every_epoch=true, but the dataset has no test images.")
-    if test is not None:
+    if every_epoch:
         _log_opening(config, data_named(identity), results_dir, say)
-    fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
+    try:
+        fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
+    except (BesomError, TrialDiverged):
+        raise
+    except Exception as error:  # a callback's, or a later epoch's: nothing of it was rehearsed
+        raise ConfigError(f"Training failed: {sentence(error)}.") from error
     measured = None
     if test is not None:
+        if not every_epoch:  # nothing has looked at them before
+            _log_opening(config, data_named(identity), results_dir, say)
         measured = evaluate(fitted.model, test.x, test.y, test.scale, by=fitted.engine)
-    if measured is not None:
         say(f"Test {', '.join(f'{name} {value:.4f}' for name, value in measured.items())}")
     paths = TrainPaths.fresh(results_dir, name)
     metrics = {
