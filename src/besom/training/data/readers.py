@@ -12,7 +12,7 @@ from besom.regular import oddity
 from besom.training.data.array_checks import Array, MissingArrays, checked_labels, fits_a_byte
 from besom.training.data.dataset import Dataset, NoTestImages, Split
 from besom.training.data.idx import read_idx_images, read_idx_labels
-from besom.training.data.npz import read_arrays
+from besom.training.data.npz_archive import read_arrays
 
 
 def read_part(
