@@ -109,8 +109,8 @@ def checked_dataset(dataset: Dataset, where: str) -> Dataset:
     """Return the dataset with its arrays cast to their proper dtypes and shapes.
 
     Raises:
-        DataError: see ``besom.training.data.array_checks``; also a scale or number of classes that is
-            none, or a label beyond the classes.
+        DataError: see ``besom.training.data.array_checks``; also a scale or number of classes that
+            is none, or a label beyond the classes.
     """
     x, y = checked_pair(dataset.x, dataset.y, where)
     if not isinstance(dataset.num_classes, int | np.integer) or dataset.num_classes < 1:
