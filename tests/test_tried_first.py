@@ -43,6 +43,20 @@ def test_a_callback_that_cannot_be_built_opens_no_test_images_and_leaves_nothing
         assert not Path("results").exists()
 
 
+def test_a_callback_that_fails_in_training_opens_no_test_images_and_gives_no_traceback(
+    project: Project,
+) -> None:
+    late = SOUND.replace(
+        "...", "\n    def on_train_begin(self, logs=None): raise OSError('no server')"
+    )
+    project.write("mine.py", late)
+    done = project.run("train", "data=digits", "trainer.callbacks=[{_target_: mine.Callback}]")
+    assert done.returncode == 2
+    assert done.stderr.startswith("besom: Training failed: OSError: no server (mine.py, line")
+    assert len(done.stderr.splitlines()) == 1
+    assert not Path("results").exists()
+
+
 @pytest.mark.long
 def test_a_confirmation_tries_each_config_before_the_opening_is_logged(project: Project) -> None:
     project.write("sweeps/mine.yaml", SWEEP)

@@ -176,6 +176,8 @@ def test_every_object_that_the_packaged_configs_name_is_besoms_own_or_public(min
         current().check_name(name, where)
     named = {name for _, name in found if name.startswith("besom.")}
     assert named == BESOMS_OWN - {"besom.training.trial.run_trial"}
+    for name in BESOMS_OWN:
+        assert callable(resolve(name)), f"{name} is the name of a module, too"
 
 
 @pytest.mark.tensorflow

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS, Composed
-from besom.errors import ConfigError, StudyError, reason_of
+from besom.errors import BesomError, ConfigError, StudyError, TrialDiverged, reason_of
 from besom.report.export import dump, exported_config, find_trial
 from besom.report.tables import csv
 from besom.store.paths import (
@@ -64,6 +64,7 @@ def train_once(
 
     Raises:
         ConfigError, DataError: the config cannot be trained, or the data cannot be loaded.
+        StudyError: the opening of the test images cannot be logged.
         TrialDiverged: a metric became NaN or infinite.
     """
     from besom.training import runtime
@@ -100,13 +101,22 @@ def train_once(
 
     if every_epoch and test is None:
         raise ConfigError("trainer.test_every_epoch=true, but the dataset has no test set.")
-    if test is not None:
+    if every_epoch:
         _log_opening(config, data_named(identity), results_dir, say)
-    fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
-    measured = None
+    try:
+        fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
+    except (BesomError, TrialDiverged):
+        raise
+    except Exception as error:  # a callback's, or a later epoch's: nothing of it was rehearsed
+        raise ConfigError(f"Training failed: {reason_of(error)}.") from error
+    measured, unlogged = None, None
+    if test is not None and not every_epoch:  # nothing has looked at it before
+        try:
+            _log_opening(config, data_named(identity), results_dir, say)
+        except StudyError as error:  # the run is kept without its test
+            unlogged, test = error, None
     if test is not None:
         measured = evaluate(fitted.model, test.x, test.y, test.scale, by=fitted.engine)
-    if measured is not None:
         say(f"Test {', '.join(f'{name} {value:.4f}' for name, value in measured.items())}")
     paths = TrainPaths.fresh(results_dir, name)
     metrics = {
@@ -125,6 +135,8 @@ def train_once(
         missing.pop(paths.model.name, None)
     for remark in [*fitted.remarks.values(), *missing.values()]:
         say(remark)
+    if unlogged is not None:
+        raise StudyError(f"{unlogged} The run is in {paths.root}, without its test.")
     return TrainRun(paths, fitted.history, measured)
 
 

@@ -61,7 +61,7 @@ def untraceable(error: BaseException) -> str:
 def obstacle(model: Any, callbacks: list[Any]) -> str | None:
     """Return why the compiled engine must leave this run to ``model.fit``, None if it need not."""
     for name in _OWN_LOOP:
-        if getattr(type(model), name) is not getattr(keras.Model, name):
+        if _overrides(model, name, keras.Model):
             return f"the model {type(model).__name__} overrides {name}"
     if model.run_eagerly:
         return "the model runs eagerly"
@@ -69,6 +69,12 @@ def obstacle(model: Any, callbacks: list[Any]) -> str | None:
         return "a tf.distribute strategy is in use"
     for callback in callbacks:
         for name in _BATCH_HOOKS:
-            if getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name):
+            if _overrides(callback, name, keras.callbacks.Callback):
                 return f"the callback {type(callback).__name__} uses {name}"
     return None
+
+
+def _overrides(thing: Any, name: str, base: type) -> bool:
+    """Whether it has its own method: its class's, or itself alone, as a ``LambdaCallback``."""
+    method = getattr(thing, name)
+    return getattr(method, "__func__", method) is not getattr(base, name)
