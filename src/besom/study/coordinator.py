@@ -28,7 +28,17 @@ from besom.text.counting import counted
 
 
 class Coordinator(Attendant, TrialSource):
-    """Drives one study to its budget on one executor.
+    """Drives one study to its budget on one executor; ``run_sweep`` makes it.
+
+    Example:
+        >>> import tempfile
+        >>> from besom.study import make_plan, run_sweep
+        >>> function = "sweep.trial_function=besom.executors.example.bowl"
+        >>> space = "sweep.space={model.dropout: {low: 0.0, high: 0.5}}"
+        >>> words = [function, space, "sweep.n_trials=3", "sweep.executor.workers=1"]
+        >>> plan = make_plan("quickstart", words, results_dir=tempfile.mkdtemp())
+        >>> [trial.number for trial in run_sweep(plan).study.complete]
+        [0, 1, 2]
 
     Args:
         plan: the sweep.

@@ -30,6 +30,7 @@ BESOMS_OWN = frozenset(
 #: What besom itself runs in workers besides ``run_trial``: as a trial function, nothing else.
 BESOMS_TRIALS = frozenset(
     {
+        "besom.executors.example.bowl",
         "besom.executors.example.parabola",
         "besom.training.confirmation.run_confirmation",
         "besom.training.dry_run_probe.probe",
