@@ -42,6 +42,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.long
 def test_every_command_shows_a_hostile_study_and_does_nothing_it_says(project: Project) -> None:
     project.write("sweeps/hostile.yaml", SWEEP)
     done = project.run("sweep", "hostile", "sweep.name=one")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besom.report.tables import rich_table
+from besom.report.tables import frame_table
 from besom.text.console import TerminalConsole, say
 from besom.text.printable import command, hidden_in, markdown_cell, one_line, visible
 
@@ -47,7 +47,7 @@ def test_no_text_steers_the_terminal_or_is_markup(
     console.width = 300
     say(console, HOSTILE)
     console.print(HOSTILE)
-    console.print(rich_table(pd.DataFrame({HOSTILE: [HOSTILE]}), HOSTILE))
+    console.print(frame_table(pd.DataFrame({HOSTILE: [HOSTILE]}), HOSTILE))
     out = console.file.getvalue()
     plain = "".join(out.replace("│", "").replace("┃", "").split())
     assert plain.count("[bold]x[/bold][/no]:smile:") == 5

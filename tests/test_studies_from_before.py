@@ -46,6 +46,7 @@ def test_it_ranks_compares_and_exports_as_before(killed: Project) -> None:
     assert killed.besom("ledger", "before").exit_code == 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.tensorflow
 @pytest.mark.timeout(300)

@@ -26,6 +26,7 @@ REFUSED = (
 )
 
 
+@pytest.mark.long
 def test_a_callback_that_cannot_be_built_opens_no_test_images_and_leaves_nothing(
     project: Project,
 ) -> None:

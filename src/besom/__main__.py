@@ -42,14 +42,25 @@ def main() -> NoReturn:
         code = ending.code
     except KeyboardInterrupt:
         code = INTERRUPTED
-    if handles_interrupts:
-        # A late Ctrl-C must neither print a traceback while Python shuts down, nor kill the process
-        # once Python has restored the system's own handler.
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN if received or code == INTERRUPTED else _end_now
-        )
     # Interrupted before a command begins, click prints "Aborted!" and exits with 1.
-    sys.exit(INTERRUPTED if received and code == 1 else code)  # type: ignore[arg-type]
+    if code == INTERRUPTED or (received and code == 1):
+        _end_interrupted()
+    if handles_interrupts:
+        signal.signal(signal.SIGINT, _end_now)  # no traceback while Python shuts down
+    sys.exit(code)  # type: ignore[arg-type]
+
+
+def _end_interrupted() -> NoReturn:
+    """End with all that was printed, but without Python's own shutdown.
+
+    A further Ctrl-C could print a traceback there. And Python kills itself with SIGINT at its very
+    end if a KeyboardInterrupt has ever passed through ``exec``, as it does while a dataclass is
+    made, however it was handled later.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def _end_now(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

@@ -41,7 +41,7 @@ def test_swept_confirmed_and_replayed(project: Project, no_orphans: str) -> None
 
     done = project.besom("confirm", "tiny", "--top", "1", "--seeds", "2")
     assert done.exit_code == 0, done.output
-    assert "The test images of this study have been opened 4 times" in done.output
+    assert "The test examples of this study have been opened 4 times" in done.output
     assert len(read_openings(root)) == 4
     runs = [json.loads(line) for line in (root / "confirm/runs.jsonl").read_text().splitlines()]
     assert len({run["numbers"]["test_accuracy"] for run in runs}) > 1

@@ -91,6 +91,7 @@ def test_a_database_that_is_restarted_costs_no_trial(
     assert PASSWORD not in "".join(heard.said)
 
 
+@pytest.mark.long
 def test_terminated_connections_cost_no_trial(project: Project, server: Postgres, url: str) -> None:
     def terminate() -> None:
         for _ in range(10):
@@ -123,6 +124,7 @@ def test_a_database_that_hangs_keeps_no_trial_waiting(
     assert n_running == [0]
 
 
+@pytest.mark.long
 def test_a_locked_sqlite_file_is_waited_for(project: Project) -> None:
     path = project.root / "study.db"
 
@@ -277,6 +279,7 @@ def test_an_error_of_the_database_is_one_message(project: Project) -> None:
         sweep(f"sweep.storage=sqlite:///{path}", "sweep.n_trials=8", *given)
 
 
+@pytest.mark.long
 def test_connections_are_closed_with_their_storage(project: Project) -> None:
     path: Path = project.root / "study.db"
     done = project.run("sweep", "cheap", f"sweep.storage=sqlite:///{path}", "sweep.n_trials=1")

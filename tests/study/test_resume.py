@@ -354,7 +354,7 @@ def test_another_folder_or_name_of_the_results_is_no_change_of_the_task(project:
 
 def test_changed_data_is_refused(project: Project) -> None:
     sweep("sweep.n_trials=1", "+data.fingerprint=one")
-    with pytest.raises(StudyError, match="another config"):
+    with pytest.raises(StudyError, match="a different config"):
         sweep("sweep.n_trials=1", "+data.fingerprint=two")
 
 

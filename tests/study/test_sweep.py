@@ -95,7 +95,7 @@ def test_everything_a_report_needs_is_stored_with_the_study(project: Project) ->
     facts = stored().facts
     assert facts["config"]["seed"] == 4
     assert facts["objectives"] == [
-        {"metric": "val_accuracy", "direction": "maximize", "epoch": "best"}
+        {"metric": "val_accuracy", "direction": "maximize", "epoch": "best", "kind": "share"}
     ]
     assert facts["choices"]["optimizer"] == "adam"
     assert len(facts["task_hash"]) >= 16

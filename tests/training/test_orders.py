@@ -228,7 +228,7 @@ def test_a_run_whose_model_and_picture_cannot_be_written_leaves_all_else(
     project.write("conf/model/own.yaml", "_target_: training_world.unsavable\n")
     done = project.besom("train", "model=own", "name=run", "trainer.epochs=2")
     assert done.exit_code == 0, done.output
-    assert "there will be no .keras of it: NotImplementedError" in done.output
+    assert "no .keras file will be written: NotImplementedError" in done.output
     assert "learning_curve.png is missing: RuntimeError: no ink." in done.output
     paths = TrainPaths(tmp_path / "results" / "train" / "run")
     assert {path.name for path in paths.root.iterdir()} == {

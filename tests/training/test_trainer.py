@@ -170,7 +170,7 @@ def test_a_callback_changes_what_the_compiled_steps_do() -> None:
         ),
         (
             {"trainer": {"callbacks": [node("step_diary")]}},
-            "the callback LambdaCallback wants on_train_batch_end",
+            "the callback LambdaCallback uses on_train_batch_end",
         ),
         ({"trainer": {"engine": "keras"}}, "trainer.engine=keras"),
         ({"model": node("with_own_loss")}, None),

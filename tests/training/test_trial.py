@@ -101,7 +101,7 @@ def test_classes_without_a_validation_image_are_counted() -> None:
                 "data": CONFIG["data"] | {"validation_split": 0},
                 "trainer": {"restore_best": True},
             },
-            "no validation images",
+            "no validation examples",
         ),
     ],
 )

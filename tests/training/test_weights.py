@@ -69,6 +69,7 @@ def at_the_epoch_that_counts(fitted: Any, prefix: str) -> dict[str, float]:
     return {name: fitted.history[prefix + name][index] for name in ("loss", "accuracy")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("engine", "name", "best"),
     [
