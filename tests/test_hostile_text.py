@@ -7,6 +7,8 @@ import io
 import json
 from pathlib import Path
 
+import pytest
+
 from besom.text.printable import hidden_in
 from besom.text.values import read_cell
 from user_project import Project

@@ -249,7 +249,7 @@ def test_ctrl_c_at_any_early_moment_ends_with_130_and_no_traceback(project: Proj
         Path("born").unlink(missing_ok=True)
         with spawned(project) as process:
             wait_for(Path("born").exists, "Python")
-            time.sleep(0.08 + moments.uniform(0.0, 0.7))
+            time.sleep(0.2 + moments.uniform(0.0, 0.7))
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=20)
         assert process.returncode == 130, err
@@ -262,7 +262,7 @@ def test_several_ctrl_c_in_quick_succession_end_with_130_and_no_traceback(
 ) -> None:
     """While it starts, while trials run, and while the first one ends it."""
     project.write("shadows/sitecustomize.py", "open('born', 'w').close()\n")
-    for moment, gap, n in [(0.2, 0.01, 3), (0.8, 0.15, 2), (2.0, 0.05, 2), (3.5, 0.02, 4)]:
+    for moment, gap, n in [(0.3, 0.01, 3), (0.8, 0.15, 2), (2.0, 0.05, 2), (3.5, 0.02, 4)]:
         Path("born").unlink(missing_ok=True)
         with spawned(project) as process:
             wait_for(Path("born").exists, "Python")
