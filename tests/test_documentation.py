@@ -296,6 +296,7 @@ def test_every_python_shown_is_python() -> None:
                 compile(block.text, str(page), "exec")
 
 
+@pytest.mark.long
 def test_the_trial_function_shown_is_swept(reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files((ROOT / "docs/howto-own-trial-function.md").read_text(), reader)
     monkeypatch.syspath_prepend(str(reader))

@@ -44,6 +44,7 @@ def test_a_callback_that_cannot_be_built_opens_no_test_images_and_leaves_nothing
         assert not Path("results").exists()
 
 
+@pytest.mark.long
 def test_a_callback_that_fails_in_training_opens_no_test_images_and_gives_no_traceback(
     project: Project,
 ) -> None:

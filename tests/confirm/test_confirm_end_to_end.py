@@ -32,6 +32,7 @@ sweep:
 """
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_swept_confirmed_and_replayed(project: Project, no_orphans: str) -> None:
     project.write("sweeps/tiny.yaml", SWEEP)

@@ -127,6 +127,7 @@ def test_importing_the_plots_imports_no_matplotlib_and_drawing_no_pyplot(tmp_pat
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.png")], check=True)
 
 
+@pytest.mark.long
 def test_thousands_of_trials_are_drawn_in_seconds(tmp_path):
     written = write_plots(make_study(2000, pruned=0.6), tmp_path)
     assert all(path.stat().st_size < 2_000_000 for path in written)

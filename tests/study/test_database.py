@@ -68,6 +68,7 @@ def meanwhile(project: Project, happens: Callable[[], None]) -> Iterator[tuple[s
 # It comes back
 
 
+@pytest.mark.long
 def test_a_database_that_is_restarted_costs_no_trial(
     project: Project, server: Postgres, url: str
 ) -> None:
@@ -216,6 +217,7 @@ def test_what_was_stored_without_an_answer_is_not_stored_twice(
 # It stays away
 
 
+@pytest.mark.long
 def test_a_database_that_stays_away_ends_the_sweep_with_one_message(
     project: Project, server: Postgres, url: str
 ) -> None:

@@ -159,6 +159,7 @@ def test_a_firewall_that_drops_packets_is_given_up_soon(monkeypatch: pytest.Monk
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_kerass_own_failed_download_becomes_the_same_message(home: Path) -> None:
     """The real Keras, sent to a proxy that refuses every connection, wherever this runs."""

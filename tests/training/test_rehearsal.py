@@ -64,6 +64,7 @@ def test_a_metric_that_is_a_mapping_has_a_line_of_the_history_for_each_key(engin
     assert set(evaluate(fitted.model, test.x, test.y, test.scale, by=fitted.engine)) == names
 
 
+@pytest.mark.long
 def test_auto_takes_keras_where_the_compiled_engine_was_tried_and_failed() -> None:
     asked = measuring(node("NotInALoop"), epochs=1)
     for found in (rehearse(asked, DATA), fit(asked, DATA, on_epoch=onward)):

@@ -22,6 +22,7 @@ print(model.predict(pandas.DataFrame({"a": [1.0], "b": [2.0]}).to_numpy(), verbo
 """
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_a_worker_starts_without_pandas_and_a_trial_may_import_it_nevertheless() -> None:
     ran = subprocess.run(

@@ -171,6 +171,7 @@ def test_without_test_images_a_confirmation_trains_nothing(tmp_path: Path) -> No
     assert reported == []
 
 
+@pytest.mark.long
 def test_a_fresh_process_gives_the_same_history_bit_for_bit() -> None:
     code = (
         "import json, sys; from besom.training.trial import run_trial;"

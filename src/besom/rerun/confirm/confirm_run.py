@@ -98,7 +98,7 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
     except OSError as error:
         raise StudyError(
             f"{plan.paths.root} cannot be written: {error.strerror or error}. No finished run is "
-            "lost. Free disk space or fix the permissions, then give the same command again."
+            "lost. Free disk space or fix the permissions, then run the same command again."
         ) from error
 
 

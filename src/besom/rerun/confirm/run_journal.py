@@ -110,8 +110,8 @@ class RunJournal:
                 os.fsync(self._descriptor)
         except OSError as error:
             raise StudyError(
-                f"{self._path} cannot be written: {error.strerror}. No finished run is lost. Make "
-                "room or permission, then give the same command again to continue."
+                f"{self._path} cannot be written: {error.strerror}. No finished run is lost. Free "
+                "disk space or fix the permissions, then run the same command again to continue."
             ) from error
 
 
