@@ -81,7 +81,9 @@ def test_the_cache_reads_and_creates_trials_by_the_two_names_that_besom_override
             called.append("read")
             return RDBStorage._get_trials(self, study_id, None, ids, above)
 
-    study = optuna.create_study(storage=optuna_private.cached(Backend("sqlite://")))
+    backend = Backend("sqlite://")
+    study = optuna.create_study(storage=optuna_private.cached(backend))
     study.ask()
     assert len(optuna_private.all_trials(study)) == 1
+    backend.engine.dispose()
     assert {"create", "read"} <= set(called)
