@@ -69,7 +69,9 @@ def test_every_private_name_is_there_in_the_installed_optuna(
     )
 
 
-def test_the_cache_reads_and_creates_trials_by_the_two_names_that_besom_overrides() -> None:
+def test_the_cache_reads_and_creates_trials_by_the_two_names_that_besom_overrides(
+    tmp_path: Path,
+) -> None:
     called = []
 
     class Backend(optuna_private.CachedBackend, optuna_private.DatabaseStorage):
@@ -81,7 +83,7 @@ def test_the_cache_reads_and_creates_trials_by_the_two_names_that_besom_override
             called.append("read")
             return RDBStorage._get_trials(self, study_id, None, ids, above)
 
-    backend = Backend("sqlite://")
+    backend = Backend(f"sqlite:///{tmp_path / 'study.db'}")
     study = optuna.create_study(storage=optuna_private.cached(backend))
     study.ask()
     assert len(optuna_private.all_trials(study)) == 1
