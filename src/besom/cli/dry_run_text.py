@@ -74,11 +74,11 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
     n_trials, trials = plan.sweep.n_trials, "trials"
     if found.n_points is not None and found.n_points <= n_trials:
         n_trials, trials = found.n_points, "trials, which is every point of the space"
-    pruner, epochs = found.pruner, "epoch"
+    pruner = found.pruner
     if isinstance(pruner, ScreeningPruner):
-        epochs += "s" * (pruner.epochs > 1)
         kept = min(pruner.keep, n_trials)
-        trials += f" of {pruner.epochs} {epochs}, the best {kept} of them to their end"
+        epochs = counted(pruner.epochs, "epoch")
+        trials += f" of {epochs}, the best {kept} of them to their end"
     elif not isinstance(pruner, NopPruner) and len(plan.objectives) == 1:
         trials += " if none is pruned"
     seconds = found.expected_seconds(n_trials)

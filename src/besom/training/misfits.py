@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from besom.errors import ConfigError, reason_of
 from besom.targets import TARGET
+from besom.text.counting import counted
 from besom.text.values import value_text
 from besom.training.build import build_metric
 from besom.training.settings import TrainerSettings
@@ -50,7 +51,7 @@ def check(model: Any, settings: TrainerSettings, data: Any) -> None:
         return
     if _bare_name(settings.loss).startswith("sparsecategorical") and shape[-1] <= largest:
         raise ConfigError(
-            f"The model {model.name!r} has {shape[-1]} output{'s' * (shape[-1] != 1)}, but the "
+            f"The model {model.name!r} has {counted(shape[-1], 'output')}, but the "
             f"labels go up to {largest}: trainer.loss={_shown(settings.loss)} needs one output for "
             f"each of the {data.num_classes} classes."
         )
