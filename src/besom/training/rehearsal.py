@@ -187,13 +187,11 @@ def _few(data: Any, n: int) -> Any:
     Without validation examples, training examples are used in their place: what a run is measured
     on at its end is tried, too.
     """
-    train = _positions(data.y_train, n)
-    x, y = data.x_train[train], data.y_train[train]
-    x_validation, y_validation = x, y
-    if len(data.x_validation):
-        held = _positions(data.y_validation, n)
-        x_validation, y_validation = data.x_validation[held], data.y_validation[held]
-    return replace(data, x_train=x, y_train=y, x_validation=x_validation, y_validation=y_validation)
+    train = data.train.take(_positions(data.y_train, n))
+    validation = train
+    if data.validation is not None:
+        validation = data.validation.take(_positions(data.y_validation, n))
+    return replace(data, train=train, validation=validation)
 
 
 def _positions(labels: Any, n: int) -> Any:
