@@ -35,13 +35,41 @@ class Task:
     def default_loss(self, outputs: Any) -> Any:
         """A Keras loss by name, for a built model's ``output_shape``; by output where it has
         several; None where the task names none."""
-        raise NotImplementedError
+        return _loss(self.kind, outputs)
 
-    def default_metrics(self, outputs: Any) -> Any:
+    def default_metrics(self) -> Any:
         """Keras metrics by name, a list; by output where there are several."""
-        raise NotImplementedError
+        from besom.training.data.nests import map_nest
+
+        return map_nest(lambda k: list(_METRICS[k]), self.kind)
 
     @property
     def default_objective(self) -> tuple[str, str]:
         """The metric of the history that judges a trial, and its direction."""
-        raise NotImplementedError
+        if self.kind in ("classification", "one-hot", "binary"):
+            return "val_accuracy", "maximize"
+        return "val_loss", "minimize"
+
+
+_METRICS = {
+    "classification": ["accuracy"],
+    "one-hot": ["accuracy"],
+    "binary": ["accuracy"],
+    "multilabel": ["binary_accuracy"],
+    "regression": ["mae"],
+    "none": [],
+}
+
+
+def _loss(kind: str, outputs: Any) -> str | None:
+    last = outputs[-1] if isinstance(outputs, tuple) and outputs else None
+    if kind == "classification":
+        return "binary_crossentropy" if last == 1 else "sparse_categorical_crossentropy"
+    if kind == "binary":
+        return "sparse_categorical_crossentropy" if last == 2 else "binary_crossentropy"
+    losses = {
+        "one-hot": "categorical_crossentropy",
+        "multilabel": "binary_crossentropy",
+        "regression": "mse",
+    }
+    return losses.get(kind)
