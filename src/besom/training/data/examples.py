@@ -27,12 +27,14 @@ class Examples:
         y: a nest of arrays (n, ...), or None.
         weight: sample weights (n,), a nest of them by output, or None.
         scales: the nest of ``x`` with a float for each leaf: what it is multiplied by in the graph.
+        target_is_x: whether the labels are the inputs as the model gets them: an autoencoder's.
     """
 
     x: Nest
     y: Nest | None
     weight: Nest | None
     scales: Nest
+    target_is_x: bool = False
 
     @property
     def n(self) -> int:

@@ -98,8 +98,8 @@ def training_data(dataset: Dataset, options: Mapping[str, Any], where: str) -> T
         DataError: the stream cannot be read, or there is no validation set.
     """
     _check_alone(dataset, where)
-    _check_options(options, dataset, where)
     train = as_stream(dataset.x, where)
+    _check_options(options, dataset, where)
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"{_spec_text(train.element_spec)} {train.n_batches}".encode())
     validation: Examples | Stream | None = None
@@ -202,7 +202,10 @@ def _read_through(stream: Stream, digest: Any, where: str) -> tuple[Stream, Any]
             )
         for _, leaf in named_leaves(batch):
             update_digest(digest, leaf)
-        n_batches, n = n_batches + 1, n + length(leaves(batch)[0])
+        size = length(leaves(batch)[0])
+        if size == 0:
+            raise DataError(f"{where}: batch {n_batches + 1} has no examples.")
+        n_batches, n = n_batches + 1, n + size
         labels.append(_labels_of(batch))
     if first is None:
         raise DataError(f"{where}: the stream gives no batches.")
