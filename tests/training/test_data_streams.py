@@ -1,4 +1,4 @@
-"""Streams of batches: taken as they are, with a validation stream that must be the same each time."""
+"""Streams of batches: taken as they are, and judged by the same examples each time."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def broken() -> Iterator[Any]:
         ({"x_validation": Twice()}, {}, r"read a second time, the stream begins with \(\(2,\) flo"),
         ({"x_validation": restless}, {}, "gives other examples when it is read again.*Shuffle"),
         ({"x_validation": uneven}, {}, r"batch 2 is \(\(3, 1\) float32, .*the first is \(\(3,\) f"),
-        ({"x_validation": Batches(5)}, {}, "ended after|batch 4|no batches|cannot be read"),
+        ({"x_validation": Batches(5)}, {}, "batch 4 has no examples"),
         ({"x_validation": broken}, {}, "the stream cannot be read: .*the disk is away"),
         ({"x_validation": tf_data(X[:, :2])}, {}, r"\(2,\) float32.*trained on are \(\(3,\) float"),
     ],
@@ -167,7 +167,7 @@ def test_a_stream_that_cannot_be_used_is_refused_in_a_sentence(
 
 
 def test_arrays_are_not_judged_on_a_stream() -> None:
-    with pytest.raises(DataError, match="x_validation is a .*, but the training examples are arra"):
+    with pytest.raises(DataError, match=r"x_validation is a .*, but the training examples"):
         load(Dataset(x=X, y=Y, x_validation=tf_data()))
 
 
