@@ -24,7 +24,7 @@ def draw_examples(composed: Composed, output: Path | None) -> Path:
         DataError: the data cannot be loaded, or its examples are not images.
     """
     from besom.plots import write_image_grid
-    from besom.training.data.builtin import load_training
+    from besom.training.data.loading import load_training
 
     config = composed.config
     refuse_untrusted(config)

@@ -74,7 +74,8 @@ def train_once(
     with _native_output_hidden():
         runtime.start()
         runtime.device()
-    from besom.training.data.builtin import NoTestImages, label_gaps, load_test, load_training
+    from besom.training.data.dataset import NoTestImages, label_gaps
+    from besom.training.data.loading import load_test, load_training
     from besom.training.rehearsal import rehearse
     from besom.training.trainer import evaluate, fit
 
