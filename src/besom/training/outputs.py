@@ -95,8 +95,8 @@ class Outputs:
             return nest
         if not is_nest(nest):
             raise ConfigError(
-                f"The model has {counted(len(self.names), 'output')}, but an example has one label: "
-                f"give the data {what} by output ({listed(self.names)}), or the model one output, "
+                f"The model has {counted(len(self.names), 'output')}, but an example has one label: give "
+                f"the data {what} by output ({listed(self.names)}), or the model one output, "
                 "or its own train_step."
             )
         given = self._named(nest, what)
