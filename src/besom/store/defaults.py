@@ -35,7 +35,7 @@ def as_of_now(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-#: What was the default before there were other tasks; null in its place means the same for that one.
+#: What was the default before there were other tasks; null means the same for that task.
 _BEFORE_TASKS = {
     "loss": "sparse_categorical_crossentropy",
     "metrics": ["accuracy"],
@@ -46,8 +46,9 @@ _BEFORE_TASKS = {
 def _follows_the_task(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """``old`` with null where it has such a default, and ``new`` has null."""
     before, now = old.get("trainer"), new.get("trainer")
-    both = isinstance(before, Mapping) and isinstance(now, Mapping)
-    if not both or before.get("loss") != _BEFORE_TASKS["loss"] or now.get("loss") is not None:
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping):
+        return dict(old)
+    if before.get("loss") != _BEFORE_TASKS["loss"] or now.get("loss") is not None:
         return dict(old)
     trainer = {
         key: None if now.get(key, value) is None and _BEFORE_TASKS.get(key) == value else value

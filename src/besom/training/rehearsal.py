@@ -47,6 +47,8 @@ class Rehearsed:
     Attributes:
         engine: what a run of it takes, ``compiled`` or ``keras``; ``engine_reason`` says why.
         metrics: every name that its history will have.
+        monitor: the metric that judges a trial where nothing else is said.
+        open_ended: whether callbacks may add metrics of their own.
         n_params: the model's parameters.
         unsavable: why the model cannot be saved, in a line; empty if it can.
     """
@@ -54,6 +56,8 @@ class Rehearsed:
     engine: str
     engine_reason: str
     metrics: list[str]
+    monitor: str
+    open_ended: bool
     n_params: int
     unsavable: str
 
@@ -84,7 +88,9 @@ def rehearse(
         measured = [name for name in names if not name.startswith("val_")]
         monitor = monitored(settings, data.task.default_objective[0], names)
         check_monitor(settings, names + [f"test_{name}" for name in measured if test], monitor)
-        return Rehearsed(chosen, reason, names, model.count_params(), _unsavable(model))
+        return Rehearsed(
+            chosen, reason, names, monitor, bool(callbacks), model.count_params(), _unsavable(model)
+        )
 
 
 def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], Any]:

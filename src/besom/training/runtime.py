@@ -154,10 +154,10 @@ def training_data(config: TrialConfig) -> Any:
         ConfigError, DataError: as ``besom.training.data.load_training``.
     """
     data = _load(json.dumps(config["data"], sort_keys=True))
-    return _from_the_start(config, data)
+    return from_the_start(config, data)
 
 
-def _from_the_start(config: TrialConfig, data: Any) -> Any:
+def from_the_start(config: TrialConfig, data: Any) -> Any:
     """The data as it was when it was loaded: a stream that shuffles remembers how often it was
     read, and its order must not depend on what this process ran before."""
     from besom.training.data.examples import Stream
