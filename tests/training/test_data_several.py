@@ -91,6 +91,14 @@ def test_a_batch_is_packed_as_keras_packs_it() -> None:
     assert training.fingerprint != load_training(own(MIXED)).fingerprint
 
 
+def test_weights_may_be_those_of_one_output() -> None:
+    weight = {"price": np.arange(N)}
+    train = load_training(own(replace(MIXED, sample_weight=weight))).train
+    assert train.weight["sold"] is None
+    np.testing.assert_array_equal(np.sort(train.weight["price"]), train.weight["price"])
+    assert len(train.weight["price"]) == train.n
+
+
 def test_without_labels_or_with_the_inputs_as_labels_there_is_nothing_to_classify() -> None:
     photo = PARTS["photo"]
     alone, itself = (load_training(own(Dataset(x=photo, y=y))) for y in (None, photo))
@@ -133,6 +141,9 @@ def test_a_given_validation_set_is_used_and_said() -> None:
         ),
         ({"sample_weight": np.ones(19)}, "input age has 20 examples but 19 sample weights"),
         ({"sample_weight": -np.ones(N)}, "sample weight at position 0 is -1.0, expected a finite"),
+        ({"sample_weight": {"sol": np.ones(N)}}, "sample_weight names an output 'sol', which is"),
+        ({"x": {}}, "x is empty, expected arrays"),
+        ({"y": {}}, "y is empty, expected arrays"),
         ({"x": PARTS | {"age": np.full(N, np.nan)}}, "input age: 20 of 20 examples hold NaN"),
         (
             {"x": PARTS | {"city": ["a", 1.5] * 10, "age": [[1], [2, 3]] * 10}},

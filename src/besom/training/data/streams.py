@@ -69,6 +69,9 @@ def as_stream(source: Any, where: str) -> Stream:
     first = next(batches(stream, where), None)
     if first is None:
         raise DataError(f"{where}: the stream gives no batches.")
+    again = next(batches(stream, where), None)
+    if again is None or not _alike(_spec(again), _spec(first), dimensions=False):
+        raise _read_otherwise(first, again, where)
     return replace(stream, element_spec=_spec(first))
 
 
@@ -224,17 +227,21 @@ def _joined(*parts: Any) -> Any:
 
 def _check_repeats(first: Any, again: Any, where: str) -> None:
     if again is None or not _alike(_spec(again), _spec(first)):
-        found = "nothing" if again is None else _spec_text(_spec(again))
-        raise DataError(
-            f"{where}: read a second time, the stream begins with {found}, the first time with "
-            f"{_spec_text(_spec(first))}."
-        )
+        raise _read_otherwise(first, again, where)
     for (_, one), (_, other) in zip(named_leaves(first), named_leaves(again), strict=True):
         if not np.array_equal(_dense(one), _dense(other)):
             raise DataError(
                 f"{where}: the stream gives other examples when it is read again, so no two values "
                 "could be compared. Shuffle and augment the training stream only."
             )
+
+
+def _read_otherwise(first: Any, again: Any, where: str) -> DataError:
+    found = "nothing" if again is None else _spec_text(_spec(again))
+    return DataError(
+        f"{where}: read a second time, the stream begins with {found}, the first time with "
+        f"{_spec_text(_spec(first))}."
+    )
 
 
 def _dense(leaf: Any) -> Any:

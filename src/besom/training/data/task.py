@@ -81,6 +81,11 @@ class Task:
         return by_output(lambda kind: list(_METRICS[kind]), self.kind)
 
     @property
+    def output_activation(self) -> Any:
+        """The activation of a last layer with ``num_classes`` units, by name; None for none."""
+        return by_output(_ACTIVATIONS.get, self.kind)
+
+    @property
     def default_objective(self) -> tuple[str, str]:
         """The metric of the history that judges a trial, and its direction."""
         if self.kind in WITH_CLASSES:
@@ -122,6 +127,9 @@ _METRICS = {
     "regression": ["mae"],
     "none": [],
 }
+
+
+_ACTIVATIONS = {"multilabel": "sigmoid", **dict.fromkeys(WITH_CLASSES, "softmax")}
 
 
 def _loss(kind: str, outputs: Any) -> str | None:
@@ -171,10 +179,10 @@ def infer_task(y: Any, where: str, said: Any = None, num_classes: Any = None) ->
     if y is None:
         return Task("none")
     y = _as_array(y)
-    said = _spread(said, y, "data.task", where)
-    classes = _spread(num_classes, y, "num_classes", where)
+    said = spread(said, y, "data.task", where)
+    classes = spread(num_classes, y, "num_classes", where)
     # One number for several outputs says nothing about which of them have classes.
-    known = classes if is_nest(num_classes) or not is_nest(y) else _spread(None, y, "", where)
+    known = classes if is_nest(num_classes) or not is_nest(y) else spread(None, y, "", where)
     kinds = by_output(kind_of, y, said, known, _wheres(where, y))
     classes = by_output(_num_classes, y, kinds, classes, _wheres(where, y))
     return Task(kinds, classes, by_output(_output_shape, y, kinds, classes))
@@ -301,7 +309,7 @@ def _wheres(where: str, y: ByOutput) -> ByOutput:
     return [f"{where}, output {i}" for i in range(len(y))] if _is_list(y) else where
 
 
-def _spread(value: Any, y: ByOutput, option: str, where: str) -> ByOutput:
+def spread(value: Any, y: ByOutput, option: str, where: str) -> ByOutput:
     """``value`` for each output of ``y``; where it is by output, None for those it leaves out."""
     keys = _keys(y)
     if not isinstance(value, Mapping | list | tuple):
