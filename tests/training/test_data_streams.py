@@ -157,6 +157,7 @@ def broken() -> Iterator[Any]:
             {},
             r"\(train\): read a second time, .*\(3, 1",
         ),
+        ({"x": tf_data().unbatch()}, {}, r"gives single examples, expected batches: .*batch\(n\)"),
         ({"x_validation": restless}, {}, "gives other examples when it is read again.*Shuffle"),
         ({"x_validation": uneven}, {}, r"batch 2 is \(\(3, 1\) float32, .*the first is \(\(3,\) f"),
         ({"x_validation": Batches(5)}, {}, "batch 4 has no examples"),

@@ -62,6 +62,11 @@ def as_stream(source: Any, where: str) -> Stream:
             "trial reads it again. Give the function that makes it: x=batches, not x=batches()."
         )
     if _is_tf_data(source):
+        if any(leaf.shape.rank == 0 for leaf in leaves(source.element_spec)):
+            raise DataError(
+                f"{where}: the tf.data.Dataset gives single examples, expected batches: end it "
+                "with batch(n)."
+            )
         n = int(source.cardinality())
         return Stream(source, n if n >= 0 else None, source.element_spec, is_endless=n == _INFINITE)
     known = source.num_batches if _is_py_dataset(source) else None
