@@ -224,6 +224,8 @@ def _n_classes_unjudged(data: Any) -> int:
 
 def _plain_shapes(shapes: Any) -> Any:
     """A nest of shapes as JSON has it: lists."""
+    if shapes is None:
+        return None
     if isinstance(shapes, Mapping):
         return {str(key): _plain_shapes(shape) for key, shape in shapes.items()}
     return [_plain_shapes(part) if isinstance(part, tuple | dict) else part for part in shapes]

@@ -166,8 +166,9 @@ class TrainingData:
         return map_nest(_shape_of_one, self.x_train)
 
 
-def _shape_of_one(leaf: Any) -> tuple[int | None, ...]:
-    return tuple(leaf.shape[1:])
+def _shape_of_one(leaf: Any) -> tuple[int | None, ...] | None:
+    """None for a ``tf.TensorSpec`` of unknown rank."""
+    return None if getattr(leaf.shape, "rank", 0) is None else tuple(leaf.shape[1:])
 
 
 def in_memory(examples: Examples | Stream) -> Examples:

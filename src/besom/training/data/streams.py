@@ -277,7 +277,8 @@ def _alike(one: Any, other: Any, *, dimensions: bool = True) -> bool:
             return False
         if dimensions and not leaf.shape[1:].is_compatible_with(others[name].shape[1:]):
             return False
-        if leaf.shape.rank != others[name].shape.rank:
+        ranks = {leaf.shape.rank, others[name].shape.rank} - {None}
+        if len(ranks) > 1:
             return False
     return True
 
