@@ -98,6 +98,8 @@ class TrainingData:
         split: how validation examples were chosen, in a phrase.
         units: (n_validation,) numbers: validation examples with the same one are resampled
             together; None where each stands for itself.
+        fixed_split: whether no seed would choose other validation examples: none are held out, or
+            the last ones, or a given set.
         scaling: which inputs are scaled, and by how much, in a phrase; may be empty.
         class_names: the classes' names, in the order of their numbers.
     """
@@ -110,6 +112,7 @@ class TrainingData:
     name: str
     split: str = ""
     units: Array | None = None
+    fixed_split: bool = False
     scaling: str = ""
     class_names: Any = None
 

@@ -79,6 +79,7 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             name=dataset.name,
             split=chosen.how,
             units=chosen.units,
+            fixed_split=chosen.is_fixed,
         )
     training = replace(training, scaling=scaling(dataset), class_names=dataset.class_names)
     log.info("%s: %s; split %s%s", where, task, training.split, _scaled(training))
@@ -121,6 +122,7 @@ def _with_validation(
         fingerprint=fingerprint(dataset, task, examples.x, examples.y, examples.weight),
         name=dataset.name,
         split="given validation set" + unused_options(options),
+        fixed_split=True,
     )
 
 

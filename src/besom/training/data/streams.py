@@ -135,6 +135,7 @@ def training_data(dataset: Dataset, options: Mapping[str, Any], where: str) -> T
         fingerprint=digest.hexdigest(),
         name=dataset.name,
         split="none held out" if given is None else "given validation set",
+        fixed_split=True,
         class_names=dataset.class_names,
     )
 
