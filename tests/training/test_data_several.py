@@ -131,6 +131,15 @@ def test_a_given_validation_set_is_used_and_said() -> None:
     assert load_training(own(second)).fingerprint == training.fingerprint
 
 
+def test_a_validation_set_that_would_be_scaled_otherwise_is_refused() -> None:
+    photo, y = PARTS["photo"], LABELS["sold"]
+    scaled = Dataset(x=photo, y=y, x_validation=photo / 255, y_validation=y)
+    with pytest.raises(DataError, match=r"\(validation\): scale 1.0, but training used 0.0039"):
+        load_training(own(scaled))
+    bytes_as_floats = replace(scaled, scale=1 / 255, x_validation=photo.astype(float))
+    assert load_training(own(bytes_as_floats)).n_validation == N
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
