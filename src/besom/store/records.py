@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -320,5 +320,13 @@ def read_study(study: optuna.Study) -> StudyRecord:
             objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
             trials=tuple(records),
             config=facts["config"],
-            facts={**facts, "environments": storable(facts.get("environments", {}))},
+            facts={**facts, "environments": _environments(facts)},
         )
+
+
+def _environments(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the trials ran with; studies from before do not say how much of a GPU a worker held."""
+    executor = facts["config"].get("sweep", {}).get("executor", {})
+    assumed = {"gpus_per_worker": 1.0 / int(executor.get("workers_per_gpu") or 1)}
+    stored = storable(facts.get("environments", {}))
+    return {identity: {**assumed, **environment} for identity, environment in stored.items()}
