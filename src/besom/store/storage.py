@@ -17,9 +17,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import StudyError, did_you_mean
-from besom.regular import oddity
+from besom.regular import special_kind
 from besom.store import test_set_log
-from besom.store.database import Attendant, PatientDatabase, driver_message
+from besom.store.database import OutageHandler, PatientDatabase, driver_message
 from besom.store.journal import StudyJournal
 from besom.store.optuna_private import FilteredStudy, backend_of, cached
 from besom.store.paths import ARCHIVE, RESERVED, StudyPaths, write_atomically
@@ -128,10 +128,10 @@ _URLS = (
 _PASSWORDS = f"~/.pgpass, PGPASSWORD and {VARIABLE}"
 
 
-def attend(storage: BaseStorage, attendant: Attendant) -> None:
-    """Call the attendant while a database is away; a journal never is."""
+def handle_outages(storage: BaseStorage, handler: OutageHandler) -> None:
+    """Call the handler while a database is away; a journal never is."""
     if isinstance(backend := backend_of(storage), PatientDatabase):
-        backend.attendant = attendant
+        backend.outage_handler = handler
 
 
 def _replayed(journal: StudyJournal) -> JournalStorage:
@@ -162,14 +162,14 @@ def check_files(paths: StudyPaths) -> None:
     root = paths.root
     if os.path.lexists(root) and not root.is_dir():
         raise StudyError(
-            f"{root} is {oddity(root) or 'a file'}, expected the folder of a study. Move it "
+            f"{root} is {special_kind(root) or 'a file'}, expected the folder of a study. Move it "
             "elsewhere, or choose another name or results_dir."
         )
     opened = (paths.journal, paths.storage_url, paths.lock, paths.leaderboard_csv)
     for path in (*opened, root / test_set_log.FILE, root / "confirm" / "runs.jsonl"):
-        if odd := oddity(path):
+        if kind := special_kind(path):
             raise StudyError(
-                f"{path} is {odd}, expected a file that besom wrote. Move it elsewhere, or choose "
+                f"{path} is {kind}, expected a file that besom wrote. Move it elsewhere, or choose "
                 "another name or results_dir."
             )
 
