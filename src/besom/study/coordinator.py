@@ -148,7 +148,7 @@ class Coordinator(OutageHandler, TrialSource):
             return False  # (a sampler that proposes the same again and again waits for its end)
         if not self._screening_cut:
             self._screening_cut = self._asker.time_is_up(self._budget.remaining_s, n_workers)
-        return self._asker.given_wait if self._screening_cut else not self._asker.exhausted
+        return self._asker.preset_waits if self._screening_cut else not self._asker.exhausted
 
     def next_trial(self) -> TrialTask | None:
         """Ask for a trial, unless one waits; None if its config has run or runs already."""

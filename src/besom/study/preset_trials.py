@@ -13,7 +13,7 @@ from besom.config import TRAIN_GROUPS, Composer, apply, check_keys, has_path, lo
 from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
 from besom.regular import special_kind
 from besom.seam import TrialConfig
-from besom.store.records import GIVEN, Origin, StudyRecord, TrialRecord
+from besom.store.records import PRESET, Origin, StudyRecord, TrialRecord
 from besom.store.storage import load_record
 from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
 from besom.targets import TARGET
@@ -53,7 +53,7 @@ class PresetTrial:
         """Put it in the study's queue. With parameters, if it has any, so that samplers learn."""
         params = self.params(plan) or {}
         stored = {"origin": str(self.origin), "config": self.config, "params": self.shown}
-        study.enqueue_trial(params, user_attrs={GIVEN: stored})
+        study.enqueue_trial(params, user_attrs={PRESET: stored})
 
 
 def baseline(plan: SweepPlan) -> PresetTrial:
