@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from besom.errors import SpaceError
-from besom.space import ListEntry, apply, parse_space
+from besom.space import Lists, apply, parse_space
 from space_world import BASE, CHOICES, GROUPS, ask, compose, samples, space_of
 
 DESIGN_EXAMPLE: dict[str, Any] = {
@@ -303,8 +303,8 @@ def test_a_sampled_length_makes_the_space_conditional() -> None:
     space = space_of({"model.hidden_units": entry})
     assert space.is_conditional
     (listed,) = space.entries
-    assert isinstance(listed, ListEntry)
-    assert (listed.kind, listed.lengths, listed.choices) == ("list", (1, 2, 3), (8, 16))
+    assert isinstance(listed.values, Lists)
+    assert (listed.kind, listed.values.lengths, listed.choices) == ("list", (1, 2, 3), (8, 16))
 
 
 def test_lists_of_lists_are_typed_too() -> None:

@@ -17,7 +17,7 @@ from besom.config.tree import lookup
 from besom.equality import same
 from besom.errors import SpaceError
 from besom.report.export import dump
-from besom.space import ListEntry, Sample, Space, apply
+from besom.space import Lists, Sample, Space, apply
 from besom.study import make_plan
 from besom.study.strategy import build_sampler
 from space_strategies import ENTRIES, Spec, specs
@@ -172,9 +172,9 @@ def test_what_a_when_excludes_is_absent_and_nothing_else(
                 assert not entry.distributions().keys() & stored.keys()
                 continue
             assert applying.setdefault(entry.path, entry) is entry
-            if isinstance(entry, ListEntry) and entry.shape != "constant":
+            if isinstance(entry.values, Lists) and entry.values.shape != "constant":
                 spread = [name for name in stored if name.startswith(f"{entry.path}.")]
-                assert len(spread) == len(params[entry.path]) + entry.has_length
+                assert len(spread) == len(params[entry.path]) + entry.values.has_length
         assert applying.keys() == params.keys()
 
 
@@ -182,12 +182,13 @@ def test_what_a_when_excludes_is_absent_and_nothing_else(
 @given(sampled())
 def test_a_list_has_the_shape_that_was_asked_for(made: tuple[Space, list[Point]]) -> None:
     space, points = made
-    for entry in (entry for entry in space.entries if isinstance(entry, ListEntry)):
+    for entry in space.entries:
+        shape = entry.values.shape if isinstance(entry.values, Lists) else "any"
         for values in (s.params[entry.path] for s, _ in points if entry.path in s.params):
-            if entry.shape == "constant":
+            if shape == "constant":
                 assert all(same(value, values[0]) for value in values)
-            elif entry.shape != "any":
-                assert values == sorted(values, reverse=entry.shape == "decreasing")
+            elif shape != "any":
+                assert values == sorted(values, reverse=shape == "decreasing")
 
 
 @SETTINGS

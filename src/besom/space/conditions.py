@@ -1,4 +1,4 @@
-"""``when``: what an entry depends on, and whether it holds.
+"""``when``: what an entry depends on, and the configs and sampled values that this is read from.
 
 A condition reads a sampled value, or one that the config holds. Where that value is missing, the
 condition does not hold: an entry that depends on one that does not apply does not apply either.
@@ -6,20 +6,132 @@ condition does not hold: an entry that depends on one that does not apply does n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from besom.config.tree import MISSING
+from besom.config.tree import MISSING, lookup, within
 from besom.config.types import Refused, show
 from besom.equality import same
 from besom.errors import did_you_mean
 from besom.text.values import value_text
 
+#: Gives the plain config composed for a complete choice of groups. Called often: cache it.
+Compose = Callable[[Mapping[str, str]], Mapping[str, Any]]
+
 
 class NeverApplies(Refused):
     """An entry depends on something that is not sampled. This is no mistake where a sweep is
     narrowed (``optimizer=adam`` over a space with an entry for sgd), so the entry is left out."""
+
+
+def node_of(group: str) -> str:
+    """The dotted path of the config node that a group fills (``model/head`` fills model.head)."""
+    return group.replace("/", ".")
+
+
+@dataclass(frozen=True)
+class ConfigSource:
+    """Composes configs for choices of groups.
+
+    Attributes:
+        base: the base config, plain.
+        groups: config group to its available options.
+        choices: the option of each group in the base config.
+        compose: None if only the base config is available.
+        settled: paths that the command line takes out of the search.
+    """
+
+    base: Mapping[str, Any]
+    groups: Mapping[str, Collection[str]]
+    choices: Mapping[str, str]
+    compose: Compose | None = None
+    settled: Collection[str] = ()
+
+    def settles(self, path: str) -> bool:
+        """Whether the command line takes out of the search what is read at ``path``."""
+        return any(within(path, outer) for outer in self.settled)
+
+    def group_at(self, path: str) -> str | None:
+        """The config group a path names, whether written model/head or model.head."""
+        return next((g for g in (path, path.replace(".", "/")) if g in self.groups), None)
+
+    def never(self, paths: Iterable[str], why: str) -> Refused:
+        """An entry that reads these can never apply: a slip, unless the command line is why."""
+        return (NeverApplies if any(map(self.settles, paths)) else Refused)(why)
+
+    def config(self, chosen: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the plain config in which these options replace the base's."""
+        complete = {**self.choices, **chosen}
+        if self.compose is None or complete == dict(self.choices):
+            return self.base
+        return self.compose(complete)
+
+    def variants(
+        self, options: Mapping[str, Sequence[str]]
+    ) -> Iterator[tuple[dict[str, str], Mapping[str, Any]]]:
+        """Configs that show every option of every group once, varying one group at a time.
+
+        Composing every combination would take minutes with a handful of groups.
+
+        Yields:
+            The chosen options, and the config composed for them; only the base where there is
+            no way to compose others (nothing, if the base's option is not among them).
+        """
+        anchor = {
+            group: self.choices[group] if self.choices.get(group) in names else names[0]
+            for group, names in options.items()
+        }
+        if self.compose is not None or all(self.choices.get(g) == o for g, o in anchor.items()):
+            yield anchor, self.config(anchor)
+        if self.compose is None:
+            return
+        for group, names in options.items():
+            for name in names:
+                if name != anchor[group]:
+                    chosen = {**anchor, group: name}
+                    yield chosen, self.config(chosen)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a condition reads: inside a sampled value, or in the config.
+
+    Attributes:
+        path: the path of the sampled entry, or the config path.
+        rest: the dotted path inside the sampled value, such as ``length``; or empty.
+        sampled: False where it is read from the config.
+    """
+
+    path: str
+    rest: str = ""
+    sampled: bool = True
+
+
+@dataclass
+class Drawn:
+    """What is sampled so far, over the config composed for it."""
+
+    composer: ConfigSource
+    values: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+
+    def add(self, path: str, group: str | None, value: Any) -> None:
+        """Note a sampled value."""
+        self.values[path] = value
+        if group is not None:
+            self.groups[group] = value
+
+    def with_value(self, path: str, group: str | None, value: Any) -> Drawn:
+        """Return another, which has this value too."""
+        groups = self.groups if group is None else {**self.groups, group: value}
+        return Drawn(self.composer, {**self.values, path: value}, groups)
+
+    def read(self, source: Source) -> Any:
+        """Return the value a condition reads, or MISSING."""
+        if source.sampled:
+            return lookup(self.values.get(source.path, MISSING), source.rest, lengths=True)
+        return lookup(self.composer.config(self.groups), source.path, lengths=True)
 
 
 @dataclass(frozen=True)
@@ -63,29 +175,6 @@ Test = Among | Between
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a condition reads: inside a sampled value, or in the config.
-
-    Attributes:
-        path: the path of the sampled entry, or the config path.
-        rest: the dotted path inside the sampled value, such as ``length``; or empty.
-        sampled: False where it is read from the config.
-    """
-
-    path: str
-    rest: str = ""
-    sampled: bool = True
-
-
-class Readable(Protocol):
-    """What is sampled so far, over the config composed for it."""
-
-    def read(self, source: Source) -> Any:
-        """Return the value there, or MISSING."""
-        ...
-
-
-@dataclass(frozen=True)
 class Condition:
     """One line of a ``when``: all lines must hold."""
 
@@ -93,7 +182,7 @@ class Condition:
     test: Test
     source: Source
 
-    def holds(self, drawn: Readable) -> bool:
+    def holds(self, drawn: Drawn) -> bool:
         """Whether it holds for what is drawn."""
         value = drawn.read(self.source)
         return value is not MISSING and self.test.matches(value)

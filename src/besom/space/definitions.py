@@ -15,10 +15,9 @@ from omegaconf import OmegaConf
 from besom.config.tree import has_path, lookup, within
 from besom.config.types import Refused, is_number, show
 from besom.errors import SpaceError, did_you_mean
-from besom.space.composer import ConfigSource, node_of
+from besom.space.conditions import ConfigSource, node_of
 from besom.space.domains import Choice, Values
-from besom.space.keys import ENTRY_KEYS
-from besom.space.spec import read_values
+from besom.space.spec import ENTRY_KEYS, read_values
 
 #: Gives a group option's own ``space:`` entries, keys relative to the group's node; empty if none.
 OwnSpaces = Callable[[str, str], Mapping[str, Any]]
@@ -155,14 +154,9 @@ def _flat(
             yield path, value
 
 
-def _group_of(path: str, composer: ConfigSource) -> str | None:
-    """The config group a path names, whether written model/head or model.head."""
-    return next((g for g in (path, path.replace(".", "/")) if g in composer.groups), None)
-
-
 def _path_of(name: str, composer: ConfigSource) -> str:
     path = name.partition("@")[0]
-    return _group_of(path, composer) or path
+    return composer.group_at(path) or path
 
 
 def _definition(

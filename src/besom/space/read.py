@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from besom.config.tree import within
-from besom.config.types import Refused
-from besom.errors import SpaceError
-from besom.space.composer import Compose, ConfigSource
-from besom.space.conditions import Condition, NeverApplies, exclude_each_other
+from besom.config.tree import MISSING, every_path, has_path, lookup, within
+from besom.config.types import Place, Refused, show
+from besom.errors import SpaceError, did_you_mean
+from besom.space.conditions import (
+    Compose,
+    Condition,
+    ConfigSource,
+    NeverApplies,
+    exclude_each_other,
+    node_of,
+)
 from besom.space.definitions import Definition, OwnSpaces, read_definitions, refused
-from besom.space.domains import Lists
-from besom.space.entries import Entry, ListEntry, ScalarEntry
-from besom.space.fit import places_of, reachable
+from besom.space.entries import Entry
 from besom.space.sources import (
     allowed_options,
     check_possible,
@@ -24,6 +29,7 @@ from besom.space.sources import (
 from besom.space.space import Space
 
 Allowed = dict[str, list[str]]
+Variant = tuple[Mapping[str, str], Mapping[str, Any]]
 
 
 def parse_space(
@@ -189,16 +195,11 @@ def _entry(
     allowed: Allowed,
     composer: ConfigSource,
 ) -> Entry:
-    name, path, group = definition.name, definition.path, definition.group
-    if group is None:
-        # A path may hold another value under each option of a group: values have to fit them all.
-        values = definition.values.fitted(places_of(path, conditions, allowed, composer))
-    else:
-        reachable(conditions, allowed, composer)
-        values = definition.values.fitted([])
-    if isinstance(values, Lists):
-        return ListEntry(name, path, group, conditions, values.length, values.each, values.shape)
-    return ScalarEntry(name, path, group, conditions, values)
+    path, group = definition.path, definition.group
+    variants = _reachable(conditions, allowed, composer)
+    # A path may hold another value under each option of a group: values have to fit them all.
+    places = _places_of(path, variants, composer) if group is None else []
+    return Entry(definition.name, path, group, conditions, definition.values.fitted(places))
 
 
 def _exclusive(a: Entry, a_allowed: Allowed, b: Entry, b_allowed: Allowed) -> bool:
@@ -210,3 +211,86 @@ def _exclusive(a: Entry, a_allowed: Allowed, b: Entry, b_allowed: Allowed) -> bo
         for one in a.conditions
         for other in b.conditions
     )
+
+
+def _reachable(
+    conditions: Sequence[Condition], allowed: Mapping[str, Sequence[str]], composer: ConfigSource
+) -> list[Variant]:
+    """Return the configs in which the conditions that read the config hold.
+
+    Raises:
+        Refused: there are none.
+    """
+    variants: list[Variant] = list(composer.variants(allowed))
+    for condition in conditions:
+        if condition.source.sampled or not variants:
+            continue
+        found = [lookup(config, condition.source.path, lengths=True) for _, config in variants]
+        held = [value is not MISSING and condition.test.matches(value) for value in found]
+        if not any(held):
+            now = "not there" if found[0] is MISSING else show(found[0])
+            why = f"when {condition}: this never holds, {condition.path} is {now} here"
+            raise composer.never([condition.source.path], why)
+        variants = list(itertools.compress(variants, held))
+    return variants
+
+
+def _places_of(path: str, variants: Sequence[Variant], composer: ConfigSource) -> list[Place]:
+    """Return the places at ``path`` in the configs of every option under which an entry applies.
+
+    Raises:
+        Refused: the path is not in one of these configs; says which ``when`` would help.
+    """
+    outer, _, key = path.rpartition(".")
+    if key == "length" and any(isinstance(lookup(config, outer), list) for _, config in variants):
+        raise Refused(
+            "a `when` can read a list's length, but it cannot be sampled alone: write "
+            f"'{outer}': {{length: ..., each: ...}}"
+        )
+    absent = [v for v in variants if not has_path(v[1], path)]
+    present = [v for v in variants if has_path(v[1], path)]
+    if absent:
+        raise _not_there(path, present, absent, composer)
+    return [
+        Place(lookup(config, path), _where(path, chosen, config, composer))
+        for chosen, config in present
+    ]
+
+
+def _where(
+    path: str, chosen: Mapping[str, str], config: Mapping[str, Any], composer: ConfigSource
+) -> str:
+    if config is composer.base:
+        return ""
+    owners = {g: o for g, o in chosen.items() if within(path, node_of(g))}
+    return " for " + ", ".join(f"{group}={name}" for group, name in (owners or chosen).items())
+
+
+def _not_there(
+    path: str, present: list[Variant], absent: list[Variant], composer: ConfigSource
+) -> Refused:
+    """Say why a path is missing: for some options, for this option only, or altogether."""
+    for group in absent[0][0]:
+        with_it = list(dict.fromkeys(chosen[group] for chosen, _ in present))
+        without = list(dict.fromkeys(chosen[group] for chosen, _ in absent))
+        if with_it and not set(with_it) & set(without):
+            options = with_it[0] if len(with_it) == 1 else f"[{', '.join(with_it)}]"
+            return Refused(
+                f"this is not in the config for {group}={' or '.join(without)}: "
+                f"add `when: {{{group}: {options}}}` to the entry"
+            )
+    for group, every in composer.groups.items():
+        if within(path, node_of(group)) and composer.compose is not None:
+            configs = {o: composer.config({**absent[0][0], group: o}) for o in sorted(every)}
+            having = [option for option, config in configs.items() if has_path(config, path)]
+            if having:
+                now = absent[0][0].get(group, composer.choices.get(group))
+                return Refused(
+                    f"this is not in the config for {group}={now}; it is for "
+                    f"{group}={' or '.join(having)}: choose or sample that, with a `when` for it"
+                )
+    known = {known for _, config in absent for known in every_path(config)}
+    hint = did_you_mean(path, known)
+    if hint.startswith(" Known"):  # hundreds: say where to look instead
+        hint = did_you_mean("", {path.partition(".")[0] for path in known})
+    return Refused(f"this path is not in the config.{hint}")
