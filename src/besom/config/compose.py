@@ -18,14 +18,12 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from besom.config import schema, sweep_node
-from besom.config.backend import explain, hydra_on, inherited
-from besom.config.interpolations import check_growth, reads
+from besom.config import schema
+from besom.config.backend import check_growth, explain, hydra_on, inherited, reads
 from besom.config.overrides import check_key, check_option, parse_overrides
-from besom.config.search_path import SearchPath
+from besom.config.search_path import SearchPath, read_yaml
 from besom.config.tree import MISSING, has_path, leaves, lookup
 from besom.config.types import check_group, check_keys
-from besom.config.yaml_files import read_yaml
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
 from besom.regular import oddity
@@ -132,11 +130,11 @@ class Composer:
     def _compose(self, overrides: Sequence[Override], complete: bool = True) -> Composed:
         """Compose; ``complete`` refuses values that are mandatory and missing."""
         if (path := self.search.find(self.primary)) is not None:
-            sweep_node.refuse_multirun(path)
-        given = [_text(o) for o in overrides if not sweep_node.empties(o)]
+            schema.refuse_multirun(path)
+        given = [_text(o) for o in overrides if not schema.empties(o)]
         try:
             if path is not None:
-                sweep_node.refuse_packages(path)
+                schema.refuse_packages(path)
             with hydra_on(self.search):
                 primary, defaults = self.primary, list[str]()
                 if self.exported is not None:
@@ -144,12 +142,12 @@ class Composer:
                 node = compose(primary, [*defaults, *given], return_hydra_config=True)
                 check_growth(cast(dict[str, Any], OmegaConf.to_container(node)))
                 choices = dict(node.hydra.runtime.choices)
-                pasted = sweep_node.pasted_params(node, overrides)
+                pasted = schema.pasted_params(node, overrides)
                 with open_dict(node):
                     del node["hydra"]
                 if self.exported is not None:
                     _restore_scalars(node, self.exported, overrides)
-                sweep_node.empty(node, overrides)
+                schema.empty(node, overrides)
                 read = reads(cast(dict[str, Any], OmegaConf.to_container(node)))
                 plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=complete)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
@@ -165,9 +163,9 @@ class Composer:
         config = {str(k): v for k, v in plain.items()}
         self._keep_own_keys(config, own, {o.key_or_group for o in overrides})
         if isinstance(sweep := config.get("sweep"), dict):
-            sweep_node.settle_nulls(sweep, self.groups)
+            schema.settle_nulls(sweep, self.groups)
             sweep["space"] = {**pasted, **sweep["space"]}
-            sweep_node.settle_directions(sweep, overrides)
+            schema.settle_directions(sweep, overrides)
         read = {path: others for path, others in read.items() if has_path(config, path)}
         return Composed(config, own, read)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from hydra.core.override_parser.types import Override
 
 from besom.config import Composer, parse_override, plain_value, refuse_options
-from besom.config.sweep_node import empties
+from besom.config.schema import empties
 from besom.errors import ConfigError, did_you_mean
 from besom.space.definitions import flatten
 from besom.space.spec import ENTRY_KEYS, split_overrides

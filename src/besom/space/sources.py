@@ -164,8 +164,8 @@ def _possible(test: Test, rest: str, entry: Entry) -> tuple[bool, str]:
         if rest.isdecimal():
             return int(rest) < max(values.lengths) and _meets(test, values.each), str(values.each)
         possible = isinstance(test, Among) and not rest and _any_encodes(entry, test.values)
-        inside = "its length can be read as `.length`, its elements as `.0`, `.1`, ..."
-        return possible, f"a list ({inside})"
+        how = "its length can be read as `.length`, its elements as `.0`, `.1`, ..."
+        return possible, f"a list ({how})"
     if not rest:
         return _meets(test, values), f"one of {values}" if entry.choices else str(values)
     inside = [lookup(choice, rest, lengths=True) for choice in entry.choices or ()]
