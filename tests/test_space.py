@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from besom.config import read_yaml
 from besom.errors import SpaceError
 from besom.space import Lists, apply, parse_space
 from space_world import BASE, CHOICES, GROUPS, ask, compose, samples, space_of
@@ -89,10 +91,10 @@ def test_int_choices_for_a_float_field_become_floats() -> None:
     assert isinstance(space.entries[0].choices[0], float)
 
 
-def test_null_stays_null_and_quoted_numbers_stay_text() -> None:
-    from omegaconf import OmegaConf
-
-    spec = OmegaConf.create("trainer.class_weight: ['1e-3', 1e-3, null]")
+def test_null_stays_null_and_quoted_numbers_stay_text(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text("trainer.class_weight: ['1e-3', 1e-3, null]")
+    spec = read_yaml(file)
     space = parse_space(spec, BASE, GROUPS, CHOICES)
     assert space.entries[0].choices == ("1e-3", 0.001, None)
     values = {repr(s.params["trainer.class_weight"]) for s, _ in samples(space, 50)}

@@ -129,12 +129,11 @@ class Composer:
 
     def _compose(self, overrides: Sequence[Override], complete: bool = True) -> Composed:
         """Compose; ``complete`` refuses values that are mandatory and missing."""
-        if (path := self.search.find(self.primary)) is not None:
-            schema.refuse_multirun(path)
+        path = self.search.find(self.primary)
         given = [_text(o) for o in overrides if not schema.empties(o)]
         try:
             if path is not None:
-                schema.refuse_packages(path)
+                schema.refuse_foreign(path)
             with hydra_on(self.search):
                 primary, defaults = self.primary, list[str]()
                 if self.exported is not None:
@@ -163,9 +162,8 @@ class Composer:
         config = {str(k): v for k, v in plain.items()}
         self._keep_own_keys(config, own, {o.key_or_group for o in overrides})
         if isinstance(sweep := config.get("sweep"), dict):
-            schema.settle_nulls(sweep, self.groups)
+            schema.settle(sweep, self.groups, overrides)
             sweep["space"] = {**pasted, **sweep["space"]}
-            schema.settle_directions(sweep, overrides)
         read = {path: others for path, others in read.items() if has_path(config, path)}
         return Composed(config, own, read)
 
@@ -217,19 +215,9 @@ class Composer:
         for group in self.groups:
             path = group.replace("/", ".")
             node = lookup(composed.config, path)
-            if node is MISSING:
-                continue
-            reference = self._reference(group, node, composed.choices.get(group))
+            reference = self.reference(group, node, composed.choices.get(group))
             if reference is not None:
                 check_group(path, node, reference)
-
-    def _reference(self, group: str, node: Any, chosen: str | None) -> dict[str, Any] | None:
-        """The chosen option, unless ``node`` builds something else than that does."""
-        if chosen in self.groups[group] and isinstance(node, Mapping):
-            option = self.option(group, chosen)
-            if option.get(TARGET) == node.get(TARGET):
-                return option
-        return self.reference(group, node)
 
     def options_of(self, group: str, node: Any) -> list[str]:
         """The options of ``group`` that build the same thing as ``node``, the most likely first.
@@ -249,9 +237,14 @@ class Composer:
         """
         return next(iter(self.options_of(group, node)), None)
 
-    def reference(self, group: str, node: Any) -> dict[str, Any] | None:
-        """The option of ``group`` that builds the same thing as ``node``, as plain YAML."""
-        name = self.option_of(group, node)
+    def reference(self, group: str, node: Any, chosen: str | None = None) -> dict[str, Any] | None:
+        """The option of ``group`` that builds the same thing as ``node``, as plain YAML.
+
+        Args:
+            chosen: the option that was chosen, which counts if it builds the same thing.
+        """
+        names = self.options_of(group, node)
+        name = chosen if chosen in names else next(iter(names), None)
         return None if name is None else self.option(group, name)
 
     def _neighbour(self, group: str, name: str) -> dict[str, Any]:

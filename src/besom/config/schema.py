@@ -177,46 +177,38 @@ def register() -> None:
 _OPEN = ("sweep.space", "sweep.constraints")
 
 
-def refuse_multirun(path: Path) -> None:
-    """Refuse a primary config that chooses or sets up Hydra's sweeper or launcher.
+def refuse_foreign(path: Path) -> None:
+    """Refuse a primary config that sets up Hydra's sweeper or launcher, or an untrusted package.
 
-    Only its ``hydra.sweeper.params`` is accepted: see :func:`pasted_params`.
+    Only its ``hydra.sweeper.params`` is accepted: see :func:`pasted_params`. A ``pkg://`` in
+    ``hydra.searchpath`` has to be trusted, as Hydra imports such a package.
 
     Raises:
         ConfigError: says what to delete, and what to use instead.
-    """
-    content = read_yaml(path)
-    defaults = content.get("defaults")
-    for line in defaults if isinstance(defaults, list) else ():
-        for key, option in line.items() if isinstance(line, Mapping) else ():
-            if str(key).endswith(("hydra/sweeper", "hydra/launcher")):
-                raise _refusal(path, f"{key}: {option}")
-    hydra = content.get("hydra", {})
-    if not isinstance(hydra, Mapping):
-        raise ConfigError(f"{path} has 'hydra: {hydra}', expected a mapping: delete it.")
-    for part in ("sweeper", "launcher"):
-        node = hydra.get(part)
-        for key in node if isinstance(node, Mapping) else ():
-            if (part, key) != ("sweeper", "params"):
-                raise _refusal(path, f"hydra.{part}.{key}")
-
-
-def refuse_packages(path: Path) -> None:
-    """Refuse untrusted ``pkg://`` in ``hydra.searchpath``: Hydra imports such a package.
-
-    Raises:
         TrustError: a config may not name the package.
     """
-    for place in OmegaConf.select(OmegaConf.create(read_yaml(path)), "hydra.searchpath") or ():
+    content = read_yaml(path)
+    defaults, hydra = content.get("defaults"), content.get("hydra", {})
+    if not isinstance(hydra, Mapping):
+        raise ConfigError(f"{path} has 'hydra: {hydra}', expected a mapping: delete it.")
+    lines = defaults if isinstance(defaults, list) else []
+    found = [
+        f"{key}: {option}"
+        for line in lines
+        for key, option in (line.items() if isinstance(line, Mapping) else ())
+        if str(key).endswith(("hydra/sweeper", "hydra/launcher"))
+    ]
+    for part in ("sweeper", "launcher"):
+        keys = hydra[part] if isinstance(hydra.get(part), Mapping) else ()
+        found += [f"hydra.{part}.{key}" for key in keys if (part, key) != ("sweeper", "params")]
+    if found:
+        raise ConfigError(
+            f"{path} has '{found[0]}': delete it (hydra.sweeper.params may stay). {MULTIRUN_HELP}"
+        )
+    for place in OmegaConf.select(OmegaConf.create(content), "hydra.searchpath") or ():
         scheme, _, package = str(place).partition("://")
         if scheme == "pkg":
             current().check_name(package.replace("/", ".").strip("."), "hydra.searchpath")
-
-
-def _refusal(path: Path, what: str) -> ConfigError:
-    return ConfigError(
-        f"{path} has '{what}': delete it (hydra.sweeper.params may stay). {MULTIRUN_HELP}"
-    )
 
 
 def pasted_params(node: DictConfig, overrides: Sequence[Override]) -> dict[str, Any]:
@@ -252,24 +244,26 @@ def empty(node: DictConfig, overrides: Sequence[Override]) -> None:
         OmegaConf.update(node, path, OmegaConf.select(added, path) or {}, merge=False)
 
 
-def settle_nulls(sweep: dict[str, Any], options: Mapping[str, Collection[str]]) -> None:
-    """Read null as empty, and refuse it where the key has to build something.
+def settle(
+    sweep: dict[str, Any],
+    options: Mapping[str, Collection[str]],
+    overrides: Sequence[Override] = (),
+) -> None:
+    """Read null as empty, and fill in the directions that objectives omit (losses are minimized).
 
     Args:
         sweep: the composed node, changed in place.
         options: config group to its options, for the message.
+        overrides: of the command line.
 
     Raises:
-        ConfigError: names the group to choose from.
+        ConfigError: null where the key has to build something; or the command line names another
+            metric, and the direction in the file, meant for the file's own metric, is not that
+            metric's usual direction.
     """
-    for key, empty_value in (
-        ("space", {}),
-        ("constraints", {}),
-        ("enqueue", []),
-        ("objectives", []),
-    ):
+    for key in _NULLABLE:
         if sweep[key] is None:
-            sweep[key] = empty_value
+            sweep[key] = {} if key in ("space", "constraints") else []
     for key in ("sampler", "pruner", "executor"):
         if not isinstance(sweep[key], Mapping):
             names = ", ".join(sorted(options.get(f"sweep/{key}", ())))
@@ -277,15 +271,6 @@ def settle_nulls(sweep: dict[str, Any], options: Mapping[str, Collection[str]]) 
                 f"sweep.{key} is {given_text(sweep[key])}, which builds nothing: choose one of "
                 f"{names} with sweep/{key}=NAME."
             )
-
-
-def settle_directions(sweep: Mapping[str, Any], overrides: Sequence[Override] = ()) -> None:
-    """Fill in the directions that objectives omit: losses and costs are minimized.
-
-    Raises:
-        ConfigError: the command line names another metric, and the direction in the file, meant
-            for the file's own metric, is not that metric's usual direction.
-    """
     objective = sweep["objective"]
     named = {path for override in overrides for path in _named(override)}
     changed = "sweep.objective.metric" in named and "sweep.objective.direction" not in named

@@ -16,17 +16,16 @@ The language, under ``sweep.space``, keyed by dotted config path or config group
     data.validation_split: null                                      # drops an inherited entry
 
 An entry has three forms: what is written (``spec``), a checked definition (``definitions``, with
-its values: ``domains``), and the entry fitted to the config (``entries``; ``read`` makes it,
-``conditions`` says when it applies). Start with ``space``.
+its values: ``domains``), and the entry fitted to the config (``entries``, which ``read`` makes).
+Start with ``space``.
 """
 
 from __future__ import annotations
 
 from besom.config.tree import apply
-from besom.space.conditions import Condition
 from besom.space.definitions import flatten
 from besom.space.domains import Lists
-from besom.space.entries import Entry
+from besom.space.entries import Condition, Entry
 from besom.space.read import parse_space
 from besom.space.space import Grid, Sample, Space
 from besom.space.spec import split_overrides

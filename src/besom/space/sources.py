@@ -8,11 +8,14 @@ from contextlib import suppress
 from besom.config.tree import MISSING, every_path, lookup, within
 from besom.config.types import Refused, show
 from besom.errors import did_you_mean
-from besom.space.conditions import (
+from besom.space.definitions import Definition
+from besom.space.domains import Choice, Domain, Lists
+from besom.space.entries import (
     Among,
     Between,
     Condition,
     ConfigSource,
+    Entry,
     NeverApplies,
     Source,
     Test,
@@ -20,9 +23,6 @@ from besom.space.conditions import (
     node_of,
     read_test,
 )
-from besom.space.definitions import Definition
-from besom.space.domains import Choice, Domain, Lists
-from besom.space.entries import Entry
 
 
 def conditions_of(

@@ -14,9 +14,8 @@ from besom.config.tree import MISSING, apply, leaves, lookup, within
 from besom.config.types import Refused, show
 from besom.equality import same
 from besom.errors import SpaceError, did_you_mean
-from besom.space.conditions import ConfigSource, Drawn
 from besom.space.domains import Lists
-from besom.space.entries import Entry
+from besom.space.entries import ConfigSource, Drawn, Entry
 
 
 @dataclass(frozen=True)
