@@ -134,11 +134,7 @@ _READ = re.compile(r"\$\{\s*(?:oc\.select:\s*)?(\.*[^\s.{}:,$][^{}:,$]*?)\s*[},]
 
 
 def reads(config: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """The paths of values that are computed from others, and all the paths they depend on.
-
-    Args:
-        config: plain data, interpolations unresolved.
-    """
+    """The paths of values that are interpolations, and all the paths they depend on."""
     direct = dict(_direct(config))
     found = {path: set(read) for path, read in direct.items()}
     for read in found.values():
@@ -155,9 +151,6 @@ def check_growth(config: Mapping[str, Any]) -> None:
     """Refuse interpolations whose values would be far larger than the config as written.
 
     Nine lines of ``b: ${a}${a}${a}...`` are enough to fill the memory when they are resolved.
-
-    Args:
-        config: plain data, interpolations unresolved.
 
     Raises:
         ConfigError: names the value that grows.

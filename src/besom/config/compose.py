@@ -79,7 +79,7 @@ class Composer:
                 type, a syntax error, or something that only Hydra's multirun has.
         """
         parsed = parse_overrides(overrides)
-        choosing = [o for o in parsed if self._is_group(o)]
+        choosing = [o for o in parsed if o.key_or_group in self.groups]
         for override in choosing:
             check_option(override, self.groups[override.key_or_group])
         # Hydra's own messages cannot say which option has a key, or suggest a near one. So keys are
@@ -88,7 +88,7 @@ class Composer:
         if len(choosing) < len(parsed):
             base = self._compose(choosing, complete=False)
             for override in parsed:
-                if not self._is_group(override):
+                if override.key_or_group not in self.groups:
                     elsewhere = self._belongs(override.key_or_group, base.choices)
                     check_key(override, base.config, self.groups, elsewhere)
         composed = self._compose(parsed)
@@ -107,7 +107,7 @@ class Composer:
             key = override.key_or_group
             owners = {group: self._owners(group, key) for group in chosen}
             if key not in chosen and all(not o or chosen[g] in o for g, o in owners.items()):
-                kept.append(_text(override))
+                kept.append(str(override.input_line))
         return self.compose([*kept, *(f"{group}={name}" for group, name in chosen.items())])
 
     def _owners(self, group: str, key: str) -> list[str]:
@@ -130,7 +130,7 @@ class Composer:
     def _compose(self, overrides: Sequence[Override], complete: bool = True) -> Composed:
         """Compose; ``complete`` refuses values that are mandatory and missing."""
         path = self.search.find(self.primary)
-        given = [_text(o) for o in overrides if not schema.empties(o)]
+        given = [str(o.input_line) for o in overrides if not schema.empties(o)]
         try:
             if path is not None:
                 schema.refuse_foreign(path)
@@ -208,9 +208,6 @@ class Composer:
                 chosen.append(f"{group}={_EXPORTED}")
         return "train", chosen
 
-    def _is_group(self, override: Override) -> bool:
-        return override.key_or_group in self.groups
-
     def _check_types(self, composed: Composed) -> None:
         for group in self.groups:
             path = group.replace("/", ".")
@@ -266,11 +263,6 @@ class Composer:
                 content = inherited(self.search, group, name) or content
             self._read[group, name] = content
         return self._read[group, name]
-
-
-def _text(override: Override) -> str:
-    assert override.input_line is not None
-    return override.input_line
 
 
 def _distance(node: Mapping[str, Any], option: Mapping[str, Any]) -> int:

@@ -152,11 +152,7 @@ NAMES = {
 def defaults(primary: str) -> dict[str, Any]:
     """What ``conf/train.yaml`` or ``conf/sweep.yaml``, as packaged, sets itself.
 
-    Args:
-        primary: ``train`` or ``sweep``.
-
-    Returns:
-        Plain data, interpolations as written.
+    Plain data, interpolations as written.
     """
     content = read_yaml(packaged_config_dirs()[0] / f"{primary}.yaml")
     return {key: value for key, value in content.items() if key != "defaults"}
@@ -251,10 +247,7 @@ def settle(
 ) -> None:
     """Read null as empty, and fill in the directions that objectives omit (losses are minimized).
 
-    Args:
-        sweep: the composed node, changed in place.
-        options: config group to its options, for the message.
-        overrides: of the command line.
+    The composed node is changed in place.
 
     Raises:
         ConfigError: null where the key has to build something; or the command line names another

@@ -76,13 +76,10 @@ class ConfigSource:
     def variants(
         self, options: Mapping[str, Sequence[str]]
     ) -> Iterator[tuple[dict[str, str], Mapping[str, Any]]]:
-        """Configs that show every option of every group once, varying one group at a time.
+        """Yield choices and configs that show every option of every group once.
 
-        Composing every combination would take minutes with a handful of groups.
-
-        Yields:
-            The chosen options, and the config composed for them; only the base where there is
-            no way to compose others (nothing, if the base's option is not among them).
+        One group is varied at a time: every combination would take minutes to compose. Without a
+        way to compose there is only the base, if its options are among these.
         """
         anchor = {
             group: self.choices[group] if self.choices.get(group) in names else names[0]

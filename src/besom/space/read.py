@@ -132,13 +132,7 @@ def _build(
 ) -> dict[str, Entry]:
     """Fit every definition to the config, what conditions read before what depends on it.
 
-    Args:
-        searched: what to build.
-        definitions: these, and those already left out.
-        composer: the configs to fit them to.
-
-    Returns:
-        The entries by name, in sampling order.
+    ``definitions`` are these and those already left out. The entries come in sampling order.
 
     Raises:
         NeverApplies: names the first entry that has to be left out.
@@ -163,7 +157,12 @@ def _build(
                     check_possible(condition, read, composer)
             before = {path: [allowed for _, allowed in pairs] for path, pairs in built.items()}
             allowed = allowed_options(conditions[name], options, before, composer)
-            entry = _entry(definition, conditions[name], allowed, composer)
+            variants = _reachable(conditions[name], allowed, composer)
+            path, group = definition.path, definition.group
+            # A path may hold another value under each option of a group: values fit them all.
+            places = _places_of(path, variants, composer) if group is None else []
+            values = definition.values.fitted(places)
+            entry = Entry(name, path, group, conditions[name], values)
         for other, theirs in built[definition.path]:
             if not _exclusive(entry, allowed, other, theirs):
                 raise SpaceError(
@@ -173,19 +172,6 @@ def _build(
         built[definition.path].append((entry, allowed))
         entries[name] = entry
     return entries
-
-
-def _entry(
-    definition: Definition,
-    conditions: tuple[Condition, ...],
-    allowed: Allowed,
-    composer: ConfigSource,
-) -> Entry:
-    path, group = definition.path, definition.group
-    variants = _reachable(conditions, allowed, composer)
-    # A path may hold another value under each option of a group: values have to fit them all.
-    places = _places_of(path, variants, composer) if group is None else []
-    return Entry(definition.name, path, group, conditions, definition.values.fitted(places))
 
 
 def _exclusive(a: Entry, a_allowed: Allowed, b: Entry, b_allowed: Allowed) -> bool:

@@ -209,10 +209,8 @@ def allowed_options(
     Args:
         options: every option of each sampled group.
         before: path to what was returned here for each of its entries.
-        composer: knows what the command line takes out of the search.
 
     Raises:
-        NeverApplies: there are none, since the command line took some entry out of the search.
         Refused: there are none.
     """
     allowed = {group: list(names) for group, names in options.items()}

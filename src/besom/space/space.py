@@ -82,28 +82,18 @@ class Grid:
         entry = self.order[i]
         if not entry.applies(drawn):
             return self._count(i + 1, drawn)
-        if not self._is_read(entry):
-            return (entry.size or 0) * self._count(i + 1, drawn)
-        total = 0
-        for value, n in self._representatives(i, drawn):
-            then = drawn.with_value(entry.path, entry.group, value)
-            total += n * self._count(i + 1, then)
-        return total
-
-    def _is_read(self, entry: Entry) -> bool:
-        """Whether a condition depends on the entry's value."""
-        reads = [c.source for later in self.order for c in later.conditions]
-        return any(s.path == entry.path if s.sampled else entry.group for s in reads)
+        return sum(
+            n * self._count(i + 1, drawn.with_value(entry.path, entry.group, value))
+            for value, n in self._representatives(i, drawn)
+        )
 
     def _representatives(self, i: int, drawn: Drawn) -> list[tuple[Any, int]]:
         """A value for each way the conditions on this entry can turn out, and how many have it."""
         entry = self.order[i]
-        reading = [
-            c
-            for later in self.order[i + 1 :]
-            for c in later.conditions
-            if c.source.sampled and c.source.path == entry.path
-        ]
+        conditions = [c for later in self.order[i + 1 :] for c in later.conditions]
+        reading = [c for c in conditions if c.source.sampled and c.source.path == entry.path]
+        if not reading and not (entry.group and any(not c.source.sampled for c in conditions)):
+            return [(entry.decode(next(entry.points())), entry.size or 0)]
         values: dict[Any, Any] = {}
         counts: Counter[Any] = Counter()
         for point in entry.points():

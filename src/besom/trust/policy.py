@@ -122,9 +122,7 @@ class Trust:
     def check_step(self, path: str, found: Any, dotted: str, where: str) -> None:
         """Refuse a step that leads out of the package in which the name began.
 
-        Args:
-            path: the part of ``dotted`` that has been resolved so far.
-            found: the object it resolved to.
+        ``path`` is the part of ``dotted`` that has been resolved so far, to ``found``.
 
         Raises:
             TrustError: a module of another package, or an object from elsewhere.
@@ -152,16 +150,13 @@ class Trust:
     def check_object(self, path: str, found: Any, dotted: str, where: str) -> None:
         """Refuse an object that was defined in a module that is not allowed.
 
-        Args:
-            path: the name that led to it: ``dotted``, or the beginning of it.
-            found: the class, function or other object.
+        ``path`` is the name that led to it: ``dotted``, or the beginning of it.
 
         Raises:
             TrustError: names the module that defines it.
         """
-        if (
-            path in self.entries or path.split(".")[0] == "besom"
-        ):  # besom's own names are listed one by one
+        # besom's own names are listed one by one
+        if path in self.entries or path.split(".")[0] == "besom":
             return
         what = innermost(found)
         home = home_of(what)
@@ -223,9 +218,7 @@ def check_mapping(value: Mapping[str, Any], where: str) -> None:
 def in_project(folder: str, dotted: str) -> bool | None:
     """Whether each module that ``dotted`` begins with is in the project; None: there is no module.
 
-    Args:
-        folder: the project's folder, with links resolved.
-        dotted: a module, or something in one.
+    ``dotted`` is a module, or something in one.
     """
     name, path, verdict = "", None, None
     for part in dotted.split("."):
