@@ -80,21 +80,30 @@ class Composer:
         """
         parsed = parse_overrides(overrides)
         choosing = [o for o in parsed if o.key_or_group in self.groups]
+        setting = [o for o in parsed if o.key_or_group not in self.groups]
         for override in choosing:
             check_option(override, self.groups[override.key_or_group])
-        # Hydra's own messages cannot say which option has a key, or suggest a near one. So keys are
-        # checked first, against the config that the chosen options give without them. Composing is
-        # slow: without such keys it is skipped.
-        if len(choosing) < len(parsed):
-            base = self._compose(choosing, complete=False)
-            for override in parsed:
-                if override.key_or_group not in self.groups:
-                    elsewhere = self._belongs(override.key_or_group, base.choices)
-                    check_key(override, base.config, self.groups, elsewhere)
-        composed = self._compose(parsed)
+        try:
+            composed = self._compose(parsed)
+        except ConfigError:
+            self._check_keys(choosing, setting)
+            raise
+        if not all(_is_set(override, composed.config) for override in setting):
+            self._check_keys(choosing, setting)
         check_keys(composed.config)
         self._check_types(composed)
         return composed
+
+    def _check_keys(self, choosing: Sequence[Override], setting: Sequence[Override]) -> None:
+        """Check the keys that overrides set in the config which the chosen options give without.
+
+        Hydra's own messages cannot say which option has a key, or suggest a near one. To compose
+        once more is slow, so this is for where Hydra refuses something, or would take any key.
+        """
+        base = self._compose(choosing, complete=False)
+        for override in setting:
+            elsewhere = self._belongs(override.key_or_group, base.choices)
+            check_key(override, base.config, self.groups, elsewhere)
 
     def compose_for(self, chosen: Mapping[str, str], overrides: Sequence[str]) -> Composed:
         """Compose with options of some groups that replace those chosen by ``overrides``.
@@ -263,6 +272,12 @@ class Composer:
                 content = inherited(self.search, group, name) or content
             self._read[group, name] = content
         return self._read[group, name]
+
+
+def _is_set(override: Override, config: Mapping[str, Any]) -> bool:
+    """Whether an override has set a key that was there: what Hydra checks itself."""
+    adds = override.is_add() or override.is_force_add() or override.is_delete()
+    return not adds and has_path(config, override.key_or_group)
 
 
 def _distance(node: Mapping[str, Any], option: Mapping[str, Any]) -> int:

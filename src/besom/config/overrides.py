@@ -97,16 +97,13 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     Raises:
         ConfigError: a syntax error (quoted), a sweep where one value is meant, or multirun's words.
     """
-    parsed = []
     refuse_options(overrides)
-    for text in overrides:
-        override = parse_override(text)
-        if override.is_sweep_override():
-            raise ConfigError(
-                f"{text} gives several values, but a run takes one. "
-                "With `besom sweep NAME` it becomes part of the search space."
-            )
-        parsed.append(override)
+    parsed = [parse_override(text) for text in overrides]
+    if several := [override for override in parsed if override.is_sweep_override()]:
+        raise ConfigError(
+            f"{several[0].input_line} gives several values, but a run takes one. "
+            "With `besom sweep NAME` it becomes part of the search space."
+        )
     return parsed
 
 

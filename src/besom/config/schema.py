@@ -158,6 +158,7 @@ def defaults(primary: str) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key != "defaults"}
 
 
+@cache
 def register() -> None:
     """Make the schemas known to Hydra under the names the packaged configs use.
 

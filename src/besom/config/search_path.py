@@ -91,21 +91,19 @@ class SearchPath:
         files = (path for path in named if path.is_file())
         return next(files, next((path for path in named if oddity(path)), None))
 
-    def sweeps(self) -> list[str]:
-        """The name of every sweep on the path; files that cannot be read are left out."""
-        return [path.stem for path in self._primaries() if not _unread(path) and is_sweep(path)]
-
-    def unread(self) -> list[str]:
-        """Why files that might be sweeps cannot be read; one message each."""
-        return [why for path in self._primaries() if (why := _unread(path))]
-
-    def _primaries(self) -> list[Path]:
-        found: dict[str, Path] = {}
+    def sweeps(self) -> tuple[list[str], list[str]]:
+        """The name of every sweep on the path, and why other files cannot be read."""
+        paths: dict[str, Path] = {}
         for directory in self.directories:
             for path in sorted(directory.glob("*.yaml")):
-                if path.stem not in RESERVED:
-                    found.setdefault(path.stem, path)
-        return list(found.values())
+                paths.setdefault(path.stem, path)
+        names, unread = list[str](), list[str]()
+        for name in paths.keys() - RESERVED:
+            try:
+                names += [name] if is_sweep(paths[name]) else []
+            except ConfigError as error:
+                unread.append(str(error))
+        return sorted(names), sorted(unread)
 
     def options(self, group: str) -> dict[str, Path]:
         """The options of a config group, by name; a regular file wins over anything else."""
@@ -124,21 +122,6 @@ class SearchPath:
             for path in (*directory.glob("*/*.yaml"), *directory.glob("*/*/*.yaml"))
         }
         return sorted(found)
-
-
-def _others(unread: list[str]) -> str:
-    """The first files that a list of sweeps leaves out, and how many more there are."""
-    listed = "".join(f" (Not listed: {why})" for why in unread[:3])
-    return listed + (f" (And {len(unread) - 3} more.)" if len(unread) > 3 else "")
-
-
-def _unread(path: Path) -> str:
-    """Why a file cannot be read, or the sweep that it begins with; empty if both can."""
-    try:
-        is_sweep(path)
-    except ConfigError as error:
-        return str(error)
-    return ""
 
 
 def is_sweep(path: Path) -> bool:
@@ -186,11 +169,11 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
         search = SearchPath.of(config_dir)
         found_by_name = search.find(name)
         if found_by_name is None or name in RESERVED:
-            raise ConfigError(
-                f"There is no sweep {name!r}."
-                + did_you_mean(name, search.sweeps())
-                + _others(search.unread())
-            )
+            names, unread = search.sweeps()
+            others = "".join(f" (Not listed: {why})" for why in unread[:3])
+            more = f" (And {len(unread) - 3} more.)" if len(unread) > 3 else ""
+            hint = did_you_mean(name, names)
+            raise ConfigError(f"There is no sweep {name!r}.{hint}{others}{more}")
         found = found_by_name
     if not is_sweep(found):
         raise ConfigError(

@@ -83,19 +83,8 @@ def is_open(reference: Any) -> bool:
     )
 
 
-def fit(value: Any, reference: Any) -> Any:
-    """Return ``value`` as the place of ``reference`` would hold it: an int as a float, say.
-
-    Raises:
-        Refused: it may not stand there.
-    """
-    try:
-        return _fit(value, reference, "")
-    except _Misfit as misfit:
-        raise Refused(f"{show(misfit.value)} is not {_expected(misfit.reference)}") from None
-
-
 def _fit(value: Any, reference: Any, path: str) -> Any:
+    """Return ``value`` as the place of ``reference`` would hold it: an int as a float, say."""
     if is_open(reference) or value is None:
         return value
     wanted, given = kind_of(reference), kind_of(value)

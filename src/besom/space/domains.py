@@ -27,7 +27,7 @@ from optuna.distributions import (
 from optuna.trial import BaseTrial
 
 from besom.config.tree import MISSING
-from besom.config.types import Place, Refused, fit, kind_of, narrowest, show
+from besom.config.types import Place, Refused, kind_of, narrowest, show
 from besom.equality import same
 from besom.text.values import value_text
 
@@ -194,8 +194,8 @@ class Choice:
         for value in self.values:
             for place in places:
                 place.fit(value)
-        reference = narrowest(places)
-        return Choice([fit(value, reference) for value in self.values])
+        place = Place(narrowest(places))
+        return Choice([place.fit(value) for value in self.values])
 
     def suggest(self, trial: BaseTrial, name: str) -> Any:
         """Sample the parameter and return the typed value."""
