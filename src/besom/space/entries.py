@@ -111,7 +111,7 @@ class Source:
     sampled: bool = True
 
 
-@dataclass
+@dataclass(frozen=True)
 class Drawn:
     """What is sampled so far, over the config composed for it."""
 
@@ -119,16 +119,10 @@ class Drawn:
     values: dict[str, Any] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
 
-    def add(self, path: str, group: str | None, value: Any) -> None:
-        """Note a sampled value."""
-        self.values[path] = value
-        if group is not None:
-            self.groups[group] = value
-
-    def with_value(self, path: str, group: str | None, value: Any) -> Drawn:
-        """Return another, which has this value too."""
-        groups = self.groups if group is None else {**self.groups, group: value}
-        return Drawn(self.composer, {**self.values, path: value}, groups)
+    def plus(self, entry: Entry, value: Any) -> Drawn:
+        """Return these and an entry's value."""
+        groups = self.groups if entry.group is None else {**self.groups, entry.group: value}
+        return Drawn(self.composer, {**self.values, entry.path: value}, groups)
 
     def read(self, source: Source) -> Any:
         """Return the value a condition reads, or MISSING."""

@@ -68,7 +68,7 @@ class Grid:
             yield from self._walk(i + 1, drawn, stored)
             return
         for point in entry.points():
-            then = drawn.with_value(entry.path, entry.group, entry.decode(point))
+            then = drawn.plus(entry, entry.decode(point))
             yield from self._walk(i + 1, then, stored | point)
 
     @property
@@ -83,7 +83,7 @@ class Grid:
         if not entry.applies(drawn):
             return self._count(i + 1, drawn)
         return sum(
-            n * self._count(i + 1, drawn.with_value(entry.path, entry.group, value))
+            n * self._count(i + 1, drawn.plus(entry, value))
             for value, n in self._representatives(i, drawn)
         )
 
@@ -98,7 +98,7 @@ class Grid:
         counts: Counter[Any] = Counter()
         for point in entry.points():
             value = entry.decode(point)
-            then = drawn.with_value(entry.path, entry.group, value)
+            then = drawn.plus(entry, value)
             outcome = (value if entry.group else None, *(c.holds(then) for c in reading))
             values.setdefault(outcome, value)
             counts[outcome] += 1
@@ -169,7 +169,7 @@ class Space:
         drawn = Drawn(self._composer)
         for entry in self._order:
             if entry.applies(drawn):
-                drawn.add(entry.path, entry.group, entry.suggest(trial))
+                drawn = drawn.plus(entry, entry.suggest(trial))
         params = {path: drawn.values[path] for path in self.paths if path in drawn.values}
         values = {path: v for path, v in params.items() if path not in drawn.groups}
         return Sample(params, drawn.groups, values)
@@ -225,7 +225,7 @@ class Space:
                 reasons.append(f"{entry.path} is not in this config")
                 continue
             if entry.group is None or value in self._composer.groups[entry.group]:
-                drawn.add(entry.path, entry.group, value)
+                drawn = drawn.plus(entry, value)
             try:
                 stored |= entry.encode(value)
             except Refused as refused:
