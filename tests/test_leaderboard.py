@@ -16,7 +16,9 @@ from rich.console import Console
 from besom.errors import ConfigError
 from besom.report import ledger
 from besom.report.leaderboard import (
+    display,
     headline,
+    hyperparameters,
     ranking,
     sort_by,
     to_csv,
@@ -25,7 +27,6 @@ from besom.report.leaderboard import (
     unranked,
     write_leaderboard,
 )
-from besom.report.leaderboard_columns import display, hyperparameters
 from besom.report.study_text import print_study
 from besom.report.tables import (
     outcome_counts,

@@ -22,7 +22,7 @@ from besom.rerun.confirm.confirm_report import (
     write_report,
 )
 from besom.rerun.confirm.forest_plot import summarise as summarise_picture
-from besom.rerun.confirm.new_examples import rights
+from besom.rerun.confirm.result import rights_of
 from besom.rerun.confirm.sentences import caveats, conclusion
 from besom.store.records import Objective
 
@@ -109,7 +109,7 @@ def test_two_seeds_with_bits_are_enough(on_test: ConfirmPlan) -> None:
         key: run if key[1] <= 2 else replace(run, correct=None) for key, run in result.runs.items()
     }
     scores = {row.trial: row.scores for row in result.rows}
-    assert {t: list(seeds) for t, seeds in rights(on_test, runs, scores).items()} == {
+    assert {t: list(seeds) for t, seeds in rights_of(on_test, runs, scores).items()} == {
         1: [1, 2],
         0: [1, 2],
     }
@@ -127,14 +127,14 @@ def test_bits_that_are_not_the_score_are_left_alone(plan_of: PlanOf) -> None:
     wrong = {t: table.copy() for t, table in right.items()}
     result = confirmed_by_image(plan, right)
     scores = {row.trial: row.scores for row in result.rows}
-    assert set(rights(plan, result.runs, scores)) == {0, 1}
+    assert set(rights_of(plan, result.runs, scores)) == {0, 1}
     for table in wrong.values():
         table[:, :100] ^= True
     packed = {
         key: replace(run, correct=np.packbits(wrong[key[0]][key[1] - 1]).tobytes())
         for key, run in result.runs.items()
     }
-    assert rights(plan, packed, scores) == {}
+    assert rights_of(plan, packed, scores) == {}
 
 
 def test_validation_images_serve_likewise_but_not_a_split_for_each_seed(plan_of: PlanOf) -> None:
@@ -155,7 +155,7 @@ def test_other_validation_images_are_never_paired(plan_of: PlanOf) -> None:
         key: replace(run, environment={"data": {"fingerprint": f"images {key[0]}"}})
         for key, run in result.runs.items()
     }
-    assert rights(plan, runs, scores) == {}
+    assert rights_of(plan, runs, scores) == {}
 
 
 def test_an_error_rate_is_read_from_the_same_bits_but_a_loss_never(plan_of: PlanOf) -> None:
@@ -172,7 +172,7 @@ def test_an_error_rate_is_read_from_the_same_bits_but_a_loss_never(plan_of: Plan
             for (t, s), run in result.runs.items()
         }
         scores = {row.trial: row.scores for row in result.rows}
-        assert set(rights(plan, runs, scores)) == ({0, 1} if metric == "val_error" else set())
+        assert set(rights_of(plan, runs, scores)) == ({0, 1} if metric == "val_error" else set())
 
 
 def test_both_intervals_of_a_gain_are_in_every_output(on_test: ConfirmPlan) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from besom.executors.base import Event, Executor, Failed
 from besom.executors.failures import shorten, shorten_reason
-from besom.text.storable import storable
+from besom.text.printable import storable
 
 
 def hear(executor: Executor, timeout_s: float | None = None) -> list[Event]:

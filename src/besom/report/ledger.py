@@ -9,9 +9,9 @@ import pandas as pd
 from rich.console import Console
 
 from besom.report import leaderboard
-from besom.report.costs import costs
 from besom.report.tables import (
     COSTS,
+    costs,
     csv,
     frame_table,
     markdown,
@@ -64,7 +64,7 @@ class Ledger:
 
     Attributes:
         by_outcome: one row per outcome: outcome, trials, epochs, seconds, cpu_seconds, gpu_seconds
-            (see ``besom.report.costs``), share (of the seconds); the last row is the total.
+            (see ``besom.report.tables``), share (of the seconds); the last row is the total.
         gain_per_hour: the best trial's gain over the baseline per hour of worker time; None
             without a baseline, or with several objectives.
         prospect: the expected gain from the next ``N_MORE`` trials; None with several
@@ -116,7 +116,7 @@ def most_expensive(study: StudyRecord) -> pd.DataFrame:
 
 
 def to_csv(study: StudyRecord) -> str:
-    """One row per trial, as in ``ledger.csv``; see ``besom.report.costs``."""
+    """One row per trial, as in ``ledger.csv``; see ``besom.report.tables``."""
     return csv(costs(study))
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+from besom.rerun.confirm.confirm_run import ConfirmWatcher
 from besom.rerun.confirm.contest import Contest, RunKey
 from besom.rerun.confirm.result import score_of
 from besom.rerun.confirm.run_journal import RunRecord

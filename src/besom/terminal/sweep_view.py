@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from rich.console import Console, Group, RenderableType
@@ -9,10 +10,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from besom.store.records import Objective, StudyRecord, TrialRecord
+from besom.report.tables import over_baseline
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.study.watcher import Watcher
 from besom.terminal.live_panel import STARTING, LivePanel, stopping_text
-from besom.terminal.progress import SweepProgress
 from besom.text.console import say
 from besom.text.counting import counted
 from besom.text.numbers import duration
@@ -158,3 +159,93 @@ class LiveView(LivePanel, Watcher):
                 f"worker {worker}", f"trial {trial}", f"epoch {epoch}", Text(one_line(shown))
             )
         return table
+
+
+#: What the trials of an outcome are counted as, beside those that failed.
+_ENDED = {
+    Outcome.COMPLETE: "complete",
+    Outcome.PRUNED: "pruned",
+    Outcome.DUPLICATE: "reused",
+    Outcome.INFEASIBLE: "infeasible",
+}
+
+
+class SweepProgress:
+    """Counts a study's trials as they end."""
+
+    def __init__(self, study: StudyRecord, n_trials: int) -> None:
+        self.name = study.name
+        self.objective: Objective = study.objective
+        self.n_trials = n_trials
+        self.best: TrialRecord | None = None
+        self.baseline: TrialRecord | None = None
+        self.counts = {"complete": 0, "pruned": 0, "failed": 0}
+        for trial in study.trials:
+            if trial.outcome is not Outcome.RUNNING:
+                self._count(trial)
+        self.resumed = self.finished
+        self._began = time.monotonic()
+        self._end: float | None = None  # when all will have ended, at the pace so far
+
+    def count(self, trial: TrialRecord) -> bool:
+        """Count a finished trial; True if it is the new best."""
+        better = self._count(trial)
+        self._update_end()
+        return better
+
+    def _count(self, trial: TrialRecord) -> bool:
+        ended = "failed" if trial.outcome.failed else _ENDED.get(trial.outcome)
+        if ended is not None:
+            self.counts[ended] = self.counts.get(ended, 0) + 1
+        if trial.outcome is not Outcome.COMPLETE:
+            return False
+        if trial.baseline:
+            self.baseline = trial
+        better = self.best is None or self.gain(trial, self.best) > 0
+        if better:
+            self.best = trial
+        return better
+
+    def gain(self, trial: TrialRecord, over: TrialRecord) -> float:
+        """How much better one complete trial is than another; positive is better."""
+        assert trial.value is not None
+        assert over.value is not None
+        return self.objective.sign * (trial.value - over.value)
+
+    @property
+    def finished(self) -> int:
+        """Trials that ended, in whatever way."""
+        return sum(self.counts.values())
+
+    def extend(self, n_trials: int) -> None:
+        """More trials than at first will run."""
+        self.n_trials = n_trials
+        self._update_end()
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to go at this run's pace so far; None before its first trial has ended.
+
+        Counts down between the endings of trials.
+        """
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def _update_end(self) -> None:
+        now, here = time.monotonic(), self.finished - self.resumed
+        left = max(0, self.n_trials - self.finished)
+        self._end = now + (now - self._began) / here * left if here else None
+
+    def best_text(self) -> str:
+        """The best so far and its gain over the baseline."""
+        if self.best is None or self.best.value is None:
+            return "no complete trial yet"
+        aim = self.objective
+        text = f"best {aim.metric} {aim.text(self.best.value)} (trial {self.best.number})"
+        if self.baseline is not None and self.baseline is not self.best:
+            gain = self.gain(self.best, self.baseline)
+            text += f", {over_baseline(self.objective, gain)}"
+        return text
+
+    def counts_text(self) -> str:
+        """How many trials ended in which way."""
+        return ", ".join(f"{n} {ended}" for ended, n in self.counts.items())

@@ -13,7 +13,6 @@ from besom.executors.base import Epoch, Failed, Finished, Started
 from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
 from besom.rerun.confirm.contest import Contest, RunKey
 from besom.rerun.confirm.result import Confirmation, make_contest, score_of, summarise
 from besom.rerun.confirm.run_journal import FILE, RunJournal, RunRecord, find_runs, read_runs
@@ -26,6 +25,35 @@ from besom.store.records import Outcome
 from besom.store.test_set_log import data_named, log_opening
 from besom.study.outcome import stored_outcome
 from besom.trust import trusting
+
+
+class ConfirmWatcher:
+    """Is called as a confirmation proceeds; each method does nothing unless overridden."""
+
+    def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
+        """The workers are ready; ``contest`` keeps changing."""
+
+    def started(self, run: RunKey, worker: int) -> None:
+        """A worker began a run."""
+
+    def epoch(self, run: RunKey, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """An epoch of a run ended."""
+
+    def ended(self, run: RunRecord) -> None:
+        """A run ended, in whatever way, and is stored."""
+
+    def dropped(self, trial: int) -> None:
+        """A trial gets no more seeds."""
+
+    def retried(self, run: RunKey, reason: str) -> None:
+        """A run lost its worker and will be made again."""
+
+    def replaced(self, worker: int, reason: str) -> None:
+        """A worker was replaced by a fresh one."""
+
+    def stopping(self, reason: str) -> None:
+        """No new runs; those running stop at the end of their epoch."""
+
 
 #: How a worker's exception says that a dataset has no test part; see ``besom.training.data``.
 _NO_TEST_IMAGES = "NoTestImages"

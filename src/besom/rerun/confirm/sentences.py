@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.new_examples import n_images
-from besom.rerun.confirm.result import ALPHA, Confirmation, ConfirmRow, Status
+from besom.rerun.confirm.result import ALPHA, Confirmation, ConfirmRow, Status, n_images
 from besom.statistics import Estimate, Interval
 from besom.statistics.seeds import FEWEST_FOR_BOOTSTRAP
 from besom.store.environment import environment_then, what_changed
