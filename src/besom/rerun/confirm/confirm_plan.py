@@ -16,18 +16,21 @@ from besom.statistics import claim
 from besom.store import study_identity
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
-from besom.text.counting import IS, SHARES, named
+from besom.text.counting import named
 from besom.text.printable import command
 
 Images = Literal["test", "validation"]
 
-DEFAULT_SEEDS = 5
+DEFAULT_SEEDS, DEFAULT_TOP = 5, 5
 #: How the option ``--interval`` names what ``besom.statistics.mean_interval`` does.
 INTERVALS = {"t": "student-t", "bootstrap": "bootstrap"}
 #: Which trial function measures the test images after what the sweep's own one does.
 TEST_FUNCTIONS = {KERAS_TRIALS: "besom.training.confirmation.run_confirmation"}
 
 _PRECISION = "trainer.precision"
+
+#: Not trained, so there is nothing to train again.
+_NEVER_RAN = (Outcome.INFEASIBLE, Outcome.DUPLICATE, Outcome.WARM_START, Outcome.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def make_confirm_plan(
         TrustError: the study names what a config may not run.
     """
     _check_options(top, n_seeds, interval)
-    chosen, left_out = choose(study, top, trials)
+    chosen, left_out = _choose(study, top, trials)
     precision, rest = _precision(words)
     function: str = study.config["sweep"]["trial_function"]
     if new_split:
@@ -244,13 +247,7 @@ def _precision(words: Sequence[str]) -> tuple[str | None, list[str]]:
     return precision, rest
 
 
-DEFAULT_TOP = 5
-
-#: Not trained, so there is nothing to train again.
-_NEVER_RAN = (Outcome.INFEASIBLE, Outcome.DUPLICATE, Outcome.WARM_START, Outcome.RUNNING)
-
-
-def choose(
+def _choose(
     study: StudyRecord, top: int | None, trials: Collection[int]
 ) -> tuple[tuple[TrialRecord, ...], str]:
     """Return the trials to confirm, and a sentence on those that the cut left out by chance.
@@ -306,16 +303,11 @@ def _first(study: StudyRecord, top: int, wanted: Collection[int]) -> tuple[list[
     taken = {*order[:top], *wanted} | {t.number for t in study.trials if t.baseline}
     beyond = [(t, ranks[at]) for at, t in enumerate(order) if at >= top and t not in taken]
     last = ranks[min(top, len(ranks)) - 1]
-    level = [t for t, rank in beyond if rank == last]
-    tied = [t for t, _ in beyond if t in claimed.tied and t not in level]
-    found = []
-    if level:
-        found.append(f"{named('trial', level, SHARES)} the score of the last one taken")
-    if tied:
-        found.append(f"{named('trial', tied, IS)} tied with the leaderboard's first")
-    if not found:
+    close = [t for t, rank in beyond if rank == last or t in claimed.tied]
+    if not close:
         return order[:top], ""
-    needed = max(order.index(trial) for trial in [*level, *tied]) + 1
-    them = "it" if len(level) + len(tied) == 1 else "them"
-    text = f"{' and '.join(found)}; --top {needed} takes {them} too."
-    return order[:top], text[0].upper() + text[1:]
+    needed = max(map(order.index, close)) + 1
+    return order[:top], (
+        "Left out, but not distinguishable from those taken: "
+        f"{named('trial', close)}. --top {needed} takes them, too."
+    )
