@@ -6,13 +6,10 @@ siblings put the two together.
 
 from __future__ import annotations
 
-from besom.plots.write import (
-    not_drawn,
-    write_comparison,
-    write_image_grid,
-    write_learning_curve,
-    write_plots,
-)
+from besom.plots.curves import write_learning_curve
+from besom.plots.image_grid import write_image_grid
+from besom.plots.study_curves import write_comparison
+from besom.plots.write import not_drawn, write_plots
 
 __all__ = [
     "not_drawn",

@@ -186,22 +186,18 @@ def _evaluate(
         )
 
 
-def subtitle(importance: Importance) -> str:
-    """What the shares are, and how many trials they leave out."""
-    parts = []
-    if not importance.problem:
-        parts.append(
-            f"PED-ANOVA: which hyperparameters set the best {importance.quantile:.0%} of "
-            f"{importance.n_trials:,} complete trials apart"
-        )
-    if importance.n_outside:
-        parts.append(f"{importance.n_outside} outside the space left out")
-    return "; ".join(parts)
-
-
-def height(importance: Importance) -> float:
-    """Inches the picture needs."""
-    return 2.2 if importance.problem else 0.95 + 0.3 * min(len(importance.shares), MAX_BARS)
+def caption(importance: Importance) -> tuple[str, float]:
+    """What the shares are, how many trials are left out, and the inches that it takes."""
+    left_out = f"{importance.n_outside} outside the space left out" * bool(importance.n_outside)
+    if importance.problem:
+        return left_out, 2.2
+    text = (
+        f"PED-ANOVA: which hyperparameters set the best {importance.quantile:.0%} of "
+        f"{importance.n_trials:,} complete trials apart"
+    )
+    return "; ".join(filter(None, [text, left_out])), 0.95 + 0.3 * min(
+        len(importance.shares), MAX_BARS
+    )
 
 
 def draw(importance: Importance, figure: Figure) -> None:

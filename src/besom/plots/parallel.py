@@ -109,29 +109,21 @@ def rows(parallel: Parallel) -> list[list[int]]:
     return [list(range(a, b)) for a, b in itertools.pairwise(edges)]
 
 
-def subtitle(parallel: Parallel) -> str:
-    """How to read the picture, and how many lines it leaves out."""
-    text = "each line is a complete trial; up is better"
-    return f"{text}; {parallel.n_hidden:,} lines left out" if parallel.n_hidden else text
-
-
-def height(parallel: Parallel) -> float:
-    """Inches the picture needs."""
+def caption(parallel: Parallel) -> tuple[str, float]:
+    """How to read the picture, how many lines it leaves out, and the inches that it needs."""
     if not parallel.columns or not parallel.values.size:
-        return 2.2
+        return "", 2.2
+    text = "each line is a complete trial; up is better"
+    if parallel.n_hidden:
+        text += f"; {parallel.n_hidden:,} lines left out"
     n_rows = len(rows(parallel))
-    return 0.35 + (3.6 if n_rows == 1 else 3.0 * n_rows)
+    return text, 0.35 + (3.6 if n_rows == 1 else 3.0 * n_rows)
 
 
 def draw(parallel: Parallel, figure: Figure) -> None:
     """Draw the crowd in grey, the best in colour and on top; the objective's axis is the last."""
     if not parallel.values.size or not parallel.columns:
-        reason = (
-            "No hyperparameter is sampled in this study."
-            if parallel.values.size
-            else f"No trial has completed: {parallel.metric} has no value to show."
-        )
-        style.say_nothing_to_see(figure, reason)
+        style.say_nothing_to_see(figure, style.why_empty(parallel.metric, parallel.values.size))
         return
     for ax, row in zip(
         figure.subplots(len(rows(parallel)), 1, squeeze=False).flat, rows(parallel), strict=True
@@ -149,7 +141,7 @@ def draw(parallel: Parallel, figure: Figure) -> None:
         others = parallel.numbers.size - parallel.n_top
         handles.append(style.key(f"others ({others:,})", c=style.FAINT, lw=1.2))
     if parallel.baseline is not None:
-        handles.append(style.key("baseline", c=style.INK, ls=(0, (4, 2)), lw=1.6))
+        handles.append(style.key("baseline", **style.BASELINE))
     if any(not column.present.all() for column in parallel.columns):
         handles.append(style.key("–  does not apply", ls=""))
     if parallel.window.n_outside:
@@ -176,7 +168,7 @@ def _draw_row(ax: Axes, parallel: Parallel, row: list[int]) -> None:
         LineCollection(list(points[n - n_top : n - 1]), colors=list(shade), lw=1.3, zorder=3)
     )
     if parallel.baseline is not None:
-        ax.plot(*points[parallel.baseline].T, c=style.INK, ls=(0, (4, 2)), lw=1.5, zorder=5.5)
+        ax.plot(*points[parallel.baseline].T, zorder=5.5, **style.BASELINE)
     ax.plot(*points[-1].T, c=style.VERMILLION, lw=2.4, zorder=5)
     for place, index in enumerate(row):
         _draw_axis(ax, place, parallel.columns[index], n_most=112 // n_axes)

@@ -136,11 +136,9 @@ def draw(forest: Forest, figure: Figure) -> None:
         handles.append(style.key(label, marker="o", ms=6, lw=2.2, c=colour))
     if any(math.isfinite(line.new_low) for line in forest.lines):
         handles.append(style.key("for new examples", lw=_THIN, c=style.MUTED))
-    if forest.baseline is not None:
-        look: style.Look = {"c": style.INK, "ls": (0, (5, 3)), "lw": 1.2}
-        if forest.window.holds(forest.baseline):
-            ax.axvline(forest.baseline, zorder=1, **look)
-            handles.append(style.key("the baseline's mean", **look))
+    if forest.baseline is not None and forest.window.holds(forest.baseline):
+        ax.axvline(forest.baseline, zorder=1, **style.BASELINE)
+        handles.append(style.key("the baseline's mean", **style.BASELINE))
     style.legend(figure, handles)
 
 
@@ -177,10 +175,9 @@ def write_confirmation(confirmation: Confirmation, path: Path) -> Path:
     """Write the picture as PNG, in one atomic step."""
     plan = confirmation.plan
     forest = summarise(confirmation)
-    better = "higher" if forest.sign > 0 else "lower"
     split = ", each with its own validation split" if plan.new_split else ""
     subtitle = (
-        f"{forest.metric}, {better} is better; mean and 95 % interval over up to "
+        f"{style.reading(forest.metric, forest.sign)}; mean and 95 % interval over up to "
         f"{len(plan.seeds)} fresh seeds{split}, on the {plan.on} examples"
     )
     title = f"{plan.study.name}: confirmed"
