@@ -143,8 +143,10 @@ def test_a_study_of_failures_only_says_so() -> None:
 
 def test_the_headline_says_who_leads_and_by_how_much() -> None:
     text = headline(study_of(0.5, 0.75, None))
-    assert text.startswith("s: trial 1 leads with val_accuracy 0.7500, +0.2500 over the baseline")
-    assert text.endswith("(2 complete, 1 error).")
+    assert text.startswith(
+        "s: best val_accuracy 0.7500 (trial 1, +0.2500 over the baseline before any"
+    )
+    assert text.endswith("; 2 complete, 1 error.")
 
 
 # Sorting
@@ -510,6 +512,6 @@ def test_the_headline_says_so_and_does_not_compare_the_baseline_with_itself() ->
             for t, value in zip(study.trials, (0.5, 0.25, 0.75), strict=True)
         ),
     )
-    assert "trial 1 leads with val_loss 0.25, 0.25 below the baseline before" in headline(losses)
+    assert "best val_loss 0.25 (trial 1, 0.25 below the baseline before" in headline(losses)
     alone = dataclasses.replace(losses, trials=losses.trials[:1])
-    assert "trial 0 leads with val_loss 0.5, and is the baseline itself (" in headline(alone)
+    assert "best val_loss 0.5 (trial 0, the baseline itself); " in headline(alone)

@@ -160,14 +160,13 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
 
     It says what they reached, what they spent, and what differs between them.
     """
-    from besom.report import comparison_text as reporting
-    from besom.report.comparison import compare as compare_studies
+    from besom.report import comparison as reporting
     from besom.report.leaderboard import to_json
     from besom.report.tables import csv
     from besom.store.storage import load_record
     from besom.text.console import TerminalConsole, say
 
-    compared = compare_studies([load_record(results_dir, name) for name in names])
+    compared = reporting.compare([load_record(results_dir, name) for name in names])
     if form == "md":
         echo(reporting.to_markdown(compared), nl=False)
     elif form == "csv":

@@ -6,7 +6,6 @@ elsewhere. A ranking carries its columns in ``DataFrame.attrs``, so that it may 
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -33,7 +32,7 @@ from besom.report.tables import (
 from besom.statistics import Claim, pareto_front, ranks
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.text.counting import counted
+from besom.text.counting import counted, named
 from besom.text.printable import markdown_cell, markdown_line
 from besom.text.values import value_text
 
@@ -214,8 +213,10 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     elif claimed is not None and claimed.rows:
         rank_of = {number: row.rank for number, row in claimed.rows.items()}
     else:
-        rank_of = _ranks(study)
-    order = sorted(trials, key=lambda t: (rank_of[t.number], _by_first(study, t), t.number))
+        ranked = ranks([t.value or 0.0 for t in trials], study.objective.direction)
+        rank_of = {t.number: rank for t, rank in zip(trials, ranked, strict=True)}
+    sign = study.objective.sign
+    order = sorted(trials, key=lambda t: (rank_of[t.number], -sign * (t.value or 0.0), t.number))
     columns = columns_for(study, claimed, rank_of)
     return make_frame(columns if order else columns[: 2 + len(study.objectives)], order)
 
@@ -299,20 +300,18 @@ def _is_nan(value: Any) -> bool:
 
 def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None = None) -> str:
     """Both tables as Markdown, under what may be claimed and what is ranked."""
-    out = io.StringIO()
-    out.write(f"# {markdown_cell(study.name)}\n\n{markdown_line(headline(study))}\n\n")
-    if claimed is not None:
-        out.write(f"{markdown_line(claimed.text)}\n\n")
-        out.writelines(f"- {markdown_line(caveat)}\n" for caveat in claimed.caveats)
-        out.write("\n" if claimed.caveats else "")
-    out.write(f"{markdown_line(_ranked_by(study))}\n\n")
-    out.write(markdown(display(frame)) if len(frame) else "")
-    rest = unranked(study)
-    if len(rest):
-        out.write("\n\n## Not ranked\n\n")
-        out.write(markdown(rest))
-    out.write("\n")
-    return out.getvalue()
+    claims = [] if claimed is None else [claimed.text]
+    caveats = [] if claimed is None else [f"- {markdown_line(c)}" for c in claimed.caveats]
+    parts = [
+        f"# {markdown_cell(study.name)}",
+        *(markdown_line(line) for line in (headline(study), *claims)),
+        "\n".join(caveats),
+        markdown_line(_ranked_by(study)),
+        markdown(display(frame)) if len(frame) else "",
+    ]
+    if len(rest := unranked(study)):
+        parts += ["## Not ranked", markdown(rest)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
@@ -329,16 +328,14 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
     if len(study.objectives) > 1:
         front = int((frame["rank"] == 1).sum())
         return f"{study.name}: {counted(front, 'trial')} on the Pareto front ({tail})."
-    objective, first = study.objective, frame.iloc[0]
-    n_first = int((frame["rank"] == 1).sum())
-    lead = f"and {n_first - 1} more lead" if n_first > 1 else "leads"
-    text = f"{study.name}: trial {first['trial']} {lead} with {objective.metric} "
-    text += objective.text(first[objective.metric])
-    if study.baseline is not None and study.baseline.number == first["trial"]:
-        text += ", and is the baseline itself"
+    objective, first = study.objective, frame[frame["rank"] == 1]
+    best = objective.text(first[objective.metric].iloc[0])
+    text = f"{study.name}: best {objective.metric} {best} ({named('trial', list(first['trial']))}"
+    if study.baseline is not None and study.baseline.number in set(first["trial"]):
+        text += ", the baseline included" if len(first) > 1 else ", the baseline itself"
     elif "gain" in frame:
-        text += f", {over_baseline(objective, first['gain'])} before any correction"
-    return f"{text} ({tail})."
+        text += f", {over_baseline(objective, first['gain'].iloc[0])} before any correction"
+    return f"{text}); {tail}."
 
 
 def _ranked_by(study: StudyRecord) -> str:
@@ -348,17 +345,6 @@ def _ranked_by(study: StudyRecord) -> str:
     ]
     how = "Ranked by Pareto front over" if len(parts) > 1 else "Ranked by"
     return f"{how} {' and '.join(parts)}."
-
-
-def _by_first(study: StudyRecord, trial: TrialRecord) -> float:
-    assert trial.value is not None
-    return -study.objective.sign * trial.value
-
-
-def _ranks(study: StudyRecord) -> dict[int, int]:
-    trials = study.complete
-    ranked = ranks([t.value or 0.0 for t in trials], study.objective.direction)
-    return {t.number: rank for t, rank in zip(trials, ranked, strict=True)}
 
 
 def _fronts(study: StudyRecord) -> dict[int, int]:
