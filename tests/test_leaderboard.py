@@ -436,7 +436,7 @@ def test_what_a_killed_worker_took_of_the_cpu_is_not_called_nothing() -> None:
     assert [row["cpu_seconds"] is None for row in json.loads(ledger.to_json(study))] == [
         *(False, True, False)
     ]
-    assert "1 trial was killed: the CPU seconds are not known" in told_ledger(study)
+    assert "that were killed, whose CPU seconds are not in the sums: 1." in told_ledger(study)
 
 
 def test_the_most_expensive_trials_are_named_where_some_are_expensive() -> None:

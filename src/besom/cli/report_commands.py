@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from besom.cli.group import FORMATS, echo, main, results_dir_option
+from besom.cli.group import echo, echo_as, format_option, main, results_dir_option
 from besom.equality import same
 from besom.errors import StudyError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N rows.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column instead of the rank.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@format_option
 @results_dir_option
 def leaderboard(name: str, top: int | None, sort: str | None, form: str, results_dir: Path) -> None:
     """Rank the trials of NAME, and say what you may claim."""
@@ -39,12 +39,13 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
         frame = frame.head(top)
     if form == "table":
         print_study(study, frame, claimed, TerminalConsole(), top)
-    elif form == "csv":
-        echo(board.to_csv(frame), nl=False)
-    elif form == "md":
-        echo(board.to_markdown(study, frame, claimed), nl=False)
-    else:
-        echo(board.to_json(frame))
+        return
+    echo_as(
+        form,
+        csv=lambda: board.to_csv(frame),
+        md=lambda: board.to_markdown(study, frame, claimed),
+        json=lambda: board.to_json(frame),
+    )
 
 
 @main.command(name="list")
@@ -85,7 +86,7 @@ def plot(name: str, results_dir: Path) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@format_option
 @results_dir_option
 def ledger(name: str, form: str, results_dir: Path) -> None:
     """Show what NAME has cost, and what more trials may bring.
@@ -99,12 +100,13 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
     study = load_record(results_dir, name)
     if form == "table":
         book.print_ledger(study, TerminalConsole())
-    elif form == "csv":
-        echo(book.to_csv(study), nl=False)
-    elif form == "md":
-        echo(book.to_markdown(study), nl=False)
-    else:
-        echo(book.to_json(study))
+        return
+    echo_as(
+        form,
+        csv=lambda: book.to_csv(study),
+        md=lambda: book.to_markdown(study),
+        json=lambda: book.to_json(study),
+    )
 
 
 @main.command()
@@ -153,7 +155,7 @@ def export(
 
 @main.command()
 @click.argument("names", nargs=-1, required=True)
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@format_option
 @results_dir_option
 def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
     """Show the studies NAMES side by side.
@@ -167,23 +169,20 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
     from besom.text.console import TerminalConsole, say
 
     compared = reporting.compare([load_record(results_dir, name) for name in names])
-    if form == "md":
-        echo(reporting.to_markdown(compared), nl=False)
-    elif form == "csv":
-        echo(csv(compared.outcomes), nl=False)
-    elif form == "json":
-        echo(to_json(compared.outcomes))
+    if form != "table":
+        echo_as(
+            form,
+            csv=lambda: csv(compared.outcomes),
+            md=lambda: reporting.to_markdown(compared),
+            json=lambda: to_json(compared.outcomes),
+        )
     else:
         console = TerminalConsole()
         _print_table(reporting.display(compared), "Studies", console)
         if len(compared.contrasts):
             _print_table(compared.contrasts, "What differs", console)
         else:
-            say(
-                console,
-                "They differ in nothing: space, config, budget, code, data, versions or device.",
-                wrap=True,
-            )
+            say(console, "They differ in nothing that is stored of them.", wrap=True)
         for line in filter(None, [reporting.headline(compared), *compared.remarks]):
             say(console, line)
     written = reporting.write_comparison_files(compared, results_dir)
@@ -194,7 +193,7 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
 @main.command()
 @click.argument("name")
 @click.argument("trials", nargs=2, type=int, metavar="TRIAL TRIAL")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@format_option
 @results_dir_option
 def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> None:
     """Show only what differs between two trials of NAME.

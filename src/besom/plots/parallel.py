@@ -172,13 +172,19 @@ def _draw_row(ax: Axes, parallel: Parallel, row: list[int]) -> None:
     ax.plot(*points[-1].T, c=style.VERMILLION, lw=2.4, zorder=5)
     for place, index in enumerate(row):
         _draw_axis(ax, place, parallel.columns[index], n_most=112 // n_axes)
-    _draw_objective(ax, n_axes - 1, parallel, n_most=112 // n_axes)
+    low, high = parallel.window.low, parallel.window.high
+    values = parallel.values
+    objective = Column(parallel.metric, np.ones(values.size, bool), values, low=low, high=high)
+    _draw_axis(ax, n_axes - 1, objective, n_most=112 // n_axes, down=parallel.sign < 0)
     ax.set_xlim(-0.35, n_axes - 1 + 0.45)
     ax.set_ylim(ABSENT_AT - 0.07, 1.2)
 
 
-def _draw_axis(ax: Axes, place: int, column: Column, n_most: int) -> None:
-    """A vertical line with its ticks; texts stand right of it on a white ground."""
+def _draw_axis(ax: Axes, place: int, column: Column, n_most: int, down: bool = False) -> None:
+    """A vertical line with its ticks; texts stand right of it on a white ground.
+
+    With ``down`` the largest value is at the bottom.
+    """
     ax.plot([place, place], [0, 1], c=style.MUTED, lw=1, zorder=6)
     _head(ax, place, *column.name, n_most=n_most)
     if column.categories:
@@ -190,7 +196,7 @@ def _draw_axis(ax: Axes, place: int, column: Column, n_most: int) -> None:
         texts = [number(tick, 5) for tick in ticks]
         if column.zero_at is not None:
             ticks, texts = [column.zero_at, *ticks], ["0", *texts]
-    heights = [float(h) for h in column.to_unit(ticks)]
+    heights = [1 - float(h) if down else float(h) for h in column.to_unit(ticks)]
     if not column.present.all():
         heights, texts = [*heights, ABSENT_AT], [*texts, "–"]
     for tick, text in zip(heights, texts, strict=True):
@@ -208,18 +214,6 @@ def _ticks(column: Column) -> list[float]:
     locator = MaxNLocator(nbins=4, integer=column.integer, steps=[1, 2, 2.5, 5, 10])
     ticks = [float(t) for t in locator.tick_values(column.low, column.high)]
     return [t for t in ticks if column.low - 1e-12 <= t <= column.high + 1e-12]
-
-
-def _draw_objective(ax: Axes, place: int, parallel: Parallel, n_most: int) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    low, high = parallel.window.low, parallel.window.high
-    ax.plot([place, place], [0, 1], c=style.INK, lw=1.6, zorder=6)
-    _head(ax, place, "objective", parallel.metric, n_most=n_most)
-    for value in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high):
-        if low <= value <= high:
-            unit = (value - low) / (high - low)
-            _tick(ax, place, float(unit if parallel.sign > 0 else 1 - unit), number(value))
 
 
 def _head(ax: Axes, place: int, above: str, name: str, n_most: int) -> None:
