@@ -94,29 +94,32 @@ def summarise(study: StudyRecord, objective: int = 0, n_shuffles: int = 60) -> I
     n_outside = len(pairs) - len(trials)
     losses = np.array([-aim.sign * t.values[objective] for t in trials if t.values])
     names = merged_order(t.distributions for t in trials)
-    problem = ""
+
+    def nothing(problem: str) -> Importance:
+        return Importance(aim.metric, (), len(trials), n_outside, 0.0, problem)
+
     if len(study.complete) >= MIN_TRIALS and not pairs:
-        problem = "No hyperparameter is sampled in this study."
-    elif len(trials) < MIN_TRIALS:
-        problem = (
+        return nothing("No hyperparameter is sampled in this study.")
+    if len(trials) < MIN_TRIALS:
+        return nothing(
             f"Importance needs at least {MIN_TRIALS} complete trials inside the space: "
             f"this study has {len(trials)}."
         )
-    elif np.ptp(losses) == 0:
-        problem = f"Every complete trial has the same {aim.metric}: nothing made a difference."
-    if problem:
-        return Importance(aim.metric, (), len(trials), n_outside, 0.0, problem)
+    if np.ptp(losses) == 0:
+        return nothing(
+            f"Every complete trial has the same {aim.metric}: nothing made a difference."
+        )
     quantile = max(SMALLEST_BEST, min(LARGEST_BEST, N_BEST / len(trials)))
     # A tie at the boundary belongs to the best as a whole; when that is everyone, nothing is told.
     if float(np.sort(losses)[int(np.ceil(quantile * losses.size)) - 1]) == losses.max():
-        problem = f"Too many complete trials share the same {aim.metric} to tell the best apart."
-        return Importance(aim.metric, (), len(trials), n_outside, quantile, problem)
+        return nothing(
+            f"Too many complete trials share the same {aim.metric} to tell the best apart."
+        )
     in_memory = _optuna_study([frozen for _, frozen in pairs if frozen is not None])
     raw = _evaluate(in_memory, losses, names, quantile)
     total = sum(raw.values())
     if total <= 0:
-        problem = "The best trials are spread over the space as all trials are."
-        return Importance(aim.metric, (), len(trials), n_outside, quantile, problem)
+        return nothing("The best trials are spread over the space as all trials are.")
     random = np.random.default_rng(0)
     n_shuffles = max(10, min(n_shuffles, 30_000 // len(trials)))
     shuffled = [

@@ -100,23 +100,14 @@ def columns_for(
     if claimed is not None and claimed.rows:
         rows, corrected = claimed.rows, {claimed.leader: claimed.corrected}
         error_text = "{:.4f}".format if aim.is_share else "{:.4g}".format
-        found += [
-            LeaderboardColumn(
-                *("standard_error", lambda t: rows[t.number].standard_error, error_text),
-                needs_values=True,
-                narrow_from=0,
-            ),
-            LeaderboardColumn(
-                *("tied", lambda t: rows[t.number].tied, lambda tied: "tied" if tied else "no"),
-                needs_values=True,
-                narrow_from=0,
-            ),
-            LeaderboardColumn(
-                *("corrected", lambda t: corrected.get(t.number), error_text),
-                needs_values=True,
-                narrow_from=100,
-            ),
-        ]
+        for name, cell_of, text, narrow_from in (
+            ("standard_error", lambda t: rows[t.number].standard_error, error_text, 0),
+            ("tied", lambda t: rows[t.number].tied, lambda tied: "tied" if tied else "no", 0),
+            ("corrected", lambda t: corrected.get(t.number), error_text, 100),
+        ):
+            found.append(
+                LeaderboardColumn(name, cell_of, text, needs_values=True, narrow_from=narrow_from)
+            )
     found += [
         LeaderboardColumn("best_epoch", lambda t: t.best_epoch, is_whole=True),
         LeaderboardColumn("epochs", lambda t: t.epochs),

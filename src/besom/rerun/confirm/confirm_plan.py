@@ -122,8 +122,7 @@ def make_confirm_plan(
     """Choose what is confirmed, and check that it can be; nothing is written or opened.
 
     Args:
-        study: the study.
-        paths: where it lives.
+        study, paths: the study, and where it lives.
         top: how many of the leaderboard's first; None: 5, or none if ``trials`` are named.
         trials: trials by number, beside those.
         n_seeds: fresh seeds for each, at least 2.

@@ -165,33 +165,24 @@ def _how(confirmation: Confirmation) -> str:
 
 
 def frame(confirmation: Confirmation) -> pd.DataFrame:
-    """One row per config, the first one first, then a column ``seed_N`` for each seed's score.
+    """One row per config, the first one first; empty where something is not known.
 
-    Columns: rank, trial, status, baseline, metric, mean, sd, low, high (these examples), new_low,
-    new_high (new examples), gain, gain_low, gain_high, p_gain (these examples), new_gain_low,
-    new_gain_high, p_new_gain (new examples), behind, p_behind (these examples), n_seeds, n_failed.
-    Gains and ``behind`` are positive where better, whatever the direction. Empty where it is
-    not known.
+    Intervals and p-values are for these examples; those that begin with ``new_`` and
+    ``p_new_gain`` are for new ones. Gains and ``behind`` are positive where better, whatever the
+    direction. There is a column ``seed_N`` for each seed's score.
     """
     rows, aim = [], confirmation.plan.objective
     for row in confirmation.rows:
-        cells: dict[str, Any] = {
-            "rank": row.rank,
-            "trial": row.trial,
-            "status": str(row.status),
-            "baseline": row.baseline,
-            "metric": aim.metric,
-        }
+        cells: dict[str, Any] = {"metric": aim.metric, "status": str(row.status)}
+        cells |= {name: getattr(row, name) for name in ("rank", "trial", "baseline")}
         if row.estimate is not None:
-            low, high = bounded(aim, row.estimate.interval)
             cells |= {"mean": row.estimate.mean, "sd": row.estimate.standard_deviation}
-            cells |= {"low": low, "high": high}
+            cells["low"], cells["high"] = bounded(aim, row.estimate.interval)
         if row.new is not None:
             cells["new_low"], cells["new_high"] = bounded(aim, row.new.interval)
         if row.gain is not None:
-            cells["gain"] = row.gain.estimate.mean
+            cells |= {"gain": row.gain.estimate.mean, "p_gain": row.p_gain}
             cells["gain_low"], cells["gain_high"] = row.gain.estimate.interval
-            cells["p_gain"] = row.p_gain
         if row.new_gain is not None:
             cells["new_gain_low"], cells["new_gain_high"] = row.new_gain.estimate.interval
             cells["p_new_gain"] = row.p_new_gain
@@ -200,17 +191,14 @@ def frame(confirmation: Confirmation) -> pd.DataFrame:
         cells |= {"n_seeds": len(row.scores), "n_failed": len(row.failures)}
         cells |= {f"seed_{s}": row.scores.get(s) for s in confirmation.plan.seeds}
         rows.append(cells)
-    table = pd.DataFrame(rows, columns=_columns(confirmation.plan))
-    table["rank"] = table["rank"].astype("Int64")
-    return table.replace([math.inf, -math.inf], math.nan)
-
-
-def _columns(plan: ConfirmPlan) -> list[str]:
     fixed = (
         "rank trial status baseline metric mean sd low high new_low new_high gain gain_low "
         "gain_high p_gain new_gain_low new_gain_high p_new_gain behind p_behind n_seeds n_failed"
     )
-    return [*fixed.split(), *(f"seed_{seed}" for seed in plan.seeds)]
+    columns = [*fixed.split(), *(f"seed_{seed}" for seed in confirmation.plan.seeds)]
+    table = pd.DataFrame(rows, columns=columns)
+    table["rank"] = table["rank"].astype("Int64")
+    return table.replace([math.inf, -math.inf], math.nan)
 
 
 def display(confirmation: Confirmation) -> pd.DataFrame:
