@@ -1,7 +1,8 @@
 """Pictures of studies and runs, each summarised as plain arrays first, and then drawn.
 
 One module a picture: its ``summarise`` is pure, its ``draw`` only draws. ``write_plots`` and its
-siblings put the two together.
+siblings put the two together. In every summary ``metric`` is what is drawn, ``sign`` is +1 where
+larger is better, else -1, and ``window`` is the shown part of the metric's axis.
 """
 
 from __future__ import annotations

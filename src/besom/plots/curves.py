@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 #: Lines drawn of each kind at most; more would only be slower, and a solid block.
 MAX_LINES = 500
 N_LABELLED = 5
-
 
 TITLE = "learning curves"
 
@@ -43,12 +42,10 @@ class Curves(NamedTuple):
     """What the picture shows.
 
     Attributes:
-        metric: the history metric; ``sign`` +1 where larger is better, else -1.
         complete: best first; ``pruned`` and ``failed`` by number.
         baseline: the base config's curve, if it completed.
         n_complete, n_pruned, n_failed: how many have a curve; ``MAX_LINES`` of each are drawn.
         n_epochs: the longest curve's.
-        window: the shown part of the metric's axis.
     """
 
     metric: str
@@ -73,15 +70,16 @@ class Curves(NamedTuple):
 def summarise(study: StudyRecord, objective: int = 0) -> Curves:
     """Read the curves of the study's objective with this index."""
     aim = study.objectives[objective]
-    complete = [c for t in study.complete if (c := _curve(t, aim, objective))]
+
+    def curves_of(trials: Iterable[TrialRecord]) -> list[Curve]:
+        return [c for t in trials if (c := _curve(t, aim, objective))]
+
+    complete = curves_of(study.complete)
     complete.sort(key=lambda c: (-aim.sign * (c.value or 0.0), c.number))
-    pruned = [
-        c for t in study.trials if t.outcome is Outcome.PRUNED and (c := _curve(t, aim, objective))
-    ]
-    failed = [c for t in study.trials if t.outcome.failed and (c := _curve(t, aim, objective))]
-    first = study.baseline
-    baseline = _curve(first, aim, objective) if first is not None else None
-    everything = [*complete, *pruned, *failed]
+    pruned = curves_of(t for t in study.trials if t.outcome is Outcome.PRUNED)
+    failed = curves_of(t for t in study.trials if t.outcome.failed)
+    baseline = next(iter(curves_of([study.baseline])), None) if study.baseline else None
+    longest = max((c.heights.size for c in [*complete, *pruned, *failed]), default=0)
     return Curves(
         metric=aim.metric,
         sign=aim.sign,
@@ -92,7 +90,7 @@ def summarise(study: StudyRecord, objective: int = 0) -> Curves:
         n_complete=len(complete),
         n_pruned=len(pruned),
         n_failed=len(failed),
-        n_epochs=max((c.heights.size for c in everything), default=0),
+        n_epochs=longest,
         window=_window(complete or pruned or failed, baseline, aim.sign),
     )
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
 TITLE = "optimization history"
 
 
@@ -24,7 +23,6 @@ class History(NamedTuple):
     """What the picture shows of one objective.
 
     Attributes:
-        metric: the objective's name; ``sign`` +1 where larger is better, else -1.
         numbers, values: (n_complete,) trial numbers and values, by number.
         duplicates, warm_starts: (n, 2) the same for trials that were not run: whose value was
             reused, or came from another study. They lead nothing.
@@ -34,7 +32,6 @@ class History(NamedTuple):
         pruned, infeasible: trial numbers.
         failed: trial numbers; ``failures`` counts them by outcome, most first.
         n_trials: one more than the highest trial number.
-        window: the shown part of the value axis.
     """
 
     metric: str

@@ -40,7 +40,6 @@ MIN_TRIALS = 15
 N_BEST, SMALLEST_BEST, LARGEST_BEST = 10, 0.1, 0.3
 MAX_BARS = 24
 
-
 TITLE = "what mattered"
 
 

@@ -26,7 +26,6 @@ ABSENT_AT = -0.13
 #: How far lines that pass the same point are pulled apart, so that many look like many.
 SHAKE = 0.05
 
-
 TITLE = "parallel coordinates"
 
 
@@ -34,7 +33,6 @@ class Parallel(NamedTuple):
     """What the picture shows.
 
     Attributes:
-        metric: the objective's name; ``sign`` +1 where larger is better, else -1.
         columns: the hyperparameters' axes.
         heights: (n_trials, n_columns) from 0 to 1 along each axis, ``ABSENT_AT`` where absent,
             shaken a little where many share a place.
@@ -43,7 +41,6 @@ class Parallel(NamedTuple):
         numbers, values: (n_trials,) trial numbers and values, worst first.
         n_top: how many of the last trials are drawn in colour.
         baseline: the row of the base config's trial; None if it did not complete.
-        window: the shown part of the objective's axis.
         n_hidden: trials that are not drawn, because of ``MAX_LINES``.
     """
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MAX_PANELS = 30
 PANEL_HEIGHT = 1.95
 
-
 TITLE = "one hyperparameter at a time"
 
 
@@ -27,11 +26,9 @@ class Slices(NamedTuple):
     """What the picture shows.
 
     Attributes:
-        metric: the objective's name; ``sign`` +1 where larger is better, else -1.
         columns: a panel each; their arrays run over the complete trials.
         numbers, values: (n_complete,) trial numbers and values, by number.
         best, baseline: positions in these arrays; None if there is none.
-        window: the shown part of the value axis.
         n_hidden: hyperparameters beyond ``MAX_PANELS``.
     """
 

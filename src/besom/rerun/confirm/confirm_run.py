@@ -255,7 +255,11 @@ class _ConfirmRuns(TrialSource):
         """Store how a run ended, and tell the contest."""
         key = self._numbers[event.trial]
         run = self._record(key, event)
-        self._check_test_images(run)
+        if run.outcome is Outcome.ERROR and _NO_TEST_IMAGES in run.detail:
+            raise StudyError(
+                f"There are no test examples to confirm on: {run.reason} Confirm on fresh seeds "
+                "with --on validation, and add --new-split for another split with each seed."
+            )
         self._journal.append(run)
         self._runs[key] = run
         out = self._contest.end(key, score_of(self._plan, run))
@@ -301,14 +305,11 @@ class _ConfirmRuns(TrialSource):
             n_images=result.n_validation,
             correct=result.correct,
         )
-        return _diverged_if_not_finite(self._plan, run)
-
-    def _check_test_images(self, run: RunRecord) -> None:
-        if run.outcome is Outcome.ERROR and _NO_TEST_IMAGES in run.detail:
-            raise StudyError(
-                f"There are no test examples to confirm on: {run.reason} Confirm on fresh seeds "
-                "with --on validation, and add --new-split for another split with each seed."
-            )
+        score = score_of(self._plan, run)
+        if score is None or math.isfinite(score):
+            return run
+        reason = f"{self._plan.objective.metric} is {score}"
+        return replace(run, outcome=Outcome.DIVERGED, reason=reason)
 
     def _count(self, run: RunRecord) -> None:
         """Give up where everything fails: more runs will not help."""
@@ -317,12 +318,3 @@ class _ConfirmRuns(TrialSource):
         most = int(self._plan.study.config["sweep"].get("max_failures", 5))
         if not self._any_succeeded and self._n_failed >= max(most, len(self._plan.entrants)):
             self.give_up(f"the first {self._n_failed} runs all failed")
-
-
-def _diverged_if_not_finite(plan: ConfirmPlan, run: RunRecord) -> RunRecord:
-    """A score that is not finite is no score."""
-    score = score_of(plan, run)
-    if score is None or math.isfinite(score):
-        return run
-    reason = f"{plan.objective.metric} is {score}"
-    return replace(run, outcome=Outcome.DIVERGED, reason=reason)
