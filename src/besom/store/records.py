@@ -19,7 +19,7 @@ from besom.seam import TrialResult
 from besom.store.optuna_private import all_trials
 from besom.store.predictions import EpochBits
 from besom.text.numbers import difference, number
-from besom.text.storable import storable
+from besom.text.printable import storable
 
 if TYPE_CHECKING:
     import optuna
