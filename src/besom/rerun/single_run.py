@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS, Composed
-from besom.errors import BesomError, ConfigError, DataError, StudyError, TrialDiverged, reason_of
+from besom.errors import BesomError, ConfigError, StudyError, TrialDiverged, reason_of
 from besom.report.export import dump, exported_config, find_trial
 from besom.report.tables import csv
+from besom.store.environment import data_in_words
 from besom.store.paths import (
     StudyPaths,
     TrainPaths,
@@ -75,13 +75,15 @@ def train_once(
     with _native_output_hidden():
         runtime.start()
         runtime.device()
-    from besom.training.data.builtin import NoTestImages, label_gaps, load_test, load_training
+    from besom.training.data.dataset import NoTestImages, label_gaps
+    from besom.training.data.loading import load_test, load_training
     from besom.training.rehearsal import rehearse
     from besom.training.trainer import evaluate
 
     config = composed.config
     follow(names_in(config))  # before the data is read and the test set opened
     data = load_training(config["data"])
+    say(f"{data_in_words(runtime.environment(data))}.")
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")
     identity = {"name": data.name, "fingerprint": data.fingerprint}
@@ -100,6 +102,7 @@ def train_once(
             ) from error
     if every_epoch:
         _log_opening(config, data_named(identity), results_dir, say)
+    data = runtime.from_the_start(config, data)
     fitted = _fit(config, data, test if every_epoch else None, say)
     measured, unlogged = None, None
     if test is not None and not every_epoch:  # nothing has looked at it before
@@ -108,7 +111,14 @@ def train_once(
         except StudyError as error:  # the run is kept without its test
             unlogged, test = error, None
     if test is not None:
-        measured = evaluate(fitted.model, test.x, test.y, test.scale, by=fitted.engine)
+        measured = evaluate(
+            fitted.model,
+            test.x,
+            test.y,
+            test.scale,
+            by=fitted.engine,
+            weight=test.sample_weight,
+        )
         say(f"Test {', '.join(f'{name} {value:.4f}' for name, value in measured.items())}")
     paths = TrainPaths.fresh(results_dir, name)
     metrics = {
@@ -118,7 +128,7 @@ def train_once(
         "n_params": fitted.model.count_params(),
         "seconds_per_epoch": fitted.seconds_per_epoch,
         "engine": fitted.engine,
-        "input_scale": data.scale,
+        "input_scale": getattr(data.train, "scales", None),
         "data": identity,
         "versions": runtime.versions(),
     }
@@ -294,38 +304,3 @@ def _write(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return missing
-
-
-N_IMAGES = 10
-
-
-def draw_examples(composed: Composed, output: Path | None) -> Path:
-    """Draw ten random training images and return the picture's path.
-
-    Args:
-        composed: a composed ``conf/train.yaml``; its seed chooses the images.
-        output: the picture; None: ``<results_dir>/show/<data>.png``.
-
-    Raises:
-        DataError: the data cannot be loaded, or its examples are not images.
-    """
-    from besom.plots import write_image_grid
-    from besom.training.data.builtin import load_training
-
-    config = composed.config
-    refuse_untrusted(config)
-    data = load_training(config["data"])
-    shape = data.x_train.shape[1:]
-    if len(shape) not in (2, 3):
-        raise DataError(
-            f"{data.name} has examples of shape {shape}, which are not images. `besom show` draws "
-            "images of shape (height, width) or (height, width, channels)."
-        )
-    chosen = np.random.default_rng(config["seed"]).choice(
-        len(data.x_train), size=min(N_IMAGES, len(data.x_train)), replace=False
-    )
-    name = composed.choices.get("data", data.name)
-    path = output or Path(config["results_dir"]) / "show" / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_image_grid(data.x_train[chosen], data.y_train[chosen].tolist(), path, name)
-    return path
