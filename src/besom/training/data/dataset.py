@@ -20,8 +20,12 @@ from besom.training.data.task import Task
 Split = Literal["train", "test"]
 
 
-class NoTestImages(DataError):
+class NoTestExamples(DataError):
     """The dataset has no test part; its training part may be sound."""
+
+
+#: What it was called before.
+NoTestImages = NoTestExamples
 
 
 #: A sentence names this many classes, and counts the rest.
