@@ -28,6 +28,7 @@ from besom.training.epochs.rows import CORRECT, Kept, Rows
 from besom.training.epochs.watch import OnEpoch, Watch
 from besom.training.epochs.weights import CHANGED_LATER
 from besom.training.fast import engine
+from besom.training.fast.evaluation_loop import compiled_evaluation
 from besom.training.matching import matched, part_matched
 from besom.training.outputs import Outputs
 from besom.training.settings import TrainerSettings
@@ -230,7 +231,7 @@ def judge(
     part = part_matched(model, cached(part))
     model.reset_metrics()
     if (by or choose_engine("auto", model, [], part)[0]) == "compiled":
-        evaluation = engine.compiled_evaluation(model, part, size, rows=rows)
+        evaluation = compiled_evaluation(model, part, size, rows=rows)
         measured, kept = evaluation.measure(), evaluation.rows
     else:
         measured = keras_engine.evaluate(model, part, size)
