@@ -28,6 +28,7 @@ from besom.training.epochs.watch import OnEpoch, Watch
 from besom.training.epochs.weights import CHANGED_LATER
 from besom.training.fast import engine
 from besom.training.fast.evaluation_loop import compiled_evaluation
+from besom.training.fast.tensors import scales_of
 from besom.training.matching import matched, part_matched
 from besom.training.outputs import Outputs
 from besom.training.settings import TrainerSettings
