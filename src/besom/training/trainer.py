@@ -19,7 +19,6 @@ from besom.errors import ConfigError, did_you_mean
 from besom.training.build import build_callbacks, build_model, resolved_precision, seed_everything
 from besom.training.compiling import has_logits, kinds_of
 from besom.training.data.examples import Examples, Stream
-from besom.training.data.nests import is_nest, map_nest
 from besom.training.epochs import keras_engine
 from besom.training.epochs.batches import cached
 from besom.training.epochs.engine_choice import choose_engine, untraceable
@@ -28,6 +27,8 @@ from besom.training.epochs.rows import CORRECT, Kept, Rows
 from besom.training.epochs.watch import OnEpoch, Watch
 from besom.training.epochs.weights import CHANGED_LATER
 from besom.training.fast import engine
+from besom.training.fast.evaluation_loop import compiled_evaluation
+from besom.training.fast.tensors import scales_of
 from besom.training.matching import matched, part_matched
 from besom.training.outputs import Outputs
 from besom.training.settings import TrainerSettings
@@ -220,17 +221,11 @@ def judge(
         What ``evaluate`` returns; and each row, shape (n,), None if there is none.
     """
     size, rows = batch_size or EVALUATION_BATCH_SIZE, rows or Rows("classification")
-    part = (
-        x
-        if isinstance(x, Stream)
-        else Examples(
-            x, y, weight, scale if is_nest(x) and is_nest(scale) else map_nest(lambda _: scale, x)
-        )
-    )
+    part = x if isinstance(x, Stream) else Examples(x, y, weight, scales_of(x, scale))
     part = part_matched(model, cached(part))
     model.reset_metrics()
     if (by or choose_engine("auto", model, [], part)[0]) == "compiled":
-        evaluation = engine.compiled_evaluation(model, part, size, rows=rows)
+        evaluation = compiled_evaluation(model, part, size, rows=rows)
         measured, kept = evaluation.measure(), evaluation.rows
     else:
         measured = keras_engine.evaluate(model, part, size)
