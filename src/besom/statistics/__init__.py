@@ -23,7 +23,6 @@ from besom.statistics.paired import (
     PairedTests,
     compare_with_first,
     holm,
-    mcnemar,
     paired_gain,
 )
 from besom.statistics.racing import Race, Standing, race, standings
@@ -40,10 +39,12 @@ from besom.statistics.seeds import (
 )
 from besom.statistics.selection import Selection, correct_for_selection
 from besom.statistics.stopping import Prospect, expected_gain, fewest_trials
+from besom.statistics.tables import DrawnScores, mcnemar, p_values
 
 __all__ = [
     "BaselineGain",
     "Claim",
+    "DrawnScores",
     "Estimate",
     "Gain",
     "Interval",
@@ -74,6 +75,7 @@ __all__ = [
     "knee",
     "mcnemar",
     "mean_interval",
+    "p_values",
     "paired_gain",
     "pareto_front",
     "proportion_standard_error",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from besom.equality import same
 from besom.errors import StudyError
+from besom.statistics.tables import REACH
 from besom.store.records import Objective, TrialRecord
 
 #: One row per trial, one column per validation example: True where the trial is right.
@@ -100,10 +101,6 @@ def unpacked(packed: bytes, n_images: int) -> NDArray[np.bool_] | None:
     bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=n_images)
     return bits.view(np.bool_)
 
-
-#: A row whose lead over another is this many standard deviations is not overtaken in any number of
-#: draws that can be made.
-REACH = 8
 
 #: No more candidates than this take part, the best by score: time and memory stay bounded. Among
 #: 20,000 unrelated equals, with 1.27 points of luck, that leaves 0.01 of them in the score.
