@@ -151,7 +151,7 @@ def test_a_terminal_shows_the_sweep_as_it_runs_and_is_left_tidy(project: Project
         promised = (
             *("cheap", "/7", "ETA ", "worker 0", "worker 1", "trial 1"),
             *("epoch 2", "val_accuracy 0.", "best val_accuracy 0.", "over the baseline"),
-            *("2 complete, 0 pruned", "1 failed", "error: ValueError: the layer [red] is missing"),
+            *("2 complete", "1 error", "error: ValueError: the layer [red] is missing"),
         )
         shown.wait_for(lambda: "best val_accuracy" in shown.seen, "a finished trial")
         shown.resize(40)

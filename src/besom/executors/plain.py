@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from besom.seam import TrialResult
@@ -66,16 +67,15 @@ def plain_result(result: Any) -> TrialResult:
     n_epochs = max(map(len, history.values()), default=0)
     if best_epoch is not None and not 1 <= best_epoch <= n_epochs:
         raise ValueError(f"best_epoch is {best_epoch}, expected 1 to {n_epochs}, or None")
-    return TrialResult(
-        history=history,
-        numbers=plain_numbers(result.numbers, "numbers"),
-        best_epoch=best_epoch,
-        stopped_early=bool(result.stopped_early),
-        n_validation=int(result.n_validation),
-        correct=None if result.correct is None else bytes(result.correct),
-        correct_by_epoch=_plain_epochs(result),
-        environment=plain(result.environment, "environment"),
-    )
+    checked: dict[str, Any] = {
+        "history": history,
+        "numbers": plain_numbers(result.numbers, "numbers"),
+        "best_epoch": best_epoch,
+        "correct": None if result.correct is None else bytes(result.correct),
+        "correct_by_epoch": _plain_epochs(result),
+    }
+    names = [f.name for f in fields(TrialResult) if f.name not in checked]
+    return TrialResult(**checked, **{name: plain(getattr(result, name), name) for name in names})
 
 
 def _plain_epochs(result: TrialResult) -> list[bytes] | None:

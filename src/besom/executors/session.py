@@ -19,7 +19,7 @@ def started(
     executor: Executor,
     trial_function: str,
     config: TrialConfig,
-    logs: Path,
+    logs: Path | None,
     n_trials: int,
     artifacts: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
@@ -29,7 +29,7 @@ def started(
         executor: not started yet.
         trial_function: a dotted name, as in ``sweep.trial_function``.
         config: what the workers prepare with.
-        logs: the folder for the workers' logs.
+        logs: the folder for the workers' logs; None: they are discarded.
         n_trials: how many there are at most; no more workers than that are started.
         artifacts: the folder that kept models and checkpoints are named in, see ``Executor.start``.
 
@@ -40,10 +40,12 @@ def started(
         BesomError: the workers cannot be spawned or prepared.
     """
     try:
-        logs.mkdir(parents=True, exist_ok=True)
+        if logs is not None:
+            logs.mkdir(parents=True, exist_ok=True)
         folder = None if artifacts is None else str(artifacts.absolute())
         function = module_function(trial_function)
-        executor.start(function, config, str(logs), n_trials=n_trials, artifacts=folder)
+        log_dir = None if logs is None else str(logs)
+        executor.start(function, config, log_dir, n_trials=n_trials, artifacts=folder)
         yield _first_ready(executor)
     except KeyboardInterrupt:
         executor.close(grace_s=0.0)

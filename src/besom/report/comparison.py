@@ -98,7 +98,7 @@ def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.Data
     """
     rows, more = [], dict[str, None]()
     for study in studies:
-        aim, counts = study.objective, outcome_counts(study)
+        aim, counts = study.objective, outcome_counts(study.trials)
         row: dict[str, Any] = {"study": study.name, "metric": _metrics(study)}
         row["direction"] = " ".join(o.direction for o in study.objectives)
         if len(study.objectives) > 1:

@@ -46,10 +46,8 @@ def trial_costs(study: StudyRecord, trial: TrialRecord) -> dict[str, float]:
 def _gpus(study: StudyRecord, trial: TrialRecord) -> float:
     """How much of a GPU the trial's worker held: workers may share one."""
     environment = study.facts.get("environments", {}).get(trial.environment.get("id"), {})
-    if not environment.get("device", {}).get("gpus"):
-        return 0.0
-    executor = study.config.get("sweep", {}).get("executor", {})
-    return 1.0 / max(1, int(executor.get("workers_per_gpu") or 1))
+    used = environment.get("device", {}).get("gpus")
+    return float(environment.get("gpus_per_worker", 1.0)) if used else 0.0
 
 
 def write_costs(study: StudyRecord, paths: StudyPaths) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
 from besom.report.leaderboard_columns import columns_for, display, hyperparameters, make_frame
 from besom.report.tables import (
@@ -97,8 +98,7 @@ def sort_by(frame: pd.DataFrame, column: str | None) -> pd.DataFrame:
 def _place(value: Any) -> tuple[int, float, str]:
     if _is_nan(value):
         return 2, 0.0, ""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (0, float(value), "") if number else (1, 0.0, value_text(value))
+    return (0, float(value), "") if is_real(value) else (1, 0.0, value_text(value))
 
 
 def write_leaderboard(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> None:

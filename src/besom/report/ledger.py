@@ -198,7 +198,9 @@ def _by_outcome(study: StudyRecord) -> pd.DataFrame:
     """The costs of the trials that ended in one way, one row each, and of all."""
     frame = costs(study)
     all_seconds = frame["seconds"].sum() or 1.0
-    groups = {outcome: frame[frame["outcome"] == outcome] for outcome in outcome_counts(study)}
+    groups = {
+        outcome: frame[frame["outcome"] == outcome] for outcome in outcome_counts(study.trials)
+    }
     groups.pop(str(Outcome.WARM_START), None)
     rows = [
         {

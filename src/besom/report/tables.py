@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.table import Table
@@ -35,18 +35,18 @@ def shown_outcome(trial: TrialRecord) -> str:
     return UNFINISHED if trial.outcome is Outcome.RUNNING else str(trial.outcome)
 
 
-def outcome_counts(study: StudyRecord) -> dict[str, int]:
+def outcome_counts(trials: Iterable[TrialRecord]) -> dict[str, int]:
     """How many trials ended in which way, in the order of ``Outcome``; absent ones left out.
 
     The last are ``unfinished``: in a sweep that is running they run, else they wait for a resume.
     """
-    found = Counter(t.outcome for t in study.trials)
+    found = Counter(t.outcome for t in trials)
     return {UNFINISHED if o is Outcome.RUNNING else str(o): found[o] for o in Outcome if found[o]}
 
 
 def counts_text(study: StudyRecord) -> str:
     """The same in words: ``8 complete, 2 pruned``."""
-    return tally(outcome_counts(study))
+    return tally(outcome_counts(study.trials))
 
 
 def over_baseline(objective: Objective, gain: float) -> str:

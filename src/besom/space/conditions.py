@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from besom.config.tree import MISSING
 from besom.config.types import Refused, show
-from besom.equality import same
+from besom.equality import is_real, same
 from besom.errors import did_you_mean
 from besom.text.values import value_text
 
@@ -47,7 +47,7 @@ class Between:
 
     def matches(self, value: Any) -> bool:
         """Whether the value is a number in between."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_real(value):
             return False
         above = self.low is None or value >= self.low
         return above and (self.high is None or value <= self.high)
@@ -128,7 +128,7 @@ def read_test(given: Any) -> Test:
 
 def _bound(given: Mapping[str, Any], key: str) -> int | float | None:
     value = given.get(key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+    if value is not None and not is_real(value):
         raise Refused(f"{key} is {show(value)}: write a number")
     return value
 

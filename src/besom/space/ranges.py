@@ -17,6 +17,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import BaseTrial
 
 from besom.config.types import Place, Refused, is_number, show
+from besom.equality import is_real
 from besom.space.keys import RANGE_KEYS, flag, no_other_keys
 
 #: Optuna computes with doubles: beyond this, ints run into each other.
@@ -73,7 +74,7 @@ class IntRange:
 
     def encode(self, value: Any) -> int:
         """Return the int, if it is on the grid."""
-        if not _is_number(value) or (isinstance(value, float) and not self.as_float):
+        if not is_real(value) or (isinstance(value, float) and not self.as_float):
             raise Refused(f"{show(value)} is not an int")
         if not (self.low <= value <= self.high) or (value - self.low) % (self.step or 1):
             raise Refused(f"{show(value)} is not in {self}")
@@ -133,7 +134,7 @@ class FloatRange:
 
     def encode(self, value: Any) -> Any:
         """Return the float, if it is in the interval and on the grid."""
-        if not _is_number(value):
+        if not is_real(value):
             raise Refused(f"{show(value)} is not a number")
         if not (self.low <= value <= self.high) or not math.isclose(
             self.decode(value), value, rel_tol=1e-9, abs_tol=1e-9 * (self.step or 0.0)
@@ -197,7 +198,7 @@ def _bound(given: Mapping[str, Any], key: str) -> int | float:
     value = given[key]
     if isinstance(value, str) and is_number(value):
         raise Refused(f"{key} is the text {show(value)}: write it without quotes")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_real(value):
         raise Refused(f"{key} is {show(value)}: write a number")
     if isinstance(value, int) and abs(value) > _LARGEST_INT:
         raise Refused(f"{key} is {value}: ints beyond 2**53 cannot be sampled exactly")
@@ -243,7 +244,3 @@ _ADVICE = {
     "float if floats are meant.",
     "list": " A list is {length: ..., each: ...}.",
 }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

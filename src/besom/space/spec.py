@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from besom.config.types import Refused, show
+from besom.equality import is_real
 from besom.errors import did_you_mean
 from besom.space.domains import Choice, Domain, Lists, Values
 from besom.space.grammar import read_grammar
@@ -79,9 +80,7 @@ def _lists(given: Mapping[str, Any]) -> Lists:
     shape = given.get("shape") or "any"
     if shape not in SHAPES:
         raise Refused(f"shape is {show(shape)}.{did_you_mean(str(shape), SHAPES)}")
-    numbers = not isinstance(each, Choice) or all(
-        isinstance(v, int | float) and not isinstance(v, bool) for v in each.values
-    )
+    numbers = not isinstance(each, Choice) or all(map(is_real, each.values))
     if shape in ("decreasing", "increasing") and not numbers:
         raise Refused(f"shape: {shape} needs elements that are numbers")
     lengths = length.values if isinstance(length, Choice) else (length.low, length.high)

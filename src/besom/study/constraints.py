@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from besom.equality import is_real
 from besom.errors import ConfigError
 from besom.text.values import given_text
 
@@ -30,8 +31,7 @@ def check_constraints(limits: Mapping[str, Any]) -> None:
                 f"{path} is {given_text(bounds)}, expected {{max: NUMBER}}, min, or both."
             )
         for key, value in bounds.items():
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not is_number or not -_LARGEST <= value <= _LARGEST:
+            if not is_real(value) or not -_LARGEST <= value <= _LARGEST:
                 raise ConfigError(f"{path}.{key} is {given_text(value)}, expected a finite number.")
         if bounds.get("min", -math.inf) > bounds.get("max", math.inf):
             raise ConfigError(

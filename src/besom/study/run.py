@@ -152,6 +152,7 @@ def _run_locked(
         executor, function, plan.as_composed, plan.paths.logs, n_left, plan.paths.root
     ) as facts:
         check_names(plan, facts)
+        facts = {**facts, "gpus_per_worker": executor.gpus_per_worker}
         study, environment = _open_study(plan, facts, watcher)
         said = {"model"} if facts.get("unsavable") else ()
         record = read_study(study)

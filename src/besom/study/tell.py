@@ -19,6 +19,7 @@ from besom.store.records import (
     Outcome,
     TrialRecord,
     from_frozen,
+    kept_of,
     to_attribute,
 )
 from besom.study.constraints import Limits, excesses
@@ -60,6 +61,13 @@ def tell(
         environment: the identity of the software and data it ran with.
     """
     history = result.history or running.history
+    facts = {
+        **kept_of(result),
+        "history": _finite_epochs(history),
+        "best_epoch": result.best_epoch or best_epoch(objectives[0], history),
+        "correct_by_epoch": _epochs_chosen_from(objectives, end.outcome, result),
+        "environment": {"id": environment, **_particulars(result.environment)},
+    }
     record = TrialRecord(
         number=running.number,
         outcome=end.outcome,
@@ -68,18 +76,12 @@ def tell(
         detail=end.detail,
         config=running.config,
         seed=running.config["seed"],
-        history=_finite_epochs(history),
-        best_epoch=result.best_epoch or best_epoch(objectives[0], history),
-        numbers=result.numbers,
         seconds=usage.seconds,
         cpu_seconds=usage.cpu_seconds,
         worker=worker,
-        n_validation=result.n_validation,
-        correct=result.correct,
-        correct_by_epoch=_epochs_chosen_from(objectives, end.outcome, result),
-        environment={"id": environment, **_particulars(result.environment)},
         continues=running.continues,
         audited_at=running.audited_at,
+        **facts,
     )
     state = _STATES.get(end.outcome, TrialState.FAIL)
     return _store(study, running.trial, record, state, end.values)

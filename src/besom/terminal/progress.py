@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import time
 
-from besom.report.tables import over_baseline
+from besom.report.tables import outcome_counts, over_baseline
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
-
-#: What the trials of an outcome are counted as, beside those that failed.
-_ENDED = {
-    Outcome.COMPLETE: "complete",
-    Outcome.PRUNED: "pruned",
-    Outcome.DUPLICATE: "reused",
-    Outcome.INFEASIBLE: "infeasible",
-}
+from besom.text.counting import tally
 
 
 class SweepProgress:
@@ -25,9 +18,9 @@ class SweepProgress:
         self.n_trials = n_trials
         self.best: TrialRecord | None = None
         self.baseline: TrialRecord | None = None
-        self.counts = {"complete": 0, "pruned": 0, "failed": 0}
+        self.ended: list[TrialRecord] = []
         for trial in study.trials:
-            if trial.outcome is not Outcome.RUNNING:
+            if trial.outcome not in (Outcome.RUNNING, Outcome.WARM_START):
                 self._count(trial)
         self.resumed = self.finished
         self._began = time.monotonic()
@@ -40,9 +33,7 @@ class SweepProgress:
         return better
 
     def _count(self, trial: TrialRecord) -> bool:
-        ended = "failed" if trial.outcome.failed else _ENDED.get(trial.outcome)
-        if ended is not None:
-            self.counts[ended] = self.counts.get(ended, 0) + 1
+        self.ended.append(trial)
         if trial.outcome is not Outcome.COMPLETE:
             return False
         if trial.baseline:
@@ -61,7 +52,7 @@ class SweepProgress:
     @property
     def finished(self) -> int:
         """Trials that ended, in whatever way."""
-        return sum(self.counts.values())
+        return len(self.ended)
 
     def extend(self, n_trials: int) -> None:
         """More trials than at first will run."""
@@ -94,4 +85,4 @@ class SweepProgress:
 
     def counts_text(self) -> str:
         """How many trials ended in which way."""
-        return ", ".join(f"{n} {ended}" for ended, n in self.counts.items())
+        return tally(outcome_counts(self.ended))

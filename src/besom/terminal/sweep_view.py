@@ -40,11 +40,12 @@ class PlainView(Watcher):
     def finished(self, trial: TrialRecord) -> None:
         progress = self._progress
         assert progress is not None
-        new_best = progress.count(trial)
+        is_first = progress.best is None
+        new_best = progress.count(trial) and not is_first
         aim = progress.objective
         if trial.value is not None:
             what = f"{aim.metric} {aim.text(trial.value)}"
-            what += " *" if new_best and progress.counts["complete"] > 1 else ""
+            what += " *" if new_best else ""
         else:
             what = trial.reason
         took = f"{counted(trial.epochs, 'epoch')}, {trial.seconds:.1f} s"
@@ -125,7 +126,8 @@ class LiveView(LivePanel, Watcher):
         if progress is None:
             return Text(STARTING)
         lines: list[RenderableType] = [self._head(progress), Text(one_line(progress.best_text()))]
-        lines.append(Text(progress.counts_text(), style="dim"))
+        if counts := progress.counts_text():
+            lines.append(Text(counts, style="dim"))
         if self._stopping:
             lines.append(Text(one_line(self._stopping), style="yellow"))
         # Last: on a low terminal, what does not fit is cut off at the bottom.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
 from besom.metrics import usual_direction
 from besom.text.values import given_text
@@ -45,7 +46,7 @@ class TrainerSettings:
             _whole("patience", self.patience, least=0)
         if self.evaluation_batch_size is not None:
             _whole("evaluation_batch_size", self.evaluation_batch_size, least=1)
-        if not _is_number(self.min_delta) or self.min_delta < 0:
+        if not is_real(self.min_delta) or self.min_delta < 0:
             _refuse("min_delta", self.min_delta, "a number from 0")
         _typed("metrics", self.metrics, list | tuple, "a list")
         _typed("callbacks", self.callbacks, list | tuple, "a list")
@@ -80,10 +81,6 @@ class TrainerSettings:
         if self.mode != "auto":
             return self.mode == "max"
         return usual_direction(self.monitor) == "maximize"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _whole(name: str, value: Any, least: int) -> None:

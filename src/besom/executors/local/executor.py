@@ -100,6 +100,11 @@ class LocalExecutor(Executor):
         """
         return 0 if self._fatal is not None or self._ready_early is not None else self._pool.idle
 
+    @property
+    def gpus_per_worker(self) -> float:
+        """How much of a GPU each worker holds, where workers have GPUs."""
+        return self._allocation.gpus_per_worker
+
     def start(
         self,
         trial_function: str,
