@@ -19,7 +19,7 @@ from besom.statistics import (
     p_values,
     paired_gain,
 )
-from besom.statistics.tables import interval_of, standard_error
+from besom.statistics.kinds import interval_of, standard_error
 
 Random = np.random.Generator
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from besom.seam import TrialResult
+from besom.seam import PER_EXAMPLE, TrialResult
 
 
 def plain(value: Any, where: str) -> Any:
@@ -73,6 +73,10 @@ def plain_result(result: Any) -> TrialResult:
         "best_epoch": best_epoch,
         "correct": None if result.correct is None else bytes(result.correct),
         "correct_by_epoch": _plain_epochs(result),
+        "per_example": {
+            _text(metric): _plain_examples(_text(metric), known, result)
+            for metric, known in result.per_example.items()
+        },
     }
     names = [f.name for f in fields(TrialResult) if f.name not in checked]
     return TrialResult(**checked, **{name: plain(getattr(result, name), name) for name in names})
@@ -93,6 +97,25 @@ def _plain_epochs(result: TrialResult) -> list[bytes] | None:
             f"{result.n_validation} validation examples (numpy.packbits)"
         )
     return rows
+
+
+def _plain_examples(metric: str, known: Any, result: TrialResult) -> dict[str, Any]:
+    """What is kept of each example by a metric, checked to be as many bytes as it must be."""
+    where, n = f"per_example[{metric!r}]", int(result.n_validation)
+    found = plain(known, where)
+    if not isinstance(found, dict) or found.get("kind") not in PER_EXAMPLE:
+        raise ValueError(f"{where} has no kind of {', '.join(PER_EXAMPLE)}")
+    rows = [found.get("values"), *(found.get("by_epoch") or ())]
+    if len(rows) not in (1, 1 + result.epochs):
+        raise ValueError(f"{where} has {len(rows) - 1} epochs for {result.epochs} of history")
+    size = {"share": (n + 7) // 8, "mean": 4 * n}.get(found["kind"])
+    for row in rows:
+        if not isinstance(row, bytes):
+            raise TypeError(f"{where} holds a {_kind(row)}, expected bytes")
+        if len(row) != size and (size is not None or len(row) % 8 or not row):
+            expected = "float32 twice for each draw" if size is None else f"{size} bytes"
+            raise ValueError(f"{where} has a row of {len(row)} bytes, expected {expected}")
+    return found
 
 
 def _text(value: Any) -> str:

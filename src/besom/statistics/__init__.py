@@ -17,6 +17,7 @@ from besom.statistics.fidelity import (
     pruning_cost,
     rank_agreement,
 )
+from besom.statistics.kinds import DrawnScores, mcnemar, p_values
 from besom.statistics.make_claim import claim, score
 from besom.statistics.paired import (
     PairedGain,
@@ -39,7 +40,6 @@ from besom.statistics.seeds import (
 )
 from besom.statistics.selection import Selection, correct_for_selection
 from besom.statistics.stopping import Prospect, expected_gain, fewest_trials
-from besom.statistics.tables import DrawnScores, mcnemar, p_values
 
 __all__ = [
     "BaselineGain",

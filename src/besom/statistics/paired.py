@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from besom.statistics.distributions import Interval
-from besom.statistics.tables import (
+from besom.statistics.kinds import (
     DrawnScores,
     Table,
     differences,
@@ -65,7 +65,7 @@ class PairedTests:
     Attributes:
         first: the index of the row the others are compared with.
         gain: score of the row less that of the first.
-        p_value: see ``besom.statistics.tables.p_values``; 1 for the first itself.
+        p_value: see ``besom.statistics.kinds.p_values``; 1 for the first itself.
         corrected: the same after ``holm``; 1 for the first itself.
         tied: True where ``corrected`` is above alpha, the first included.
     """
@@ -88,7 +88,7 @@ def compare_with_first(
     """Test every row against row ``first`` on the same examples (``p_values``, ``holm``).
 
     Args:
-        table: the rows, see ``besom.statistics.tables``.
+        table: the rows, see ``besom.statistics.kinds``.
         first: the row to compare with.
         alpha: how often, at most, any row that equals the first may be called different.
         first_was_chosen: True if the first leads because it scored highest on these very examples;
@@ -128,7 +128,7 @@ def paired_gain(row: Any, other: Any, confidence: float = 0.95) -> PairedGain:
     Of bits, with b (c) examples that only ``row`` (``other``) gets right, the gain is ``(b - c)/n``
     and its error ``sqrt((p + q - (p - q)²)/(n + 2))`` with ``p = (b + 1)/(n + 2)``,
     ``q = (c + 1)/(n + 2)``, which stays positive for equal predictions (Bonett and Price 2012, J.
-    Educ. Behav. Stat. 37:479). Else both are those of ``besom.statistics.tables.differences``.
+    Educ. Behav. Stat. 37:479). Else both are those of ``besom.statistics.kinds.differences``.
 
     Args:
         row: one row of a table.

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besom.statistics.distributions import Interval, proportion_standard_error, wilson_interval
-from besom.statistics.tables import (
+from besom.statistics.kinds import (
     REACH,
     DrawnScores,
     Means,
@@ -101,7 +101,7 @@ def correct_for_selection(
     pick and score together), and never less than that of a row which was not picked.
 
     Args:
-        table: at least one row, and two examples; see ``besom.statistics.tables``.
+        table: at least one row, and two examples; see ``besom.statistics.kinds``.
         trial: shape ``(n_rows,)``: the trial, counted from 0, that a row is an epoch of; None:
             each row is a trial.
         n_draws: how often the picking is repeated; ``DrawnScores`` have draws of their own.

@@ -208,6 +208,7 @@ class Coordinator(Attendant, TrialSource):
                 usage=event.usage,
                 worker=event.worker,
                 environment=self._environment,
+                paths=self._plan.paths,
             )
         )
 

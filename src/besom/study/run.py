@@ -155,7 +155,7 @@ def _run_locked(
         facts = {**facts, "gpus_per_worker": executor.gpus_per_worker}
         study, environment = _open_study(plan, facts, watcher)
         said = {"model"} if facts.get("unsavable") else ()
-        record = read_study(study)
+        record = read_study(study, plan.paths.root)
         coordinator = Coordinator(plan, study, executor, record, environment, watcher, said)
         signals.stop = coordinator.interrupt
         watcher.began(coordinator.record, coordinator.n_trials, executor.n_workers)
@@ -240,7 +240,8 @@ def _stored_study(plan: SweepPlan) -> StudyRecord | None:
                 "To start over here, add --fresh."
             ) from None
         return None
-    return read_study(study) if STUDY_ATTRIBUTE in study.user_attrs else None
+    known = STUDY_ATTRIBUTE in study.user_attrs
+    return read_study(study, plan.paths.root) if known else None
 
 
 def _trials_left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:

@@ -38,10 +38,11 @@ N_DRAWS = 500
 #: Labels and predictions of more bytes than this are not kept in memory to be drawn from.
 _MOST_BYTES = 2**29
 
-#: Draws are made in pieces of about this many examples.
+#: BootstrapScores are made in pieces of about this many examples.
 _PIECE = 1_000_000
 
-#: The mean of what is kept may differ from the history by so much of it, by rounding.
+#: The mean of what is kept may differ from the history by so much of it, by rounding, and by a
+#: hundredth of its standard error.
 _ROUNDING = 1e-3
 
 #: Functions that say of each example whether it is right.
@@ -57,7 +58,7 @@ _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
 
 @dataclass(frozen=True)
-class Draws:
+class BootstrapScores:
     """A metric on the examples of each draw, and on those that it left out; shape (n_draws,)."""
 
     drawn: Floats
@@ -189,7 +190,7 @@ class Examined:
     """
 
     values: dict[str, Floats]
-    draws: dict[str, Draws]
+    draws: dict[str, BootstrapScores]
     reasons: dict[str, str]
 
 
@@ -228,7 +229,8 @@ def examine(
     penalty = judge.penalty()
     for name, parts in of_each.items():
         numbers = np.concatenate(parts) + np.float32(penalty if name == "loss" else 0.0)
-        if _agrees(float(numbers.mean(dtype=np.float64)), wanted[name]):
+        luck = float(numbers.std(dtype=np.float64)) / math.sqrt(numbers.size)
+        if _agrees(float(numbers.mean(dtype=np.float64)), wanted[name], luck):
             examined.values[name] = numbers
             del examined.reasons[name]
     for metric in others:
@@ -248,8 +250,8 @@ def examine(
     return examined
 
 
-def _agrees(found: float, value: float) -> bool:
-    return math.isfinite(found) and abs(found - value) <= _ROUNDING * max(abs(value), abs(found))
+def _agrees(found: float, value: float, luck: float) -> bool:
+    return math.isfinite(found) and abs(found - value) <= _ROUNDING * abs(value) + luck / 100.0
 
 
 def _n_bytes(tensor: Any) -> int:
@@ -258,7 +260,7 @@ def _n_bytes(tensor: Any) -> int:
 
 def _drawn(
     metric: CompiledMetric, kept: list[tuple[list[Any], list[Any], Any]], value: float
-) -> Draws | None:
+) -> BootstrapScores | None:
     """A metric's scores on the common draws; None if that of all examples is not ``value``."""
     y = tf.concat([labels[metric.output] for labels, _, _ in kept], axis=0)
     predictions = tf.concat([outputs[metric.output] for _, outputs, _ in kept], axis=0)
@@ -285,7 +287,7 @@ def _drawn(
         return tf.map_fn(both, draws, fn_output_signature=tf.float32, parallel_iterations=1)
 
     try:
-        if not _agrees(float(score(tf.range(n))), value):
+        if not _agrees(float(score(tf.range(n))), value, 0.0):
             return None
         scores_of = tf.function(of_draws, autograph=False).get_concrete_function(
             tf.TensorSpec([None, n], tf.int32)
@@ -297,7 +299,7 @@ def _drawn(
     finally:
         for variable, before in zip(judge.variables, state, strict=True):
             variable.assign(before)
-    return Draws(scores[:, 0], scores[:, 1])
+    return BootstrapScores(scores[:, 0], scores[:, 1])
 
 
 def _weight_of(weight: Any, output: int) -> Any:
