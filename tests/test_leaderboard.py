@@ -36,7 +36,7 @@ from besom.report.tables import (
 from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
-from besom.study.leaderboard_writer import INTERVAL_S, SHARE, LeaderboardWriter
+from besom.study.watcher import INTERVAL_S, SHARE, LeaderboardWriter
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
 

@@ -19,7 +19,7 @@ from besom.errors import SpaceError
 from besom.report.export import dump
 from besom.space import ListEntry, Sample, Space, apply
 from besom.study import make_plan
-from besom.study.strategy import build_sampler
+from besom.study.samplers import build_sampler
 from space_strategies import ENTRIES, Spec, specs
 from space_world import CHOICES, compose, space_of
 from user_project import CHEAP_SWEEP, Project

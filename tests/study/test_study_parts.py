@@ -30,9 +30,9 @@ from besom.store.storage import SweepStudy
 from besom.study import make_plan
 from besom.study.budget import Budget
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values
-from besom.study.outcome import end_of_finished
 from besom.study.running_trial import RunningTrial
-from besom.study.strategy import build_pruner, mix_seed
+from besom.study.samplers import build_pruner, mix_seed
+from besom.study.tell import end_of_finished
 from user_project import CHEAP_SWEEP, Project
 
 ACCURACY = Objective("val_accuracy", "maximize")

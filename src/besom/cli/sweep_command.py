@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     from besom.cli.dry_run_text import print_dry_run, print_space
     from besom.seam import KERAS_TRIALS
-    from besom.study.checks import check_new_study, check_strategy, remarks
+    from besom.study.checks import (
+        check_new_study,
+        check_strategy,
+        enqueued_configs,
+        names_of,
+        remarks,
+    )
     from besom.study.dry_run import dry_run
     from besom.study.preset_trials import remarks_on_preset_trials
-    from besom.study.trusted_names import enqueued_configs, names_of
     from besom.targets import instantiate
     from besom.text.console import say
     from besom.trust import trusting
@@ -97,8 +102,7 @@ def sweep(
     from besom.report.files import write_tables
     from besom.statistics import claim
     from besom.study import make_plan, run_sweep
-    from besom.study.leaderboard_writer import LeaderboardWriter
-    from besom.study.watcher import Watcher, Watchers
+    from besom.study.watcher import LeaderboardWriter, Watcher, Watchers
     from besom.terminal.sweep_view import LiveView, PlainView
     from besom.text.console import TerminalConsole, say
 

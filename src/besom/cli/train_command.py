@@ -57,7 +57,7 @@ def show(overrides: tuple[str, ...], config_dir: str | None, output: Path | None
       besom show data=mnist
     """
     from besom.config import Composer, SearchPath
-    from besom.rerun.preview import draw_examples
+    from besom.rerun.single_run import draw_examples
 
     composed = Composer(SearchPath.of(config_dir), "train").compose(overrides)
     echo(draw_examples(composed, output))

@@ -1,16 +1,18 @@
-"""Starts an executor's workers and closes them, for sweeps, confirmations and replays."""
+"""Starts an executor's workers, listens to them, and closes them at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from besom.errors import ConfigError
-from besom.executors.base import Executor, Ready
-from besom.executors.hearing import hear
+from besom.executors.base import Event, Executor, Failed, Ready
+from besom.executors.failures import shorten, shorten_reason
 from besom.seam import TrialConfig
+from besom.text.storable import storable
 from besom.text.values import given_text
 
 
@@ -57,7 +59,7 @@ def started(
 def _first_ready(executor: Executor) -> dict[str, Any]:
     """Wait until one worker has prepared; the others get ready while it works."""
     while True:
-        for event in hear(executor, timeout_s=1.0):
+        for event in storable_events(executor, timeout_s=1.0):
             if isinstance(event, Ready):
                 return event.facts
 
@@ -75,3 +77,21 @@ def module_function(dotted: str) -> str:
             "'besom.training.trial.run_trial'."
         )
     return f"{module}:{function}"
+
+
+def storable_events(executor: Executor, timeout_s: float | None = None) -> list[Event]:
+    """``executor.events``, its texts storable and its reasons short: listen with this only.
+
+    What a trial says may come from anywhere; one message that no file takes would make the whole
+    study unusable.
+
+    Raises:
+        BesomError: the workers cannot be prepared.
+    """
+    return [_short(storable(event)) for event in executor.events(timeout_s=timeout_s)]
+
+
+def _short(event: Event) -> Event:
+    if not isinstance(event, Failed):
+        return event
+    return replace(event, reason=shorten_reason(event.reason), detail=shorten(event.detail))

@@ -19,8 +19,8 @@ from besom.report.diff import CONFIG, shown
 from besom.report.tables import UNFINISHED, outcome_counts
 from besom.statistics import claim, pareto_front, score
 from besom.store import study_identity
-from besom.store.defaults import as_of_now
 from besom.store.records import Outcome, StudyRecord
+from besom.store.study_identity import as_of_now
 from besom.text.values import ABSENT
 
 #: The parts of what differs that hold a config's values.

@@ -13,9 +13,9 @@ from besom.config import leaves
 from besom.equality import same
 from besom.report.tables import csv
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
-from besom.store.defaults import as_of_now
 from besom.store.environment import environment_then
 from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.store.study_identity import as_of_now
 from besom.text.numbers import points
 from besom.text.values import ABSENT, value_text
 

@@ -28,7 +28,7 @@ from besom.seam import TrialConfig
 from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.study.outcome import stored_outcome
+from besom.study.tell import stored_outcome
 from besom.text.printable import command
 from besom.trust import trusting
 

@@ -1,4 +1,4 @@
-"""``besom train``: one run without a sweep, measured once on the test set, and kept."""
+"""``besom train`` and ``besom show``: a run without a sweep, and a look at the data."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from besom.config import TRAIN_GROUPS, Composed
-from besom.errors import BesomError, ConfigError, StudyError, TrialDiverged, reason_of
+from besom.errors import BesomError, ConfigError, DataError, StudyError, TrialDiverged, reason_of
 from besom.report.export import dump, exported_config, find_trial
 from besom.report.tables import csv
 from besom.store.paths import (
@@ -210,7 +211,7 @@ def changed_settings(exported: Mapping[str, Any], config: Mapping[str, Any]) -> 
     The seed is not included: it has its own column in the log.
     """
     from besom.report.diff import contrast
-    from besom.store.defaults import as_of_now
+    from besom.store.study_identity import as_of_now
 
     now = {group: config[group] for group in TRAIN_GROUPS}
     was = as_of_now({group: exported.get(group, {}) for group in TRAIN_GROUPS}, now)
@@ -286,3 +287,38 @@ def _write(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return missing
+
+
+N_IMAGES = 10
+
+
+def draw_examples(composed: Composed, output: Path | None) -> Path:
+    """Draw ten random training images and return the picture's path.
+
+    Args:
+        composed: a composed ``conf/train.yaml``; its seed chooses the images.
+        output: the picture; None: ``<results_dir>/show/<data>.png``.
+
+    Raises:
+        DataError: the data cannot be loaded, or its examples are not images.
+    """
+    from besom.plots import write_image_grid
+    from besom.training.data.builtin import load_training
+
+    config = composed.config
+    refuse_untrusted(config)
+    data = load_training(config["data"])
+    shape = data.x_train.shape[1:]
+    if len(shape) not in (2, 3):
+        raise DataError(
+            f"{data.name} has examples of shape {shape}, which are not images. `besom show` draws "
+            "images of shape (height, width) or (height, width, channels)."
+        )
+    chosen = np.random.default_rng(config["seed"]).choice(
+        len(data.x_train), size=min(N_IMAGES, len(data.x_train)), replace=False
+    )
+    name = composed.choices.get("data", data.name)
+    path = output or Path(config["results_dir"]) / "show" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image_grid(data.x_train[chosen], data.y_train[chosen].tolist(), path, name)
+    return path

@@ -22,12 +22,11 @@ from besom.seam import TrialConfig, TrialResult
 from besom.space import Sample, Space
 from besom.store.records import Origin
 from besom.study.checks import check_names
-from besom.study.constraints import broken
+from besom.study.objective import broken
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import all_preset_trials
-from besom.study.samplers import SpaceGridSampler
+from besom.study.samplers import SpaceGridSampler, build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
-from besom.study.strategy import build_pruner, build_sampler
 
 #: Builds a model and measures a few steps.
 PROBE = "besom.training.dry_run_probe:probe"

@@ -29,15 +29,17 @@ from besom.study.checks import (
     check_new_study,
     check_same_data,
     check_strategy,
+    check_trusted,
+    enqueued_configs,
+    names_of,
     remarks,
     remarks_on_workers,
 )
 from besom.study.coordinator import Coordinator
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import all_preset_trials, remarks_on_preset_trials
+from besom.study.samplers import build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
-from besom.study.strategy import build_pruner, build_sampler
-from besom.study.trusted_names import check_trusted, enqueued_configs, names_of
 from besom.study.warm_start import warm_start
 from besom.study.watcher import Watcher
 from besom.targets import instantiate

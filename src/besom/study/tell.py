@@ -1,15 +1,16 @@
-"""Writes down how a trial ended: first what it was, then, in one durable step, that it ended."""
+"""How a trial ended, and how that is stored: first what it was, then, durably, that it ended."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import Trial, TrialState
 
-from besom.executors.base import Usage
+from besom.executors.base import Failed, FailureKind, Finished
 from besom.seam import TrialResult
 from besom.store.optuna_private import as_stored, store_intermediate_value
 from besom.store.paths import StudyPaths
@@ -23,10 +24,64 @@ from besom.store.records import (
     kept_of,
     to_attribute,
 )
-from besom.study.constraints import Limits, excesses
-from besom.study.objective import best_epoch
-from besom.study.outcome import TrialEnd
+from besom.study.objective import Limits, best_epoch, broken, excesses, objective_values, undefined
+from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """How a trial ended.
+
+    Attributes:
+        outcome: as it is stored.
+        reason: one line for the leaderboard; empty where nothing needs saying.
+        values: one per objective, all finite; None unless it is complete.
+        detail: everything known about a failure.
+    """
+
+    outcome: Outcome
+    reason: str
+    values: list[float] | None = None
+    detail: str = ""
+
+
+def stored_outcome(kind: FailureKind) -> Outcome:
+    """What a failure is stored as. Out of memory is an error whose reason says so."""
+    return Outcome.ERROR if kind is FailureKind.OUT_OF_MEMORY else Outcome(kind.value)
+
+
+def end_of_finished(
+    running: RunningTrial,
+    history: Mapping[str, Sequence[float]],
+    numbers: Mapping[str, float],
+    objectives: Sequence[Objective],
+    limits: Limits,
+) -> TrialEnd:
+    """How a trial ended whose function returned.
+
+    Args:
+        running: the trial; it says whether and why it was stopped.
+        history: metric name to its value after each epoch.
+        numbers: everything else that was measured once.
+        objectives: what the study optimises.
+        limits: ``sweep.constraints``.
+
+    Raises:
+        ConfigError: the trial has no such metric or number as an objective asks for.
+    """
+    if unknown := undefined(limits, numbers):
+        return TrialEnd(Outcome.DIVERGED, "; ".join(unknown))
+    if exceeded := broken(limits, numbers):
+        return TrialEnd(Outcome.INFEASIBLE, "; ".join(exceeded))
+    if running.stopped is not None:
+        return TrialEnd(running.stopped, running.reason)
+    values = objective_values(objectives, history, numbers)
+    pairs = zip(objectives, values, strict=True)
+    if bad := [f"{o.metric} is {value}" for o, value in pairs if not math.isfinite(value)]:
+        return TrialEnd(Outcome.DIVERGED, "; ".join(bad))
+    return TrialEnd(Outcome.COMPLETE, running.reason, values)
+
 
 #: What Optuna is told. A diverged trial is pruned, not failed: TPE learns from pruned trials, and
 #: forgets failed ones. A duplicate has whatever its original has.
@@ -40,36 +95,42 @@ _STATES = {
 
 def tell(
     study: optuna.Study,
-    objectives: Sequence[Objective],
+    plan: SweepPlan,
     running: RunningTrial,
-    end: TrialEnd,
-    *,
-    result: TrialResult,
-    usage: Usage,
-    worker: int | None,
+    event: Finished | Failed,
     environment: str,
-    paths: StudyPaths,
 ) -> TrialRecord:
     """Store how a trial ended, and return its record as stored.
 
     Args:
         study: the study it belongs to.
-        objectives: what the study optimises.
+        plan: the sweep.
         running: the trial.
-        end: how it ended.
-        result: what came of it; empty where nothing did.
-        usage: what it cost.
-        worker: which one ran it; None if none did.
+        event: how its worker says it ended.
         environment: the identity of the software and data it ran with.
-        paths: where the study lives.
+
+    Raises:
+        ConfigError: the trial has no such metric or number as an objective asks for.
     """
+    objectives, limits, usage = plan.objectives, plan.sweep.constraints, event.usage
+    result, numbers = TrialResult(), dict[str, float]()
+    if isinstance(event, Finished):
+        result = event.result
+        cost = {"seconds": usage.seconds, "cpu_seconds": usage.cpu_seconds}
+        numbers = {**result.numbers, **cost}
+    for name, excess in excesses(limits, numbers).items():
+        running.trial.set_constraint(name, excess)
+    if isinstance(event, Finished):
+        end = end_of_finished(running, result.history, numbers, objectives, limits)
+    else:
+        end = TrialEnd(stored_outcome(event.kind), event.reason, detail=event.detail)
     history = result.history or running.history
     facts = {
         **kept_of(result),
         "history": _finite_epochs(history),
         "best_epoch": result.best_epoch or best_epoch(objectives[0], history),
         "correct_by_epoch": _epochs_chosen_from(objectives, end.outcome, result),
-        "per_example": _per_example(objectives, end.outcome, result, paths, running.number),
+        "per_example": _per_example(objectives, end.outcome, result, plan.paths, running.number),
         "environment": {"id": environment, **_particulars(result.environment)},
     }
     record = TrialRecord(
@@ -82,13 +143,13 @@ def tell(
         seed=running.config["seed"],
         seconds=usage.seconds,
         cpu_seconds=usage.cpu_seconds,
-        worker=worker,
+        worker=event.worker,
         continues=running.continues,
         audited_at=running.audited_at,
         **facts,
     )
     state = _STATES.get(end.outcome, TrialState.FAIL)
-    return _store(study, running.trial, record, state, end.values, paths)
+    return _store(study, running.trial, record, state, end.values, plan.paths)
 
 
 def tell_duplicate(
@@ -123,12 +184,6 @@ def tell_duplicate(
         store_intermediate_value(running.trial, len(measured), measured[-1])
     values = list(original.values) if original.values is not None else None
     return _store(study, running.trial, record, state, values)
-
-
-def set_constraints(trial: Trial, limits: Limits, numbers: Mapping[str, float]) -> None:
-    """Tell Optuna how far each constraint is exceeded."""
-    for name, excess in excesses(limits, numbers).items():
-        trial.set_constraint(name, excess)
 
 
 def _store(

@@ -9,10 +9,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from besom.errors import ConfigError
-from besom.store.defaults import as_of_now
 from besom.store.records import ATTRIBUTE, GIVEN, Origin, Outcome, StudyRecord, TrialRecord
-from besom.study.constraints import excesses
-from besom.study.objective import objective_values
+from besom.store.study_identity import as_of_now
+from besom.study.objective import excesses, objective_values
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import choices_of
 from besom.text.counting import IS, counted

@@ -24,7 +24,7 @@ from besom.store.lock import CoordinatorLock
 from besom.store.paths import remove_leftovers
 from besom.store.records import Outcome
 from besom.store.test_set_log import data_named, log_opening
-from besom.study.outcome import stored_outcome
+from besom.study.tell import stored_outcome
 from besom.trust import trusting
 
 #: How a worker's exception says that a dataset has no test part; see ``besom.training.data``.
