@@ -15,7 +15,7 @@ import pandas as pd
 from besom.report.costs import trial_costs
 from besom.report.tables import COSTS, cell, param_cell, short_names
 from besom.statistics import Claim
-from besom.store.records import StudyRecord, TrialRecord
+from besom.store.records import Objective, StudyRecord, TrialRecord
 
 #: The key in ``DataFrame.attrs``.
 _COLUMNS = "besom_columns"
@@ -74,6 +74,8 @@ def columns_for(
     for index, objective in enumerate(study.objectives):
         value = _value_of(index)
         found.append(LeaderboardColumn(objective.metric, value, objective.text, narrow_from=0))
+        if claimed is not None and objective.metric in claimed.each:
+            found += _by_one(objective, claimed.each[objective.metric])
     if baseline is not None and single:
         over = baseline.value or 0.0
         gain = lambda t: aim.sign * (t.value - over) + 0.0  # noqa: E731
@@ -117,6 +119,25 @@ def columns_for(
     for path in dict.fromkeys(path for trial in study.complete for path in trial.params):
         by_name[path] = LeaderboardColumn(path, _param_of(path), is_param=True)
     return [*by_name.values(), LeaderboardColumn("note", _note, needs_values=True)]
+
+
+def _by_one(objective: Objective, claimed: Claim) -> list[LeaderboardColumn]:
+    """Of one of several objectives: the error of its values, and who is tied with its best."""
+    rows = claimed.rows
+    return [
+        LeaderboardColumn(
+            f"{objective.metric}_error",
+            lambda t: rows[t.number].standard_error,
+            "{:.4f}".format if objective.is_share else "{:.4g}".format,
+            needs_values=True,
+        ),
+        LeaderboardColumn(
+            f"tied_by_{objective.metric}",
+            lambda t: rows[t.number].tied,
+            lambda tied: "tied" if tied else "no",
+            needs_values=True,
+        ),
+    ]
 
 
 def make_frame(columns: Sequence[LeaderboardColumn], trials: Sequence[TrialRecord]) -> pd.DataFrame:
