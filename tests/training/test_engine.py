@@ -26,7 +26,8 @@ from training_world import (
 from besom.training.build import build_model, seed_everything
 from besom.training.epochs.job import epoch_order
 from besom.training.fast import engine, graph_optimizers
-from besom.training.fast.engine import CompiledEvaluation, CompiledTraining, Examples
+from besom.training.fast.engine import CompiledEvaluation, CompiledTraining
+from besom.training.fast.tensors import Tensors
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import evaluate, fit
 
@@ -97,7 +98,7 @@ def assert_same_as_keras(precision: str = "float32", **nodes: Any) -> None:
     told = theirs.fit(
         x, data.y_train[order], batch_size=BATCH, epochs=5, shuffle=False, verbose=0
     ).history
-    training = CompiledTraining(ours, Examples(data.x_train, data.y_train, data.scale), BATCH)
+    training = CompiledTraining(ours, Tensors(data.x_train, data.y_train, data.scale), BATCH)
     history = [training.epoch(order) for _ in range(5)]
     ours.optimizer.finalize_variable_values(ours.trainable_variables)
 
@@ -128,7 +129,7 @@ def test_every_image_is_seen_exactly_once_an_epoch_and_the_last_batch_is_short()
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(n, activation="softmax")])
     metrics = [TimesSeen(n), Seen(n, "seen"), Steps()]
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=metrics)
-    images = Examples(np.zeros((n, 1), np.float32), np.arange(n), 1.0)
+    images = Tensors(np.zeros((n, 1), np.float32), np.arange(n), 1.0)
     training = CompiledTraining(model, images, batch_size=BATCH)
     assert training.n_steps == 10
     for epoch in (1, 2):
@@ -184,7 +185,7 @@ def test_both_engines_tell_the_same_history_and_keep_the_same_images_right() -> 
 
 
 def test_images_are_scaled_in_the_graph_and_stay_bytes_in_memory() -> None:
-    images = Examples(np.full((3, 2), 51, np.uint8), np.arange(3), 1 / 255)
+    images = Tensors(np.full((3, 2), 51, np.uint8), np.arange(3), 1 / 255)
     x, y = images.gather([2, 0])
     np.testing.assert_allclose(x, np.full((2, 2), 0.2), rtol=1e-6)
     assert list(y.numpy()) == [2, 0]
@@ -198,7 +199,7 @@ def trained(brief: bool = False) -> tuple[list[dict[str, Any]], list[Any]]:
     model = {"_target_": "besom.training.models.mlp", "hidden_units": [16], "dropout": 0.3}
     built = build_model(config(model=model), TrainerSettings(), data)
     training = CompiledTraining(
-        built, Examples(data.x_train, data.y_train, data.scale), BATCH, brief=brief
+        built, Tensors(data.x_train, data.y_train, data.scale), BATCH, brief=brief
     )
     history = [training.epoch(epoch_order(0, epoch, N_TRAIN)) for epoch in (1, 2, 3)]
     return history, built.get_weights()

@@ -7,17 +7,19 @@ import pytest
 
 from besom.study.checks import remarks_on_workers
 from besom.training.data.dataset import TrainingData, label_gaps
+from besom.training.data.examples import Examples
+from besom.training.data.task import Task
 
 
 def data(labels: list[int], held: list[int], num_classes: int) -> TrainingData:
     x = np.zeros((len(labels), 2, 2), np.uint8)
+    x_held = np.zeros((len(held), 2, 2), np.uint8)
+    train = Examples(x, np.array(labels), None, 1.0)
     return TrainingData(
-        x_train=x,
-        y_train=np.array(labels),
-        x_validation=np.zeros((len(held), 2, 2), np.uint8),
-        y_validation=np.array(held, int),
+        train=train,
+        validation=Examples(x_held, np.array(held), None, 1.0) if held else None,
+        task=Task("classification", num_classes, ()),
         num_classes=num_classes,
-        scale=1.0,
         fingerprint="",
         name="mine",
     )

@@ -18,7 +18,7 @@ from besom.errors import ConfigError
 from besom.seam import TrialResult
 from besom.training import runtime
 from besom.training.confirmation import run_confirmation
-from besom.training.data.dataset import NoTestImages, TrainingData
+from besom.training.data.dataset import NoTestImages
 from besom.training.trial import prepare, prepare_another, run_trial
 
 pytestmark = pytest.mark.tensorflow
@@ -75,18 +75,12 @@ def test_further_configs_are_tried_by_name() -> None:
 
 
 def test_classes_without_a_validation_image_are_counted() -> None:
-    data = TrainingData(
-        x_train=np.zeros((6, 2, 2), np.uint8),
-        y_train=np.arange(6),
-        x_validation=np.zeros((3, 2, 2), np.uint8),
-        y_validation=np.array([1, 1, 4]),
-        num_classes=6,
-        scale=1.0,
-        fingerprint="",
-        name="tiny",
-    )
+    from training_world import of_arrays
+
+    x = np.zeros((6, 2, 2), np.uint8)
+    data = of_arrays(x, np.arange(6), x[:3], np.array([1, 1, 4]), 6)
     assert runtime.environment(data)["n_classes_unjudged"] == 4
-    none = replace(data, x_validation=data.x_validation[:0], y_validation=data.y_validation[:0])
+    none = replace(data, validation=None)
     assert runtime.environment(none)["n_classes_unjudged"] == 0
 
 

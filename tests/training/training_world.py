@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from besom.training.data.dataset import Dataset, TrainingData
+from besom.training.data.examples import Examples
+from besom.training.data.task import Task
 
 N_TRAIN, N_VALIDATION, BATCH = 76, 30, 8  # ten steps an epoch, the last one of four images
 
@@ -18,13 +20,18 @@ def tiny_data(
 ) -> TrainingData:
     """Images of 6×6 random bytes in four classes, which their first pixels tell."""
     x, y = _images(n_train + n_validation, seed=5)
+    return of_arrays(x[:n_train], y[:n_train], x[n_train:], y[n_train:], 4, scale)
+
+
+def of_arrays(
+    x: Any, y: Any, x_held: Any, y_held: Any, num_classes: int, scale: float = 1.0
+) -> TrainingData:
+    """Training data for classification, from arrays."""
     return TrainingData(
-        x_train=x[:n_train],
-        y_train=y[:n_train],
-        x_validation=x[n_train:],
-        y_validation=y[n_train:],
-        num_classes=4,
-        scale=scale,
+        train=Examples(x, y, None, scale),
+        validation=Examples(x_held, y_held, None, scale) if len(x_held) else None,
+        task=Task("classification", num_classes, ()),
+        num_classes=num_classes,
         fingerprint="0" * 16,
         name="tiny",
     )

@@ -1,4 +1,4 @@
-"""Builds what a config names: the compiled Keras model, its optimizer, loss, metrics, callbacks.
+"""Builds what a config names: the compiled Keras model, its optimizer and callbacks.
 
 The model's matrix products use float32, or bfloat16 where that is faster. In bfloat16 (Keras's
 ``mixed_bfloat16``) only the products and what lies between them are; weights, the optimizer's
@@ -8,6 +8,7 @@ state, the output layer, loss and metrics stay float32.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +17,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from besom.errors import BesomError, ConfigError, did_you_mean, reason_of
-from besom.targets import TARGET, instantiate
+from besom.errors import ConfigError
+from besom.targets import TARGET, resolve
 from besom.text.values import given_text
+from besom.training.compiling import COMES_COMPILED, compile_model
+from besom.training.data.examples import Examples
+from besom.training.data.nests import is_nest
+from besom.training.epochs.batches import first_batch
+from besom.training.making import as_config_error, instantiated
 from besom.training.settings import TrainerSettings
 
 _LARGEST_SEED = 2**32 - 1
@@ -37,34 +43,58 @@ def seed_everything(seed: Any) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def build_model(config: Mapping[str, Any], settings: TrainerSettings, data: Any) -> Any:
+def build_model(
+    config: Mapping[str, Any],
+    settings: TrainerSettings,
+    data: Any,
+    remarks: dict[str, str] | None = None,
+) -> Any:
     """Return the config's model, built and compiled for ``data``.
+
+    Args:
+        config: ``model`` and ``optimizer``.
+        settings: the ``trainer`` node.
+        data: a ``besom.training.data.TrainingData``.
+        remarks: takes what the user should know, by subject.
 
     Raises:
         ConfigError: a node is missing or wrong, or the model does not fit the data.
     """
     with _precision_policy(resolved_precision(settings.precision, settings.batch_size)):
-        model = _instantiated(
-            "model",
-            _node(config, "model"),
-            input_shape=tuple(data.x_train.shape[1:]),
-            num_classes=data.num_classes,
-        )
+        node = _node(config, "model")
+        model = instantiated("model", node, **_arguments(node, data))
         if not isinstance(model, keras.Model):
             raise ConfigError(
-                f"model._target_ {config['model']['_target_']!r} returned a "
-                f"{type(model).__name__}, expected a keras.Model."
+                f"model._target_ {node['_target_']!r} returned a {type(model).__name__}, expected "
+                "a keras.Model."
             )
-        with _as_config_error("The model cannot be built"):
+        with as_config_error("The model cannot be built"):
             if not model.built:
-                model.build((None, *data.x_train.shape[1:]))
-        optimizer, loss = _optimizer(_node(config, "optimizer")), _loss(settings.loss)
-        metrics = [build_metric(metric, model) for metric in settings.metrics]
-        with _as_config_error("The model cannot be compiled"):
-            model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
+                _build(model, data)
+        if model.compiled and model.optimizer is not None:
+            if remarks is not None:
+                remarks["compiled"] = COMES_COMPILED
+        else:
+            compile_model(model, _optimizer(_node(config, "optimizer")), settings, data)
     if not model.trainable_variables:
         raise ConfigError(f"The model {model.name!r} has no weights to train.")
     return model
+
+
+def _arguments(node: Mapping[str, Any], data: Any) -> dict[str, Any]:
+    """What the model function asks for, of what is known of the data."""
+    function = resolve(str(node.get(TARGET)), "model._target_")
+    known = {"input_shape": data.input_shape, "num_classes": data.num_classes}
+    asked = inspect.signature(function).parameters
+    return {key: value for key, value in known.items() if key in asked}
+
+
+def _build(model: Any, data: Any) -> None:
+    """Build a model that has not been called: with the shape of its input, or on some examples."""
+    if isinstance(data.train, Examples) and not is_nest(data.train.x):
+        model.build((None, *data.train.x.shape[1:]))
+    else:
+        model(first_batch(data.train, 2)[0])
 
 
 def build_callbacks(settings: TrainerSettings) -> list[Any]:
@@ -73,7 +103,7 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
     Raises:
         ConfigError: one is not a ``keras.callbacks.Callback``.
     """
-    callbacks = [_instantiated("trainer.callbacks", node) for node in settings.callbacks]
+    callbacks = [instantiated("trainer.callbacks", node) for node in settings.callbacks]
     for node, callback in zip(settings.callbacks, callbacks, strict=True):
         if not isinstance(callback, keras.callbacks.Callback):
             raise ConfigError(
@@ -81,36 +111,6 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
                 f"{type(callback).__name__}, expected a keras.callbacks.Callback."
             )
     return callbacks
-
-
-def _instantiated(key: str, node: Mapping[str, Any], **extra: Any) -> Any:
-    """What a node describes; whatever its target raises is a reason that names the key."""
-    if not isinstance(node, Mapping):
-        raise ConfigError(f"{key} holds {node!r}, expected nodes with a _target_.")
-    with _as_config_error(f"{key}: {node.get(TARGET)} cannot be built"):
-        return instantiate(node, **extra)
-
-
-def _callable(key: str, node: Mapping[str, Any], expected: str) -> Any:
-    made = _instantiated(key, node)
-    if not callable(made) and not isinstance(made, keras.metrics.Metric):
-        what = f"{key} holds {node[TARGET]!r}, which is a {type(made).__name__}"
-        raise ConfigError(f"{what}, expected {expected}.")
-    return made
-
-
-@contextmanager
-def _as_config_error(what: str) -> Iterator[None]:
-    """While open, an exception of the user's code or of Keras becomes a ``ConfigError``.
-
-    A lack of memory is not: the trial may be given to a worker that has more.
-    """
-    try:
-        yield
-    except (BesomError, MemoryError, tf.errors.ResourceExhaustedError):
-        raise
-    except Exception as error:
-        raise ConfigError(f"{what}: {reason_of(error)}.") from error
 
 
 def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -126,63 +126,13 @@ def _optimizer(node: Mapping[str, Any]) -> Any:
     rate = node.get("learning_rate")
     if isinstance(rate, int) and not isinstance(rate, bool):
         node = {**node, "learning_rate": float(rate)}  # Keras takes only floats here
-    optimizer = _instantiated("optimizer", node)
+    optimizer = instantiated("optimizer", node)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ConfigError(
             f"optimizer._target_ {node['_target_']!r} made a {type(optimizer).__name__}, "
             "expected a keras.optimizers.Optimizer."
         )
     return optimizer
-
-
-def _loss(loss: Any) -> Any:
-    if isinstance(loss, Mapping):
-        return _callable("trainer.loss", loss, "a keras.losses.Loss or a function")
-    return _named(keras.losses, "trainer.loss", loss)
-
-
-def build_metric(metric: Any, model: Any) -> Any:
-    """Return a metric object, not its name: Keras would build it in the middle of the first step
-    traced, and TensorFlow then traces the whole epoch again, as it must not create variables.
-
-    Args:
-        metric: an entry of ``trainer.metrics``.
-        model: the built model that it is for.
-
-    Raises:
-        ConfigError: there is no such metric.
-    """
-    if isinstance(metric, Mapping):
-        return _callable("trainer.metrics", metric, "a keras.metrics.Metric or a function")
-    if metric in ("accuracy", "acc"):
-        outputs = getattr(model, "output_shape", None)
-        if not isinstance(outputs, tuple) or not outputs or not isinstance(outputs[-1], int):
-            return metric  # Keras decides from the predictions
-        accuracy = keras.metrics.BinaryAccuracy
-        if outputs[-1] > 1:
-            accuracy = keras.metrics.SparseCategoricalAccuracy
-        return accuracy(name=metric)
-    found = keras.metrics.get(_named(keras.metrics, "trainer.metrics", metric))
-    if not isinstance(found, keras.metrics.Metric):
-        return keras.metrics.MeanMetricWrapper(found, name=metric)
-    found.name = metric  # as model.compile does: the history has the name that was asked for
-    return found
-
-
-def _named(module: Any, key: str, name: Any) -> Any:
-    """Check that Keras knows ``name``, and return it as it is: Keras resolves its own "
-    "shorthands."""
-    if not isinstance(name, str):
-        raise ConfigError(f"{key} is {given_text(name)}, expected a name, or a node with _target_.")
-    try:
-        module.get(name)
-    except ValueError:
-        known = [n for n in dir(module) if n.islower() and not n.startswith("_")]
-        known = [n for n in known if n not in ("get", "serialize", "deserialize")]
-        raise ConfigError(
-            f"{key} is {given_text(name)}, which Keras does not know.{did_you_mean(name, known)}"
-        ) from None
-    return name
 
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}

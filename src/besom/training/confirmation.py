@@ -36,21 +36,32 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
         ConfigError, DataError: the config cannot be trained, or the data cannot be loaded.
     """
     runtime.start()
+    from besom.training.epochs.rows import CORRECT
     from besom.training.trainer import judge
 
     test = _test(json.dumps(config["data"], sort_keys=True))
     size = config.get("trainer", {}).get("evaluation_batch_size")
+    n_test = test.examples.n
     right: bytes | None = None
 
     def measure(fitted: Any) -> Mapping[str, float]:
         nonlocal right
-        model, by = fitted.model, fitted.engine
-        measured, each = judge(model, test.x, test.y, test.scale, size, by)
+        measured, rows = judge(
+            fitted.model,
+            test.x,
+            test.y,
+            test.scale,
+            size,
+            fitted.engine,
+            test.sample_weight,
+            fitted.keeping,
+        )
+        each = (rows or {}).get(CORRECT)
         right = None if each is None else np.packbits(each).tobytes()
-        return {"n_test": len(test.y), **{f"test_{name}": v for name, v in measured.items()}}
+        return {"n_test": n_test, **{f"test_{name}": v for name, v in measured.items()}}
 
     result = trial.train(config, report, measure)
-    return replace(result, n_validation=len(test.y), correct=right, correct_by_epoch=None)
+    return replace(result, n_validation=n_test, correct=right, correct_by_epoch=None)
 
 
 @functools.lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ from besom.training.settings import TrainerSettings
 
 #: What is timed is a call with about this many examples, in at most this many steps: fewer would
 #: measure the call itself, more would take a convolutional network seconds.
-N_IMAGES, MOST_STEPS = 512, 16
+N_EXAMPLES, MOST_STEPS = 512, 16
 
 #: Calls after one that warms up, whose median counts: until so many seconds or calls are over.
 ENOUGH_SECONDS, MOST_CALLS = 0.2, 9
@@ -41,6 +41,7 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
     """
     runtime.start()
     from besom.training.build import build_model, seed_everything
+    from besom.training.matching import matched
     from besom.training.rehearsal import rehearse
 
     data = runtime.training_data(config)
@@ -51,6 +52,7 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
         began = time.perf_counter()
         seed_everything(config.get("seed", 0))
         model = build_model(config, settings, data)
+        data = matched(model, data, settings)
         ready = _compiled_steps if tried.engine == "compiled" else _keras_steps
         n_steps, call = ready(model, settings, data)
         call()
@@ -60,7 +62,7 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
                 **trial.model_numbers(model),
                 "seconds_to_begin": seconds_to_begin,
                 "seconds_per_step": _seconds(n_steps, call),
-                "steps_per_epoch": -(-len(data.x_train) // settings.batch_size),
+                "steps_per_epoch": _steps_per_epoch(settings, data),
                 "memory_bytes": _resident_bytes(),
             },
             environment={
@@ -84,29 +86,52 @@ def _seconds(n_steps: int, call: Callable[[], object]) -> float:
     return statistics.median(seconds) / n_steps
 
 
+def _steps_per_epoch(settings: TrainerSettings, data: Any) -> int:
+    from besom.training.data.examples import Stream
+
+    if settings.steps_per_epoch is not None:
+        return settings.steps_per_epoch
+    if isinstance(data.train, Stream):
+        return int(data.train.n_batches or 1)
+    return int(-(-data.train.n // settings.batch_size))
+
+
 def _compiled_steps(
     model: Any, settings: TrainerSettings, data: Any
 ) -> tuple[int, Callable[[], object]]:
     """An epoch of the compiled engine over the first examples, as prepared as one over them all."""
+    from besom.training.epochs.batches import first_of, in_memory, tensors_of, training_passes
     from besom.training.fast import engine, graph_optimizers
 
-    wanted = min(max(N_IMAGES // settings.batch_size, 1), MOST_STEPS)
-    n = min(wanted * settings.batch_size, len(data.x_train))
-    examples = engine.Examples(data.x_train[:n], data.y_train[:n], data.scale)
-    brief = graph_optimizers.is_brief(model.count_params(), len(data.x_train))
-    training = engine.CompiledTraining(model, examples, settings.batch_size, brief)
+    train = data.train
+    n_train = train.n or N_EXAMPLES
+    brief = graph_optimizers.is_brief(model.count_params(), n_train)
+    wanted = min(max(N_EXAMPLES // settings.batch_size, 1), MOST_STEPS)
+    n = min(wanted * settings.batch_size, n_train)
     order = np.arange(n, dtype=np.int32)
-    return training.n_steps, lambda: training.epoch(order)
+    if in_memory(train):
+        tensors = tensors_of(train.take(order))
+        training = engine.CompiledTraining(model, tensors, settings.batch_size, brief)
+        return training.n_steps, lambda: training.epoch(order)
+    few = train if hasattr(train, "take") else first_of(train)
+    passes = training_passes(few, settings.batch_size, None, lambda _: order)
+    streaming = engine.CompiledStream(model, passes, brief)
+    return streaming.n_steps, lambda: streaming.epoch(1)
 
 
 def _keras_steps(
     model: Any, settings: TrainerSettings, data: Any
 ) -> tuple[int, Callable[[], object]]:
     """One of Keras's own steps, which take as long in ``model.fit``."""
-    n = min(settings.batch_size, len(data.x_train))
-    x = np.asarray(data.x_train[:n], np.float32) * np.float32(data.scale)
-    y = data.y_train[:n]
-    return 1, lambda: model.train_on_batch(x, y)
+    import keras
+    import tensorflow as tf
+
+    from besom.training.epochs.batches import first_batch
+
+    batch = keras.utils.pack_x_y_sample_weight(*first_batch(data.train, settings.batch_size))
+    model.make_train_function()
+    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    return 1, lambda: model.train_function(batches)
 
 
 def _resident_bytes() -> float:

@@ -22,17 +22,22 @@ import numpy as np
 from besom.errors import BesomError, ConfigError, reason_of
 from besom.training import misfits
 from besom.training.build import build_callbacks, build_model, seed_everything
+from besom.training.data.examples import Examples, Stream
+from besom.training.data.nests import leaves
 from besom.training.epochs import keras_engine
+from besom.training.epochs.batches import first_batch, first_of, in_memory, training_passes
 from besom.training.epochs.engine_choice import choose_engine, untraceable
 from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
-from besom.training.epochs.watch import Watch
+from besom.training.epochs.rows import Rows
+from besom.training.epochs.watch import Watch, monitored
 from besom.training.fast import engine
 from besom.training.fast.keras_private import random_state_kept
+from besom.training.matching import matched
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import check_monitor
 
 #: Examples in the one batch; few, since a sweep waits for it.
-N_IMAGES = 8
+N_EXAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -77,15 +82,18 @@ def rehearse(
         callbacks = build_callbacks(settings)
         chosen, reason, names, model = _tried(stage, callbacks)
         measured = [name for name in names if not name.startswith("val_")]
-        check_monitor(settings, names + [f"test_{name}" for name in measured if test])
+        monitor = monitored(settings, data.task.default_objective[0], names)
+        check_monitor(settings, names + [f"test_{name}" for name in measured if test], monitor)
         return Rehearsed(chosen, reason, names, model.count_params(), _unsavable(model))
 
 
 def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], Any]:
     """The engine that a run would take, why, what it measures, and the model it has trained."""
-    wanted, model = stage.settings.engine, stage.model()
-    chosen, reason = choose_engine(wanted, model, callbacks)
-    misfits.check(model, stage.settings, stage.data)
+    wanted, data, model = stage.settings.engine, stage.data, stage.model()
+    parts = [part for part in (data.train, data.validation) if part is not None]
+    chosen, reason = choose_engine(wanted, model, callbacks, *parts)
+    misfits.check(model, stage.settings, data)
+    stage.check_steps()
     try:
         return chosen, reason, stage.epoch(chosen, model), model
     except BesomError:
@@ -127,10 +135,10 @@ class _Stage:
     ) -> None:
         self.settings, self.data = settings, data
         at_once = settings.evaluation_batch_size or EVALUATION_BATCH_SIZE
-        self._in_batches = opens_test or len(data.x_validation) > at_once
+        self._in_batches = opens_test or data.n_validation > at_once
         self._config, self._seed = config, config.get("seed", 0)
         # Not as many as there are classes: shapes that do not fit would look as if they did.
-        n = N_IMAGES - (data.num_classes == N_IMAGES)
+        n = N_EXAMPLES - (data.num_classes == N_EXAMPLES)
         self._few = _few(data, min(n, settings.batch_size))
 
     def model(self) -> Any:
@@ -138,28 +146,40 @@ class _Stage:
         seed_everything(self._seed)
         return build_model(self._config, self.settings, self.data)
 
+    def check_steps(self) -> None:
+        """Refuse a stream of which it is not known how many steps an epoch has."""
+        train, settings = self.data.train, self.settings
+        if not in_memory(train):
+            training_passes(
+                train, settings.batch_size, settings.steps_per_epoch, lambda _: np.arange(1)
+            )
+
     def epoch(self, chosen: str, model: Any) -> list[str]:
         """Run an epoch of one step, and return what is measured."""
-        few, n = self._few, len(self._few.x_train)
+        few = matched(model, self._few, self.settings)
+        n = few.train.n or N_EXAMPLES
         # Two batches to evaluate where the run has several: one alone needs no loop in the graph.
         settings = replace(
             self.settings,
             epochs=1,
+            steps_per_epoch=None,
             patience=None,
             restore_best=False,
             evaluation_batch_size=max(n // 2, 1) if self._in_batches else None,
         )
         collector = _NameCollector(settings, model, lambda *_: False)
-        job = Job(model, few, settings, self._seed, [], collector)
+        job = Job(model, few, settings, self._seed, [], collector, Rows(None))
         (engine if chosen == "compiled" else keras_engine).fit(job)
-        if len(self.data.x_validation):
+        if self.data.validation is not None:
             return collector.names
         return [name for name in collector.names if not name.startswith("val_")]
 
     def explanation(self, error: BaseException) -> str:
         """Which part of the config makes a step fail, in a sentence; empty if that is not known."""
-        x = np.asarray(self._few.x_train, np.float32) * np.float32(self._few.scale)
-        return misfits.explain(error, self.model(), self.settings, x, self._few.y_train)
+        model = self.model()
+        few = matched(model, self._few, self.settings)
+        x, y, weight = first_batch(few.train, N_EXAMPLES)
+        return misfits.explain(error, model, self.settings, data=few, x=x, y=y, weight=weight)
 
 
 class _NameCollector(Watch):
@@ -187,20 +207,25 @@ def _few(data: Any, n: int) -> Any:
     Without validation examples, training examples are used in their place: what a run is measured
     on at its end is tried, too.
     """
-    train = _positions(data.y_train, n)
-    x, y = data.x_train[train], data.y_train[train]
-    x_validation, y_validation = x, y
-    if len(data.x_validation):
-        held = _positions(data.y_validation, n)
-        x_validation, y_validation = data.x_validation[held], data.y_validation[held]
-    return replace(data, x_train=x, y_train=y, x_validation=x_validation, y_validation=y_validation)
+    train = _first(data.train, n)
+    validation = train if data.validation is None else _first(data.validation, n)
+    return replace(data, train=train, validation=validation)
 
 
-def _positions(labels: Any, n: int) -> Any:
+def _first(part: Examples | Stream, n: int) -> Examples | Stream:
+    """The first examples of a part in memory, or a stream of the first batch alone."""
+    if isinstance(part, Examples):
+        return part.take(_positions(part, n))
+    return first_of(part)
+
+
+def _positions(part: Examples, n: int) -> Any:
     """At most ``n`` of them: a loss that has too few outputs fails at the largest label."""
-    positions = np.arange(min(n, len(labels)))
-    if (largest := int(labels.argmax())) not in positions:
-        positions[-1] = largest
+    positions = np.arange(min(n, part.n))
+    labels = [y for y in ([] if part.y is None else leaves(part.y)) if np.ndim(y) == 1]
+    for i, each in enumerate(labels[: len(positions)], start=1):
+        if np.issubdtype(each.dtype, np.integer) and each.argmax() not in positions:
+            positions[-i] = each.argmax()
     return positions
 
 

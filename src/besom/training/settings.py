@@ -8,7 +8,6 @@ from typing import Any
 
 from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
-from besom.metrics import usual_direction
 from besom.text.values import given_text
 
 ENGINES = ("auto", "compiled", "keras")
@@ -26,9 +25,13 @@ class TrainerSettings:
 
     epochs: int = 20
     batch_size: int = 32
-    loss: Any = "sparse_categorical_crossentropy"
-    metrics: list[Any] = field(default_factory=lambda: ["accuracy"])
-    monitor: str = "val_accuracy"
+    loss: Any = None
+    loss_weights: Any = None
+    metrics: Any = None
+    weighted_metrics: Any = None
+    class_weight: Any = None
+    steps_per_epoch: int | None = None
+    monitor: str | None = None
     mode: str = "auto"
     patience: int | None = None
     min_delta: float = 0.0
@@ -48,11 +51,16 @@ class TrainerSettings:
             _whole("evaluation_batch_size", self.evaluation_batch_size, least=1)
         if not is_real(self.min_delta) or self.min_delta < 0:
             _refuse("min_delta", self.min_delta, "a number from 0")
-        _typed("metrics", self.metrics, list | tuple, "a list")
+        if self.steps_per_epoch is not None:
+            _whole("steps_per_epoch", self.steps_per_epoch, least=1)
+        for name in ("metrics", "weighted_metrics"):
+            if (value := getattr(self, name)) is not None:
+                _typed(name, value, list | tuple | Mapping, "a list, or a list by output")
         _typed("callbacks", self.callbacks, list | tuple, "a list")
         _typed("restore_best", self.restore_best, bool, "true or false")
         _typed("test_every_epoch", self.test_every_epoch, bool, "true or false")
-        _typed("monitor", self.monitor, str, "the name of a metric, such as val_accuracy")
+        if self.monitor is not None:
+            _typed("monitor", self.monitor, str, "the name of a metric, such as val_accuracy")
         _one_of("mode", self.mode, MODES)
         _one_of("engine", self.engine, ENGINES)
         _one_of("precision", self.precision, PRECISIONS)
@@ -74,13 +82,6 @@ class TrainerSettings:
     def judges_epochs(self) -> bool:
         """Whether the best epoch matters: for early stopping, or for the weights kept."""
         return self.patience is not None or self.restore_best
-
-    @property
-    def maximize(self) -> bool:
-        """Whether a larger ``monitor`` is better."""
-        if self.mode != "auto":
-            return self.mode == "max"
-        return usual_direction(self.monitor) == "maximize"
 
 
 def _whole(name: str, value: Any, least: int) -> None:

@@ -17,12 +17,18 @@ import numpy as np
 
 from besom.errors import ConfigError, did_you_mean
 from besom.training.build import build_callbacks, build_model, resolved_precision, seed_everything
+from besom.training.compiling import has_logits, kinds_of
+from besom.training.data.examples import Examples, Stream
+from besom.training.data.nests import is_nest, map_nest
 from besom.training.epochs import keras_engine
 from besom.training.epochs.engine_choice import choose_engine, untraceable
-from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job, Judged
+from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
+from besom.training.epochs.rows import CORRECT, Kept, Rows
 from besom.training.epochs.watch import OnEpoch, Watch
 from besom.training.epochs.weights import CHANGED_LATER
 from besom.training.fast import engine
+from besom.training.matching import matched, part_matched
+from besom.training.outputs import Outputs
 from besom.training.settings import TrainerSettings
 
 #: Called with the built and compiled model, before its first step.
@@ -40,8 +46,9 @@ class Fitted:
         history: metric name to its value after each epoch run.
         best_epoch: the epoch (from 1) whose weights the model holds.
         stopped_early: whether the run's own patience ended it.
-        correct: whether the validation examples were classified right by the weights that count,
-            bool, shape (n_validation,); None without validation examples, or for no classifier.
+        rows: what is kept of each validation example by the weights that count; None without such.
+        keeping: says what is kept of examples.
+        monitor: the metric that judges epochs, and whether it is maximized.
         correct_by_epoch: the same after each epoch, as packed bits; None also where the engine does
             not know it.
         epoch_seconds: wall-clock seconds of each epoch, its validation included.
@@ -55,7 +62,9 @@ class Fitted:
     history: dict[str, list[float]]
     best_epoch: int
     stopped_early: bool = False
-    correct: np.ndarray[Any, Any] | None = None
+    rows: Kept | None = None
+    keeping: Rows | None = None
+    monitor: tuple[str, bool] = ("", True)
     correct_by_epoch: list[bytes] | None = None
     epoch_seconds: list[float] = field(default_factory=list)
     engine: str = ""
@@ -63,6 +72,12 @@ class Fitted:
     kernel: str | None = None
     precision: str = "float32"
     remarks: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def correct(self) -> np.ndarray[Any, Any] | None:
+        """Whether each validation example is classified right by the weights that count, bool,
+        shape (n_validation,); None without such examples, or for no classifier."""
+        return (self.rows or {}).get(CORRECT)
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -88,7 +103,7 @@ def fit(
         config: ``model``, ``optimizer``, ``trainer`` and ``seed``, resolved, plain.
         data: a ``besom.training.data.TrainingData``.
         on_epoch: called after each epoch (from 1) with its metrics; True ends the run.
-        test: a ``besom.training.data.Dataset`` measured after each epoch as ``test_...``.
+        test: a ``besom.training.data.Dataset``, loaded, measured after each epoch as ``test_...``.
         on_built: called with the model before it is trained; what it raises ends the run.
         resume_from: a checkpoint to go on from; where the file is missing, or the engine is
             ``keras``, the run begins at the beginning.
@@ -101,14 +116,29 @@ def fit(
     settings = TrainerSettings.from_config(config.get("trainer", {}))
     seed = config.get("seed", 0)
     seed_everything(seed)
-    model = build_model(config, settings, data)
+    remarks: dict[str, str] = {}
+    model = build_model(config, settings, data, remarks)
     if on_built is not None:
         on_built(model)
+    data = matched(model, data, settings)
     callbacks = build_callbacks(settings)
-    chosen, reason = choose_engine(settings.engine, model, callbacks)
+    job = Job(
+        model,
+        data,
+        settings,
+        seed,
+        callbacks,
+        Watch(settings, model, on_epoch, data.task.default_objective[0]),
+        rows_of(model, settings, data),
+        None if test is None else part_matched(model, test.examples),
+        resume_from,
+        save_to,
+    )
+    chosen, reason = choose_engine(
+        settings.engine, model, callbacks, data.train, *job.judged.values()
+    )
     log.info("engine=%s: %s", chosen, reason)
-    watch = Watch(settings, model, on_epoch)
-    job = Job(model, data, settings, seed, callbacks, watch, test, resume_from, save_to)
+    watch = job.watch
     try:
         run = engine.fit(job) if chosen == "compiled" else keras_engine.fit(job)
     except engine.Untraceable as failed:
@@ -123,80 +153,110 @@ def fit(
         history=watch.history,
         best_epoch=watch.counted_epoch,
         stopped_early=watch.stopped_early,
-        correct=run.correct,
+        rows=run.rows,
+        keeping=job.rows,
+        monitor=(watch.monitor, watch.maximize),
         correct_by_epoch=watch.correct_by_epoch,
         epoch_seconds=run.seconds,
         engine=chosen,
         engine_reason=reason,
         kernel=run.kernel,
         precision=resolved_precision(settings.precision, settings.batch_size),
-        remarks={"weights": CHANGED_LATER} if watch.changed_later else {},
+        remarks=remarks | ({"weights": CHANGED_LATER} if watch.changed_later else {}),
     )
+
+
+def rows_of(model: Any, settings: TrainerSettings, data: Any) -> Rows:
+    """What is kept of each validation example."""
+    outputs = Outputs.of(model, data.train) if settings.loss is None else None
+    logits = outputs is not None and not outputs.are_several and has_logits(model, outputs)
+    kind = kinds_of(settings, data.task, outputs)
+    return Rows(kind, 0.0 if logits else 0.5)
 
 
 def evaluate(
     model: Any,
     x: Any,
     y: Any,
-    scale: float,
+    scale: Any,
     batch_size: int | None = None,
     by: str | None = None,
+    weight: Any = None,
 ) -> dict[str, float]:
     """Measure a compiled Keras model on examples.
 
     Args:
         model: a compiled ``keras.Model``.
-        x: uint8 or float32, shape (n, *input_shape).
-        y: int64, shape (n,).
-        scale: the factor the model's input is multiplied by.
+        x: a nest of inputs, (n, ...) each; or a ``besom.training.data.examples.Stream``.
+        y: a nest of labels; None: there are none, or the stream has them.
+        scale: the factors that the inputs are multiplied by, or one for all.
         batch_size: examples judged at once, None: chosen here.
         by: the engine, ``Fitted.engine`` of the run that trained the model; None: chosen here.
+        weight: sample weights, or None.
 
     Returns:
         ``loss`` and each metric, by name.
     """
-    return judge(model, x, y, scale, batch_size, by)[0]
+    return judge(model, x, y, scale, batch_size, by, weight)[0]
 
 
 def judge(
     model: Any,
     x: Any,
     y: Any,
-    scale: float,
+    scale: Any,
     batch_size: int | None = None,
     by: str | None = None,
-) -> tuple[dict[str, float], np.ndarray[Any, Any] | None]:
-    """Measure as ``evaluate`` does, and say which examples are classified right.
+    weight: Any = None,
+    rows: Rows | None = None,
+) -> tuple[dict[str, float], Kept | None]:
+    """Measure as ``evaluate`` does, and say what is kept of each example.
+
+    Args:
+        rows: what is to be kept; None: which examples are classified right, of class numbers.
 
     Returns:
-        What ``evaluate`` returns; and a bool for each example, shape (n,), None for no classifier.
+        What ``evaluate`` returns; and each row, shape (n,), None if there is none.
     """
-    judged, size = Judged(x, y, scale), batch_size or EVALUATION_BATCH_SIZE
+    size, rows = batch_size or EVALUATION_BATCH_SIZE, rows or Rows("classification")
+    part = (
+        x
+        if isinstance(x, Stream)
+        else Examples(
+            x, y, weight, scale if is_nest(x) and is_nest(scale) else map_nest(lambda _: scale, x)
+        )
+    )
+    part = part_matched(model, part)
     model.reset_metrics()
-    if (by or choose_engine("auto", model, [])[0]) == "compiled":
-        evaluation = engine.CompiledEvaluation(model, engine.Examples(*judged), size)
-        measured, right = evaluation.measure(), evaluation.correct
+    if (by or choose_engine("auto", model, [], part)[0]) == "compiled":
+        evaluation = engine.compiled_evaluation(model, part, size, rows=rows)
+        measured, kept = evaluation.measure(), evaluation.rows
     else:
-        measured = keras_engine.evaluate(model, judged, size)
-        right = keras_engine.classified(model, judged, size)
-    return {name: float(value) for name, value in measured.items()}, right
+        measured = keras_engine.evaluate(model, part, size)
+        kept = keras_engine.examined(model, part, size, rows)
+    return {name: float(value) for name, value in measured.items()}, kept
 
 
-def check_monitor(settings: TrainerSettings, names: list[str]) -> None:
+def check_monitor(settings: TrainerSettings, names: list[str], monitor: str) -> None:
     """Refuse to monitor what is not measured, before an epoch is spent on it.
+
+    Args:
+        settings: whether epochs are judged at all.
+        names: what is measured; with callbacks there may be more.
+        monitor: what they are judged by.
 
     Raises:
         ConfigError: an epoch is to be judged by a metric that is not in ``names``.
     """
-    if not settings.judges_epochs or settings.monitor in names:
+    if not settings.judges_epochs or monitor in names or settings.callbacks:
         return
-    if settings.monitor.removeprefix("val_") in names:
+    if monitor.removeprefix("val_") in names:
         raise ConfigError(
-            f"trainer.monitor is {settings.monitor!r}, but there are no validation examples "
-            "(data.validation_split=0). Set trainer.monitor=accuracy, hold out examples, or set "
-            "trainer.patience=null and trainer.restore_best=false."
+            f"trainer.monitor is {monitor!r}, but there are no validation examples "
+            f"(data.validation_split=0). Set trainer.monitor={monitor.removeprefix('val_')}, hold "
+            "out examples, or set trainer.patience=null and trainer.restore_best=false."
         )
     raise ConfigError(
-        f"trainer.monitor is {settings.monitor!r}, which this run does not measure."
-        + did_you_mean(settings.monitor, names)
+        f"trainer.monitor is {monitor!r}, which this run does not measure."
+        + did_you_mean(monitor, names)
     )

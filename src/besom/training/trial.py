@@ -19,7 +19,6 @@ from besom.errors import ConfigError
 from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime
 from besom.training.saving import save_model
-from besom.training.settings import TrainerSettings
 
 log = logging.getLogger("besom")
 
@@ -129,8 +128,7 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
         )
         measured: Mapping[str, float] = {}
         if not stopped:
-            settings = TrainerSettings.from_config(config.get("trainer", {}))
-            if problem := requests.keep_model(fitted, settings):
+            if problem := requests.keep_model(fitted):
                 fitted.remarks["model"] = problem
             measured = measure(fitted) if measure is not None else {}
         for remark in fitted.remarks.values():
@@ -153,7 +151,7 @@ def _result_of(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialRe
         },
         best_epoch=fitted.best_epoch,
         stopped_early=fitted.stopped_early,
-        n_validation=len(data.x_validation),
+        n_validation=data.n_validation,
         correct=None if fitted.correct is None else np.packbits(fitted.correct).tobytes(),
         correct_by_epoch=fitted.correct_by_epoch,
         environment={
@@ -234,21 +232,21 @@ class TrialRequests:
             if (low is not None and value < low) or (high is not None and value > high):
                 raise OutOfBounds(numbers)
 
-    def keep_model(self, fitted: Any, settings: TrainerSettings) -> str | None:
+    def keep_model(self, fitted: Any) -> str | None:
         """Save the trained model as ``.keras``, if it is good enough.
 
         Args:
             fitted: a ``besom.training.trainer.Fitted``.
-            settings: how it was judged: which way the monitored metric is better.
 
         Returns:
             Why it cannot be saved, for the user; None if it was saved or not asked for.
         """
         if self.model_path is None:
             return None
-        values = fitted.history.get(settings.monitor)
+        monitor, maximize = fitted.monitor
+        values = fitted.history.get(monitor)
         if values and self.better_than is not None:
-            sign = 1.0 if settings.maximize else -1.0
+            sign = 1.0 if maximize else -1.0
             if sign * values[fitted.best_epoch - 1] <= sign * self.better_than:
                 return None
         problem = save_model(fitted.model, self.model_path)

@@ -34,6 +34,7 @@ from besom.training.data.dataset import (
 )
 from besom.training.data.readers import read_part
 from besom.training.data.split import checked_seed, n_held_out, stratified_split
+from besom.training.data.task import Task
 
 __all__ = [
     "Dataset",
@@ -84,16 +85,16 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     wanted = data.get("validation_split", DEFAULT_VALIDATION_SPLIT)
     n_held = n_held_out(wanted, len(dataset.y))
     kept, held = stratified_split(dataset.y, n_held, seed)
+    examples = dataset.examples
     return TrainingData(
         # With nothing held out the arrays are handed on, not copied.
-        x_train=dataset.x[kept] if n_held else dataset.x,
-        y_train=dataset.y[kept] if n_held else dataset.y,
-        x_validation=dataset.x[held],
-        y_validation=dataset.y[held],
+        train=examples.take(kept) if n_held else examples,
+        validation=examples.take(held) if n_held else None,
+        task=Task("classification", dataset.num_classes, ()),
         num_classes=dataset.num_classes,
-        scale=dataset.scale,
         fingerprint=fingerprint(dataset, held),
         name=dataset.name,
+        split="stratified by class",
     )
 
 

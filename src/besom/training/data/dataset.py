@@ -9,12 +9,15 @@ import dataclasses
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from besom.errors import DataError
 from besom.training.data.array_checks import Array, checked_pair
+from besom.training.data.examples import Examples, Stream
+from besom.training.data.nests import map_nest
+from besom.training.data.task import Task
 
 Split = Literal["train", "test"]
 
@@ -29,35 +32,54 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One part, training or test, of a dataset for classification.
+    """One part, training or test, of a dataset: ``Dataset(x=..., y=...)`` is enough.
 
     Attributes:
-        x: (n, *input_shape) examples or features, uint8 or float32, finite. Other integers and
-            floats are accepted and cast, see ``besom.training.data.array_checks.checked_examples``.
-        y: (n,) int64 labels, 0 to num_classes - 1. Shape (n, 1) and integer-valued floats are
-            accepted and cast.
-        num_classes: how many classes there are in all, the same for both parts; at least 2.
-        scale: what ``x`` is multiplied by inside the compiled graph: 1/255 for uint8 pictures,
-            1.0 for what is scaled already.
+        x: an array (n, *input_shape), or a dict, tuple or list of such; or a stream of batches: a
+            ``tf.data.Dataset``, a ``keras.utils.PyDataset``, or a function that returns a new
+            iterator of batches each time.
+        y: the labels, (n, ...), an array for each output; None: there are none, or the stream has
+            them.
+        num_classes: how many classes there are in all; None: as the labels say.
+        scale: what ``x`` is multiplied by inside the compiled graph, a number or a mapping by
+            input; None: 1/255 for images of uint8, all else is left as it is.
         name: for people to read.
+        sample_weight: (n,) weights, or such by output.
+        class_names: the classes' names, in the order of their numbers.
+        groups: (n,) what each example belongs to; none is split between training and validation.
+        order: (n,) when each example was taken: the latest are held out.
+        x_validation, y_validation, sample_weight_validation: a validation set of its own.
+            ``x_validation`` may be a ``Dataset``.
 
     Example:
         >>> x, y = np.zeros((3, 8, 8), np.uint8), np.array([0, 1, 1])
-        >>> spots = Dataset(x, y, num_classes=2, scale=1 / 255, name="spots")
+        >>> spots = Dataset(x, y, name="spots")
         >>> spots.input_shape
         (8, 8)
     """
 
-    x: Array
-    y: Array
-    num_classes: int
-    scale: float
-    name: str
+    x: Any
+    y: Any = None
+    num_classes: Any = None
+    scale: Any = None
+    name: str = "data"
+    sample_weight: Any = None
+    class_names: Any = None
+    groups: Any = None
+    order: Any = None
+    x_validation: Any = None
+    y_validation: Any = None
+    sample_weight_validation: Any = None
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
-        return self.x.shape[1:]
+    def input_shape(self) -> Any:
+        """The shape of one example; a nest of shapes for several inputs."""
+        return map_nest(lambda leaf: tuple(leaf.shape[1:]), self.x)
+
+    @property
+    def examples(self) -> Examples:
+        """The examples, of a dataset that ``checked_dataset`` has been over."""
+        return Examples(self.x, self.y, self.sample_weight, self.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,30 +87,77 @@ class TrainingData:
     """Training examples and the validation examples held out from them.
 
     Attributes:
-        x_train: (n_train, *input_shape) uint8 or float32, in the dataset's order.
-        y_train: (n_train,) int64.
-        x_validation: (n_validation, *input_shape), of the same dtype; may be empty.
-        y_validation: (n_validation,) int64.
-        num_classes: labels are 0 to num_classes - 1.
-        scale: what the examples are multiplied by inside the graph.
+        train: what is trained on, in the dataset's order.
+        validation: what an epoch is measured on; None where nothing is held out.
+        task: what is to be learned.
+        num_classes: labels are 0 to num_classes - 1; None where there are no classes; a nest for
+            several outputs.
         fingerprint: 16 hex digits that change with any value, shape or dtype of the examples and
             labels, with the scale, and with which of them are held out.
         name: for people to read.
+        split: how validation examples were chosen, in a phrase.
+        class_names: the classes' names, in the order of their numbers.
     """
 
-    x_train: Array
-    y_train: Array
-    x_validation: Array
-    y_validation: Array
-    num_classes: int
-    scale: float
+    train: Examples | Stream
+    validation: Examples | Stream | None
+    task: Task
+    num_classes: Any
     fingerprint: str
     name: str
+    split: str = ""
+    class_names: Any = None
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
-        return self.x_train.shape[1:]
+    def n_train(self) -> int | None:
+        """How many training examples there are; None for a stream that does not say."""
+        return self.train.n
+
+    @property
+    def n_validation(self) -> int:
+        """How many validation examples there are; 0 if none."""
+        return 0 if self.validation is None else self.validation.n or 0
+
+    @property
+    def x_train(self) -> Any:
+        """The training examples' inputs, in memory."""
+        return _in_memory(self.train).x
+
+    @property
+    def y_train(self) -> Any:
+        """The training examples' labels, in memory; None if there are none."""
+        return _in_memory(self.train).y
+
+    @property
+    def x_validation(self) -> Any:
+        """The validation examples' inputs, in memory; empty if nothing is held out."""
+        return self._held.x
+
+    @property
+    def y_validation(self) -> Any:
+        """The validation examples' labels, in memory; empty if nothing is held out."""
+        return self._held.y
+
+    @property
+    def _held(self) -> Examples:
+        if self.validation is None:
+            return _in_memory(self.train).take(np.arange(0))
+        return _in_memory(self.validation)
+
+    @property
+    def scale(self) -> Any:
+        """What the examples are multiplied by in the graph; by input where there are several."""
+        return _in_memory(self.train).scales
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of one example; by input where there are several."""
+        return map_nest(lambda leaf: tuple(leaf.shape[1:]), self.x_train)
+
+
+def _in_memory(examples: Examples | Stream) -> Examples:
+    assert isinstance(examples, Examples), "a stream has no arrays"
+    return examples
 
 
 def label_gaps(data: TrainingData) -> str:
@@ -124,7 +193,7 @@ def checked_dataset(dataset: Dataset, where: str) -> Dataset:
     scale = dataset.scale
     if not isinstance(scale, int | float | np.floating) or not math.isfinite(scale) or scale == 0:
         raise DataError(f"{where}: scale={scale!r}, expected a finite number other than 0.")
-    check_labels_in_range(y, dataset.num_classes, where)
+    check_labels_in_range(y, int(dataset.num_classes), where)
     return dataclasses.replace(
         dataset, x=x, y=y, num_classes=int(dataset.num_classes), scale=float(scale)
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from besom.errors import ConfigError, reason_of
+from besom.training.data.examples import Stream
+from besom.training.epochs.batches import cached
 
 #: A model that overrides one of these has its own loop or step, which only ``model.fit`` runs.
 _OWN_LOOP = (
@@ -30,20 +33,21 @@ _BATCH_HOOKS = (
 )
 
 
-def choose_engine(wanted: str, model: Any, callbacks: list[Any]) -> tuple[str, str]:
+def choose_engine(wanted: str, model: Any, callbacks: list[Any], *parts: Any) -> tuple[str, str]:
     """Return the engine for a run, ``compiled`` or ``keras``, and the reason.
 
     Args:
         wanted: ``trainer.engine``.
         model: a built and compiled ``keras.Model``.
         callbacks: the user's Keras callbacks.
+        parts: the examples of the run, each ``Examples`` or a ``Stream``.
 
     Raises:
         ConfigError: ``compiled`` is wanted where it cannot be.
     """
     if wanted == "keras":
         return "keras", "trainer.engine=keras"
-    against = obstacle(model, callbacks)
+    against = obstacle(model, callbacks) or _cannot_be_a_graph(parts)
     if against is None:
         return "compiled", "each epoch is one compiled function"
     if wanted == "compiled":
@@ -71,6 +75,16 @@ def obstacle(model: Any, callbacks: list[Any]) -> str | None:
         for name in _BATCH_HOOKS:
             if _overrides(callback, name, keras.callbacks.Callback):
                 return f"the callback {type(callback).__name__} uses {name}"
+    return None
+
+
+def _cannot_be_a_graph(parts: Sequence[Any]) -> str | None:
+    """Why the examples cannot be taken in a graph, None if they can."""
+    for part in parts:
+        if isinstance(part, Stream) and not isinstance(part.source, tf.data.Dataset):
+            is_dataset = isinstance(part.source, keras.utils.PyDataset)
+            if part is parts[0] or isinstance(cached(part), Stream):
+                return f"the data comes from a {'PyDataset' if is_dataset else 'generator'}"
     return None
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from besom.training.data.examples import Examples, Stream
+from besom.training.epochs.rows import Kept, Rows
 from besom.training.epochs.watch import Watch
 from besom.training.epochs.weights import may_change_later
 from besom.training.settings import TrainerSettings
@@ -20,14 +22,6 @@ from besom.training.settings import TrainerSettings
 #: Examples judged at once where ``trainer.evaluation_batch_size`` is null. Measured on a CPU, from
 #: 100 to 5000: no difference in speed; this keeps a convolutional network's activations small.
 EVALUATION_BATCH_SIZE = 500
-
-
-class Judged(NamedTuple):
-    """Examples that a model is measured on: x (n, *input_shape), y (n,), the factor on x."""
-
-    x: Any
-    y: Any
-    scale: float
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,8 @@ class Job:
         seed: determines the order of the examples.
         callbacks: the user's Keras callbacks.
         watch: called after every epoch; ends the run through ``model.stop_training``.
-        test: a ``besom.training.data.Dataset`` to measure after each epoch, or None.
+        rows: what is kept of each validation example.
+        test: examples to measure after each epoch, or None.
         resume_from: a checkpoint to go on from; a missing file: begin at the beginning.
         save_to: where the state after the last epoch is left; None: nowhere.
     """
@@ -52,7 +47,8 @@ class Job:
     seed: int
     callbacks: list[Any]
     watch: Watch
-    test: Any | None = None
+    rows: Rows
+    test: Examples | Stream | None = None
     resume_from: Path | None = None
     save_to: Path | None = None
 
@@ -67,15 +63,17 @@ class Job:
         return may_change_later(self.model, self.callbacks)
 
     @property
-    def judged(self) -> dict[str, Judged]:
+    def judged(self) -> dict[str, Examples | Stream]:
         """What is measured after each epoch, by the prefix of its metrics' names."""
-        data, test = self.data, self.test
-        judged = {}
-        if len(data.x_validation):
-            judged["val_"] = Judged(data.x_validation, data.y_validation, data.scale)
-        if test is not None:
-            judged["test_"] = Judged(test.x, test.y, test.scale)
-        return judged
+        parts = {"val_": self.data.validation, "test_": self.test}
+        return {prefix: part for prefix, part in parts.items() if part is not None}
+
+    def order(self, epoch: int) -> np.ndarray[Any, Any]:
+        """The positions of the examples that ``epoch`` (from 1) takes, int32."""
+        n, steps = self.data.train.n, self.settings.steps_per_epoch
+        if steps is None:
+            return epoch_order(self.seed, epoch, n)
+        return stretch(self.seed, epoch, n, steps * self.settings.batch_size)
 
 
 @dataclass
@@ -84,29 +82,13 @@ class EpochsRun:
 
     Attributes:
         seconds: wall-clock seconds of each epoch, its validation included.
-        correct: whether each validation example is classified right at the epoch that counts, bool,
-            shape (n_validation,); None without any, or for a model that does not classify.
+        rows: what is kept of each validation example, of the epoch that counts; None if not known.
         kernel: the fused optimizer kernel, None where Keras's own update ran.
     """
 
     seconds: list[float] = field(default_factory=list)
-    correct: np.ndarray[Any, Any] | None = None
+    rows: Kept | None = None
     kernel: str | None = None
-
-
-def classified_right(predictions: Any, y: Any, xp: Any) -> Any | None:
-    """Return whether each prediction names its label; None if they are no class scores.
-
-    Args:
-        predictions: scores (n, n_classes), or probabilities of the second class (n, 1).
-        y: integer labels, shape (n,).
-        xp: what computes: ``numpy``, or ``tensorflow.experimental.numpy``.
-    """
-    if len(predictions.shape) != 2:
-        return None
-    if predictions.shape[1] == 1:
-        return (predictions[:, 0] > 0.5) == (y > 0)
-    return xp.equal(xp.argmax(predictions, 1), y)
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:
@@ -114,3 +96,12 @@ def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:
     order = np.arange(n, dtype=np.int32)
     np.random.default_rng([seed, epoch]).shuffle(order)
     return order
+
+
+def stretch(seed: int, epoch: int, n: int, length: int) -> np.ndarray[Any, Any]:
+    """Return what ``epoch`` (from 1) takes of an endless row of permutations of ``range(n)``, cut
+    into stretches of ``length``: int32, shape (length,)."""
+    start = (epoch - 1) * length
+    first, last = start // n, (start + length - 1) // n
+    row = np.concatenate([epoch_order(seed, each + 1, n) for each in range(first, last + 1)])
+    return row[start - first * n :][:length]

@@ -1,13 +1,15 @@
 """The engine that calls ``model.fit``, for what the compiled engine cannot run.
 
-Keras hands out an epoch's metrics, not the predictions. Which validation examples are classified
-right is recorded in the pass that measures them (``Recorder``): a second pass would cost as much
-as the first.
+Keras hands out an epoch's metrics, not the predictions. What is kept of each validation example is
+recorded in the pass that measures them (``Recorder``): a second pass would cost as much as the
+first.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -16,34 +18,106 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from besom.training.epochs.job import EpochsRun, Job, Judged, classified_right, epoch_order
+from besom.errors import ConfigError
+from besom.training.data.examples import Examples, Stream
+from besom.training.data.nests import map_nest
+from besom.training.epochs.batches import (
+    Passes,
+    cached,
+    evaluation_batches,
+    in_memory,
+    stream_problems,
+    tensors_of,
+    training_passes,
+)
+from besom.training.epochs.job import EpochsRun, Job
+from besom.training.epochs.recompiling import Recompiled, recompiling_noticed
+from besom.training.epochs.rows import Kept, Rows
 from besom.training.epochs.weights import Weights, averages_in, held, keeps_averages, trainable
 from besom.training.fast.keras_private import replaced
 
 
 def fit(job: Job) -> EpochsRun:
     """Run the job's epochs with ``model.fit``, on the compiled engine's batches in its order."""
-    model, settings, judged = job.model, job.settings, job.judged
-    validation = judged.get("val_")
+    model, settings, size = job.model, job.settings, job.evaluation_batch_size
+    validation = job.judged.get("val_")
+    validation = None if validation is None else cached(validation)
     recorder = None
-    if validation is not None and not tf.distribute.has_strategy():  # replicas see parts
-        recorder = Recorder(len(validation.y))
+    # Replicas see parts, and of a stream it is not known how many examples there are.
+    if validation is not None and validation.n and not tf.distribute.has_strategy():
+        recorder = Recorder(validation.n, job.rows)
     measuring = Measuring(job, recorder)
-    with recorder.attached_to(model) if recorder else nullcontext():
+    passes = _passes(job)
+    with (
+        recorder.attached_to(model) if recorder else nullcontext(),
+        recompiling_noticed(model) as recompiled,
+        _stream_problems(passes, measuring, job.data.train),
+        _recompiled_in_time(recompiled),
+    ):
         model.fit(
-            _training_batches(job),
-            steps_per_epoch=-(-len(job.data.x_train) // settings.batch_size),
+            passes.source,
+            steps_per_epoch=passes.n_steps if passes.goes_on else None,
             epochs=settings.epochs,
-            validation_data=validation and _batches(validation, job.evaluation_batch_size),
-            callbacks=[_Before(measuring), *job.callbacks, _After(measuring)],
+            validation_data=_validation(validation, size),
+            callbacks=[_Before(measuring), *job.callbacks, _After(measuring, recompiled)],
             shuffle=False,  # the batches are shuffled already
             verbose=0,
         )
     job.watch.restore()
-    correct = job.watch.correct
-    if correct is None and validation is not None:
-        correct = classified(model, validation, job.evaluation_batch_size)
-    return EpochsRun(seconds=measuring.seconds, correct=correct)
+    rows = job.watch.rows
+    if rows is None and validation is not None:
+        rows = examined(model, validation, size, job.rows)
+    return EpochsRun(seconds=measuring.seconds, rows=rows)
+
+
+def _passes(job: Job) -> Passes:
+    train, settings = job.data.train, job.settings
+    if in_memory(train):
+        return Passes(_shuffled(job), -(-len(job.order(1)) // settings.batch_size), goes_on=True)
+    return training_passes(train, settings.batch_size, settings.steps_per_epoch, job.order)
+
+
+def _validation(validation: Examples | Stream | None, size: int) -> Any:
+    """What ``model.fit`` measures on after each epoch, anew each time."""
+    if validation is None:
+        return None
+    batches = evaluation_batches(validation, size)
+    if not isinstance(batches, tf.data.Dataset | keras.utils.PyDataset):
+        raise ConfigError(
+            "The validation data is a generator of more than can be kept in memory, or of batches "
+            "of different shapes: give a keras.utils.PyDataset or a tf.data.Dataset instead."
+        )
+    return batches
+
+
+@contextmanager
+def _recompiled_in_time(recompiled: Recompiled) -> Iterator[None]:
+    """While open, a callback that compiles the model where Keras cannot go on is refused."""
+    try:
+        yield
+    except TypeError as error:
+        if recompiled.since_last() and "NoneType" in str(error):
+            raise ConfigError(
+                "A callback compiles the model within an epoch, which Keras cannot go on from: "
+                "compile it in on_epoch_begin or on_epoch_end."
+            ) from error
+        raise
+
+
+@contextmanager
+def _stream_problems(passes: Passes, measuring: Measuring, train: Any) -> Iterator[None]:
+    """While open, what goes wrong with a stream's batches is one sentence."""
+    if in_memory(train):
+        yield
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Your input ran out of data", UserWarning)
+            with stream_problems(passes, lambda: measuring.epoch):
+                yield
+    except UserWarning as ended:
+        with stream_problems(passes, lambda: measuring.epoch):
+            raise StopIteration from ended
 
 
 class Measuring:
@@ -55,6 +129,7 @@ class Measuring:
 
     Attributes:
         seconds: of each epoch, its validation included.
+        epoch: the number (from 1) of the one that runs.
     """
 
     def __init__(self, job: Job, recorder: Recorder | None) -> None:
@@ -63,13 +138,15 @@ class Measuring:
         self._swap = ExitStack()
         self._raw: Weights = []
         self._weights: Weights | None = None
-        self._correct: np.ndarray[Any, Any] | None = None
+        self._rows: Kept | None = None
         self._began = 0.0
+        self.epoch = 1
         self.seconds: list[float] = []
 
-    def epoch_begins(self) -> None:
+    def epoch_begins(self, epoch: int) -> None:
         """Nothing has been measured of this epoch yet."""
-        self._weights = self._correct = None
+        self.epoch = epoch
+        self._weights = self._rows = None
         self._began = time.perf_counter()
 
     def test_will_begin(self) -> None:
@@ -90,7 +167,7 @@ class Measuring:
     def test_ended(self) -> None:
         """Validation has ended, and no callback has been called yet."""
         if self._recorder:
-            self._correct = self._recorder.right()
+            self._rows = self._recorder.rows()
         self._swap.close()
 
     def epoch_will_end(self, logs: dict[str, Any]) -> None:
@@ -107,7 +184,7 @@ class Measuring:
     def epoch_ended(self, epoch: int, logs: dict[str, Any]) -> None:
         """Report to the run's watch, after all callbacks."""
         self.seconds.append(time.perf_counter() - self._began)
-        self._job.watch.epoch_ended(epoch, logs, self._correct, self._weights)
+        self._job.watch.epoch_ended(epoch, logs, self._rows, self._weights)
 
 
 class _Before(keras.callbacks.Callback):  # type: ignore[misc]
@@ -118,7 +195,7 @@ class _Before(keras.callbacks.Callback):  # type: ignore[misc]
         self._measuring = measuring
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        self._measuring.epoch_begins()
+        self._measuring.epoch_begins(epoch + 1)
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         self._measuring.test_will_begin()
@@ -133,9 +210,13 @@ class _Before(keras.callbacks.Callback):  # type: ignore[misc]
 class _After(keras.callbacks.Callback):  # type: ignore[misc]
     """Is called after the user's callbacks."""
 
-    def __init__(self, measuring: Measuring) -> None:
+    def __init__(self, measuring: Measuring, recompiled: Recompiled) -> None:
         super().__init__()
-        self._measuring = measuring
+        self._measuring, self._recompiled = measuring, recompiled
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if self._recompiled.since_last():  # model.fit makes its function only once
+            self.model.make_train_function()
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         self._measuring.test_begins()
@@ -144,60 +225,53 @@ class _After(keras.callbacks.Callback):  # type: ignore[misc]
         self._measuring.epoch_ended(epoch + 1, dict(logs))
 
 
-def classified(model: Any, judged: Judged, batch_size: int) -> np.ndarray[Any, Any] | None:
-    """Return whether each example is classified right, bool, shape (n,); None for no classifier."""
-    predictions = model.predict(_batches(judged, batch_size), verbose=0)
-    if not isinstance(predictions, np.ndarray):
-        return None
-    right: np.ndarray[Any, Any] | None = classified_right(predictions, judged.y, np)
-    return right
+def examined(model: Any, part: Examples | Stream, batch_size: int, rows: Rows) -> Kept | None:
+    """Return what is kept of each example, from a pass over them; None if nothing is."""
+    kept: dict[str, list[Any]] = {}
+    for batch in evaluation_batches(cached(part), batch_size):
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
+        predictions = map_nest(tf.convert_to_tensor, model.predict_on_batch(x))
+        for name, row in rows.of(y, predictions, weight).items():
+            kept.setdefault(name, []).append(np.asarray(row))
+    return {name: np.concatenate(parts) for name, parts in kept.items()} or None
 
 
-def evaluate(model: Any, judged: Judged, batch_size: int) -> dict[str, Any]:
+def evaluate(model: Any, part: Examples | Stream, batch_size: int) -> dict[str, Any]:
     """Return ``model.evaluate``'s loss and metrics by name."""
     measured: dict[str, Any] = model.evaluate(
-        _batches(judged, batch_size), verbose=0, return_dict=True
+        evaluation_batches(cached(part), batch_size), verbose=0, return_dict=True
     )
     return measured
 
 
-def _training_batches(job: Job) -> Any:
-    """An endless dataset of scaled batches: epoch after epoch, each in its own order."""
-    data, batch_size, n = job.data, job.settings.batch_size, len(job.data.x_train)
-    x, y = tf.convert_to_tensor(data.x_train), tf.convert_to_tensor(data.y_train)
+def _shuffled(job: Job) -> Any:
+    """An endless dataset of batches: epoch after epoch, each in its own order."""
+    tensors, batch_size = tensors_of(job.data.train), job.settings.batch_size
 
     def orders() -> Iterator[np.ndarray[Any, Any]]:
-        epoch = 0
-        while True:
-            epoch += 1
-            yield epoch_order(job.seed, epoch, n)
+        return map(job.order, itertools.count(1))
 
-    def gather(indices: Any) -> tuple[Any, Any]:
-        return tf.cast(tf.gather(x, indices), tf.float32) * data.scale, tf.gather(y, indices)
-
-    dataset = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec([n], tf.int32))
+    signature = tf.TensorSpec([len(job.order(1))], tf.int32)
+    dataset = tf.data.Dataset.from_generator(orders, output_signature=signature)
     dataset = dataset.flat_map(
         lambda order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
     )
-    return dataset.map(gather).prefetch(tf.data.AUTOTUNE)
-
-
-def _batches(judged: Judged, size: int) -> Any:
-    dataset = tf.data.Dataset.from_tensor_slices((judged.x, judged.y)).batch(size)
-    return dataset.map(lambda x, y: (tf.cast(x, tf.float32) * judged.scale, y)).prefetch(2)
+    return dataset.map(tensors.gather).prefetch(tf.data.AUTOTUNE)
 
 
 class Recorder:
-    """Which examples the model's test step got right since the last ``restart``.
+    """What is kept of the examples that the model's test step saw since the last ``restart``.
 
     Args:
-        n_images: the validation examples, in their order.
+        n: the validation examples, in their order.
+        rows: what is kept of each.
     """
 
-    def __init__(self, n_images: int) -> None:
-        self._n_images = n_images
+    def __init__(self, n: int, rows: Rows) -> None:
+        self._n, self._rows = n, rows
         # Floats: every device can write single ones of them.
-        self._right = tf.Variable(tf.zeros([n_images]), trainable=False)
+        self._kept = {name: tf.Variable(tf.zeros([n]), trainable=False) for name in rows.dtypes}
+        self._there: set[str] = set()
         self._n_seen = tf.Variable(0, dtype=tf.int32, trainable=False)
         self._testing = False
 
@@ -205,13 +279,19 @@ class Recorder:
         """Start again: what follows is the validation examples, from the first."""
         self._n_seen.assign(0)
 
-    def right(self) -> np.ndarray[Any, Any] | None:
-        """Return whether each example was right, bool.
+    def rows(self) -> Kept | None:
+        """Return what is kept of each example.
 
         None unless each was seen exactly once: a model's own test step may bypass this.
         """
-        whole = int(self._n_seen.numpy()) == self._n_images
-        return self._right.numpy() > 0.5 if whole else None
+        if int(self._n_seen.numpy()) != self._n:
+            return None
+        return {
+            name: self._kept[name].numpy() > 0.5
+            if self._rows.dtypes[name] == tf.bool
+            else self._kept[name].numpy()
+            for name in self._there
+        } or None
 
     @contextmanager
     def attached_to(self, model: Any) -> Iterator[None]:
@@ -227,7 +307,7 @@ class Recorder:
 
         def metrics(x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             if self._testing:
-                self._record(y, y_pred)
+                self._record(y, y_pred, sample_weight)
             return compute_metrics(x, y, y_pred, sample_weight)
 
         try:
@@ -236,14 +316,14 @@ class Recorder:
         finally:
             model.test_function = None  # it was compiled with what has just been taken away
 
-    def _record(self, y: Any, predictions: Any) -> None:
-        if not (tf.is_tensor(y) and tf.is_tensor(predictions)):
+    def _record(self, y: Any, predictions: Any, weight: Any) -> None:
+        rows = self._rows.of(y, predictions, weight)
+        if not rows:
             return
-        right = classified_right(predictions, y, tf.experimental.numpy)
-        if right is None:
-            return
-        n = tf.shape(right)[0]
-        # Wrapped around: other examples must not fail here, and ``right`` discards them.
-        places = (self._n_seen + tf.range(n)) % self._n_images
-        self._right.scatter_nd_update(places[:, None], tf.cast(right, tf.float32))
+        self._there.update(rows)
+        n = tf.shape(next(iter(rows.values())))[0]
+        # Wrapped around: other examples must not fail here, and ``rows`` discards them.
+        places = (self._n_seen + tf.range(n)) % self._n
+        for name, row in rows.items():
+            self._kept[name].scatter_nd_update(places[:, None], tf.cast(row, tf.float32))
         self._n_seen.assign_add(n)

@@ -6,12 +6,14 @@ It is called at the end of each epoch by either engine and knows nothing of how 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from besom.errors import ConfigError, TrialDiverged, did_you_mean
+from besom.metrics import usual_direction
+from besom.training.epochs.rows import CORRECT, Kept
 from besom.training.epochs.weights import Weights, alike
 from besom.training.settings import TrainerSettings
 
@@ -28,7 +30,7 @@ class Watch:
         best, best_weights: its value, negated where less is better, and its weights if they
             are to be restored.
         measured: the weights that the last epoch was measured by; None if they are the model's.
-        correct: whether each validation example was classified right by the weights that count.
+        rows: what is kept of each validation example, by the weights that count.
         changed_later: whether something has changed the weights after the last epoch was measured;
             known at the end.
         stopped_early: whether the run's own patience ended it.
@@ -36,7 +38,14 @@ class Watch:
             (``numpy.packbits``); None where that is not known of every one.
     """
 
-    def __init__(self, settings: TrainerSettings, model: Any, on_epoch: OnEpoch) -> None:
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        model: Any,
+        on_epoch: OnEpoch,
+        default_monitor: str = "val_accuracy",
+    ) -> None:
+        self._default_monitor = default_monitor
         self.history: dict[str, list[float]] = {}
         self.best_epoch: int | None = None
         self.stopped_early = False
@@ -44,7 +53,7 @@ class Watch:
         self.best = -math.inf
         self.best_weights: Weights | None = None
         self.measured: Weights | None = None
-        self.correct: np.ndarray[Any, Any] | None = None
+        self.rows: Kept | None = None
         self.changed_later = False
         self._last_gain, self._gained_to = 0, -math.inf  # the epoch patience counts from
         self.correct_by_epoch: list[bytes] | None = []
@@ -53,7 +62,7 @@ class Watch:
         self,
         epoch: int,
         metrics: Mapping[str, Any],
-        correct: np.ndarray[Any, Any] | None = None,
+        rows: Kept | None = None,
         weights: Weights | None = None,
     ) -> None:
         """Take in how ``epoch`` (from 1) went; sets ``model.stop_training`` to end the run.
@@ -61,8 +70,7 @@ class Watch:
         Args:
             epoch: its number.
             metrics: name to value.
-            correct: whether each validation example was classified right, bool, shape
-                (n_validation,); None if not known.
+            rows: what is kept of each validation example; None if not known.
             weights: what was measured; None: the model's, which nothing changes until the next
                 epoch or the end.
 
@@ -71,31 +79,43 @@ class Watch:
             ConfigError: a metric is not a single number, or the monitored one is not there.
         """
         values = {name: _as_number(name, value) for name, value in metrics.items()}
+        self._check_same_names(epoch, values)
         for name, value in values.items():
             if not math.isfinite(value):
                 raise TrialDiverged(epoch, name, value)
             self.history.setdefault(name, []).append(value)
-        if correct is None or self.correct_by_epoch is None:
+        right = (rows or {}).get(CORRECT)
+        if right is None or self.correct_by_epoch is None:
             self.correct_by_epoch = None
         else:
-            self.correct_by_epoch.append(np.packbits(correct).tobytes())
+            self.correct_by_epoch.append(np.packbits(right).tobytes())
         self.measured = weights
         if self._settings.judges_epochs:
             self._judge(epoch, values)
         if self.counted_epoch == epoch:
-            self.correct = correct
+            self.rows = rows
         if self._on_epoch(epoch, values):
             self.stopped_early = False
             self._model.stop_training = True
 
-    def _judge(self, epoch: int, values: Mapping[str, float]) -> None:
-        settings = self._settings
-        if settings.monitor not in values:
+    def _check_same_names(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Refuse a metric that some epochs have and others have not: no curve could be drawn."""
+        if self.history and (odd := set(self.history) ^ set(values)):
+            first = min(odd)
+            when = f"only from epoch {epoch} on" if first in values else f"not in epoch {epoch}"
             raise ConfigError(
-                f"trainer.monitor is {settings.monitor!r}, which this run does not measure."
-                + did_you_mean(settings.monitor, values)
+                f"The metric {first!r} is measured {when}, expected in every epoch: a callback "
+                "must put the same metrics into the logs of each."
             )
-        value = values[settings.monitor] if settings.maximize else -values[settings.monitor]
+
+    def _judge(self, epoch: int, values: Mapping[str, float]) -> None:
+        settings, monitor = self._settings, self.monitor
+        if monitor not in values:
+            raise ConfigError(
+                f"trainer.monitor is {monitor!r}, which this run does not measure."
+                + did_you_mean(monitor, values)
+            )
+        value = values[monitor] if self.maximize else -values[monitor]
         if self.best_epoch is None or value > self.best:
             self.best, self.best_epoch = value, epoch
             if settings.restore_best:
@@ -112,6 +132,18 @@ class Watch:
             return False
         self._last_gain, self._gained_to = epoch, value
         return True
+
+    @property
+    def monitor(self) -> str:
+        """The metric that judges epochs: as set, else the task's, else the validation loss."""
+        return monitored(self._settings, self._default_monitor, self.history)
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a larger value of ``monitor`` is better."""
+        if self._settings.mode != "auto":
+            return self._settings.mode == "max"
+        return usual_direction(self.monitor) == "maximize"
 
     @property
     def counted_epoch(self) -> int:
@@ -148,13 +180,29 @@ class Watch:
         else:
             self.measured = kept_weights
         self.correct_by_epoch = correct_by_epoch
-        for epoch, value in enumerate(self.history.get(self._settings.monitor, ()), start=1):
-            self._gains(epoch, value if self._settings.maximize else -value)
+        for epoch, value in enumerate(self.history.get(self.monitor, ()), start=1):
+            self._gains(epoch, value if self.maximize else -value)
         return len(next(iter(self.history.values()), ()))
+
+
+def monitored(settings: TrainerSettings, default: str, names: Collection[str]) -> str:
+    """The metric that judges epochs.
+
+    Args:
+        settings: may name it.
+        default: the task's.
+        names: what is measured; a model with a loss of its own may not measure the default.
+    """
+    if settings.monitor is not None:
+        return settings.monitor
+    measured = default in names or default.removeprefix("val_") in names
+    return default if measured or "val_loss" not in names else "val_loss"
 
 
 def _as_number(name: str, value: Any) -> float:
     array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise ConfigError(f"The metric {name!r} gives {value!r:.80}, expected one number.")
     if array.size != 1:
         raise ConfigError(
             f"The metric {name!r} gives {array.size} values per epoch, expected one number: "

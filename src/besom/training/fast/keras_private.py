@@ -19,6 +19,8 @@ import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
+from besom.training.data.nests import leaves
+
 #: The version of Keras whose private names these are.
 CHECKED_WITH = "3.15.1"
 
@@ -49,12 +51,12 @@ def all_layers(model: Any) -> list[Any]:
     return layers
 
 
-def test_step(model: Any, x: Any, y: Any) -> Any:
+def test_step(model: Any, x: Any, y: Any, weight: Any = None) -> Any:  # noqa: PT028
     """What ``keras.Model.test_step`` computes; returns the predictions, which Keras's drops."""
     predictions = model(x, training=False) if model._call_has_training_arg else model(x)
-    loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=False)
-    model._loss_tracker.update_state(loss, sample_weight=tf.shape(x)[0])
-    model.compute_metrics(x, y, predictions)
+    loss = model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=False)
+    model._loss_tracker.update_state(loss, sample_weight=tf.shape(leaves(x)[0])[0])
+    model.compute_metrics(x, y, predictions, sample_weight=weight)
     return predictions
 
 
