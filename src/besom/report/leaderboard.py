@@ -41,8 +41,8 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     ``besom.report.leaderboard_columns`` says what each is.
 
     With several objectives each has METRIC_error and tied_by_METRIC in place of standard_error and
-    tied, and the rank is that of the Pareto front: 1 is beaten by no other trial, 2 only by those of
-    rank 1, and so on.
+    tied, and the rank is that of the Pareto front: 1 is beaten by no other trial, 2 only by those
+    of rank 1, and so on.
     """
     trials = study.complete
     if len(study.objectives) > 1:

@@ -86,6 +86,12 @@ class Objective:
         if self.kind is None:
             object.__setattr__(self, "kind", kind_of(self.metric))
 
+    def of_kind(self, said: str | None) -> Objective:
+        """As a worker says that the metric is (``besom.seam.PER_EXAMPLE``), whatever its name."""
+        if said is None or (said == "share") == self.is_share:
+            return self
+        return replace(self, kind="share" if said == "share" else "number")
+
     @property
     def sign(self) -> int:
         """+1 where larger is better, else -1."""

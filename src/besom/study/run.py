@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,7 +189,7 @@ def _open_study(
     environment = {**here, **facts}
     environment["versions"] = {**here["versions"], **facts.get("versions", {})}
     identity = study_identity.fingerprint(environment)
-    stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _new_facts(plan)
+    stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _new_facts(plan, facts)
     check_same_data(plan.name, stored, environment)
     stored = {
         **stored,
@@ -204,12 +205,13 @@ def _open_study(
     return study, identity
 
 
-def _new_facts(plan: SweepPlan) -> dict[str, Any]:
-    """What a new study is."""
+def _new_facts(plan: SweepPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a new study is; the workers have said what each metric is."""
+    kinds = facts.get("kinds", {})
     return {
         "format": study_identity.FORMAT,
         "created": time.time(),
-        "objectives": [vars(o) for o in plan.objectives],
+        "objectives": [vars(o.of_kind(kinds.get(o.metric))) for o in plan.objectives],
         "choices": plan.choices,
         "task_hash": study_identity.fingerprint(study_identity.split(plan.config)["task"]),
         "environments": {},

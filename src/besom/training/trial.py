@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from besom.errors import ConfigError
-from besom.seam import Report, TrialConfig, TrialResult
+from besom.seam import UNEXAMINED, Report, TrialConfig, TrialResult
 from besom.training import runtime
 from besom.training.saving import save_model
 
@@ -29,14 +29,37 @@ NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes")
 Measure = Callable[[Any], Mapping[str, float]]
 
 
+#: How the names of metrics begin that are measured on other examples than those trained on.
+_PLACES = ("val_", "test_")
+
+
+def bare(metric: str) -> str:
+    """A metric as Keras names it: ``loss`` for ``val_loss``."""
+    return next((metric.removeprefix(p) for p in _PLACES if metric.startswith(p)), metric)
+
+
+@dataclass
+class KeptOfTrial:
+    """What a trial gives back of each example.
+
+    Attributes:
+        per_example: see ``besom.seam.TrialResult``.
+        reasons: why a metric is not in it, see ``besom.seam.UNEXAMINED``.
+    """
+
+    per_example: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
 def prepare(config: TrialConfig) -> dict[str, Any]:
     """Import TensorFlow, load the data, and try a step of the config, so that what no trial could
     run is refused here.
 
     Returns:
-        Plain facts: ``metrics`` (every name a history will have), ``numbers`` (every name in a
-        result's ``numbers``), ``n_params``, ``unsavable`` (why no model can be saved; only there if
-        so), and those of ``runtime.environment``.
+        Plain facts: ``metrics`` (every name a history will have), ``kinds`` (what those of the
+        validation examples are), ``numbers`` (every name in a result's ``numbers``), ``n_params``,
+        ``unsavable`` (why no model can be saved; only there if so), and those of
+        ``runtime.environment``.
 
     Raises:
         ConfigError: the config cannot be trained.
@@ -58,6 +81,7 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
     runtime.settle()
     return {
         "metrics": tried.metrics,
+        "kinds": tried.kinds,
         "numbers": list(NUMBERS),
         "n_params": tried.n_params,
         **({"unsavable": tried.unsavable} if tried.unsavable else {}),
@@ -123,6 +147,7 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
             data,
             on_epoch=on_epoch,
             on_built=lambda model: requests.check(model_numbers(model)),
+            keep={bare(metric) for metric in requests.per_example},
             resume_from=requests.resume_from,
             save_to=requests.save_to,
         )
@@ -133,7 +158,8 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
             measured = measure(fitted) if measure is not None else {}
         for remark in fitted.remarks.values():
             log.warning(remark)
-        return _result_of(fitted, data, measured)
+        kept = KeptOfTrial() if stopped else _kept_of(fitted, requests)
+        return _result_of(fitted, data, measured, kept)
     except OutOfBounds as out:
         return TrialResult(numbers=out.numbers)
     finally:
@@ -141,7 +167,30 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
         runtime.free_models()
 
 
-def _result_of(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialResult:
+def _kept_of(fitted: Any, requests: TrialRequests) -> KeptOfTrial:
+    """What is known of each validation example by the metrics asked for."""
+    from besom.training.epochs.job import EVALUATION_BATCH_SIZE
+    from besom.training.kept_examples import kept_of_trial
+
+    history, part = fitted.history, fitted.data.validation
+    metrics = [m for m in requests.per_example if m.startswith("val_") and m in history]
+    if part is None or not metrics:
+        return KeptOfTrial()
+    return kept_of_trial(
+        fitted.model,
+        part,
+        {metric: history[metric] for metric in metrics},
+        fitted.best_epoch - 1,
+        fitted.keeping,
+        fitted.rows,
+        fitted.rows_by_epoch,
+        EVALUATION_BATCH_SIZE,
+    )
+
+
+def _result_of(
+    fitted: Any, data: Any, measured: Mapping[str, float], kept: KeptOfTrial
+) -> TrialResult:
     return TrialResult(
         history=fitted.history,
         numbers={
@@ -154,6 +203,7 @@ def _result_of(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialRe
         n_validation=data.n_validation,
         correct=None if fitted.correct is None else np.packbits(fitted.correct).tobytes(),
         correct_by_epoch=fitted.correct_by_epoch,
+        per_example=kept.per_example,
         environment={
             **runtime.environment(data),
             "engine": fitted.engine,
@@ -161,6 +211,7 @@ def _result_of(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialRe
             "kernel": fitted.kernel,
             "precision": fitted.precision,
             **({"remarks": fitted.remarks} if fitted.remarks else {}),
+            **({UNEXAMINED: kept.reasons} if kept.reasons else {}),
         },
     )
 
@@ -194,6 +245,7 @@ class TrialRequests:
         resume_from, save_to: checkpoints, see ``besom.training.saving``.
         model_path: where the trained model goes, if it is better than ``better_than`` (None: in
             any case) by the monitored metric; None: nowhere.
+        per_example: metrics of which each validation example's part is wanted.
         rehearse: configs that ``prepare`` tries besides its own, by name.
     """
 
@@ -202,6 +254,7 @@ class TrialRequests:
     save_to: Path | None = None
     model_path: Path | None = None
     better_than: float | None = None
+    per_example: tuple[str, ...] = ()
     rehearse: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -215,6 +268,7 @@ class TrialRequests:
             save_to=_path(checkpoint.get("save")),
             model_path=_path(model.get("path")),
             better_than=model.get("better_than"),
+            per_example=tuple(orders.get("per_example", ())),
             rehearse=orders.get("rehearse", {}),
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,23 +69,26 @@ class PerExample:
     """Takes the metrics of a compiled model apart into one number per example.
 
     Args:
-        model: compiled, and called once (``rehearsal``, or training).
-        names: the metrics wanted, as Keras names them without ``val_``; None: all.
+        model: compiled.
+        names: the metrics wanted, as Keras names them without ``val_``.
+
+    Attributes:
+        kinds: name to ``share`` or ``mean``, of what ``values`` has given.
     """
 
-    def __init__(self, model: Any, names: Collection[str] | None = None) -> None:
-        self._model = model
-        self._names = names
-        self._metrics = [m for m in compiled_metrics(model) if self._wants(m.name)]
+    def __init__(self, model: Any, names: Collection[str]) -> None:
+        self._model, self.names = model, frozenset(names)
+        self.kinds: dict[str, str] = {}
 
-    def _wants(self, name: str) -> bool:
-        return self._names is None or name in self._names
+    @property
+    def metrics(self) -> list[CompiledMetric]:
+        """Those of ``compile`` that are wanted; Keras makes them in the model's first step."""
+        return [metric for metric in compiled_metrics(self._model) if metric.name in self.names]
 
     def values(self, y: Any, predictions: Any, weight: Any = None) -> dict[str, Any]:
-        """Return the numbers of a batch by metric, those of the kind ``other`` left out.
+        """Return the numbers of a batch by metric; what is no mean over examples is left out.
 
-        It may be called while a graph is traced. The loss comes without penalties on the weights,
-        see ``penalty``.
+        It may be called while a graph is traced, after the model's own step.
 
         Args:
             y, predictions: what Keras's ``test_step`` has: tensors, or nests of them.
@@ -95,56 +98,57 @@ class PerExample:
             Name to a float32 tensor of shape ``(batch,)``.
         """
         found: dict[str, Any] = {}
-        labels, outputs = flat_outputs(self._model, y), flat_outputs(self._model, predictions)
-        for metric in self._metrics:
-            function = None if metric.weighted and weight is not None else mean_of(metric.metric)
-            if function is not None:
-                of_each = _by_example(function(labels[metric.output], outputs[metric.output]))
-                if of_each is not None:
-                    found[metric.name] = of_each
+        for metric in self.metrics:
+            function = mean_of(metric.metric)
+            if function is None or (metric.weighted and weight is not None):
+                continue  # a weighted mean is a ratio of two means
+            labels = flat_outputs(self._model, y)[metric.output]
+            numbers = function(labels, flat_outputs(self._model, predictions)[metric.output])
+            if (of_each := _by_example(numbers)) is not None:
+                found[metric.name] = of_each
+                is_one = all(size == 1 for size in numbers.shape[1:])
+                is_right = is_one and getattr(function.func, "__name__", "") in _RIGHT
+                self.kinds[metric.name] = "share" if is_right else "mean"
+        found |= self._losses(y, predictions, weight)
+        return found
+
+    def _losses(self, y: Any, predictions: Any, weight: Any) -> dict[str, Any]:
+        """The loss, and those of the outputs where there are several."""
+        if not any(name == "loss" or name.endswith("_loss") for name in self.names):
+            return {}
+        found: dict[str, Any] = {}
         calls = loss_calls(self._model, y, predictions, weight)
         losses: list[Any] = [_losses(call) for call in calls]
         for call, of_each in zip(calls, losses, strict=True):
-            if len(calls) > 1 and of_each is not None and self._wants(f"{call.name}_loss"):
+            if len(calls) > 1 and of_each is not None:
                 found[f"{call.name}_loss"] = of_each
-        if self._wants("loss") and calls and all(of_each is not None for of_each in losses):
+        if calls and all(of_each is not None for of_each in losses):
             factors = [1.0 if call.factor is None else call.factor for call in calls]
             parts = [f * of_each for f, of_each in zip(factors, losses, strict=True)]
-            found["loss"] = tf.add_n(parts)
-        return found
+            found["loss"] = tf.add_n(parts) + self._penalty()
+        self.kinds |= dict.fromkeys(found, "mean")
+        return {name: of_each for name, of_each in found.items() if name in self.names}
 
-    def kinds(self, y: Any, predictions: Any, weight: Any = None) -> dict[str, str]:
-        """Return ``share``, ``mean`` or ``other`` of each metric, from a few examples.
-
-        Only the names of what is a ``mean`` of examples, or might be drawn from, are there.
-        """
-        values = self.values(y, predictions, weight)
-        kinds = dict.fromkeys(values, "mean")
-        outputs = flat_outputs(self._model, predictions)
-        for metric in self._metrics:
-            if metric.name not in values:
-                kinds[metric.name] = "other"
-            elif _says_right(metric, flat_outputs(self._model, y), outputs):
-                kinds[metric.name] = "share"
-        return kinds
-
-    def others(self, values: Mapping[str, Any]) -> list[CompiledMetric]:
-        """The metrics that ``values`` has nothing of."""
-        return [metric for metric in self._metrics if metric.name not in values]
-
-    def penalty(self) -> float:
+    def _penalty(self) -> Any:
         """What the loss has besides the examples: the regularizers of the weights."""
         weights = self._model.trainable_variables
-        terms = [float(w.regularizer(w)) for w in weights if w.regularizer is not None]
-        return math.fsum(terms)
+        terms = [w.regularizer(w) for w in weights if w.regularizer is not None]
+        return tf.add_n([tf.cast(term, tf.float32) for term in terms]) if terms else 0.0
 
 
-def _says_right(metric: CompiledMetric, labels: list[Any], outputs: list[Any]) -> bool:
-    function = mean_of(metric.metric)
-    if function is None or getattr(function.func, "__name__", "") not in _RIGHT:
-        return False
-    shape = function(labels[metric.output], outputs[metric.output]).shape
-    return all(size == 1 for size in shape[1:])
+def kinds_of(model: Any, names: Collection[str], batch: tuple[Any, Any, Any]) -> dict[str, str]:
+    """Return ``share``, ``mean`` or ``other`` of each metric of a model that has made a step.
+
+    Args:
+        model: compiled.
+        names: as Keras names the metrics.
+        batch: x, y and weight, ready for the model.
+    """
+    x, y, weight = batch
+    judge = PerExample(model, names)
+    if y is not None:
+        judge.values(y, model(x, training=False), weight)
+    return {name: judge.kinds.get(name, "other") for name in names}
 
 
 def _by_example(values: Any) -> Any | None:
@@ -179,78 +183,52 @@ def _losses(call: LossCall) -> Any | None:
     return _by_example(values)
 
 
-@dataclass
-class Examined:
-    """What is known of each validation example by the weights that count.
-
-    Attributes:
-        values: metric to one number per example, whose mean is the metric's value.
-        draws: metric to its scores on draws of the examples.
-        reasons: metric to why neither is known, in a few words.
-    """
-
-    values: dict[str, Floats]
-    draws: dict[str, BootstrapScores]
-    reasons: dict[str, str]
-
-
-def examine(
-    model: Any, batches: Callable[[], Iterable[tuple[Any, ...]]], wanted: Mapping[str, float]
-) -> Examined:
-    """Predict the validation examples once more, and take the wanted metrics apart.
+def draws_of(model: Any, batches: Iterable[Any], wanted: Mapping[str, float]) -> dict[str, Any]:
+    """Compute metrics on bootstrap draws of the validation examples, predicted once more.
 
     Args:
         model: compiled, trained, with the weights that count.
-        batches: makes an iterable of ``(x, y)`` or ``(x, y, weight)``, ready for the model.
-        wanted: metric, as Keras names it without ``val_``, to its value in the history: what is
-            kept must come to the same, or is not kept.
+        batches: as Keras evaluates on, ready for the model.
+        wanted: metric, as Keras names it without ``val_``, to its value in the history: on all the
+            examples at once it must be the same.
+
+    Returns:
+        By metric its ``BootstrapScores``; or why there are none, as the end of a sentence.
     """
     judge = PerExample(model, wanted.keys())
-    of_each: dict[str, list[Any]] = {}
+    found: dict[str, Any] = dict.fromkeys(wanted, "has a part that is of a batch")
+    others = judge.metrics
     kept, n_bytes = list[tuple[list[Any], list[Any], Any]](), 0
-    others: list[CompiledMetric] = []
-
-    def step(x: Any, y: Any, weight: Any) -> tuple[Any, Any]:
-        predictions = model(x, training=False)
-        return judge.values(y, predictions, weight), predictions
-
-    predict = tf.function(step, reduce_retracing=True, autograph=False)
-    for batch in batches():
-        x, y, weight = (*batch, None, None)[:3]
-        values, predictions = predict(x, y, weight)
-        for name, numbers in values.items():
-            of_each.setdefault(name, []).append(numbers.numpy())
-        others = judge.others(values)
-        if others and n_bytes <= _MOST_BYTES:
-            flat = flat_outputs(model, y), flat_outputs(model, predictions)
-            kept.append((*flat, weight))
-            n_bytes += sum(_n_bytes(tensor) for part in flat for tensor in part)
-    examined = Examined({}, {}, dict.fromkeys(wanted, "it is not a mean over examples"))
-    penalty = judge.penalty()
-    for name, parts in of_each.items():
-        numbers = np.concatenate(parts) + np.float32(penalty if name == "loss" else 0.0)
-        luck = float(numbers.std(dtype=np.float64)) / math.sqrt(numbers.size)
-        if _agrees(float(numbers.mean(dtype=np.float64)), wanted[name], luck):
-            examined.values[name] = numbers
-            del examined.reasons[name]
-    for metric in others:
+    predict = tf.function(
+        lambda x: model(x, training=False), reduce_retracing=True, autograph=False
+    )
+    for batch in batches if others else ():
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
+        flat = flat_outputs(model, y), flat_outputs(model, predict(x))
+        kept.append((*flat, weight))
+        n_bytes += sum(_n_bytes(tensor) for part in flat for tensor in part)
         if n_bytes > _MOST_BYTES:
-            examined.reasons[metric.name] = "its predictions take too much memory"
-            continue
+            return found | dict.fromkeys(
+                (metric.name for metric in others), "has too many predictions to draw from"
+            )
+    for metric in others:
         try:
-            drawn = _drawn(metric, kept, wanted[metric.name])
+            scores = _drawn(metric, kept, wanted[metric.name])
         except Exception as error:  # a metric of the user's; the trial itself has ended well
             log.warning("%s on bootstrap draws: %s", metric.name, reason_of(error))
+            found[metric.name] = "fails on bootstrap draws"
             continue
-        if drawn is None:
-            examined.reasons[metric.name] = "it is averaged over batches"
-        else:
-            examined.draws[metric.name] = drawn
-            del examined.reasons[metric.name]
-    return examined
+        found[metric.name] = "is averaged over batches" if scores is None else scores
+    return found
 
 
-def _agrees(found: float, value: float, luck: float) -> bool:
+def agrees(found: float, value: float, luck: float = 0.0) -> bool:
+    """Whether a number is the value in the history, but for rounding.
+
+    Args:
+        found, value: the two.
+        luck: the standard error of the metric.
+    """
     return math.isfinite(found) and abs(found - value) <= _ROUNDING * abs(value) + luck / 100.0
 
 
@@ -287,7 +265,7 @@ def _drawn(
         return tf.map_fn(both, draws, fn_output_signature=tf.float32, parallel_iterations=1)
 
     try:
-        if not _agrees(float(score(tf.range(n))), value, 0.0):
+        if not agrees(float(score(tf.range(n))), value):
             return None
         scores_of = tf.function(of_draws, autograph=False).get_concrete_function(
             tf.TensorSpec([None, n], tf.int32)
