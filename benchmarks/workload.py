@@ -39,7 +39,7 @@ def prepare(folder: Path, data: Path, images: int) -> Workload:
         data: MNIST's ``.npz``.
         images: how many of the 60,000; a twelfth of them validate, as 5,000 of all do.
     """
-    from besom.training.data.builtin import load_training
+    from besom.training.data import load_training
 
     source = Path(data).resolve()
     if images < 60_000:

@@ -195,7 +195,7 @@ def test_only_the_train_command_asks_for_the_test_images() -> None:
             if mentions or named:
                 callers.append((name, node.lineno))
     callers_of = {name for name, _ in callers}
-    assert {"rerun.single_run", "training.data.builtin"} <= callers_of
+    assert {"rerun.single_run", "training.data.loading"} <= callers_of
     assert "training.trial" not in callers_of
     assert not {name for name in callers_of if name.startswith(("study", "executors"))}
 

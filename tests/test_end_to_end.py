@@ -15,7 +15,7 @@ import pytest
 from besom.config import read_yaml
 from besom.store.records import Outcome
 from besom.study import load_record
-from besom.training.data.builtin import load_test
+from besom.training.data import load_test
 from user_project import Project
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(240)]

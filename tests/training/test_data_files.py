@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from besom.errors import DataError
-from besom.training.data.builtin import NoTestImages, load_test, load_training
+from besom.training.data import NoTestImages, load_test, load_training
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
@@ -114,20 +114,30 @@ def test_training_survives_a_damaged_test_part_since_it_never_opens_it(tmp_path:
     ("x", "scale"),
     [
         (X, 1 / 255),
-        (X.astype(np.int64), 1 / 255),
-        (X.astype(np.int64) - 1, 1.0),
+        (X[..., None], 1 / 255),
+        (X.reshape(len(X), -1), 1.0),
+        (X.astype(np.int64), 1.0),
+        (X.reshape(len(X), -1).astype(np.int64), 1.0),
         (X / 255, 1.0),
         (X > 100, 1.0),
     ],
 )
-def test_only_whole_numbers_from_0_to_255_are_scaled(
+def test_only_bytes_of_image_shape_are_scaled_and_what_was_is_said(
     tmp_path: Path, x: np.ndarray, scale: float
 ) -> None:
     path = save(tmp_path / "a.npz", x_train=x, x_test=x[:8])
     training = load_training(from_npz(path))
     assert training.scale == scale
+    assert training.scaling == ("" if scale == 1.0 else "x × 1/255")
     assert load_test(from_npz(path), training).scale == scale
     assert load_training(from_npz(path, scale=0.25)).scale == 0.25
+
+
+def test_token_ids_stay_whole_numbers(tmp_path: Path) -> None:
+    tokens = X.reshape(len(X), -1).astype(np.int64)
+    training = load_training(from_npz(save(tmp_path / "a.npz", x_train=tokens)))
+    assert training.x_train.dtype == np.int64
+    np.testing.assert_array_equal(training.x_train, tokens)
 
 
 def test_the_test_part_takes_its_scale_from_the_training_part(tmp_path: Path) -> None:
@@ -304,7 +314,7 @@ class Bomb:
     [
         ({"y_train": Y[:-1]}, r"a \(train\): 20 examples but 19 labels"),
         ({"x_train": X.astype(float) * np.nan}, "20 of 20 examples hold NaN"),
-        ({"y_train": Y + 0.25}, "labels must be integers"),
+        ({"y_train": Y.astype(int) - 1}, "labels of classes must be integers from 0"),
         ({"y_train": Y * 0}, "all 20 labels are 0"),
         ({"x_train": X[:0], "y_train": Y[:0]}, "there are no"),
         ({"x_train": X.astype("datetime64[s]")}, r"dtype datetime64\[s\]"),
@@ -320,7 +330,7 @@ def test_arrays_that_cannot_be_trained_on_are_refused(
 def test_test_labels_that_training_does_not_know_are_refused(tmp_path: Path) -> None:
     config = from_npz(save(tmp_path / "a.npz", y_test=Y[:8] + 1))
     with pytest.raises(DataError, match=r"a \(test\): label 4 at position 3.* 4 classes, 0 to 3"):
-        load_test(config)
+        load_test(config, load_training(config))
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 
 from besom.errors import DataError
-from besom.training.data import keras_cache
-from besom.training.data.builtin import load_test, load_training
+from besom.training.data import keras_cache, load_test, load_training
 
 X = np.arange(20 * 4 * 3, dtype=np.uint8).reshape(20, 4, 3)
 Y = np.arange(20, dtype=np.uint8) % 4

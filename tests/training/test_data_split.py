@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from besom.errors import DataError
-from besom.training.data.builtin import Dataset, Split, load_training
+from besom.training.data import Dataset, load_training
+from besom.training.data.dataset import Split
 from besom.training.data.split import stratified_split
 
 

@@ -94,7 +94,7 @@ def test_what_is_out_of_bounds_is_built_but_not_trained():
 def test_the_kept_model_scores_exactly_what_the_leaderboard_says(tmp_path):
     import keras
 
-    from besom.training.data.builtin import load_training
+    from besom.training.data.loading import load_training
 
     path = tmp_path / "models" / "trial.keras"
     result = run({"save_model": {"path": str(path), "better_than": None}})

@@ -55,6 +55,9 @@ def test_prepare_tells_what_every_trial_will_have() -> None:
         "input_shape": [8, 8],
         "input_scale": 1 / 16,
         "num_classes": 10,
+        "task": "classification, 10 classes",
+        "split": "stratified by class",
+        "scaled": "x × 1/16",
     }
     assert facts["n_classes_unjudged"] == 0
     assert set(facts["versions"]) == {"tensorflow", "keras", "numpy", "python"}

@@ -75,7 +75,8 @@ def train_once(
     with _native_output_hidden():
         runtime.start()
         runtime.device()
-    from besom.training.data.builtin import NoTestImages, label_gaps, load_test, load_training
+    from besom.training.data.dataset import NoTestImages, label_gaps
+    from besom.training.data.loading import load_test, load_training
     from besom.training.rehearsal import rehearse
     from besom.training.trainer import evaluate, fit
 
@@ -303,7 +304,7 @@ def draw_examples(composed: Composed, output: Path | None) -> Path:
         DataError: the data cannot be loaded, or its examples are not images.
     """
     from besom.plots import write_image_grid
-    from besom.training.data.builtin import load_training
+    from besom.training.data.loading import load_training
 
     config = composed.config
     refuse_untrusted(config)

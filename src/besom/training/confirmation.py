@@ -67,7 +67,7 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
 @functools.lru_cache(maxsize=1)
 def _test(node: str) -> Any:
     """The test part of this data, checked against its training part; opened once in a process."""
-    from besom.training.data.builtin import load_test
+    from besom.training.data.loading import load_test
 
     config = {"data": json.loads(node)}
     return load_test(config["data"], runtime.training_data(config))

@@ -13,12 +13,10 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from besom.errors import ConfigError
 from besom.seam import TrialConfig
@@ -160,7 +158,7 @@ def training_data(config: TrialConfig) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _load(node: str) -> Any:
-    from besom.training.data.builtin import load_training
+    from besom.training.data.loading import load_training
 
     return load_training(json.loads(node))
 
@@ -172,22 +170,27 @@ def environment(data: Any) -> dict[str, Any]:
         data: from ``training_data``.
 
     Returns:
-        ``data`` (name, fingerprint, n_train, n_validation, input_shape, input_scale, which is the
-        factor on the examples, num_classes, and label_gaps where a class has no example),
+        ``data`` (name, fingerprint, task, split, scaled, each a phrase; n_train, n_validation,
+        input_shape, input_scale, which is the factor on the examples, num_classes, and label_gaps
+        where a class has no example),
         ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation example
         shows; 0 without such examples.
     """
     from besom.training.data.dataset import label_gaps
+    from besom.training.data.examples import Stream
 
-    gaps = label_gaps(data)
+    gaps, is_stream = label_gaps(data), isinstance(data.train, Stream)
     return {
         "data": {
             "name": data.name,
             "fingerprint": data.fingerprint,
-            "n_train": len(data.x_train),
-            "n_validation": len(data.x_validation),
-            "input_shape": list(data.x_train.shape[1:]),
-            "input_scale": data.scale,
+            "task": str(data.task),
+            "split": data.split,
+            **({"scaled": data.scaling} if data.scaling else {}),
+            "n_train": data.n_train,
+            "n_validation": data.n_validation,
+            "input_shape": _plain_shapes(data.input_shape),
+            "input_scale": None if is_stream else data.scale,
             "num_classes": data.num_classes,
             **({"label_gaps": gaps} if gaps else {}),
         },
@@ -198,10 +201,17 @@ def environment(data: Any) -> dict[str, Any]:
 
 
 def _n_classes_unjudged(data: Any) -> int:
-    labels = data.y_validation
-    if not len(labels):
-        return 0
-    return int((np.bincount(labels, minlength=data.num_classes) == 0).sum())
+    from besom.training.data.dataset import class_counts
+
+    counts = class_counts(data, data.validation)
+    return 0 if counts is None else int((counts == 0).sum())
+
+
+def _plain_shapes(shapes: Any) -> Any:
+    """A nest of shapes as JSON has it: lists."""
+    if isinstance(shapes, Mapping):
+        return {str(key): _plain_shapes(shape) for key, shape in shapes.items()}
+    return [_plain_shapes(part) if isinstance(part, tuple | dict) else part for part in shapes]
 
 
 def free_models() -> None:

@@ -1,4 +1,4 @@
-"""What examples and labels must be before a model is trained on them: dtypes, shapes, values.
+"""What the inputs must be before a model is trained on them: dtypes, shapes, values.
 
 Knows no files and no datasets. ``where`` begins every message and names the part that is meant,
 such as ``"digits (train)"``.
@@ -13,11 +13,12 @@ import numpy.typing as npt
 import psutil
 
 from besom.errors import DataError
+from besom.training.data.examples import LazyRows, is_large_file, is_ragged
 
 Array = npt.NDArray[Any]
 
-#: Above this many classes, more classes than examples means that the labels are not class numbers.
-_MANY_CLASSES = 1000
+#: The factor on images of bytes.
+IMAGE_SCALE = 1 / 255
 
 
 class MissingArrays(DataError):
@@ -41,39 +42,105 @@ def check_fits_memory(n_bytes: int, what: str) -> None:
         )
 
 
-def checked_examples(x: Array, where: str) -> Array:
-    """Return ``x`` as uint8 or float32, without a copy where it already is one of them.
+def checked_input(x: Any, scale: float | None, where: str, least_ndim: int) -> tuple[Any, float]:
+    """Return one input as training takes it, and what it is multiplied by in the graph.
 
-    Booleans, and integers that all lie in 0..255, become uint8; other integers and all floats
-    become float32.
+    Where a scale is said, booleans and integers that all lie in 0..255 become uint8, other integers
+    and all floats float32. Without one, uint8 of image shape is scaled by 1/255; floats become
+    float32, booleans uint8, and integers and text are left as they are.
 
     Args:
-        x: (n, ...) numbers; at least two dimensions, none of them empty.
+        x: (n, ...) numbers or text, or a ``tf.RaggedTensor``.
+        scale: what the user says; None: nothing.
         where: the beginning of an error message.
+        least_ndim: the dimensions that numbers must have, that of the examples included.
+
+    Returns:
+        An array, without a copy where it is as it should be already, a ``LazyRows`` of a large
+        file, or the ``tf.RaggedTensor``; and its scale.
 
     Raises:
-        DataError: a dtype that holds no numbers, a missing or empty dimension, NaN or infinity.
+        DataError: a dtype that is neither, a missing or empty dimension, NaN or infinity, a scale
+            for what is no number.
     """
-    x = np.asarray(x)
+    if is_ragged(x) or isinstance(x, LazyRows):
+        return x, 1.0 if scale is None else scale
+    x = _as_array(x, where)
+    if x.dtype.kind in "OSU":
+        _check_text(x, scale, where)
+        return x, 1.0
     if x.dtype.kind not in "biuf":
         raise DataError(
             f"{where}: the examples have dtype {x.dtype}, expected integers or floats "
-            "(uint8 or float32 are kept as they are)."
+            "(uint8 or float32 are kept as they are), or text."
         )
-    if x.ndim < 2:
+    if x.ndim < least_ndim:
         raise DataError(
             f"{where}: the examples have shape {x.shape}, expected (n, features), "
             "(n, height, width) or (n, height, width, channels)."
         )
     if x.size == 0:
         raise DataError(f"{where}: there are no examples in an array of shape {x.shape}.")
+    if is_large_file(x):
+        return _large_file(x, scale, where)
+    if scale is None and x.dtype == np.uint8:
+        scale = IMAGE_SCALE if x.ndim in (3, 4) else 1.0
     if x.dtype.kind == "f":
-        return _finite_float32(x, where)
+        return _finite_float32(x, where), 1.0 if scale is None else scale
     if x.dtype.kind == "b":
-        return x.view(np.uint8)
+        return x.view(np.uint8), 1.0 if scale is None else scale
+    if scale is None:
+        return _as_indices(x), 1.0
     if x.dtype == np.uint8:
-        return x
-    return x.astype(np.uint8 if fits_a_byte(x) else np.float32)
+        return x, scale
+    return x.astype(np.uint8 if fits_a_byte(x) else np.float32), scale
+
+
+def _as_array(x: Any, where: str) -> Array:
+    lengths = (
+        f"{where}: the examples have different lengths, expected an array. Pad them, for example "
+        "with keras.utils.pad_sequences, or give a tf.RaggedTensor (tf.ragged.constant)."
+    )
+    try:
+        array: Array = np.asanyarray(x) if isinstance(x, np.memmap) else np.asarray(x)
+    except ValueError as error:
+        raise DataError(lengths) from error
+    if array.dtype.kind == "O" and array.size and isinstance(array.flat[0], list | np.ndarray):
+        raise DataError(lengths)
+    return array
+
+
+def _check_text(x: Array, scale: float | None, where: str) -> None:
+    if x.size == 0:
+        raise DataError(f"{where}: there are no examples in an array of shape {x.shape}.")
+    if x.dtype.kind == "O":
+        kinds = {type(value) for value in x.flat}
+        if not kinds <= {str, np.str_} and not kinds <= {bytes, np.bytes_}:
+            mixed = " and ".join(sorted(kind.__name__ for kind in kinds))
+            raise DataError(
+                f"{where}: the examples have dtype object and hold {mixed}, expected integers or "
+                "floats, or text alone. Convert them, and fill in what is missing."
+            )
+    if scale not in (None, 1):
+        raise DataError(f"{where}: scale={scale!r} for text, expected none.")
+
+
+def _as_indices(x: Array) -> Array:
+    """Integers in a width that TensorFlow gathers and looks up: int32 or int64; uint8 stays."""
+    if x.dtype in (np.uint8, np.int32, np.int64):
+        return x.astype(x.dtype.newbyteorder("="), copy=False)
+    return x.astype(np.int32 if x.dtype.itemsize < 4 else np.int64)
+
+
+def _large_file(x: Any, scale: float | None, where: str) -> tuple[LazyRows, float]:
+    if x.dtype.kind not in "fiu":
+        raise DataError(f"{where}: a file of dtype {x.dtype}, expected integers or floats.")
+    rows = LazyRows(x)
+    if x.dtype.kind == "f":
+        _finite_float32(rows.sample(), where)
+    if scale is None:
+        scale = IMAGE_SCALE if x.dtype == np.uint8 and x.ndim in (3, 4) else 1.0
+    return rows, scale
 
 
 def fits_a_byte(x: Array) -> bool:
@@ -81,70 +148,22 @@ def fits_a_byte(x: Array) -> bool:
     return bool(x.min() >= 0 and x.max() <= 255)
 
 
+def first_not_finite(x: Array) -> int | None:
+    """The position of the first row that holds NaN or infinity; None if there is none."""
+    # NaN and infinities show in the minimum and maximum, without a mask as large as x.
+    if np.isfinite(x.min()) and np.isfinite(x.max()):
+        return None
+    return int((~np.isfinite(x)).reshape(len(x), -1).any(axis=1).argmax())
+
+
 def _finite_float32(x: Array, where: str) -> Array:
     """Cast to float32 and refuse what is not finite, also where only the cast overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         x = x.astype(np.float32, copy=False)
-        # NaN and infinities show in the minimum and maximum, without a mask as large as x.
-        finite = np.isfinite(x.min()) and np.isfinite(x.max())
-    if not finite:
+    if (first := first_not_finite(x)) is not None:
         bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
         raise DataError(
             f"{where}: {int(bad.sum())} of {len(x)} examples hold NaN or infinite values (as "
-            f"float32), the first is example {int(bad.argmax())}. Fix or remove them."
+            f"float32), the first is example {first}. Fix or remove them."
         )
     return x
-
-
-def checked_labels(y: Array, where: str) -> Array:
-    """Return ``y`` as int64 of shape (n,): class numbers from 0.
-
-    Args:
-        y: (n,) or (n, 1) integers, or floats and booleans with integer values.
-        where: the beginning of an error message.
-
-    Raises:
-        DataError: other shapes (one-hot rows among them), no labels, labels that are not
-            integers, negative ones, or ones so large that they cannot be class numbers.
-    """
-    y = np.asarray(y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        hint = " Turn one-hot rows into class numbers with y.argmax(axis=1)." if y.ndim == 2 else ""
-        raise DataError(f"{where}: the labels have shape {y.shape}, expected (n,) or (n, 1).{hint}")
-    if len(y) == 0:
-        raise DataError(f"{where}: there are no labels.")
-    if y.dtype.kind not in "biuf":
-        raise DataError(f"{where}: the labels have dtype {y.dtype}, expected integers from 0.")
-    if y.dtype.kind == "f":
-        # floor() of NaN or infinity is no error, and NaN is not equal to itself.
-        wrong = ~(np.isfinite(y) & (np.floor(y) == y))
-        if wrong.any():
-            raise DataError(
-                f"{where}: labels must be integers, but {int(wrong.sum())} of {len(y)} are not, "
-                f"for example {y[wrong.argmax()]} at position {int(wrong.argmax())}."
-            )
-    if y.min() < 0:
-        raise DataError(
-            f"{where}: labels must be integers from 0, but {y.min()} is at position "
-            f"{int(y.argmin())}."
-        )
-    if y.max() >= max(_MANY_CLASSES, len(y)):
-        raise DataError(
-            f"{where}: the largest of {len(y)} labels is {y.max()}; labels must be class "
-            "numbers from 0. Renumber them with np.unique(y, return_inverse=True)[1]."
-        )
-    return y.astype(np.int64, copy=False)
-
-
-def checked_pair(x: Array, y: Array, where: str) -> tuple[Array, Array]:
-    """Check examples and labels as above, and that there are as many of each.
-
-    Raises:
-        DataError: as ``checked_examples`` and ``checked_labels``, or the lengths differ.
-    """
-    x, y = checked_examples(x, where), checked_labels(y, where)
-    if len(x) != len(y):
-        raise DataError(f"{where}: {len(x)} examples but {len(y)} labels; expected one label each.")
-    return x, y

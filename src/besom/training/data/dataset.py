@@ -1,21 +1,19 @@
-"""What a dataset is made of, and what it must satisfy before anything trains on it.
+"""What a dataset is made of: what a user gives, and what a model is trained on.
 
-Opens nothing: ``besom.training.data`` does.
+Opens and checks nothing: ``besom.training.data.loading`` does.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from besom.errors import DataError
-from besom.training.data.array_checks import Array, checked_pair
+from besom.training.data.array_checks import Array
 from besom.training.data.examples import Examples, Stream
+from besom.training.data.labels import WITH_CLASSES
 from besom.training.data.nests import map_nest
 from besom.training.data.task import Task
 
@@ -74,11 +72,13 @@ class Dataset:
     @property
     def input_shape(self) -> Any:
         """The shape of one example; a nest of shapes for several inputs."""
-        return map_nest(lambda leaf: tuple(leaf.shape[1:]), self.x)
+        return map_nest(_shape_of_one, self.x)
 
     @property
-    def examples(self) -> Examples:
-        """The examples, of a dataset that ``checked_dataset`` has been over."""
+    def examples(self) -> Examples | Stream:
+        """What a model is trained or measured on, of a dataset that has been checked."""
+        if isinstance(self.x, Stream):
+            return self.x
         return Examples(self.x, self.y, self.sample_weight, self.scale)
 
 
@@ -96,6 +96,9 @@ class TrainingData:
             labels, with the scale, and with which of them are held out.
         name: for people to read.
         split: how validation examples were chosen, in a phrase.
+        units: (n_validation,) numbers: validation examples with the same one are resampled
+            together; None where each stands for itself.
+        scaling: which inputs are scaled, and by how much, in a phrase; may be empty.
         class_names: the classes' names, in the order of their numbers.
     """
 
@@ -106,6 +109,8 @@ class TrainingData:
     fingerprint: str
     name: str
     split: str = ""
+    units: Array | None = None
+    scaling: str = ""
     class_names: Any = None
 
     @property
@@ -121,12 +126,12 @@ class TrainingData:
     @property
     def x_train(self) -> Any:
         """The training examples' inputs, in memory."""
-        return _in_memory(self.train).x
+        return in_memory(self.train).x
 
     @property
     def y_train(self) -> Any:
         """The training examples' labels, in memory; None if there are none."""
-        return _in_memory(self.train).y
+        return in_memory(self.train).y
 
     @property
     def x_validation(self) -> Any:
@@ -141,32 +146,51 @@ class TrainingData:
     @property
     def _held(self) -> Examples:
         if self.validation is None:
-            return _in_memory(self.train).take(np.arange(0))
-        return _in_memory(self.validation)
+            return in_memory(self.train).take(np.arange(0))
+        return in_memory(self.validation)
 
     @property
     def scale(self) -> Any:
         """What the examples are multiplied by in the graph; by input where there are several."""
-        return _in_memory(self.train).scales
+        return in_memory(self.train).scales
 
     @property
     def input_shape(self) -> Any:
         """The shape of one example; by input where there are several."""
-        return map_nest(lambda leaf: tuple(leaf.shape[1:]), self.x_train)
+        if isinstance(self.train, Stream):
+            spec = self.train.element_spec
+            return map_nest(_shape_of_one, spec[0] if isinstance(spec, tuple) else spec)
+        return map_nest(_shape_of_one, self.x_train)
 
 
-def _in_memory(examples: Examples | Stream) -> Examples:
+def _shape_of_one(leaf: Any) -> tuple[int | None, ...]:
+    return tuple(leaf.shape[1:])
+
+
+def in_memory(examples: Examples | Stream) -> Examples:
+    """The same, where it must be no stream."""
     assert isinstance(examples, Examples), "a stream has no arrays"
     return examples
 
 
+def class_counts(data: TrainingData, part: Examples | Stream | None) -> Array | None:
+    """How many examples of a part have each class; None where they have none, or are a stream."""
+    if data.task.kind not in WITH_CLASSES or not isinstance(part, Examples):
+        return None
+    classes = data.task.classes_of(part.y)
+    return None if classes is None else np.bincount(classes, minlength=data.num_classes)
+
+
 def label_gaps(data: TrainingData) -> str:
-    """One sentence on classes that no example has; empty where each has one.
+    """One sentence on classes that no example has; empty where each has one, or there are none.
 
     Labels that start at 1, or that skip some, give the model outputs that it never needs.
     """
-    counts = np.bincount(data.y_train, minlength=data.num_classes)
-    counts += np.bincount(data.y_validation, minlength=data.num_classes)
+    counts = class_counts(data, data.train)
+    if counts is None:
+        return ""
+    held = class_counts(data, data.validation)
+    counts = counts if held is None else counts + held
     empty, used = np.flatnonzero(counts == 0), np.flatnonzero(counts)
     if not len(empty):
         return ""
@@ -178,51 +202,3 @@ def label_gaps(data: TrainingData) -> str:
         f"the labels of {data.name} run from {used[0]} to {used[-1]}: {classes} no example; the "
         f"model has {data.num_classes} outputs"
     )
-
-
-def checked_dataset(dataset: Dataset, where: str) -> Dataset:
-    """Return the dataset with its arrays cast to their proper dtypes and shapes.
-
-    Raises:
-        DataError: see ``besom.training.data.array_checks``; also a wrong scale or number of
-            classes, or a label beyond the classes.
-    """
-    x, y = checked_pair(dataset.x, dataset.y, where)
-    if not isinstance(dataset.num_classes, int | np.integer) or dataset.num_classes < 1:
-        raise DataError(f"{where}: num_classes={dataset.num_classes!r}, expected an integer.")
-    scale = dataset.scale
-    if not isinstance(scale, int | float | np.floating) or not math.isfinite(scale) or scale == 0:
-        raise DataError(f"{where}: scale={scale!r}, expected a finite number other than 0.")
-    check_labels_in_range(y, int(dataset.num_classes), where)
-    return dataclasses.replace(
-        dataset, x=x, y=y, num_classes=int(dataset.num_classes), scale=float(scale)
-    )
-
-
-def check_labels_in_range(y: Array, num_classes: int, where: str) -> None:
-    """Refuse labels that training has no class for.
-
-    Raises:
-        DataError: a label is ``num_classes`` or more.
-    """
-    if y.max() >= num_classes:
-        raise DataError(
-            f"{where}: label {y.max()} at position {int(y.argmax())}, but the training part has "
-            f"{num_classes} classes, 0 to {num_classes - 1}."
-        )
-
-
-def fingerprint(dataset: Dataset, held: Array) -> str:
-    """Return 16 hex digits for what training depends on.
-
-    Args:
-        dataset: the training part, before the split.
-        held: positions of the examples held out: themselves, not the seed that chose them, so
-            that the digits change when another version of the split chooses others.
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    for array in (dataset.x, dataset.y, held.astype(np.int64)):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    digest.update(f"{dataset.num_classes} {dataset.scale!r}".encode())
-    return digest.hexdigest()

@@ -10,15 +10,20 @@ import numpy as np
 
 from besom.training.data.nests import Nest, leaves, map_nest
 
+#: A memmap of more bytes is never copied, nor read as a whole.
+LARGE_FILE_BYTES = 2**30
+
+_N_SAMPLED = 256
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Examples in memory.
 
     Attributes:
-        x: a nest of arrays (n, ...): uint8, other integers, float32, text, or a
-            ``tf.RaggedTensor``. Leaves of uint8 and float32 reach the model as float32, times their
-            scale; all others as they are.
+        x: a nest of arrays (n, ...): uint8, int32, int64, float32, text, a ``tf.RaggedTensor``, or
+            ``LazyRows`` of a large file. Leaves of uint8 and float32 reach the model as float32,
+            times their scale; all others as they are.
         y: a nest of arrays (n, ...), or None.
         weight: sample weights (n,), a nest of them by output, or None.
         scales: the nest of ``x`` with a float for each leaf: what it is multiplied by in the graph.
@@ -50,6 +55,21 @@ class Examples:
         )
 
     @property
+    def in_memory(self) -> bool:
+        """Whether all of ``x`` is in memory; else ``gather`` reads batches of it."""
+        return not any(isinstance(leaf, LazyRows) for leaf in leaves(self.x))
+
+    def gather(self, positions: Any) -> tuple[Any, ...]:
+        """The examples at ``positions`` in memory, packed."""
+        return self.take(positions).loaded.packed
+
+    @property
+    def loaded(self) -> Examples:
+        """The same examples, all in memory."""
+        load: Callable[[Any], Any] = lambda leaf: leaf[:] if isinstance(leaf, LazyRows) else leaf  # noqa: E731
+        return replace(self, x=map_nest(load, self.x))
+
+    @property
     def packed(self) -> tuple[Any, ...]:
         """``(x,)``, ``(x, y)`` or ``(x, y, weight)``, as Keras packs a batch."""
         if self.y is None:
@@ -67,17 +87,59 @@ class Stream:
         n_batches: how many batches a pass has; None: not known, or endless.
         element_spec: a nest of ``tf.TensorSpec``, the batch's dimension None.
         n: how many examples a pass has, where that is known.
+        is_endless: whether a pass is known never to end.
     """
 
     source: Any
     n_batches: int | None
     element_spec: Any
     n: int | None = None
+    is_endless: bool = False
+
+
+class LazyRows:
+    """Rows of an array in a file that is too large to copy: read when they are asked for.
+
+    Args:
+        array: the ``np.memmap``.
+        positions: which rows, in their order; None: all.
+    """
+
+    def __init__(self, array: Any, positions: Any = None) -> None:
+        self.array = array
+        self.positions = np.arange(len(array)) if positions is None else positions
+        #: Floats are read as float32.
+        self.dtype = np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of all the rows together."""
+        return (len(self), *self.array.shape[1:])
+
+    def __getitem__(self, index: Any) -> Any:
+        """The rows at ``index``, an array in memory."""
+        return np.asarray(self.array[self.positions[index]], self.dtype)
+
+    def take(self, positions: Any) -> LazyRows:
+        """Some of the rows; still not in memory."""
+        return LazyRows(self.array, self.positions[positions])
+
+    def sample(self) -> Any:
+        """A few rows, evenly spaced, in memory."""
+        return self[np.linspace(0, len(self) - 1, min(_N_SAMPLED, len(self))).astype(int)]
+
+
+def is_large_file(leaf: Any) -> bool:
+    """Whether it is a memmap too large to copy."""
+    return isinstance(leaf, np.memmap) and leaf.nbytes > LARGE_FILE_BYTES
 
 
 def length(leaf: Any) -> int:
     """How many rows an array or ``tf.RaggedTensor`` has."""
-    return int(leaf.nrows()) if is_ragged(leaf) else len(leaf)
+    return len(leaf.row_splits) - 1 if is_ragged(leaf) else len(leaf)
 
 
 def is_ragged(leaf: Any) -> bool:
@@ -91,4 +153,6 @@ def take_rows(leaf: Any, positions: Any) -> Any:
         import tensorflow as tf
 
         return tf.gather(leaf, positions)
+    if isinstance(leaf, LazyRows):
+        return leaf.take(positions)
     return np.asarray(leaf)[positions]

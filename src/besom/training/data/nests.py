@@ -12,6 +12,7 @@ Nest = Any
 def is_nest(value: Any) -> bool:
     """Whether ``value`` holds arrays and is none itself; a list of plain numbers is an array.
 
+    >>> import numpy as np
     >>> is_nest({"age": np.zeros(3)}), is_nest([np.zeros(3), np.zeros(3)]), is_nest([1, 2, 3])
     (True, True, False)
     """
@@ -35,6 +36,7 @@ def map_nest(function: Callable[..., Any], nest: Nest, *others: Nest) -> Nest:
 def named_leaves(nest: Nest, path: str = "") -> Iterator[tuple[str, Any]]:
     """Each leaf after its place, such as ``age``, ``[0]`` or ``text[1]``; a lone array's is empty.
 
+    >>> import numpy as np
     >>> [name for name, _ in named_leaves({"age": np.zeros(3), "text": (np.zeros(3),)})]
     ['age', 'text[0]']
     """
@@ -51,3 +53,9 @@ def named_leaves(nest: Nest, path: str = "") -> Iterator[tuple[str, Any]]:
 def leaves(nest: Nest) -> list[Any]:
     """The arrays of a nest, in its order."""
     return [leaf for _, leaf in named_leaves(nest)]
+
+
+def with_leaves(nest: Nest, values: list[Any]) -> Nest:
+    """A nest of the same structure with other leaves, given in its order."""
+    left = iter(values)
+    return map_nest(lambda _: next(left), nest)

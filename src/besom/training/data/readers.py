@@ -31,8 +31,6 @@ from besom.training.data.array_checks import (
     Array,
     MissingArrays,
     check_fits_memory,
-    checked_labels,
-    fits_a_byte,
 )
 from besom.training.data.dataset import Dataset, NoTestImages, Split
 
@@ -47,7 +45,7 @@ def read_part(
             path starts at the current folder.
         split: the part.
         name: the dataset's name; None: the file's, without its suffix.
-        scale: what images are multiplied by; None: 1/255 for integers from 0 to 255, else 1.
+        scale: what examples are multiplied by; None: see ``Dataset``.
 
     Raises:
         NoTestImages: the test part is asked for and not there.
@@ -56,15 +54,7 @@ def read_part(
     location = path if isinstance(path, Path) else _expanded(path)
     name = name or location.stem
     x, y = _pair(location, split)
-    # Both parts are described by the training part: its labels say how many classes there are,
-    # and wide integers, read again for the test, whether these are pixels.
-    y_train = y if split == "train" else _labels(location, "train")
-    num_classes = int(checked_labels(y_train, f"{name} (train)").max()) + 1
-    if scale is None:
-        is_wide = x.dtype.kind in "iu" and x.dtype != np.uint8
-        reread = is_wide and split == "test"
-        scale = _natural_scale(_pair(location, "train")[0] if reread else x)
-    return Dataset(x=x, y=y, num_classes=num_classes, scale=scale, name=name)
+    return Dataset(x=x, y=y, scale=scale, name=name)
 
 
 def _expanded(path: object) -> Path:
@@ -94,17 +84,6 @@ def _pair(path: Path, split: Split) -> tuple[Array, Array]:
             raise NoTestImages(str(error)) from error
         raise
     return x, y
-
-
-def _labels(path: Path, split: Split) -> Array:
-    if path.is_dir():
-        return _read_idx_part(path, split, "labels")
-    return _read_arrays(path, [f"y_{split}"])[0]
-
-
-def _natural_scale(x: Array) -> float:
-    is_picture = x.dtype.kind in "iu" and x.size > 0 and fits_a_byte(x)
-    return 1 / 255 if is_picture else 1.0
 
 
 _DAMAGE = (

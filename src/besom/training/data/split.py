@@ -1,4 +1,4 @@
-"""Which training examples are held out: a stratified split, always the same for a seed."""
+"""Which training examples are held out: the ways to split, each always the same for a seed."""
 
 from __future__ import annotations
 
@@ -47,12 +47,68 @@ def stratified_split(y: Array, n_held: int, seed: int) -> tuple[Array, Array]:
     return np.sort(by_class[~is_held]), np.sort(by_class[is_held])
 
 
+def random_split(n: int, n_held: int, seed: int) -> tuple[Array, Array]:
+    """Split the positions of ``n`` examples at random; as ``stratified_split`` else."""
+    shuffled = np.random.RandomState(seed).permutation(n)
+    return np.sort(shuffled[n_held:]), np.sort(shuffled[:n_held])
+
+
+def group_split(groups: Array, n_held: int, seed: int) -> tuple[Array, Array]:
+    """Hold out whole groups, drawn at random, with at most ``n_held`` examples in all.
+
+    Args:
+        groups: (n,) the number of each example's group.
+        n_held: how many examples to hold out; more where the smallest group has more.
+        seed: 0 to 2**32 - 1.
+
+    Raises:
+        DataError: there is one group only.
+    """
+    sizes = np.bincount(groups)
+    if len(sizes) < 2:
+        raise DataError(
+            f"All {len(groups)} training examples belong to one group, so none can be held out. "
+            f"Check the groups, or set {_OPTION}=0."
+        )
+    chosen, left = [], n_held
+    for group in np.random.RandomState(seed).permutation(len(sizes)):
+        if sizes[group] <= left:
+            chosen.append(int(group))
+            left -= sizes[group]
+    is_held = np.isin(groups, chosen or [sizes.argmin()])
+    return np.flatnonzero(~is_held), np.flatnonzero(is_held)
+
+
+def time_split(times: Array, n_held: int, gap: float) -> tuple[Array, Array]:
+    """Hold out the last examples; those of one time are never divided.
+
+    Args:
+        times: (n,) numbers.
+        n_held: how many examples to hold out; more where several share the first time held out.
+        gap: examples at most this much before the first one held out are in neither part.
+
+    Raises:
+        DataError: nothing is left to train on.
+    """
+    first = np.sort(times)[len(times) - n_held]
+    is_held = times >= first
+    is_kept = times < first - gap if gap else ~is_held
+    if not is_kept.any():
+        dropped = f" and a data.gap of {gap:g}" if gap else ""
+        raise DataError(
+            f"Holding out the last {int(is_held.sum())} of {len(times)} examples{dropped} leaves "
+            f"none to train on. Lower {_OPTION}" + (" or data.gap." if gap else ".")
+        )
+    return np.flatnonzero(is_kept), np.flatnonzero(is_held)
+
+
 def _check_classes(counts: Array, quota: Array, n_held: int) -> None:
     alone = np.flatnonzero(counts == 1)
     if len(alone):
         raise DataError(
             f"Class {alone[0]} has only one training example, which cannot be used for both "
-            f"training and validation. Add examples, remove the class, or set {_OPTION}=0."
+            f"training and validation. Add examples, remove the class, or set {_OPTION}=0, or "
+            "data.stratify=false."
         )
     emptied = np.flatnonzero((counts > 0) & (quota >= counts))
     if len(emptied):

@@ -1,0 +1,185 @@
+"""Opens a dataset: the two functions that do.
+
+A dataset is a function, anywhere importable, that returns one part of it as a ``Dataset``::
+
+    def spirals(split: Literal["train", "test"], turns: float = 2.0) -> Dataset:
+        x, y = ...
+        return Dataset(x=x, y=y, name="spirals")
+
+It may also return ``(x, y)``, ``(x, y, sample_weight)``, or a stream of batches alone.
+
+A config names it with ``_target_`` and gives its other parameters. ``load_training`` opens the
+training part and holds the validation examples out; ``load_test`` alone opens the test part, so
+that whoever does not call it cannot have seen a test example. A function that has no test part
+raises ``NoTestImages`` when it is asked for one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from besom.errors import DataError
+from besom.targets import TARGET, instantiate, resolve
+from besom.training.data import streams
+from besom.training.data.checked import as_trained_on, checked_dataset, scaling
+from besom.training.data.dataset import Dataset, Split, TrainingData, in_memory
+from besom.training.data.fingerprint import fingerprint
+from besom.training.data.holding_out import hold_out
+from besom.training.data.task import Task, check_worth_learning
+
+log = logging.getLogger("besom")
+
+#: Keys of the node that are besom's own, never the function's.
+_FOR_LOADING = ("validation_split", "split_seed")
+#: The same, unless the function has a parameter of that name.
+_IF_NOT_ITS_OWN = ("task", "stratify", "group", "order", "gap")
+
+
+def load_training(data: Mapping[str, Any]) -> TrainingData:
+    """Load the training part and hold validation examples out.
+
+    Args:
+        data: the config node: ``_target_``, ``task``, ``validation_split`` (a share below 1 or a
+            number of examples; default 0.1), ``split_seed`` (default 0; it seeds nothing but the
+            split), ``stratify``, ``group``, ``order``, ``gap``, and the parameters of the target.
+
+    Returns:
+        The same arrays and fingerprint for the same config and files, on every machine.
+
+    Raises:
+        ConfigError: the target or one of its parameters is unknown.
+        DataError: a file is missing or damaged, the arrays cannot be trained on, or the split
+            cannot be made.
+    """
+    dataset, options = _part(data, "train")
+    where = f"{dataset.name} (train)"
+    if streams.is_stream(dataset.x):
+        return streams.training_data(dataset, options, where)
+    dataset, task = checked_dataset(dataset, where, said=options.get("task"))
+    check_worth_learning(task, dataset.y, where)
+    if dataset.x_validation is not None:
+        training = _with_validation(dataset, task, options)
+    else:
+        chosen, examples = hold_out(options, dataset, task, where), in_memory(dataset.examples)
+        n_held = len(chosen.held)
+        is_cut = len(chosen.kept) + n_held < len(examples)
+        training = TrainingData(
+            # With nothing held out the arrays are handed on, not copied.
+            train=examples.take(chosen.kept) if n_held else examples,
+            validation=examples.take(chosen.held) if n_held else None,
+            task=task,
+            num_classes=task.num_classes,
+            fingerprint=fingerprint(dataset, task, chosen.held, chosen.kept if is_cut else None),
+            name=dataset.name,
+            split=chosen.how,
+            units=chosen.units,
+        )
+    training = replace(training, scaling=scaling(dataset), class_names=dataset.class_names)
+    log.info("%s: %s; split %s%s", where, task, training.split, _scaled(training))
+    return training
+
+
+def _scaled(training: TrainingData) -> str:
+    return f"; scaled: {training.scaling}" if training.scaling else ""
+
+
+def _with_validation(dataset: Dataset, task: Task, options: Mapping[str, Any]) -> TrainingData:
+    given = validation_set(dataset)
+    where = f"{dataset.name} (validation)"
+    if streams.is_stream(given.x):
+        raise DataError(
+            f"{where}: x_validation is a {type(given.x).__name__}, but the training examples are "
+            "arrays: give arrays for both."
+        )
+    held, _ = checked_dataset(given, where, task)
+    examples = in_memory(as_trained_on(held, dataset, where).examples)
+    return TrainingData(
+        train=in_memory(dataset.examples),
+        validation=examples,
+        task=task,
+        num_classes=task.num_classes,
+        fingerprint=fingerprint(dataset, task, examples.x, examples.y, examples.weight),
+        name=dataset.name,
+        split="given validation set" + unused_options(options),
+    )
+
+
+def validation_set(dataset: Dataset) -> Dataset:
+    """The validation set that comes with a dataset, of the same name and scale."""
+    given = dataset.x_validation
+    if isinstance(given, Dataset):
+        return replace(given, scale=dataset.scale if given.scale is None else given.scale)
+    return Dataset(
+        x=given,
+        y=given if dataset.y is dataset.x else dataset.y_validation,
+        scale=dataset.scale,
+        name=dataset.name,
+        sample_weight=dataset.sample_weight_validation,
+    )
+
+
+def unused_options(options: Mapping[str, Any]) -> str:
+    """What a given validation set makes useless, in brackets."""
+    unused = [f"data.{key}" for key in ("validation_split", "group", "order") if options.get(key)]
+    return f" ({' and '.join(unused)} not used)" if unused else ""
+
+
+def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> Dataset:
+    """Load the test part. Nothing else in besom asks a dataset for it.
+
+    Args:
+        data: the config node, as for ``load_training``.
+        training: what was trained on; if given, the test part must fit it.
+
+    Returns:
+        Checked: its ``examples`` are what a model is measured on.
+
+    Raises:
+        NoTestImages: the dataset has no test part.
+        ConfigError, DataError: as ``load_training``; a label that training has no class for;
+            another example shape or scale than in training.
+    """
+    dataset, options = _part(data, "test")
+    where = f"{dataset.name} (test)"
+    if streams.is_stream(dataset.x):
+        return streams.checked_test(dataset, training, where)
+    task = None if training is None else training.task
+    test, _ = checked_dataset(dataset, where, task, options.get("task"))
+    return test if training is None else as_trained_on(test, training, where)
+
+
+def _part(data: Mapping[str, Any], split: Split) -> tuple[Dataset, Mapping[str, Any]]:
+    """What the target returns, and besom's own options of the node."""
+    own = _parameters(data)
+    options = {
+        key: value
+        for key, value in data.items()
+        if key in _FOR_LOADING or (key in _IF_NOT_ITS_OWN and key not in own)
+    }
+    given = instantiate({k: v for k, v in data.items() if k not in options}, split)
+    if isinstance(given, Dataset):
+        return given, options
+    name = str(data[TARGET]).rpartition(".")[2]
+    if isinstance(given, tuple) and len(given) in (2, 3):
+        x, y, weight = (*given, None)[:3]
+        return Dataset(x=x, y=y, sample_weight=weight, name=name), options
+    if streams.is_stream(given):
+        return Dataset(x=given, name=name), options
+    raise DataError(
+        f"data._target_={data[TARGET]} returned {type(given).__name__}, expected "
+        "besom.training.data.Dataset, or (x, y)."
+    )
+
+
+def _parameters(data: Mapping[str, Any]) -> Any:
+    """The names of the parameters of the target; none where it cannot be asked."""
+    if not isinstance(data, Mapping) or TARGET not in data:
+        return ()
+    try:
+        return inspect.signature(resolve(data[TARGET])).parameters
+    except (TypeError, ValueError):
+        return ()
