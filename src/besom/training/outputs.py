@@ -95,9 +95,9 @@ class Outputs:
             return nest
         if not is_nest(nest):
             raise ConfigError(
-                f"The model has {counted(len(self.names), 'output')} ({listed(self.names)}), but "
-                f"the data has one array of {what}: give the data a dict with one for each output, "
-                "or the model one output, or its own train_step."
+                f"The model has {counted(len(self.names), 'output')}, but an example has one label: "
+                f"give the data {what} by output ({listed(self.names)}), or the model one output, "
+                "or its own train_step."
             )
         given = self._named(nest, what)
         if missing := [name for name in self.names if name not in given]:
