@@ -37,7 +37,7 @@ KERAS_TRIALS = "besom.training.trial.run_trial"
 PER_EXAMPLE = ("share", "mean", "other")
 
 #: In a result's ``environment``: why a metric asked for is not in ``per_example``, as the end of a
-#: sentence about it: ``{val_loss: "has a part that is of a batch"}``.
+#: sentence about it: ``{val_loss: "is no mean over examples"}``.
 UNEXAMINED = "unexamined"
 
 #: ``report(epoch, metrics) -> stop``: called after each epoch (from 1); True means stop now.
@@ -64,7 +64,8 @@ class TrialResult(SameFields):
             each, as in ``correct``, whose share is the metric. ``mean``: one little-endian float32
             each, whose mean is the metric. ``other``: float32, the metric on each of several
             bootstrap draws of the examples, the same draws in all trials, then on what each draw
-            left out.
+            left out. Where examples are resampled in groups, a ``mean`` has a number for each of
+            ``units`` groups instead.
         environment: versions, device, data fingerprint: what the values depend on. ``remarks`` in
             it, what each is about to a sentence, are for the user, who is shown one about each.
     """

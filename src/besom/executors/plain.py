@@ -108,7 +108,8 @@ def _plain_examples(metric: str, known: Any, result: TrialResult) -> dict[str, A
     rows = [found.get("values"), *(found.get("by_epoch") or ())]
     if len(rows) not in (1, 1 + result.epochs):
         raise ValueError(f"{where} has {len(rows) - 1} epochs for {result.epochs} of history")
-    size = {"share": (n + 7) // 8, "mean": 4 * n}.get(found["kind"])
+    n_rows = int(found.get("units") or n)
+    size = {"share": (n + 7) // 8, "mean": 4 * n_rows}.get(found["kind"])
     for row in rows:
         if not isinstance(row, bytes):
             raise TypeError(f"{where} holds a {_kind(row)}, expected bytes")

@@ -165,9 +165,9 @@ def scored(trial: TrialRecord, objective: Objective, value: float) -> ScoredRow 
         drawn, left_out = sign * numbers.astype(np.float64)
         return ScoredRow("other", DrawnScores(np.array(sign * value), drawn, left_out), value)
     mean = float(numbers.mean(dtype=np.float64))
-    if numbers.shape != (n,):
+    if numbers.shape != (trial.per_example.n_units(metric, n),):
         return None
-    luck = float(numbers.std(dtype=np.float64)) / math.sqrt(n)
+    luck = float(numbers.std(dtype=np.float64)) / math.sqrt(numbers.size)
     if abs(mean - value) > _ROUNDING * abs(value) + luck / 100.0:
         return None
     return ScoredRow("mean", sign * numbers, value)
@@ -303,11 +303,12 @@ def _by_epoch(
     """One row for each epoch; None if they are not what the history says, or are lost."""
     if trial.per_example.kind(objective.metric) == "mean":
         numbers = trial.per_example.by_epoch(objective.metric)
-        if numbers is None or numbers.shape != (len(scores), trial.n_validation):
+        n_units = trial.per_example.n_units(objective.metric, trial.n_validation)
+        if numbers is None or numbers.shape != (len(scores), n_units):
             return None
         rows = objective.sign * numbers.astype(np.float32)
         off = np.abs(rows.mean(axis=1, dtype=np.float64) - scores)
-        luck = rows.std(axis=1, dtype=np.float64) / math.sqrt(trial.n_validation)
+        luck = rows.std(axis=1, dtype=np.float64) / math.sqrt(n_units)
         return rows if bool((off <= _ROUNDING * np.abs(scores) + luck / 100.0).all()) else None
     _, stored, are_right = _bits(trial, objective)
     assert stored is not None

@@ -137,17 +137,25 @@ class _Table:
             n_picked = sum(n_epochs_picked_from(t, objective) > 1 for t in self.testable)
             n_trials = None if picked_from.n_unknown == n_picked else picked_from.n_unknown
             found.append(claim_text.best_epoch(picked_from.n_epochs, n_trials))
-        if self.leader.n_validation < FEW_IMAGES:
-            is_share = self.known[0].kind == "share"
-            found.append(claim_text.few_images(self.leader.n_validation, is_share))
+        n = n_rows(self.leader, self.aim)
+        if n < FEW_IMAGES:
+            of = "examples" if n == self.leader.n_validation else "groups of examples"
+            found.append(claim_text.few_images(n, of, self.known[0].kind == "share"))
         return tuple(found)
+
+
+def n_rows(trial: TrialRecord, aim: Objective) -> int:
+    """How many examples, or groups of them, a trial was judged on."""
+    return trial.per_example.n_units(aim.metric, trial.n_validation)
 
 
 def _alike(trial: TrialRecord, row: ScoredRow, other: TrialRecord, best: ScoredRow) -> bool:
     """Whether two trials were judged in the same way, on the same examples, of more than one."""
     if row.kind != best.kind or trial.n_validation < 2 or not same_examples(trial, other):
         return False
-    return row.kind != "other" or row.row.drawn.shape == best.row.drawn.shape
+    if row.kind == "other":
+        return bool(row.row.drawn.shape == best.row.drawn.shape)
+    return bool(row.row.shape == best.row.shape and row.row.size > 1)
 
 
 def _row(trial: TrialRecord, rank: int, value: float) -> Row:
@@ -155,7 +163,7 @@ def _row(trial: TrialRecord, rank: int, value: float) -> Row:
 
 
 def _judged_row(trial: TrialRecord, rank: int, row: ScoredRow, aim: Objective, alpha: float) -> Row:
-    if trial.n_validation < 2 and row.kind != "share":
+    if row.kind == "mean" and row.row.size < 2:
         return Row(trial.number, rank, row.value)
     table = table_of([row])
     interval = _in_metric(row.kind, aim, interval_of(table, 0, 1.0 - alpha))
@@ -164,10 +172,13 @@ def _judged_row(trial: TrialRecord, rank: int, row: ScoredRow, aim: Objective, a
 
 def _in_metric(kind: str, aim: Objective, interval: Interval) -> Interval:
     """From a table, where larger is better, to the metric itself."""
-    if aim.sign > 0:
-        return interval
-    whole = 1.0 if kind == "share" else 0.0
-    return Interval(whole - interval.high, whole - interval.low)
+    low, high = interval
+    if aim.sign < 0:
+        whole = 1.0 if kind == "share" else 0.0
+        low, high = whole - high, whole - low
+    if aim.is_share:  # of groups of examples it is a mean, and no interval may leave 0 to 1
+        low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
+    return Interval(low, high)
 
 
 def _single_objective(
@@ -208,7 +219,7 @@ def _single_objective(
         table.leader,
         table.first_numbers,
         alpha,
-        is_share=kind == "share",
+        is_share=kind == "share" or aim.is_share,
         epoch_was_picked=len(picked_from.table) > 1,
     )
     return replace(result, text=sentence)

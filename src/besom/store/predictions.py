@@ -73,7 +73,8 @@ class KeptExamples:
     Attributes:
         stored: metric to its ``kind``: ``share``, ``mean`` or ``other``; a share also has ``bits``,
             of ``numpy.packbits`` in base64, and ``by_epoch``, see ``EpochBits``; a mean the number
-            of its ``epochs``, where the file has those.
+            of its ``epochs``, where the file has those, and of its ``units``, where it has a number
+            for each group of examples instead.
         path: the file with the numbers of the others; None where there is none.
     """
 
@@ -93,6 +94,10 @@ class KeptExamples:
         """Of a share: those of every epoch."""
         stored = self.stored.get(metric, {}).get("by_epoch")
         return None if stored is None else EpochBits(stored)
+
+    def n_units(self, metric: str, n_examples: int) -> int:
+        """How many numbers there are: one for each example, or for each group of them."""
+        return int(self.stored.get(metric, {}).get("units", n_examples))
 
     def numbers(self, metric: str) -> NDArray[np.float32] | None:
         """Of the epoch that counts: (n_examples,), or (2, n_draws): on each draw, and beside it.
@@ -152,6 +157,8 @@ def keep(
     epochs: dict[str, NDArray[Any]] = {}
     for index, (metric, known) in enumerate(given.items()):
         stored[metric] = {"kind": known["kind"]}
+        if units := known.get("units"):
+            stored[metric]["units"] = str(units)
         rows = known.get("by_epoch") if metric in by_epoch else None
         if known["kind"] == "share":
             stored[metric]["bits"] = base64.b64encode(known["values"]).decode("ascii")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from besom.errors import ConfigError
+from besom.metrics import within_place
 from besom.seam import UNEXAMINED, Report, TrialConfig, TrialResult
 from besom.training import runtime
 from besom.training.saving import save_model
@@ -29,26 +30,8 @@ NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes")
 Measure = Callable[[Any], Mapping[str, float]]
 
 
-#: How the names of metrics begin that are measured on other examples than those trained on.
-_PLACES = ("val_", "test_")
-
-
-def bare(metric: str) -> str:
-    """A metric as Keras names it: ``loss`` for ``val_loss``."""
-    return next((metric.removeprefix(p) for p in _PLACES if metric.startswith(p)), metric)
-
-
-@dataclass
-class KeptOfTrial:
-    """What a trial gives back of each example.
-
-    Attributes:
-        per_example: see ``besom.seam.TrialResult``.
-        reasons: why a metric is not in it, see ``besom.seam.UNEXAMINED``.
-    """
-
-    per_example: dict[str, dict[str, Any]] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
+#: ``TrialResult.per_example``, and why a metric is not in it (``besom.seam.UNEXAMINED``).
+KeptOfTrial = tuple[dict[str, dict[str, Any]], dict[str, str]]
 
 
 def prepare(config: TrialConfig) -> dict[str, Any]:
@@ -147,7 +130,7 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
             data,
             on_epoch=on_epoch,
             on_built=lambda model: requests.check(model_numbers(model)),
-            keep={bare(metric) for metric in requests.per_example},
+            keep={within_place(metric) for metric in requests.per_example},
             resume_from=requests.resume_from,
             save_to=requests.save_to,
         )
@@ -158,7 +141,7 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
             measured = measure(fitted) if measure is not None else {}
         for remark in fitted.remarks.values():
             log.warning(remark)
-        kept = KeptOfTrial() if stopped else _kept_of(fitted, requests)
+        kept = ({}, {}) if stopped else _kept_of(fitted, requests)
         return _result_of(fitted, data, measured, kept)
     except OutOfBounds as out:
         return TrialResult(numbers=out.numbers)
@@ -170,22 +153,23 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
 def _kept_of(fitted: Any, requests: TrialRequests) -> KeptOfTrial:
     """What is known of each validation example by the metrics asked for."""
     from besom.training.epochs.job import EVALUATION_BATCH_SIZE
-    from besom.training.kept_examples import kept_of_trial
+    from besom.training.kept_examples import Examined, kept_of_trial
 
-    history, part = fitted.history, fitted.data.validation
+    history, data = fitted.history, fitted.data
     metrics = [m for m in requests.per_example if m.startswith("val_") and m in history]
-    if part is None or not metrics:
-        return KeptOfTrial()
-    return kept_of_trial(
-        fitted.model,
-        part,
-        {metric: history[metric] for metric in metrics},
-        fitted.best_epoch - 1,
-        fitted.keeping,
+    if data.validation is None or not metrics:
+        return {}, {}
+    examined = Examined(
+        data.validation,
         fitted.rows,
+        fitted.keeping,
+        data.units,
         fitted.rows_by_epoch,
-        EVALUATION_BATCH_SIZE,
+        fitted.correct_by_epoch,
     )
+    wanted = {metric: history[metric] for metric in metrics}
+    size = EVALUATION_BATCH_SIZE
+    return kept_of_trial(fitted.model, examined, wanted, fitted.best_epoch - 1, size)
 
 
 def _result_of(
@@ -203,7 +187,7 @@ def _result_of(
         n_validation=data.n_validation,
         correct=None if fitted.correct is None else np.packbits(fitted.correct).tobytes(),
         correct_by_epoch=fitted.correct_by_epoch,
-        per_example=kept.per_example,
+        per_example=kept[0],
         environment={
             **runtime.environment(data),
             "engine": fitted.engine,
@@ -211,7 +195,7 @@ def _result_of(
             "kernel": fitted.kernel,
             "precision": fitted.precision,
             **({"remarks": fitted.remarks} if fitted.remarks else {}),
-            **({UNEXAMINED: kept.reasons} if kept.reasons else {}),
+            **({UNEXAMINED: kept[1]} if kept[1] else {}),
         },
     )
 

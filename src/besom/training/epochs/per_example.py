@@ -38,7 +38,10 @@ N_DRAWS = 500
 #: Labels and predictions of more bytes than this are not kept in memory to be drawn from.
 _MOST_BYTES = 2**29
 
-#: BootstrapScores are made in pieces of about this many examples.
+#: Why a metric has nothing of its own for each example, as the end of a sentence.
+NO_MEAN = "is no mean over examples"
+
+#: Draws are made in pieces of about this many examples.
 _PIECE = 1_000_000
 
 #: The mean of what is kept may differ from the history by so much of it, by rounding, and by a
@@ -183,7 +186,9 @@ def _losses(call: LossCall) -> Any | None:
     return _by_example(values)
 
 
-def draws_of(model: Any, batches: Iterable[Any], wanted: Mapping[str, float]) -> dict[str, Any]:
+def draws_of(
+    model: Any, batches: Iterable[Any], wanted: Mapping[str, float], units: Any = None
+) -> dict[str, Any]:
     """Compute metrics on bootstrap draws of the validation examples, predicted once more.
 
     Args:
@@ -191,12 +196,13 @@ def draws_of(model: Any, batches: Iterable[Any], wanted: Mapping[str, float]) ->
         batches: as Keras evaluates on, ready for the model.
         wanted: metric, as Keras names it without ``val_``, to its value in the history: on all the
             examples at once it must be the same.
+        units: (n,) numbers: examples with the same one are drawn together; None: each for itself.
 
     Returns:
         By metric its ``BootstrapScores``; or why there are none, as the end of a sentence.
     """
     judge = PerExample(model, wanted.keys())
-    found: dict[str, Any] = dict.fromkeys(wanted, "has a part that is of a batch")
+    found: dict[str, Any] = dict.fromkeys(wanted, NO_MEAN)
     others = judge.metrics
     kept, n_bytes = list[tuple[list[Any], list[Any], Any]](), 0
     predict = tf.function(
@@ -213,7 +219,7 @@ def draws_of(model: Any, batches: Iterable[Any], wanted: Mapping[str, float]) ->
             )
     for metric in others:
         try:
-            scores = _drawn(metric, kept, wanted[metric.name])
+            scores = _drawn(metric, kept, wanted[metric.name], units)
         except Exception as error:  # a metric of the user's; the trial itself has ended well
             log.warning("%s on bootstrap draws: %s", metric.name, reason_of(error))
             found[metric.name] = "fails on bootstrap draws"
@@ -237,7 +243,10 @@ def _n_bytes(tensor: Any) -> int:
 
 
 def _drawn(
-    metric: CompiledMetric, kept: list[tuple[list[Any], list[Any], Any]], value: float
+    metric: CompiledMetric,
+    kept: list[tuple[list[Any], list[Any], Any]],
+    value: float,
+    units: Any,
 ) -> BootstrapScores | None:
     """A metric's scores on the common draws; None if that of all examples is not ``value``."""
     y = tf.concat([labels[metric.output] for labels, _, _ in kept], axis=0)
@@ -246,6 +255,8 @@ def _drawn(
     if metric.weighted and kept[0][2] is not None:
         weights = tf.concat([_weight_of(weight, metric.output) for *_, weight in kept], axis=0)
     n, judge = int(predictions.shape[0]), metric.metric
+    owners = np.arange(n) if units is None else np.asarray(units)
+    n_units = int(owners.max()) + 1
     state = [variable.numpy() for variable in judge.variables]
 
     def score(examples: Any) -> Any:
@@ -256,8 +267,9 @@ def _drawn(
             return tf.cast(judge.result(), tf.float32)
 
     def both(drawn: Any) -> Any:
-        first = score(drawn)
-        left_out = tf.where(tf.math.bincount(drawn, minlength=n) == 0)[:, 0]
+        times = tf.gather(tf.math.bincount(drawn, minlength=n_units), owners)
+        first = score(tf.repeat(tf.range(n), times))
+        left_out = tf.where(times == 0)[:, 0]
         with tf.control_dependencies([first]):
             return tf.stack([first, score(left_out)])
 
@@ -268,11 +280,11 @@ def _drawn(
         if not agrees(float(score(tf.range(n))), value):
             return None
         scores_of = tf.function(of_draws, autograph=False).get_concrete_function(
-            tf.TensorSpec([None, n], tf.int32)
+            tf.TensorSpec([None, n_units], tf.int32)
         )
         piece = max(1, _PIECE // n)
         scores = np.concatenate(
-            [scores_of(tf.constant(draws)).numpy() for draws in common_draws(n, piece)]
+            [scores_of(tf.constant(draws)).numpy() for draws in common_draws(n_units, piece)]
         )
     finally:
         for variable, before in zip(judge.variables, state, strict=True):
@@ -286,7 +298,7 @@ def _weight_of(weight: Any, output: int) -> Any:
 
 
 def common_draws(n: int, piece: int) -> Iterator[Any]:
-    """Yield the ``N_DRAWS`` draws of n examples, ``piece`` at once; the same for equal ``n``."""
+    """Yield the ``N_DRAWS`` draws of n units, ``piece`` at once; the same for equal ``n``."""
     generator = np.random.default_rng(n)
     for start in range(0, N_DRAWS, piece):
         yield generator.integers(n, size=(min(piece, N_DRAWS - start), n), dtype=np.int32)
