@@ -176,7 +176,9 @@ def _new_examples(confirmation: Confirmation) -> str:
         "allow for other examples from the same source"
     )
     if has_new_gains(confirmation):
-        return f"{text}, by which example each seed got right."
+        share = plan.objective.is_share
+        did = "which example each seed got right" if share else "what each seed scored on each"
+        return f"{text}, by {did}."
     return (
         f"{text}; gains have none, because these runs did not store which examples they got right."
     )
