@@ -97,12 +97,14 @@ class TrialFunction(Protocol):
     calls that once, before its first trial, to import and load what trials share. It returns
     plain facts about the environment, stored with the study. Of these are read: ``metrics`` (every
     name a history will have) and ``numbers`` (every name in a result's ``numbers``), for objectives
-    and constraints to be checked against; ``kinds`` (metric to one of ``PER_EXAMPLE``), which the
-    study stores with its objectives; ``data``, whose ``fingerprint`` a resume must find
-    unchanged; and ``unsavable``, why no model can be saved. All may be left out (see
-    ``besom.training.trial.prepare``). What ``prepare`` raises ends the sweep before its first
-    trial. Where the module has ``prepare_another(config)`` too, one worker alone calls ``prepare``,
-    which then may try what all trials depend on, and the others call that instead.
+    and constraints to be checked against, unless ``open_ended`` says that there may be more;
+    ``kinds`` (metric to one of ``PER_EXAMPLE``), which the study stores with its objectives;
+    ``objective``, the metric to suggest in place of one that is not there; ``data``, whose
+    ``fingerprint`` a resume must find unchanged; and ``unsavable``, why no model can be saved. All
+    may be left out (see ``besom.training.trial.prepare``). What ``prepare`` raises ends the sweep
+    before its first trial. Where the module has ``prepare_another(config)`` too, one worker alone
+    calls ``prepare``, which then may try what all trials depend on, and the others call that
+    instead.
     """
 
     def __call__(self, config: TrialConfig, report: Report) -> TrialResult:

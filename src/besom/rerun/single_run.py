@@ -82,7 +82,7 @@ def train_once(
 
     config = composed.config
     follow(names_in(config))  # before the data is read and the test set opened
-    data = load_training(config["data"])
+    data = runtime.from_the_start(config, load_training(config["data"]))
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")
     identity = {"name": data.name, "fingerprint": data.fingerprint}
@@ -118,7 +118,14 @@ def train_once(
         except StudyError as error:  # the run is kept without its test
             unlogged, test = error, None
     if test is not None:
-        measured = evaluate(fitted.model, test.x, test.y, test.scale, by=fitted.engine)
+        measured = evaluate(
+            fitted.model,
+            test.x,
+            test.y,
+            test.scale,
+            by=fitted.engine,
+            weight=test.sample_weight,
+        )
         say(f"Test {', '.join(f'{name} {value:.4f}' for name, value in measured.items())}")
     paths = TrainPaths.fresh(results_dir, name)
     metrics = {
@@ -128,7 +135,7 @@ def train_once(
         "n_params": fitted.model.count_params(),
         "seconds_per_epoch": fitted.seconds_per_epoch,
         "engine": fitted.engine,
-        "input_scale": data.scale,
+        "input_scale": getattr(data.train, "scales", None),
         "data": identity,
         "versions": runtime.versions(),
     }

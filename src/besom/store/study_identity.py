@@ -110,12 +110,35 @@ def as_of_now(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         old: a config as stored, of a sweep or of one trial.
         new: the same sort of config as it would be stored now.
     """
+    old = _follows_the_task(old, new)
     if not _lacks_any(old, new):
         return dict(old)
     filled = _filled(old, new, _defaults(old))
     resolved = OmegaConf.to_container(OmegaConf.create(filled), resolve=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
+
+
+#: What was the default before there were other tasks; null means the same for that task.
+_BEFORE_TASKS = {
+    "loss": "sparse_categorical_crossentropy",
+    "metrics": ["accuracy"],
+    "monitor": "val_accuracy",
+}
+
+
+def _follows_the_task(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """``old`` with null where it has such a default, and ``new`` has null."""
+    before, now = old.get("trainer"), new.get("trainer")
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping):
+        return dict(old)
+    if before.get("loss") != _BEFORE_TASKS["loss"] or now.get("loss") is not None:
+        return dict(old)
+    trainer = {
+        key: None if now.get(key, value) is None and _BEFORE_TASKS.get(key) == value else value
+        for key, value in before.items()
+    }
+    return {**old, "trainer": trainer}
 
 
 def _lacks_any(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -186,9 +186,12 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
                 + did_you_mean(name, numbers)
                 + _own_numbers(plan)
             )
+    hint = _own_numbers(plan)
+    if suggested := facts.get("objective"):
+        hint = f" This task suggests sweep.objective.metric={suggested}."
     for objective in plan.objectives:
-        if "metrics" in facts:
-            check_metric(objective, facts["metrics"], numbers, _own_numbers(plan))
+        if "metrics" in facts and not facts.get("open_ended"):
+            check_metric(objective, facts["metrics"], numbers, hint)
     screens = isinstance(build_pruner(plan.sweep.pruner), ScreeningPruner)
     first = plan.objectives[0].metric
     if screens and first in numbers and first not in facts.get("metrics", ()):

@@ -28,7 +28,7 @@ EPOCHS_PATH = "trainer.epochs"
 
 #: What a sweep's objective sets in ``trainer``, and the value that leaves it open.
 _SET_BY_OBJECTIVE = {
-    "trainer.monitor": "val_accuracy",
+    "trainer.monitor": None,
     "trainer.mode": "auto",
     "trainer.restore_best": False,
 }

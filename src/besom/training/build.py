@@ -8,7 +8,6 @@ state, the output layer, loss and metrics stay float32.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +17,9 @@ import keras
 import tensorflow as tf
 
 from besom.errors import ConfigError
-from besom.targets import TARGET, resolve
 from besom.text.values import given_text
 from besom.training.compiling import COMES_COMPILED, compile_model
+from besom.training.data.asked_for import model_arguments
 from besom.training.data.examples import Examples
 from besom.training.data.nests import is_nest
 from besom.training.epochs.batches import first_batch
@@ -62,7 +61,9 @@ def build_model(
     """
     with _precision_policy(resolved_precision(settings.precision, settings.batch_size)):
         node = _node(config, "model")
-        model = instantiated("model", node, **_arguments(node, data))
+        with as_config_error("model"):
+            arguments = model_arguments(node, data)
+        model = instantiated("model", node, **arguments)
         if not isinstance(model, keras.Model):
             raise ConfigError(
                 f"model._target_ {node['_target_']!r} returned a {type(model).__name__}, expected "
@@ -79,14 +80,6 @@ def build_model(
     if not model.trainable_variables:
         raise ConfigError(f"The model {model.name!r} has no weights to train.")
     return model
-
-
-def _arguments(node: Mapping[str, Any], data: Any) -> dict[str, Any]:
-    """What the model function asks for, of what is known of the data."""
-    function = resolve(str(node.get(TARGET)), "model._target_")
-    known = {"input_shape": data.input_shape, "num_classes": data.num_classes}
-    asked = inspect.signature(function).parameters
-    return {key: value for key, value in known.items() if key in asked}
 
 
 def _build(model: Any, data: Any) -> None:

@@ -11,6 +11,7 @@ from besom.training.class_weights import ClassWeights
 from besom.training.compiling import has_own_step
 from besom.training.data.examples import Examples, Stream
 from besom.training.data.nests import is_nest
+from besom.training.epochs.batches import cached
 from besom.training.epochs.mapped_streams import mapped
 from besom.training.outputs import Outputs, symbolic_outputs
 from besom.training.settings import TrainerSettings
@@ -35,7 +36,7 @@ def matched(model: Any, data: Any, settings: TrainerSettings) -> Any:
         train = weights.applied_to(train)
     validation = data.validation
     if validation is not None:
-        validation = part_matched(model, validation)
+        validation = part_matched(model, cached(validation))
     if train is data.train and validation is data.validation:
         return data
     return replace(data, train=train, validation=validation)

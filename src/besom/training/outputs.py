@@ -95,9 +95,10 @@ class Outputs:
             return nest
         if not is_nest(nest):
             raise ConfigError(
-                f"The model has {counted(len(self.names), 'output')}, but an example has one label: "
-                f"give the data {what} by output ({listed(self.names)}), or the model one output, "
-                "or its own train_step."
+                f"The model has {counted(len(leaves(self.nest)), 'output')}, but an example has "
+                f"one label: "
+                f"give {what} by output ({listed(self.names)}) in the data, or the model one "
+                "output, or its own train_step."
             )
         given = self._named(nest, what)
         if missing := [name for name in self.names if name not in given]:

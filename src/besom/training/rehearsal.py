@@ -52,6 +52,8 @@ class Rehearsed:
         engine: what a run of it takes, ``compiled`` or ``keras``; ``engine_reason`` says why.
         metrics: every name that its history will have.
         kinds: of each metric of the validation examples what it is: ``share``, ``mean``, ``other``.
+        monitor: the metric that judges a trial where nothing else is said.
+        open_ended: whether callbacks may add metrics of their own.
         n_params: the model's parameters.
         unsavable: why the model cannot be saved, in a line; empty if it can.
     """
@@ -60,6 +62,8 @@ class Rehearsed:
     engine_reason: str
     metrics: list[str]
     kinds: dict[str, str]
+    monitor: str
+    open_ended: bool
     n_params: int
     unsavable: str
 
@@ -91,7 +95,8 @@ def rehearse(
         monitor = monitored(settings, data.task.default_objective[0], names)
         check_monitor(settings, names + [f"test_{name}" for name in measured if test], monitor)
         n_params, kinds = model.count_params(), stage.kinds(model, names)
-        return Rehearsed(chosen, reason, names, kinds, n_params, _unsavable(model))
+        found = (chosen, reason, names, kinds, monitor, bool(callbacks))
+        return Rehearsed(*found, n_params, _unsavable(model))
 
 
 def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], Any]:

@@ -153,7 +153,23 @@ def training_data(config: TrialConfig) -> Any:
     Raises:
         ConfigError, DataError: as ``besom.training.data.load_training``.
     """
-    return _load(json.dumps(config["data"], sort_keys=True))
+    data = _load(json.dumps(config["data"], sort_keys=True))
+    return from_the_start(config, data)
+
+
+def from_the_start(config: TrialConfig, data: Any) -> Any:
+    """The data as it was when it was loaded: a stream that shuffles remembers how often it was
+    read, and its order must not depend on what this process ran before."""
+    from besom.training.data.examples import Stream
+
+    if not isinstance(data.train, Stream):
+        return data
+    import tensorflow as tf
+
+    from besom.training.data.loading import opened_anew
+
+    tf.random.set_seed(config.get("seed", 0))
+    return opened_anew(config["data"], data)
 
 
 @functools.lru_cache(maxsize=1)

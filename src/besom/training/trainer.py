@@ -21,6 +21,7 @@ from besom.training.compiling import has_logits, kinds_of
 from besom.training.data.examples import Examples, Stream
 from besom.training.data.nests import is_nest, map_nest
 from besom.training.epochs import keras_engine
+from besom.training.epochs.batches import cached
 from besom.training.epochs.engine_choice import choose_engine, untraceable
 from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
 from besom.training.epochs.per_example import PerExample
@@ -138,7 +139,7 @@ def fit(
         callbacks,
         Watch(settings, model, on_epoch, data.task.default_objective[0]),
         rows_of(model, settings, data, keep),
-        None if test is None else part_matched(model, test.examples),
+        None if test is None else part_matched(model, cached(test.examples)),
         resume_from,
         save_to,
     )
@@ -236,7 +237,7 @@ def judge(
             x, y, weight, scale if is_nest(x) and is_nest(scale) else map_nest(lambda _: scale, x)
         )
     )
-    part = part_matched(model, part)
+    part = part_matched(model, cached(part))
     model.reset_metrics()
     if (by or choose_engine("auto", model, [], part)[0]) == "compiled":
         evaluation = engine.compiled_evaluation(model, part, size, rows=rows)

@@ -39,10 +39,11 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
     run is refused here.
 
     Returns:
-        Plain facts: ``metrics`` (every name a history will have), ``kinds`` (what those of the
-        validation examples are), ``numbers`` (every name in a result's ``numbers``), ``n_params``,
-        ``unsavable`` (why no model can be saved; only there if so), and those of
-        ``runtime.environment``.
+        Plain facts: ``metrics`` (every name a history will have; callbacks may add more if
+        ``open_ended`` is there), ``kinds`` (what those of the validation examples are),
+        ``objective`` (the metric that the task suggests), ``numbers`` (every name in a result's
+        ``numbers``), ``n_params``, ``unsavable`` (why no model can be saved; only there if so), and
+        those of ``runtime.environment``.
 
     Raises:
         ConfigError: the config cannot be trained.
@@ -65,6 +66,8 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
     return {
         "metrics": tried.metrics,
         "kinds": tried.kinds,
+        **({"open_ended": True} if tried.open_ended else {}),
+        "objective": tried.monitor,
         "numbers": list(NUMBERS),
         "n_params": tried.n_params,
         **({"unsavable": tried.unsavable} if tried.unsavable else {}),

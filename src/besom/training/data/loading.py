@@ -27,6 +27,7 @@ from besom.targets import TARGET, instantiate, resolve
 from besom.training.data import streams
 from besom.training.data.checked import as_trained_on, checked_dataset, scaling
 from besom.training.data.dataset import Dataset, Split, TrainingData, in_memory
+from besom.training.data.examples import Stream
 from besom.training.data.fingerprint import fingerprint
 from besom.training.data.holding_out import hold_out
 from besom.training.data.task import Task, check_worth_learning
@@ -81,6 +82,18 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     training = replace(training, scaling=scaling(dataset), class_names=dataset.class_names)
     log.info("%s: %s; split %s%s", where, task, training.split, _scaled(training))
     return training
+
+
+def opened_anew(data: Mapping[str, Any], training: TrainingData) -> TrainingData:
+    """The same training data, its stream made again by the user's function.
+
+    Args:
+        data: the config node, as for ``load_training``.
+        training: what that returned for it; its training part is a stream.
+    """
+    assert isinstance(training.train, Stream)
+    source = _part(data, "train")[0].x
+    return replace(training, train=replace(training.train, source=source))
 
 
 def _scaled(training: TrainingData) -> str:

@@ -25,7 +25,7 @@ MOST_CACHED_BYTES = 2**29
 
 def in_memory(examples: Examples | Stream) -> bool:
     """Whether the examples are arrays that may be made tensors: no stream, no large file."""
-    return isinstance(examples, Examples) and getattr(examples, "in_memory", True)
+    return isinstance(examples, Examples) and examples.in_memory
 
 
 def tensors_of(examples: Examples) -> Tensors:
@@ -158,7 +158,7 @@ def evaluation_batches(examples: Examples | Stream, batch_size: int) -> Any:
     if isinstance(examples, Stream):
         source = examples.source
         if isinstance(source, tf.data.Dataset):
-            if int(source.cardinality()) == tf.data.INFINITE_CARDINALITY:
+            if examples.is_endless:
                 raise ConfigError(
                     "The examples that the model is measured on never end: omit repeat() there."
                 )
@@ -175,7 +175,7 @@ def first_batch(examples: Examples | Stream, n: int) -> Any:
     for the model: ``(x, y, weight)``, None where there is none."""
     if isinstance(examples, Examples):
         positions = np.arange(min(n, examples.n))
-        few = examples.take(positions)
+        few = examples.take(positions).loaded
         return keras.utils.unpack_x_y_sample_weight(tensors_of(few).slice(0, len(positions)))
     x, y, weight = keras.utils.unpack_x_y_sample_weight(_first(examples))
     return tuple(
