@@ -20,6 +20,7 @@ from besom.config import TRAIN_GROUPS, Composed
 from besom.errors import BesomError, ConfigError, DataError, StudyError, TrialDiverged, reason_of
 from besom.report.export import dump, exported_config, find_trial
 from besom.report.tables import csv
+from besom.store.environment import data_in_words
 from besom.store.paths import (
     StudyPaths,
     TrainPaths,
@@ -83,6 +84,7 @@ def train_once(
     config = composed.config
     follow(names_in(config))  # before the data is read and the test set opened
     data = runtime.from_the_start(config, load_training(config["data"]))
+    say(f"{data_in_words(runtime.environment(data))}.")
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")
     identity = {"name": data.name, "fingerprint": data.fingerprint}

@@ -43,7 +43,31 @@ def environment_now(*facts: Mapping[str, Any]) -> dict[str, Any]:
 def what_changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """One line per difference, ``versions.keras: "3.12.0" -> "3.13.0"``, of what both record."""
     both = [key for key in _KEYS if key in then and key in now]
-    return study_identity.differences({k: then[k] for k in both}, {k: now[k] for k in both})
+    old, new = {k: then[k] for k in both}, {k: now[k] for k in both}
+    if isinstance(old.get("data"), Mapping) and isinstance(new.get("data"), Mapping):
+        # A newer besom records more of the data, which is no change of it.
+        recorded = [k for k in old["data"] if k in new["data"]]
+        old["data"], new["data"] = ({k: part["data"][k] for k in recorded} for part in (old, new))
+    return study_identity.differences(old, new)
+
+
+def data_in_words(environment: Mapping[str, Any]) -> str:
+    """A line on the data: its task, which split was used, and what was scaled.
+
+    Empty where that is not recorded.
+
+    >>> facts = {"n_train": 1150, "n_validation": 287, "split": "random", "task": "regression"}
+    >>> data_in_words({"data": {"name": "cars", "scaled": "photo × 1/255", **facts}})
+    'cars: regression; 1,150 training and 287 validation examples (random); scaled: photo × 1/255'
+    """
+    data = environment.get("data")
+    if not isinstance(data, Mapping) or not {"task", "split"} <= data.keys():
+        return ""
+    n, n_held = data.get("n_train"), data.get("n_validation") or 0
+    train = "a stream of training" if n is None else f"{n:,} training"
+    scaled = f"; scaled: {data['scaled']}" if data.get("scaled") else ""
+    examples = f"{train} and {n_held:,} validation examples ({data['split']})"
+    return f"{data.get('name')}: {data['task']}; {examples}{scaled}"
 
 
 def not_recorded(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:

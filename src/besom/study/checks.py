@@ -9,6 +9,7 @@ from besom.config import lookup
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.store import storage
+from besom.store.environment import data_in_words
 from besom.study.objective import TRIAL_NUMBERS, check_metric
 from besom.study.plan import SEED, SweepPlan
 from besom.study.preset_trials import enqueued
@@ -156,7 +157,7 @@ def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
     """The same about what the workers found; one line each."""
     data = facts.get("data")
     gaps = data.get("label_gaps") if isinstance(data, Mapping) else None
-    lines = [str(gaps)] if gaps else []
+    lines = [line for line in (data_in_words(facts), gaps and str(gaps)) if line]
     if unsavable := facts.get("unsavable"):
         lines.append(
             f"the model cannot be saved, so none will be kept; trials still count: {unsavable}"

@@ -193,9 +193,8 @@ def environment(data: Any) -> dict[str, Any]:
         shows; 0 without such examples.
     """
     from besom.training.data.dataset import label_gaps
-    from besom.training.data.examples import Stream
 
-    gaps, is_stream = label_gaps(data), isinstance(data.train, Stream)
+    gaps = label_gaps(data)
     return {
         "data": {
             "name": data.name,
@@ -206,7 +205,7 @@ def environment(data: Any) -> dict[str, Any]:
             "n_train": data.n_train,
             "n_validation": data.n_validation,
             "input_shape": _plain_shapes(data.input_shape),
-            "input_scale": None if is_stream else data.scale,
+            "input_scale": data.scale,
             "num_classes": data.num_classes,
             **({"label_gaps": gaps} if gaps else {}),
         },

@@ -24,8 +24,9 @@ def model_arguments(node: Mapping[str, Any], data: TrainingData) -> dict[str, An
 
     Args:
         node: the config's ``model``, whose ``_target_`` may have parameters ``input_shape``,
-            ``num_classes``, ``output_shape``, ``training_x``, ``class_names`` and ``vocabulary``.
-            Where the config itself gives ``output_shape`` or one after it, that counts.
+            ``num_classes``, ``output_shape``, ``output_activation``, ``training_x``,
+            ``class_names`` and ``vocabulary``. Where the config itself gives ``output_shape`` or
+            one after it, that counts.
         data: what it will be trained on.
 
     Returns:
@@ -34,6 +35,8 @@ def model_arguments(node: Mapping[str, Any], data: TrainingData) -> dict[str, An
         - input_shape: of one example; a nest for several inputs
         - num_classes: None where the task has no classes; a dict or list for several outputs
         - output_shape: of what the model should return for one example
+        - output_activation: softmax for classes, sigmoid for tags, None for all else; a dict or
+          list for several outputs
         - training_x: the training part's inputs as the model will see them, for layers that
           ``adapt``: no validation example is among them
         - class_names: as the dataset gives them
@@ -140,6 +143,7 @@ _OFFERS: dict[str, _Offer] = {
     "input_shape": lambda data: data.input_shape,
     "num_classes": lambda data: data.num_classes,
     "output_shape": _output_shape,
+    "output_activation": lambda data: data.task.output_activation,
     "training_x": _training_x,
     "class_names": lambda data: data.class_names,
     "vocabulary": _vocabulary,

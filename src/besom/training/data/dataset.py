@@ -151,8 +151,11 @@ class TrainingData:
 
     @property
     def scale(self) -> Any:
-        """What the examples are multiplied by in the graph; by input where there are several."""
-        return in_memory(self.train).scales
+        """What the examples are multiplied by in the graph; by input where there are several.
+
+        None for a stream, which is taken as it is.
+        """
+        return None if isinstance(self.train, Stream) else self.train.scales
 
     @property
     def input_shape(self) -> Any:

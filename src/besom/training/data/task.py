@@ -81,6 +81,11 @@ class Task:
         return by_output(lambda kind: list(_METRICS[kind]), self.kind)
 
     @property
+    def output_activation(self) -> Any:
+        """The activation of a last layer with ``num_classes`` units, by name; None for none."""
+        return by_output(_ACTIVATIONS.get, self.kind)
+
+    @property
     def default_objective(self) -> tuple[str, str]:
         """The metric of the history that judges a trial, and its direction."""
         if self.kind in WITH_CLASSES:
@@ -122,6 +127,9 @@ _METRICS = {
     "regression": ["mae"],
     "none": [],
 }
+
+
+_ACTIVATIONS = {"multilabel": "sigmoid", **dict.fromkeys(WITH_CLASSES, "softmax")}
 
 
 def _loss(kind: str, outputs: Any) -> str | None:
