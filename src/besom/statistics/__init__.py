@@ -8,7 +8,16 @@ that of the seed (``seeds``, ``racing``), that of having been stopped early (``f
 """
 
 from besom.statistics.claim import BaselineGain, Claim, Row
-from besom.statistics.correctness import correctness_matrix, has_predictions, same_images, unpacked
+from besom.statistics.correctness import (
+    ScoredRow,
+    alike,
+    correctness_matrix,
+    has_predictions,
+    same_images,
+    scored,
+    table_of,
+    unpacked,
+)
 from besom.statistics.distributions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.fidelity import (
     PruningCost,
@@ -56,11 +65,13 @@ __all__ = [
     "RankAgreement",
     "RightBySeed",
     "Row",
+    "ScoredRow",
     "SeedScores",
     "Selection",
     "Standing",
     "add_image_error",
     "agreement_by_epoch",
+    "alike",
     "claim",
     "compare_with_first",
     "correct_for_selection",
@@ -85,7 +96,9 @@ __all__ = [
     "ranks",
     "same_images",
     "score",
+    "scored",
     "standings",
+    "table_of",
     "unpacked",
     "widen_for_images",
     "wilson_interval",

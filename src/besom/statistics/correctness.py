@@ -191,6 +191,15 @@ def _rights(trial: TrialRecord, objective: Objective) -> Correctness:
     return np.asarray(row[0] if are_right else ~row[0])
 
 
+def alike(trial: TrialRecord, row: ScoredRow, other: TrialRecord, best: ScoredRow) -> bool:
+    """Whether two trials were judged in the same way, on the same examples, of more than one."""
+    if row.kind != best.kind or trial.n_validation < 2 or not same_examples(trial, other):
+        return False
+    if row.kind == "other":
+        return bool(row.row.drawn.shape == best.row.drawn.shape)
+    return bool(row.row.shape == best.row.shape and row.row.size > 1)
+
+
 def table_of(trials: Sequence[ScoredRow]) -> Table:
     """One row per trial, of one kind."""
     return stacked(*(trial.row for trial in trials))

@@ -15,9 +15,9 @@ from besom.statistics.claim import BaselineGain, Claim, Row
 from besom.statistics.correctness import (
     Candidates,
     ScoredRow,
+    alike,
     candidates,
     n_epochs_picked_from,
-    same_examples,
     scored,
     table_of,
 )
@@ -109,7 +109,7 @@ class _Table:
         self.known: list[ScoredRow] = []
         for trial in self.ordered:
             row = known[trial.number]
-            if best is not None and row is not None and _alike(trial, row, self.leader, best):
+            if best is not None and row is not None and alike(trial, row, self.leader, best):
                 self.testable.append(trial)
                 self.known.append(row)
         self.rows = {
@@ -147,15 +147,6 @@ class _Table:
 def n_rows(trial: TrialRecord, aim: Objective) -> int:
     """How many examples, or groups of them, a trial was judged on."""
     return trial.per_example.n_units(aim.metric, trial.n_validation)
-
-
-def _alike(trial: TrialRecord, row: ScoredRow, other: TrialRecord, best: ScoredRow) -> bool:
-    """Whether two trials were judged in the same way, on the same examples, of more than one."""
-    if row.kind != best.kind or trial.n_validation < 2 or not same_examples(trial, other):
-        return False
-    if row.kind == "other":
-        return bool(row.row.drawn.shape == best.row.drawn.shape)
-    return bool(row.row.shape == best.row.shape and row.row.size > 1)
 
 
 def _row(trial: TrialRecord, rank: int, value: float) -> Row:

@@ -18,12 +18,13 @@ from besom.statistics import (
     Estimate,
     Gain,
     RightBySeed,
+    ScoredRow,
     add_image_error,
     gain_for_new_images,
     image_error,
+    scored,
     widen_for_images,
 )
-from besom.statistics.correctness import ScoredRow, scored
 from besom.store.records import Objective, Outcome, TrialRecord
 
 #: Trial to what each of its seeds scored on each example; without trials and seeds of which that is
