@@ -205,13 +205,11 @@ def draws_of(
     found: dict[str, Any] = dict.fromkeys(wanted, NO_MEAN)
     others = judge.metrics
     kept, n_bytes = list[tuple[list[Any], list[Any], Any]](), 0
-    predict = tf.function(
-        lambda x: model(x, training=False), reduce_retracing=True, autograph=False
-    )
     for batch in batches if others else ():
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
-        flat = flat_outputs(model, y), flat_outputs(model, predict(x))
-        kept.append((*flat, weight))
+        parts = flat_outputs(model, y), flat_outputs(model, model.predict_on_batch(x))
+        flat = [[tf.convert_to_tensor(tensor) for tensor in part] for part in parts]
+        kept.append((flat[0], flat[1], weight))
         n_bytes += sum(_n_bytes(tensor) for part in flat for tensor in part)
         if n_bytes > _MOST_BYTES:
             return found | dict.fromkeys(
