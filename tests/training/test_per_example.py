@@ -81,7 +81,8 @@ def test_sample_weights_are_in_the_losses_and_outputs_have_their_own() -> None:
     inputs = keras.Input((2,))
     outputs = {name: keras.layers.Dense(1, name=name)(inputs) for name in ("a", "b")}
     model = keras.Model(inputs, outputs)
-    model.compile("sgd", "mse", loss_weights={"a": 1.0, "b": 0.5}, metrics={"a": ["mae"]})
+    losses, factors = {"a": "mse", "b": "mse"}, {"a": 1.0, "b": 0.5}
+    model.compile("sgd", losses, loss_weights=factors, metrics={"a": ["mae"]})
     y = {"a": weight[:, None], "b": -weight[:, None]}
     batches = tf.data.Dataset.from_tensors((x, y, weight))
     model.fit(batches, shuffle=False, verbose=0)
