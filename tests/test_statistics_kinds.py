@@ -38,6 +38,19 @@ def losses(n_rows: int, n: int, rng: Random, spread: float = 0.0) -> tuple[np.nd
     return -(errors**2).astype(np.float32), -(1.0 + 0.25 * own**2)
 
 
+def log_losses(
+    n_rows: int, n: int, rng: Random, spread: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cross-entropies, negated: a few examples have most of them."""
+    own = spread * rng.standard_normal(n_rows)
+    shared = 2.0 + 1.5 * rng.standard_normal(n)
+    margin = shared + own[:, None] + 0.5 * rng.standard_normal((n_rows, n))
+    deviation = math.hypot(1.5, 0.5)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    means = np.log1p(np.exp(-(2.0 + own[:, None] + deviation * nodes))) @ weights
+    return -np.log1p(np.exp(-margin)).astype(np.float32), -means / weights.sum()
+
+
 def aucs(n_rows: int, n: int, rng: Random, spread: float = 0.0) -> tuple[DrawnScores, np.ndarray]:
     """The areas under the curves of models that share most of their scores, on 200 draws."""
     positive = rng.random(n) < 0.4
@@ -67,7 +80,7 @@ def limit(rate: float, n: int, errors: float = 3.5) -> float:
     return errors * math.sqrt(rate * (1.0 - rate) / n)
 
 
-DRAWN = {"losses": (losses, 600), "aucs": (aucs, 400)}
+DRAWN = {"losses": (losses, 600), "log losses": (log_losses, 200), "aucs": (aucs, 400)}
 kinds = pytest.mark.parametrize("kind", DRAWN)
 
 
@@ -197,3 +210,20 @@ def test_the_luck_of_the_best_epoch_is_taken_out_of_a_loss_too() -> None:
     assert np.mean(raw) > np.mean(corrected)
     assert abs(np.mean(corrected)) < 3.5 * np.std(corrected) / math.sqrt(n_studies)
     assert covered / n_studies >= 0.95 - limit(0.95, n_studies)
+
+
+@pytest.mark.long
+@kinds
+def test_in_many_studies_the_rates_are_what_they_should_be(kind: str) -> None:
+    draw, n = DRAWN[kind]
+    rng, n_studies, alone, covered, wrong = np.random.default_rng(11), 1000, 0, 0, 0
+    for study in range(n_studies):
+        table, truth = draw(15, n, rng)
+        low, high = interval_of(table, 0, 0.95)
+        alone += low <= truth[0] <= high
+        found = correct_for_selection(table, n_draws=100, seed=study)
+        covered += found.interval.low <= truth[0] <= found.interval.high
+        wrong += not compare_with_first(table, found.leader).tied.all()
+    assert alone / n_studies >= 0.93
+    assert covered / n_studies >= 0.94
+    assert wrong / n_studies <= 0.06

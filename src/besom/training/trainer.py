@@ -182,6 +182,8 @@ def rows_of(model: Any, settings: TrainerSettings, data: Any, keep: Collection[s
     outputs = Outputs.of(model, data.train) if settings.loss is None else None
     logits = outputs is not None and not outputs.are_several and has_logits(model, outputs)
     kind = kinds_of(settings, data.task, outputs)
+    if kind in ("classification", "one-hot", "binary"):
+        keep = set(keep) - {"accuracy", "acc"}  # it has its bits
     return Rows(kind, 0.0 if logits else 0.5, PerExample(model, keep) if keep else None)
 
 
