@@ -82,7 +82,7 @@ def columns_for(
         found.append(LeaderboardColumn("gain", gain, aim.gain_text, narrow_from=0))
     if claimed is not None and claimed.rows:
         rows, corrected = claimed.rows, {claimed.leader: claimed.corrected}
-        error_text = "{:.4f}".format if aim.is_share else "{:.4g}".format
+        error_text = "{:.4f}".format if aim.is_share else "{:.2g}".format
         found += [
             LeaderboardColumn(
                 *("standard_error", lambda t: rows[t.number].standard_error, error_text),
@@ -95,7 +95,7 @@ def columns_for(
                 narrow_from=0,
             ),
             LeaderboardColumn(
-                *("corrected", lambda t: corrected.get(t.number), error_text),
+                *("corrected", lambda t: corrected.get(t.number), aim.text),
                 needs_values=True,
                 narrow_from=100,
             ),
@@ -128,8 +128,9 @@ def _by_one(objective: Objective, claimed: Claim) -> list[LeaderboardColumn]:
         LeaderboardColumn(
             f"{objective.metric}_error",
             lambda t: rows[t.number].standard_error,
-            "{:.4f}".format if objective.is_share else "{:.4g}".format,
+            "{:.4f}".format if objective.is_share else "{:.2g}".format,
             needs_values=True,
+            narrow_from=0,
         ),
         LeaderboardColumn(
             f"tied_by_{objective.metric}",
