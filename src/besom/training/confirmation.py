@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from besom.errors import DataError
 from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime, trial
 
@@ -66,13 +67,23 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
         numbers = {f"test_{name}": v for name, v in measured.items()}
         wanted = {metric: [numbers[metric]] for metric in asked if metric in numbers}
         part = part_matched(fitted.model, test.examples)
-        examined = Examined(part, rows, fitted.keeping)
+        examined = Examined(part, rows, fitted.keeping, _units(config["data"], test))
         kept, _ = kept_of_trial(fitted.model, examined, wanted, 0, size or EVALUATION_BATCH_SIZE)
         return {"n_test": n_test, **numbers}
 
     result = trial.train(config, report, measure)
     of_test = {"n_validation": n_test, "correct": right, "per_example": kept}
     return replace(result, correct_by_epoch=None, **of_test)
+
+
+def _units(data: Mapping[str, Any], test: Any) -> Any:
+    """What of the test part is resampled together; None where it does not say so."""
+    from besom.training.data.holding_out import units_of
+
+    try:
+        return units_of(data, test, f"{test.name} (test)")
+    except DataError:  # the training part has groups, or an order, and this part has not
+        return None
 
 
 @functools.lru_cache(maxsize=1)
