@@ -11,8 +11,8 @@ import pytest
 from besom.errors import DataError
 from besom.executors.base import Epoch, Failed, FailureKind, Finished, Ready
 from besom.executors.failures import MAX_DETAIL_CHARS, MAX_REASON_CHARS, describe_exception
-from besom.executors.plain import plain, plain_numbers, plain_result
 from besom.executors.session import storable_events
+from besom.executors.worker_loop import plain, plain_numbers, plain_result
 from besom.report.leaderboard import ranking, to_json, unranked, write_leaderboard
 from besom.seam import TrialResult
 from besom.store.paths import StudyPaths

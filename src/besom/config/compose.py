@@ -28,7 +28,7 @@ from besom.config.types import check_group, check_keys
 from besom.config.yaml_files import read_yaml
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
-from besom.regular import oddity
+from besom.regular import special_kind
 from besom.targets import TARGET
 
 _EXPORTED = "_exported_"
@@ -176,7 +176,7 @@ class Composer:
         if isinstance(error, MissingConfigException) and error.missing_cfg_file:
             name = str(error.missing_cfg_file).removesuffix(".yaml")
             for path in (folder / f"{name}.yaml" for folder in self.search.directories):
-                if oddity(path):
+                if special_kind(path):
                     read_yaml(path)
 
     def _keep_own_keys(

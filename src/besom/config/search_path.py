@@ -7,7 +7,7 @@ from pathlib import Path
 
 from besom.config.yaml_files import read_yaml
 from besom.errors import ConfigError, did_you_mean
-from besom.regular import oddity
+from besom.regular import special_kind
 
 #: Primary configs that are not sweeps.
 RESERVED = {"train", "sweep"}
@@ -63,7 +63,7 @@ class SearchPath:
         """
         named = [directory / f"{name}.yaml" for directory in self.directories]
         files = (path for path in named if path.is_file())
-        return next(files, next((path for path in named if oddity(path)), None))
+        return next(files, next((path for path in named if special_kind(path)), None))
 
     def sweeps(self) -> list[str]:
         """The name of every sweep on the path; files that cannot be read are left out."""
@@ -86,7 +86,7 @@ class SearchPath:
         found: dict[str, Path] = {}
         for directory in self.directories:
             for path in sorted((directory / group).glob("*.yaml")):
-                if path.stem not in found or (oddity(found[path.stem]) and path.is_file()):
+                if path.stem not in found or (special_kind(found[path.stem]) and path.is_file()):
                     found[path.stem] = path
         return found
 
@@ -147,7 +147,7 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name).expanduser()
-        if oddity(path):
+        if special_kind(path):
             read_yaml(path)  # which says what it is
         if not path.is_file():
             raise ConfigError(

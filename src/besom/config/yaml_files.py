@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from besom.errors import ConfigError
-from besom.regular import oddity
+from besom.regular import special_kind
 
 #: The limits of a file: bytes, values (counting the copies that aliases make), nesting.
 MOST_BYTES = 2**20
@@ -59,8 +59,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def read_file(path: Path) -> YamlFile:
     """Read a YAML mapping, and what stands before it; see ``read_yaml`` for errors."""
-    if odd := oddity(path):
-        raise ConfigError(f"{path} is {odd}, expected a YAML file.")
+    if kind := special_kind(path):
+        raise ConfigError(f"{path} is {kind}, expected a YAML file.")
     try:
         status = path.stat()
     except (OSError, ValueError) as error:

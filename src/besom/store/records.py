@@ -225,9 +225,9 @@ ATTRIBUTE = "besom"
 STUDY_ATTRIBUTE = "besom_study"
 
 #: The trial's user attribute, set when it is enqueued, that says where its config comes from.
-GIVEN = "besom_given"
+PRESET = "besom_given"
 
-#: Fields of a record that Optuna itself stores, or the attribute ``GIVEN``. Our attribute holds all
+#: Fields of a record that Optuna itself stores, or ``PRESET``. Our attribute holds all
 #: others, by their names, so that a new field needs nothing here.
 _STORED_ELSEWHERE = {
     *("number", "values", "started", "finished", "constraints", "distributions", "raw_params"),
@@ -268,6 +268,11 @@ def to_attribute(record: TrialRecord) -> dict[str, Any]:
     return attribute
 
 
+def origin_of(trial: FrozenTrial) -> Origin:
+    """Where the config of one of Optuna's trials comes from."""
+    return Origin(trial.user_attrs.get(PRESET, {}).get("origin", Origin.SAMPLED))
+
+
 def from_frozen(trial: FrozenTrial, folder: Path | None = None) -> TrialRecord:
     """The record of one of Optuna's trials; a trial without our attribute is shown as running.
 
@@ -276,14 +281,13 @@ def from_frozen(trial: FrozenTrial, folder: Path | None = None) -> TrialRecord:
         folder: the study's, with what is kept of each example.
     """
     attribute = trial.user_attrs.get(ATTRIBUTE, {})
-    given = trial.user_attrs.get(GIVEN, {})
-    origin = Origin(given.get("origin", Origin.SAMPLED))
+    preset, origin = trial.user_attrs.get(PRESET, {}), origin_of(trial)
     known = {name: attribute[name] for name in _STORED if name in attribute}
     known |= {name: storable(known[name]) for name in _TRIAL_TEXTS & known.keys()}
     for name, (_, read) in _CODECS.items():
         if stored := known.pop(name, None):
             known[name] = read(stored)
-    known.setdefault("params", given.get("params", dict(trial.params)))
+    known.setdefault("params", preset.get("params", dict(trial.params)))
     is_taken = origin is Origin.WARM_START
     known.setdefault("outcome", Outcome.WARM_START if is_taken else Outcome.RUNNING)
     if not trial.state.is_finished():

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from besom.errors import ConfigError
 from besom.seam import TrialConfig
 from besom.store.optuna_private import all_trials, as_stored, running_again
-from besom.store.records import GIVEN, Origin, Outcome, TrialRecord
+from besom.store.records import PRESET, Origin, Outcome, TrialRecord, origin_of
 from besom.store.storage import SweepStudy
 from besom.store.study_identity import fingerprint
 from besom.study.plan import SweepPlan
@@ -62,13 +62,13 @@ class Asker:
 
     @property
     def exhausted(self) -> bool:
-        """Whether no trial waits that was given, and the sampler has nothing left to propose."""
+        """Whether no preset trial waits, and the sampler has nothing left to propose."""
         sampler = self._study.sampler
         walked = isinstance(sampler, SpaceGridSampler) and sampler.exhausted(self._study)
-        return (walked or self._study.exhausted) and not self.given_wait
+        return (walked or self._study.exhausted) and not self.preset_waits
 
     @property
-    def given_wait(self) -> bool:
+    def preset_waits(self) -> bool:
         """Whether a trial waits that was enqueued."""
         return bool(self._stored(TrialState.WAITING))
 
@@ -88,7 +88,7 @@ class Asker:
         pruner = self._study.pruner
         if not isinstance(pruner, ScreeningPruner):
             return []
-        continued = {t.user_attrs[GIVEN]["continues"] for t in self._continued()}
+        continued = {t.user_attrs[PRESET]["continues"] for t in self._continued()}
         return pruner.missing(self._in_order(), self._plan.objectives[0], continued)
 
     def time_is_up(self, remaining_s: float, n_workers: int) -> bool:
@@ -104,21 +104,17 @@ class Asker:
             How many were enqueued now.
         """
         for record in (kept := self._to_continue()):
-            given = {
+            preset = {
                 "origin": str(Origin.CONTINUED),
                 "config": record.config,
                 "params": record.params,
                 "continues": record.number,
             }
-            self._study.enqueue_trial(record.raw_params, user_attrs={GIVEN: given})
+            self._study.enqueue_trial(record.raw_params, user_attrs={PRESET: preset})
         return len(kept)
 
     def _continued(self) -> list[FrozenTrial]:
-        return [
-            t
-            for t in self._stored(*TrialState)
-            if t.user_attrs.get(GIVEN, {}).get("origin") == Origin.CONTINUED
-        ]
+        return [t for t in self._stored(*TrialState) if origin_of(t) is Origin.CONTINUED]
 
     def _stored(self, *states: TrialState) -> list[FrozenTrial]:
         return all_trials(self._study, states)
@@ -127,19 +123,19 @@ class Asker:
         return [self._finished[number] for number in sorted(self._finished)]
 
     def _prepare(self, trial: Trial) -> RunningTrial:
-        given: dict[str, Any] = trial.user_attrs.get(GIVEN, {})
-        if "config" not in given:
+        preset: dict[str, Any] = trial.user_attrs.get(PRESET, {})
+        if "config" not in preset:
             with self._sampler_errors():
                 sample = self._plan.space.suggest(trial)
             sampled = self._plan.trial_config(sample, self._seed(trial.number))
             return RunningTrial(trial, sample.params, sampled)
         if as_stored(trial).system_attrs.get("fixed_params"):
             self._plan.space.suggest(trial)  # so that the sampler learns from it
-        origin = Origin(given["origin"])
-        config: TrialConfig = dict(given["config"])
+        origin = Origin(preset["origin"])
+        config: TrialConfig = dict(preset["config"])
         if self._plan.sweep.vary_seed and origin is not Origin.CONTINUED:
             config["seed"] = self._seed(trial.number)
-        return RunningTrial(trial, given["params"], config, origin, given.get("continues"))
+        return RunningTrial(trial, preset["params"], config, origin, preset.get("continues"))
 
     def _seed(self, number: int) -> int:
         """The config's own seed; with ``vary_seed``, one of its own for every trial but the first.

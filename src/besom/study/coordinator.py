@@ -10,10 +10,10 @@ from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
 from besom.executors.suspend_clock import SuspendAwareClock
 from besom.seam import TrialResult
-from besom.store.database import Attendant, DatabaseAway
+from besom.store.database import DatabaseAway, OutageHandler
 from besom.store.optuna_private import storage_of
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.store.storage import SweepStudy, attend
+from besom.store.storage import SweepStudy, handle_outages
 from besom.study.artifacts import Artifacts
 from besom.study.ask import Asker, Duplicates
 from besom.study.budget import Budget
@@ -24,7 +24,7 @@ from besom.study.watcher import Watcher
 from besom.text.counting import counted
 
 
-class Coordinator(Attendant, TrialSource):
+class Coordinator(OutageHandler, TrialSource):
     """Drives one study to its budget on one executor; ``run_sweep`` makes it.
 
     Example:
@@ -105,7 +105,7 @@ class Coordinator(Attendant, TrialSource):
         Raises:
             BesomError: the storage cannot be written, or workers cannot be prepared.
         """
-        attend(storage_of(self._study), self)
+        handle_outages(storage_of(self._study), self)
         try:
             self._waiting.extend(self._asker.recover())
             self._check_budget()
@@ -148,7 +148,7 @@ class Coordinator(Attendant, TrialSource):
             return False  # (a sampler that proposes the same again and again waits for its end)
         if not self._screening_cut:
             self._screening_cut = self._asker.time_is_up(self._budget.remaining_s, n_workers)
-        return self._asker.given_wait if self._screening_cut else not self._asker.exhausted
+        return self._asker.preset_waits if self._screening_cut else not self._asker.exhausted
 
     def next_trial(self) -> TrialTask | None:
         """Ask for a trial, unless one waits; None if its config has run or runs already."""

@@ -15,7 +15,7 @@ from optuna.trial import Trial
 from besom.seam import TrialConfig
 from besom.store.optuna_private import as_stored, storage_of, store_intermediate_value
 from besom.store.records import Origin, Outcome
-from besom.store.storage import RunHere
+from besom.store.storage import OwnTrialsStudy
 from besom.study.objective import last_value
 from besom.study.plan import SweepPlan
 
@@ -80,7 +80,9 @@ class EarlyStopping:
     def __init__(self, plan: SweepPlan, study: optuna.Study) -> None:
         self._plan, self._pruner = plan, study.pruner
         # Knowledge from another study has no epochs to be compared with.
-        self._study = RunHere(plan.name, storage_of(study)) if plan.sweep.warm_start else study
+        self._study = (
+            OwnTrialsStudy(plan.name, storage_of(study)) if plan.sweep.warm_start else study
+        )
         self._prunes = len(plan.objectives) == 1 and not isinstance(
             study.pruner, optuna.pruners.NopPruner
         )

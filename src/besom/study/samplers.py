@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from besom.errors import ConfigError, SpaceError
 from besom.space import Space
 from besom.store.optuna_private import all_trials, id_of
-from besom.store.records import GIVEN, Origin
+from besom.store.records import Origin, origin_of
 from besom.targets import TARGET
 from besom.text.values import given_text
 
@@ -186,8 +186,7 @@ class SpaceGridSampler(BaseSampler):
         return {
             self._point_of(t)
             for t in all_trials(study, states)
-            if (but is None or t.number != but.number)
-            and t.user_attrs.get(GIVEN, {}).get("origin") != Origin.WARM_START
+            if (but is None or t.number != but.number) and origin_of(t) is not Origin.WARM_START
         }
 
     def _point_of(self, trial: FrozenTrial) -> str:
@@ -209,7 +208,7 @@ def _key(point: Mapping[str, Any]) -> str:
     return json.dumps(point, sort_keys=True)
 
 
-def check_numeric(space: Space) -> None:
+def _check_numeric(space: Space) -> None:
     """Refuse a space that CMA-ES cannot search.
 
     Raises:
@@ -231,29 +230,6 @@ def check_numeric(space: Space) -> None:
             "sweep/sampler=cmaes needs every parameter in every trial, but this space has "
             "conditions or lists of sampled length. Use sweep/sampler=tpe."
         )
-
-
-def check_single(n_objectives: int) -> None:
-    """Refuse several objectives, for samplers that know one only.
-
-    Raises:
-        ConfigError: says which samplers take several.
-    """
-    if n_objectives > 1:
-        raise ConfigError(
-            f"sweep/sampler=cmaes takes one objective, but sweep.objectives has {n_objectives}. "
-            "Use sweep/sampler=nsga2, nsga3, tpe or gp."
-        )
-
-
-def check_torch() -> None:
-    """Refuse the Gaussian process where PyTorch is missing.
-
-    Raises:
-        ConfigError: says how to install it.
-    """
-    if importlib.util.find_spec("torch") is None:
-        raise ConfigError("sweep/sampler=gp needs PyTorch: python -m pip install 'besom[gp]'.")
 
 
 def mix_seed(seed: int, *parts: int) -> int:
@@ -289,12 +265,15 @@ def build_sampler(
         arguments["group"] = space.is_conditional and bool(arguments.get("multivariate"))
     if traits.walks_space and arguments.get("search_space") is None:
         arguments["search_space"] = space
-    if traits.single_objective:
-        check_single(n_objectives)
+    if traits.single_objective and n_objectives > 1:
+        raise ConfigError(
+            f"sweep/sampler=cmaes takes one objective, but sweep.objectives has {n_objectives}. "
+            "Use sweep/sampler=nsga2, nsga3, tpe or gp."
+        )
     if traits.numbers_only:
-        check_numeric(space)
-    if traits.needs_torch:
-        check_torch()
+        _check_numeric(space)
+    if traits.needs_torch and importlib.util.find_spec("torch") is None:
+        raise ConfigError("sweep/sampler=gp needs PyTorch: python -m pip install 'besom[gp]'.")
     return _build(arguments, optuna.samplers.BaseSampler, "sweep.sampler")
 
 

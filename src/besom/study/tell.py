@@ -127,7 +127,7 @@ def tell(
     history = result.history or running.history
     facts = {
         **kept_of(result),
-        "history": _finite_epochs(history),
+        "history": finite_epochs(history),
         "best_epoch": result.best_epoch or best_epoch(objectives[0], history),
         "correct_by_epoch": _epochs_chosen_from(objectives, end.outcome, result),
         "per_example": _per_example(objectives, end.outcome, result, plan.paths, running.number),
@@ -246,16 +246,12 @@ def _per_example(
         return KeptExamples()
 
 
-def _finite_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+def finite_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     """The epochs before the first one with a value that is not finite: those are measurements."""
-    columns = list(history.values())
-    n = max((len(values) for values in columns), default=0)
-    good = next((i for i in range(n) if any(not _is_finite(values, i) for values in columns)), n)
-    return {name: [float(value) for value in values[:good]] for name, values in history.items()}
-
-
-def _is_finite(values: Sequence[float], index: int) -> bool:
-    return index >= len(values) or math.isfinite(values[index])
+    epochs = range(max(map(len, history.values()), default=0))
+    bad = (i for i in epochs for v in history.values() if i < len(v) and not math.isfinite(v[i]))
+    n_good = next(bad, None)
+    return {name: [float(value) for value in values[:n_good]] for name, values in history.items()}
 
 
 def _particulars(environment: Mapping[str, Any]) -> dict[str, Any]:

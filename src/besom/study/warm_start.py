@@ -9,7 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from besom.errors import ConfigError
-from besom.store.records import ATTRIBUTE, GIVEN, Origin, Outcome, StudyRecord, TrialRecord
+from besom.store.records import ATTRIBUTE, PRESET, Origin, Outcome, StudyRecord, TrialRecord
 from besom.store.study_identity import as_of_now
 from besom.study.objective import excesses, objective_values
 from besom.study.plan import SweepPlan
@@ -125,6 +125,6 @@ def _as_knowledge(
         values=values,
         params=dict(stored),
         distributions={name: distributions[name] for name in stored},
-        user_attrs={GIVEN: preset, ATTRIBUTE: ending},
+        user_attrs={PRESET: preset, ATTRIBUTE: ending},
         constraints=excesses(plan.sweep.constraints, trial.numbers),
     )
