@@ -91,6 +91,14 @@ def test_a_batch_is_packed_as_keras_packs_it() -> None:
     assert training.fingerprint != load_training(own(MIXED)).fingerprint
 
 
+def test_weights_may_be_those_of_one_output() -> None:
+    weight = {"price": np.arange(N)}
+    train = load_training(own(replace(MIXED, sample_weight=weight))).train
+    assert train.weight["sold"] is None
+    np.testing.assert_array_equal(np.sort(train.weight["price"]), train.weight["price"])
+    assert len(train.weight["price"]) == train.n
+
+
 def test_without_labels_or_with_the_inputs_as_labels_there_is_nothing_to_classify() -> None:
     photo = PARTS["photo"]
     alone, itself = (load_training(own(Dataset(x=photo, y=y))) for y in (None, photo))
@@ -123,6 +131,15 @@ def test_a_given_validation_set_is_used_and_said() -> None:
     assert load_training(own(second)).fingerprint == training.fingerprint
 
 
+def test_a_validation_set_that_would_be_scaled_otherwise_is_refused() -> None:
+    photo, y = PARTS["photo"], LABELS["sold"]
+    scaled = Dataset(x=photo, y=y, x_validation=photo / 255, y_validation=y)
+    with pytest.raises(DataError, match=r"\(validation\): scale 1.0, but training used 0.0039"):
+        load_training(own(scaled))
+    bytes_as_floats = replace(scaled, scale=1 / 255, x_validation=photo.astype(float))
+    assert load_training(own(bytes_as_floats)).n_validation == N
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -133,6 +150,9 @@ def test_a_given_validation_set_is_used_and_said() -> None:
         ),
         ({"sample_weight": np.ones(19)}, "input age has 20 examples but 19 sample weights"),
         ({"sample_weight": -np.ones(N)}, "sample weight at position 0 is -1.0, expected a finite"),
+        ({"sample_weight": {"sol": np.ones(N)}}, "sample_weight names an output 'sol', which is"),
+        ({"x": {}}, "x is empty, expected arrays"),
+        ({"y": {}}, "y is empty, expected arrays"),
         ({"x": PARTS | {"age": np.full(N, np.nan)}}, "input age: 20 of 20 examples hold NaN"),
         (
             {"x": PARTS | {"city": ["a", 1.5] * 10, "age": [[1], [2, 3]] * 10}},

@@ -96,6 +96,13 @@ def test_a_function_may_return_a_stream_alone_to_train_without_validation() -> N
     assert training.task.kind == "classification"
 
 
+def test_a_tf_data_need_not_know_its_shapes() -> None:
+    flow = tf.data.Dataset.from_generator(generated, output_types=(tf.float32, tf.int64))
+    training = load(Dataset(x=flow, x_validation=tf_data()))
+    assert training.input_shape is None
+    assert environment(training)["data"]["input_shape"] is None
+
+
 def test_a_layer_adapts_to_the_inputs_of_a_tf_data() -> None:
     training = load(Dataset(x=tf_data(), x_validation=tf_data()))
     x = model_arguments({"_target_": f"{__name__}.adapts"}, training)["training_x"]
@@ -121,14 +128,15 @@ def uneven() -> Iterator[Any]:
 class Twice:
     """A stream that is another one when it is read again."""
 
-    n_read = 0
+    def __init__(self, n_alike: int) -> None:
+        self.n_read, self.n_alike = 0, n_alike
 
     def __call__(self) -> Iterator[Any]:
         self.n_read += 1
-        if self.n_read < 3:  # once for its form, once as a whole
+        if self.n_read <= self.n_alike:
             yield X[:4], Y[:4]
-        elif self.n_read == 3:
-            yield X[:4, :2], Y[:4]
+        else:
+            yield X[:4, :, None], Y[:4]
 
 
 def broken() -> Iterator[Any]:
@@ -150,7 +158,13 @@ def broken() -> Iterator[Any]:
         ),
         ({"x": list}, {"validation_split": 0}, "the stream gives no batches"),
         ({"x_validation": tf_data().repeat()}, {}, "the stream never ends. Remove repeat"),
-        ({"x_validation": Twice()}, {}, r"read a second time, the stream begins with \(\(2,\) flo"),
+        ({"x_validation": Twice(3)}, {}, r"read a second time, the stream begins with \(\(3, 1\) "),
+        (
+            {"x": Twice(1), "x_validation": tf_data()},
+            {},
+            r"\(train\): read a second time, .*\(3, 1",
+        ),
+        ({"x": tf_data().unbatch()}, {}, r"gives single examples, expected batches: .*batch\(n\)"),
         ({"x_validation": restless}, {}, "gives other examples when it is read again.*Shuffle"),
         ({"x_validation": uneven}, {}, r"batch 2 is \(\(3, 1\) float32, .*the first is \(\(3,\) f"),
         ({"x_validation": Batches(5)}, {}, "batch 4 has no examples"),

@@ -83,7 +83,7 @@ def train_once(
 
     config = composed.config
     follow(names_in(config))  # before the data is read and the test set opened
-    data = runtime.from_the_start(config, load_training(config["data"]))
+    data = load_training(config["data"])
     say(f"{data_in_words(runtime.environment(data))}.")
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")
@@ -103,6 +103,7 @@ def train_once(
             ) from error
     if every_epoch:
         _log_opening(config, data_named(identity), results_dir, say)
+    data = runtime.from_the_start(config, data)
     fitted = _fit(config, data, test if every_epoch else None, say)
     measured, unlogged = None, None
     if test is not None and not every_epoch:  # nothing has looked at it before

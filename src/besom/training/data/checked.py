@@ -12,9 +12,10 @@ import numpy as np
 from besom.errors import DataError, did_you_mean
 from besom.text.counting import counted
 from besom.training.data.array_checks import checked_input
+from besom.training.data.by_output import by_output, spread
 from besom.training.data.dataset import Dataset, TrainingData
 from besom.training.data.examples import LazyRows, is_ragged, length
-from besom.training.data.nests import map_nest, named_leaves, with_leaves
+from besom.training.data.nests import is_nest, map_nest, named_leaves, with_leaves
 from besom.training.data.task import Task, infer_task, labels_for
 
 
@@ -36,6 +37,8 @@ def checked_dataset(
             a wrong scale or number of classes, or lengths that differ.
     """
     named, scales = list(named_leaves(dataset.x)), _scales(dataset, where)
+    if not named or (is_nest(dataset.y) and not dataset.y):
+        raise DataError(f"{where}: {'y' if named else 'x'} is empty, expected arrays.")
     checked = [
         checked_input(leaf, scale, f"{where}, input {name}" if name else where, 1 if name else 2)
         for (name, leaf), scale in zip(named, scales, strict=True)
@@ -49,7 +52,7 @@ def checked_dataset(
         y=labels_for(task, y, where),
         scale=with_leaves(dataset.x, [scale for _, scale in checked]),
         num_classes=task.num_classes,
-        sample_weight=_checked_weights(dataset.sample_weight, where),
+        sample_weight=_checked_weights(dataset.sample_weight, task, where),
     )
     _check_lengths(dataset, where)
     return dataset, task
@@ -158,12 +161,25 @@ def _checked_num_classes(said: Any, where: str) -> Any:
     return int(said) if said > 1 else None
 
 
-def _checked_weights(weights: Any, where: str) -> Any:
-    """Sample weights as float32, (n,), of each output that has any."""
-    if isinstance(weights, Mapping):
-        return {key: _checked_weights(part, where) for key, part in weights.items()}
+def _checked_weights(weights: Any, task: Task, where: str) -> Any:
+    """Sample weights as float32, (n,); with several outputs also by output, None where it has none.
+
+    Raises:
+        DataError: they are no finite numbers from 0, or of an output that is not there.
+    """
     if weights is None:
         return None
+    if not isinstance(weights, Mapping) and not is_nest(weights):
+        return _weights_of_one(weights, where)
+    if is_nest(weights) and not isinstance(weights, Mapping):
+        weights = dict(enumerate(weights))
+    outputs = spread(weights, task.kind, "sample_weight", where)
+    return by_output(
+        lambda _, part: None if part is None else _weights_of_one(part, where), task.kind, outputs
+    )
+
+
+def _weights_of_one(weights: Any, where: str) -> Any:
     array = np.asarray(weights)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

@@ -98,6 +98,8 @@ class TrainingData:
         split: how validation examples were chosen, in a phrase.
         units: (n_validation,) numbers: validation examples with the same one are resampled
             together; None where each stands for itself.
+        fixed_split: whether no seed would choose other validation examples: none are held out, or
+            the last ones, or a given set.
         scaling: which inputs are scaled, and by how much, in a phrase; may be empty.
         class_names: the classes' names, in the order of their numbers.
     """
@@ -110,6 +112,7 @@ class TrainingData:
     name: str
     split: str = ""
     units: Array | None = None
+    fixed_split: bool = False
     scaling: str = ""
     class_names: Any = None
 
@@ -166,8 +169,9 @@ class TrainingData:
         return map_nest(_shape_of_one, self.x_train)
 
 
-def _shape_of_one(leaf: Any) -> tuple[int | None, ...]:
-    return tuple(leaf.shape[1:])
+def _shape_of_one(leaf: Any) -> tuple[int | None, ...] | None:
+    """None for a ``tf.TensorSpec`` of unknown rank."""
+    return None if getattr(leaf.shape, "rank", 0) is None else tuple(leaf.shape[1:])
 
 
 def in_memory(examples: Examples | Stream) -> Examples:

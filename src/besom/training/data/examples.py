@@ -148,7 +148,9 @@ def is_ragged(leaf: Any) -> bool:
 
 
 def take_rows(leaf: Any, positions: Any) -> Any:
-    """The rows of an array or ``tf.RaggedTensor`` at ``positions``."""
+    """The rows of an array or ``tf.RaggedTensor`` at ``positions``; None of None."""
+    if leaf is None:
+        return None
     if is_ragged(leaf):
         import tensorflow as tf
 

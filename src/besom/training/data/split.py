@@ -107,8 +107,8 @@ def _check_classes(counts: Array, quota: Array, n_held: int) -> None:
     if len(alone):
         raise DataError(
             f"Class {alone[0]} has only one training example, which cannot be used for both "
-            f"training and validation. Add examples, remove the class, or set {_OPTION}=0, or "
-            "data.stratify=false."
+            f"training and validation. Add examples, remove the class, or set {_OPTION}=0 or "
+            "data.stratify=false; data.task=regression if the labels are quantities."
         )
     emptied = np.flatnonzero((counts > 0) & (quota >= counts))
     if len(emptied):

@@ -62,6 +62,11 @@ def as_stream(source: Any, where: str) -> Stream:
             "trial reads it again. Give the function that makes it: x=batches, not x=batches()."
         )
     if _is_tf_data(source):
+        if any(leaf.shape.rank == 0 for leaf in leaves(source.element_spec)):
+            raise DataError(
+                f"{where}: the tf.data.Dataset gives single examples, expected batches: end it "
+                "with batch(n)."
+            )
         n = int(source.cardinality())
         return Stream(source, n if n >= 0 else None, source.element_spec, is_endless=n == _INFINITE)
     known = source.num_batches if _is_py_dataset(source) else None
@@ -69,6 +74,9 @@ def as_stream(source: Any, where: str) -> Stream:
     first = next(batches(stream, where), None)
     if first is None:
         raise DataError(f"{where}: the stream gives no batches.")
+    again = next(batches(stream, where), None)
+    if again is None or not _alike(_spec(again), _spec(first), dimensions=False):
+        raise _read_otherwise(first, again, where)
     return replace(stream, element_spec=_spec(first))
 
 
@@ -127,6 +135,7 @@ def training_data(dataset: Dataset, options: Mapping[str, Any], where: str) -> T
         fingerprint=digest.hexdigest(),
         name=dataset.name,
         split="none held out" if given is None else "given validation set",
+        fixed_split=True,
         class_names=dataset.class_names,
     )
 
@@ -224,17 +233,21 @@ def _joined(*parts: Any) -> Any:
 
 def _check_repeats(first: Any, again: Any, where: str) -> None:
     if again is None or not _alike(_spec(again), _spec(first)):
-        found = "nothing" if again is None else _spec_text(_spec(again))
-        raise DataError(
-            f"{where}: read a second time, the stream begins with {found}, the first time with "
-            f"{_spec_text(_spec(first))}."
-        )
+        raise _read_otherwise(first, again, where)
     for (_, one), (_, other) in zip(named_leaves(first), named_leaves(again), strict=True):
         if not np.array_equal(_dense(one), _dense(other)):
             raise DataError(
                 f"{where}: the stream gives other examples when it is read again, so no two values "
                 "could be compared. Shuffle and augment the training stream only."
             )
+
+
+def _read_otherwise(first: Any, again: Any, where: str) -> DataError:
+    found = "nothing" if again is None else _spec_text(_spec(again))
+    return DataError(
+        f"{where}: read a second time, the stream begins with {found}, the first time with "
+        f"{_spec_text(_spec(first))}."
+    )
 
 
 def _dense(leaf: Any) -> Any:
@@ -265,7 +278,8 @@ def _alike(one: Any, other: Any, *, dimensions: bool = True) -> bool:
             return False
         if dimensions and not leaf.shape[1:].is_compatible_with(others[name].shape[1:]):
             return False
-        if leaf.shape.rank != others[name].shape.rank:
+        ranks = {leaf.shape.rank, others[name].shape.rank} - {None}
+        if len(ranks) > 1:
             return False
     return True
 

@@ -72,7 +72,7 @@ def training_passes(
         ConfigError: how many steps an epoch has is not known.
     """
     if isinstance(examples, Examples):
-        dataset = _of_file(examples, batch_size, map(order, itertools.count(first_epoch)))
+        dataset = _of_file(examples, batch_size, lambda: map(order, itertools.count(first_epoch)))
         return Passes(dataset, -(-len(order(first_epoch)) // batch_size), goes_on=True)
     source, n_batches = examples.source, examples.n_batches
     n_steps = steps_per_epoch or n_batches
@@ -96,6 +96,27 @@ def training_passes(
     return Passes(_endless(source, n_steps, problems), n_steps, True, problems)
 
 
+def check_lasts(examples: Examples | Stream, n_steps: int) -> None:
+    """Read a generator for an epoch, as only that tells whether it has as many batches.
+
+    Raises:
+        DataError: it ends before.
+    """
+    if isinstance(examples, Stream) and not isinstance(
+        examples.source, tf.data.Dataset | keras.utils.PyDataset
+    ):
+        n_given = sum(1 for _ in itertools.islice(examples.source(), n_steps))
+        if n_given < n_steps:
+            raise _ended(n_given, n_steps)
+
+
+def _ended(n_given: int, n_steps: int) -> DataError:
+    return DataError(
+        f"The generator ended after {counted(n_given, 'step')}, but an epoch has {n_steps}. Set "
+        "trainer.steps_per_epoch to at most that, or let it give more."
+    )
+
+
 def _endless(function: Callable[[], Any], n_steps: int, problems: list[DataError]) -> Iterator[Any]:
     """Pass after pass; one that has less than an epoch's batches is a problem."""
     while True:
@@ -104,21 +125,17 @@ def _endless(function: Callable[[], Any], n_steps: int, problems: list[DataError
             n_given += 1
             yield batch
         if n_given < n_steps:
-            problems.append(
-                DataError(
-                    f"The generator ended after {counted(n_given, 'step')}, but an "
-                    f"epoch has {n_steps} steps. Set trainer.steps_per_epoch to at most that, or "
-                    "let it give more."
-                )
-            )
+            problems.append(_ended(n_given, n_steps))
             return
 
 
-def _of_file(examples: Examples, batch_size: int, orders: Iterator[Any]) -> tf.data.Dataset:
+def _of_file(
+    examples: Examples, batch_size: int, orders: Callable[[], Iterator[Any]]
+) -> tf.data.Dataset:
     """Batches that are read from files, one by one, at the positions of each order."""
 
     def batches() -> Iterator[Any]:
-        for order in orders:
+        for order in orders():
             for start in range(0, len(order), batch_size):
                 yield examples.gather(order[start : start + batch_size])
 
@@ -167,7 +184,7 @@ def evaluation_batches(examples: Examples | Stream, batch_size: int) -> Any:
     positions = tf.data.Dataset.range(examples.n, output_type=tf.int32).batch(batch_size)
     if in_memory(examples):
         return positions.map(tensors_of(examples).gather).prefetch(2)
-    return _of_file(examples, batch_size, iter([np.arange(examples.n)]))
+    return _of_file(examples, batch_size, lambda: iter([np.arange(examples.n)]))
 
 
 def first_batch(examples: Examples | Stream, n: int) -> Any:
