@@ -24,6 +24,7 @@ from besom.training.fast.keras_private import (
     LossCall,
     compiled_metrics,
     flat_outputs,
+    is_masked,
     loss_calls,
     mean_of,
 )
@@ -169,7 +170,7 @@ def _losses(call: LossCall) -> Any | None:
         return None
     if weight is not None and loss.reduction == "mean_with_sample_weight":
         return None
-    if getattr(call.predictions, "_keras_mask", None) is not None:
+    if is_masked(call.predictions):
         return None  # the masked steps of a batch share its mean
     y = keras.tree.map_structure(lambda t: tf.cast(t, loss.dtype), call.y)
     predictions = keras.tree.map_structure(lambda t: tf.cast(t, loss.dtype), call.predictions)

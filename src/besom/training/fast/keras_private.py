@@ -193,3 +193,8 @@ def mean_of(metric: Any) -> Any | None:
         if getattr(type(metric), method) is not getattr(wrapper, method):
             return None
     return functools.partial(metric._fn, **metric._fn_kwargs)
+
+
+def is_masked(predictions: Any) -> bool:
+    """Whether some of the predictions do not count, as padded steps of sequences."""
+    return getattr(predictions, "_keras_mask", None) is not None
