@@ -26,7 +26,7 @@ from besom.statistics.fidelity import (
     pruning_cost,
     rank_agreement,
 )
-from besom.statistics.kinds import DrawnScores, mcnemar, p_values
+from besom.statistics.kinds import DrawnScores, mcnemar, p_values, standard_error
 from besom.statistics.make_claim import claim, score
 from besom.statistics.paired import (
     PairedGain,
@@ -97,6 +97,7 @@ __all__ = [
     "same_images",
     "score",
     "scored",
+    "standard_error",
     "standings",
     "table_of",
     "unpacked",

@@ -112,6 +112,9 @@ def unpacked(packed: bytes, n_images: int) -> NDArray[np.bool_] | None:
 #: 20,000 unrelated equals, with 1.27 points of luck, that leaves 0.01 of them in the score.
 MOST = 2000
 
+#: Nor more numbers than this, of metrics that have a number for each example.
+_MOST_NUMBERS = 50_000_000
+
 #: The mean of stored numbers may differ from the value in the history by so much of it, and by a
 #: hundredth of its standard error.
 _ROUNDING = 1e-3
@@ -244,8 +247,12 @@ def candidates(
         StudyError: a trial's stored bits are damaged.
     """
     scores = [_scores(trial, objective, row) for trial, row in zip(trials, known, strict=True)]
-    n_examples = trials[0].n_validation if known[0].kind == "share" else None
-    within_reach = _within_reach(scores, n_examples)
+    n_examples, most = None, MOST
+    if known[0].kind == "share":
+        n_examples = trials[0].n_validation
+    elif known[0].kind == "mean":
+        most = max(min(MOST, _MOST_NUMBERS // known[0].row.size), 2)
+    within_reach = _within_reach(scores, n_examples, most)
     unknown = [
         n_epochs
         for trial, of_epochs in zip(trials, scores, strict=True)
@@ -287,7 +294,7 @@ def _scores(trial: TrialRecord, objective: Objective, known: ScoredRow) -> NDArr
 
 
 def _within_reach(
-    scores: Sequence[NDArray[np.float64]], n_examples: int | None
+    scores: Sequence[NDArray[np.float64]], n_examples: int | None, most: int
 ) -> dict[int, Indices]:
     """The epochs that might be best in some draw, best first, by the trial that they belong to.
 
@@ -299,7 +306,7 @@ def _within_reach(
     if n_examples is not None:
         lead, errors = every.max() - every, 2 * n_examples - every.max() - every
         near = np.flatnonzero(lead**2 <= REACH**2 * errors)
-    best = near[np.argsort(-every[near], kind="stable")][:MOST]
+    best = near[np.argsort(-every[near], kind="stable")][:most]
     sizes = [len(epochs) for epochs in scores]
     starts = np.cumsum([0, *sizes])
     owners = np.searchsorted(starts, best, side="right") - 1
