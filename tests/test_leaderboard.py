@@ -16,7 +16,9 @@ from rich.console import Console
 from besom.errors import ConfigError
 from besom.report import ledger
 from besom.report.leaderboard import (
+    display,
     headline,
+    hyperparameters,
     ranking,
     sort_by,
     to_csv,
@@ -25,7 +27,6 @@ from besom.report.leaderboard import (
     unranked,
     write_leaderboard,
 )
-from besom.report.leaderboard_columns import display, hyperparameters
 from besom.report.study_text import print_study
 from besom.report.tables import (
     outcome_counts,
@@ -142,8 +143,10 @@ def test_a_study_of_failures_only_says_so() -> None:
 
 def test_the_headline_says_who_leads_and_by_how_much() -> None:
     text = headline(study_of(0.5, 0.75, None))
-    assert text.startswith("s: trial 1 leads with val_accuracy 0.7500, +0.2500 over the baseline")
-    assert text.endswith("(2 complete, 1 error).")
+    assert text.startswith(
+        "s: best val_accuracy 0.7500 (trial 1, +0.2500 over the baseline before any"
+    )
+    assert text.endswith("; 2 complete, 1 error.")
 
 
 # Sorting
@@ -432,7 +435,7 @@ def test_what_a_killed_worker_took_of_the_cpu_is_not_called_nothing() -> None:
     assert [row["cpu_seconds"] is None for row in json.loads(ledger.to_json(study))] == [
         *(False, True, False)
     ]
-    assert "1 trial was killed: the CPU seconds are not known" in told_ledger(study)
+    assert "that were killed, whose CPU seconds are not in the sums: 1." in told_ledger(study)
 
 
 def test_the_most_expensive_trials_are_named_where_some_are_expensive() -> None:
@@ -508,6 +511,6 @@ def test_the_headline_says_so_and_does_not_compare_the_baseline_with_itself() ->
             for t, value in zip(study.trials, (0.5, 0.25, 0.75), strict=True)
         ),
     )
-    assert "trial 1 leads with val_loss 0.25, 0.25 below the baseline before" in headline(losses)
+    assert "best val_loss 0.25 (trial 1, 0.25 below the baseline before" in headline(losses)
     alone = dataclasses.replace(losses, trials=losses.trials[:1])
-    assert "trial 0 leads with val_loss 0.5, and is the baseline itself (" in headline(alone)
+    assert "best val_loss 0.5 (trial 0, the baseline itself); " in headline(alone)

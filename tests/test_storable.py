@@ -18,7 +18,7 @@ from besom.seam import TrialResult
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord
 from besom.store.storage import load_record
-from besom.text.storable import storable
+from besom.text.printable import storable
 from records_factory import VAL_ACCURACY, make_study
 from reporting_world import store
 

@@ -12,7 +12,7 @@ import pytest
 from sweeping import sweep_node
 
 from besom.errors import ConfigError
-from besom.report.costs import costs
+from besom.report.tables import costs
 from besom.space.command_line import override_space
 from besom.store import study_identity
 from besom.store.environment import git_revision

@@ -257,6 +257,7 @@ def test_ctrl_c_at_any_early_moment_ends_with_130_and_no_traceback(project: Proj
         assert "interrupted" in err or "Aborted" in err
 
 
+@pytest.mark.long
 def test_several_ctrl_c_in_quick_succession_end_with_130_and_no_traceback(
     project: Project,
 ) -> None:

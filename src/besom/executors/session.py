@@ -12,7 +12,7 @@ from besom.errors import ConfigError
 from besom.executors.base import Event, Executor, Failed, Ready
 from besom.executors.failures import shorten, shorten_reason
 from besom.seam import TrialConfig
-from besom.text.storable import storable
+from besom.text.printable import storable
 from besom.text.values import given_text
 
 

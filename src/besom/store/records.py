@@ -21,7 +21,7 @@ from besom.store.optuna_private import all_trials
 from besom.store.paths import StudyPaths
 from besom.store.predictions import EpochBits, KeptExamples
 from besom.text.numbers import difference, number
-from besom.text.storable import storable
+from besom.text.printable import storable
 
 if TYPE_CHECKING:
     import optuna

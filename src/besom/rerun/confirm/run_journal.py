@@ -22,7 +22,7 @@ from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
 from besom.store.paths import StudyPaths
 from besom.store.predictions import KeptExamples
 from besom.store.records import Outcome
-from besom.text.storable import storable
+from besom.text.printable import storable
 
 FILE = Path("confirm") / "runs.jsonl"
 
