@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from besom.statistics.kinds import interval_of
 from besom.training.data.examples import Examples
 from besom.training.epochs.per_example import PerExample, draws_of, kinds_of
 from besom.training.epochs.rows import CORRECT, Rows
@@ -146,3 +147,17 @@ def test_units_of_unequal_size_keep_the_mean_over_examples() -> None:
     row, units = np.array([1.0, 0.0, 0.0, 1.0, 1.0]), np.array([0, 0, 0, 1, 2])
     assert by_unit(row, units).mean() == pytest.approx(row.mean())
     assert np.allclose(by_unit(row, np.arange(5)), row)
+
+
+def test_intervals_over_groups_hold_where_those_over_examples_do_not() -> None:
+    rng, n_studies, grouped, alone = np.random.default_rng(4), 400, 0, 0
+    for _ in range(n_studies):
+        sizes = rng.integers(1, 15, 40)
+        units = np.repeat(np.arange(40), sizes)
+        row = rng.normal(size=40)[units] + rng.normal(size=units.size)  # neighbours are alike
+        low, high = interval_of(by_unit(row, units)[None], 0, 0.95)
+        grouped += low <= 0.0 <= high
+        low, high = interval_of(row[None], 0, 0.95)
+        alone += low <= 0.0 <= high
+    assert grouped / n_studies >= 0.92
+    assert alone / n_studies < 0.75
