@@ -20,8 +20,12 @@ from besom.training.data.task import Task
 Split = Literal["train", "test"]
 
 
-class NoTestImages(DataError):
+class NoTestExamples(DataError):
     """The dataset has no test part; its training part may be sound."""
+
+
+#: What it was called before.
+NoTestImages = NoTestExamples
 
 
 #: A sentence names this many classes, and counts the rest.
@@ -100,7 +104,8 @@ class TrainingData:
             together; None where each stands for itself.
         fixed_split: whether no seed would choose other validation examples: none are held out, or
             the last ones, or a given set.
-        scaling: which inputs are scaled, and by how much, in a phrase; may be empty.
+        scaling: which inputs are scaled though nobody said so, and by how much, in a phrase; may be
+            empty.
         class_names: the classes' names, in the order of their numbers.
     """
 
@@ -115,6 +120,14 @@ class TrainingData:
     fixed_split: bool = False
     scaling: str = ""
     class_names: Any = None
+
+    @property
+    def is_remarkable(self) -> bool:
+        """Whether something was inferred that a user should see: another task than class numbers,
+        another split than by class, or a scale."""
+        usual = self.task.kind == "classification"
+        usual &= self.split in ("stratified by class", "none held out")
+        return bool(self.scaling) or not usual
 
     @property
     def n_train(self) -> int | None:

@@ -11,7 +11,7 @@ It may also return ``(x, y)``, ``(x, y, sample_weight)``, or a stream of batches
 A config names it with ``_target_`` and gives its other parameters. ``load_training`` opens the
 training part and holds the validation examples out; ``load_test`` alone opens the test part, so
 that whoever does not call it cannot have seen a test example. A function that has no test part
-raises ``NoTestImages`` when it is asked for one.
+raises ``NoTestExamples`` when it is asked for one.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     where = f"{dataset.name} (train)"
     if streams.is_stream(dataset.x):
         return streams.training_data(dataset, options, where)
-    said_scale = dataset.scale
-    dataset, task = checked_dataset(dataset, where, said=options.get("task"))
+    said = dataset
+    dataset, task = checked_dataset(said, where, said=options.get("task"))
     check_worth_learning(task, dataset.y, where)
     if dataset.x_validation is not None:
-        training = _with_validation(dataset, task, options, said_scale)
+        training = _with_validation(dataset, task, options, said.scale)
     else:
         chosen, examples = hold_out(options, dataset, task, where), in_memory(dataset.examples)
         n_held = len(chosen.held)
@@ -81,7 +81,7 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             units=chosen.units,
             fixed_split=chosen.is_fixed,
         )
-    training = replace(training, scaling=scaling(dataset), class_names=dataset.class_names)
+    training = replace(training, scaling=scaling(dataset, said), class_names=dataset.class_names)
     log.info("%s: %s; split %s%s", where, task, training.split, _scaled(training))
     return training
 
@@ -157,7 +157,7 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
         Checked: its ``examples`` are what a model is measured on.
 
     Raises:
-        NoTestImages: the dataset has no test part.
+        NoTestExamples: the dataset has no test part.
         ConfigError, DataError: as ``load_training``; a label that training has no class for;
             another example shape or scale than in training.
     """
