@@ -138,8 +138,8 @@ def test_an_objective_that_no_trial_reports_is_refused(project, override, messag
 def test_a_screening_is_expected_to_take_the_first_epochs_of_all_and_the_rest_of_the_kept():
     numbers = {"seconds_per_step": 0.5, "steps_per_epoch": 4.0}
     probed = Probed("sampled 1", {}, {"trainer": {"epochs": 10}}, numbers)
-    whole = DryRun([probed], 2, {}, optuna.pruners.NopPruner())
-    screened = DryRun([probed], 2, {}, ScreeningPruner(epochs=1, keep=5))
+    whole = DryRun([probed], 2, {}, (), optuna.pruners.NopPruner())
+    screened = DryRun([probed], 2, {}, (), ScreeningPruner(epochs=1, keep=5))
     assert whole.expected_seconds(100) == 100 * 10 * 2.0 / 2
     assert screened.expected_seconds(100) == (100 * 1 + 5 * 9) * 2.0 / 2
 
@@ -148,5 +148,5 @@ def test_the_time_to_expect_counts_start_up_and_what_each_trial_costs_beyond_its
     """On small data these are nearly all of it."""
     numbers = {"seconds_to_begin": 8.0, "seconds_per_step": 0.01, "steps_per_epoch": 4.0}
     probed = Probed("sampled 1", {}, {"trainer": {"epochs": 5}}, numbers)
-    found = DryRun([probed], 2, {}, optuna.pruners.NopPruner(), start_s=6.0)
+    found = DryRun([probed], 2, {}, (), optuna.pruners.NopPruner(), start_s=6.0)
     assert found.expected_seconds(8) == pytest.approx(6.0 + 8 * (8.0 + 0.2) / 2)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 from optuna.pruners import NopPruner
 from rich.console import Console
 
 from besom.report.tables import frame_table, shown_params
+from besom.store.records import Objective
 from besom.study.checks import remarks_on_workers
 from besom.study.dry_run import DryRun
+from besom.study.objective import follows_the_task
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
 from besom.text.console import say
@@ -28,10 +30,16 @@ def print_space(plan: SweepPlan, console: Console) -> None:
         console.print(frame_table(pd.DataFrame(rows), f"Search space of {plan.name}"))
     else:
         say(console, "The search space is empty: only the base config would run.", wrap=True)
-    aims = ", ".join(f"{o.metric} ({o.direction})" for o in plan.objectives)
+    aims = _aims(plan.objectives)
+    if follows_the_task(plan.sweep):
+        aims = "val_accuracy for classes, val_loss for any other task"
     strategy = [f"{key} {plan.choices.get(f'sweep/{key}', 'own')}" for key in ("sampler", "pruner")]
     for line in (f"Optimised: {aims}; {', '.join(strategy)}.", *plan.notes):
         say(console, line, wrap=True)
+
+
+def _aims(objectives: Sequence[Objective]) -> str:
+    return ", ".join(f"{o.metric} ({o.direction})" for o in objectives)
 
 
 def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
@@ -47,7 +55,8 @@ def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
         for probed in found.built
     ]
     console.print(frame_table(pd.DataFrame(rows), "Built, not trained"))
-    for line in [*remarks_on_workers(found.facts), *_findings(plan, found)]:
+    follows = [f"Optimised: {_aims(found.objectives)}."] if follows_the_task(plan.sweep) else []
+    for line in [*follows, *remarks_on_workers(found.facts), *_findings(plan, found)]:
         say(console, line, wrap=True)
 
 

@@ -72,7 +72,7 @@ class ObjectiveSchema:
     ``sweep.objective``.
     """
 
-    metric: str = "val_accuracy"
+    metric: str | None = "val_accuracy"
     direction: str | None = None
     epoch: str = "best"
 
@@ -268,15 +268,17 @@ def settle(
     objective = sweep["objective"]
     named = {path for override in overrides for path in _named(override)}
     changed = "sweep.objective.metric" in named and "sweep.objective.direction" not in named
-    usual = usual_direction(objective["metric"])
-    if changed and objective["direction"] not in (None, usual):
+    usual = usual_direction(objective["metric"] or "")
+    if changed and objective["metric"] is None:
+        objective["direction"] = None
+    elif changed and objective["direction"] not in (None, usual):
         raise ConfigError(
             f"sweep.objective.metric={objective['metric']}: the sweep file sets direction: "
             f"{objective['direction']} for its own metric. Set the direction too: "
             f"sweep.objective.direction={usual} (or {objective['direction']})."
         )
     for node in (objective, *sweep["objectives"]):
-        if node["direction"] is None:
+        if node["direction"] is None and node["metric"] is not None:
             node["direction"] = usual_direction(node["metric"])
 
 

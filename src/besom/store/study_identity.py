@@ -110,13 +110,25 @@ def as_of_now(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         old: a config as stored, of a sweep or of one trial.
         new: the same sort of config as it would be stored now.
     """
-    old = _follows_the_task(old, new)
+    old = _follows_the_task(_without_objective(old, new), new)
     if not _lacks_any(old, new):
         return dict(old)
     filled = _filled(old, new, _defaults(old))
     resolved = OmegaConf.to_container(OmegaConf.create(filled), resolve=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
+
+
+def _without_objective(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``old`` without its objective where it is the former default, and ``new`` names none."""
+    before, now = (lookup(config, "sweep.objective") for config in (old, new))
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping):
+        return old
+    usual = (before.get("metric"), before.get("direction")) == ("val_accuracy", "maximize")
+    if now.get("metric", "") is not None or not usual:
+        return old
+    follows = {**before, "metric": None, "direction": now.get("direction")}
+    return {**old, "sweep": {**old["sweep"], "objective": follows}}
 
 
 #: What was the default before there were other tasks; null means the same for that task.

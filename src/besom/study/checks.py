@@ -10,7 +10,12 @@ from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.store import storage
 from besom.store.environment import data_in_words
-from besom.study.objective import TRIAL_NUMBERS, check_metric
+from besom.study.objective import (
+    TRIAL_NUMBERS,
+    check_metric,
+    follows_the_task,
+    usual_objective,
+)
 from besom.study.plan import SEED, SweepPlan
 from besom.study.preset_trials import enqueued
 from besom.study.samplers import build_pruner, build_sampler, class_of, traits_of
@@ -62,7 +67,7 @@ def check_new_study(plan: SweepPlan) -> None:
             f"sweep.warm_start={other} is this study itself. Give this study another name "
             "with sweep.name=NAME."
         )
-    if other is not None:
+    if other is not None and not follows_the_task(plan.sweep):
         check_objectives(plan, storage.load_record(plan.paths.root.parent, other))
 
 
@@ -169,6 +174,18 @@ def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
             "set sweep.executor.gpus=none to divide the cores among the workers"
         )
     return lines
+
+
+def settled(plan: SweepPlan, facts: Mapping[str, Any]) -> SweepPlan:
+    """The plan with the objective that its data suggest, where it names none.
+
+    Raises:
+        ConfigError: as ``check_names``.
+    """
+    if follows_the_task(plan.sweep) and isinstance(suggested := facts.get("objective"), str):
+        plan = plan.judged_by((usual_objective(suggested, plan.sweep),))
+    check_names(plan, facts)
+    return plan
 
 
 def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:

@@ -20,8 +20,8 @@ from besom.executors.session import started
 from besom.report.tables import shown_params
 from besom.seam import TrialConfig, TrialResult
 from besom.space import Sample, Space
-from besom.store.records import Origin
-from besom.study.checks import check_names
+from besom.store.records import Objective, Origin
+from besom.study.checks import settled
 from besom.study.objective import broken
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import all_preset_trials
@@ -67,6 +67,7 @@ class DryRun:
         built: every config that was built: the base, the corners, the sampled ones.
         n_workers: how many would run at once.
         facts: what the workers report about data and device.
+        objectives: what would be optimised.
         pruner: the sweep's; screening shortens the expected time.
         n_points: how many trials a grid has; None = no limit.
         start_s: wall-clock seconds until the first worker was ready.
@@ -75,6 +76,7 @@ class DryRun:
     built: list[Probed]
     n_workers: int
     facts: dict[str, Any]
+    objectives: tuple[Objective, ...]
     pruner: optuna.pruners.BasePruner
     n_points: int | None = None
     start_s: float = 0.0
@@ -154,12 +156,13 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         ConfigError: no trial would report an objective or a constraint.
         BesomError: the workers cannot be prepared (the data is missing, say).
     """
-    wanted = _wanted(plan)
-    probes = _Probes(enumerate(config for _, _, config in wanted))
+    n_wanted = len(_wanted(plan))
     began = time.monotonic()
-    with started(executor, PROBE, plan.as_composed, None, len(wanted)) as facts:
+    with started(executor, PROBE, plan.as_composed, None, n_wanted) as facts:
         start_s = time.monotonic() - began
-        check_names(plan, facts)
+        plan = settled(plan, facts)
+        wanted = _wanted(plan)
+        probes = _Probes(enumerate(config for _, _, config in wanted))
         RunLoop(executor, probes).run()
         n_workers = executor.n_workers
     results, failed = probes.results, probes.failed
@@ -180,7 +183,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         for unsavable in [results[i].environment.get("unsavable", "")]
     ]
     pruner = build_pruner(plan.sweep.pruner)
-    return DryRun(built, n_workers, facts, pruner, _n_points(plan), start_s)
+    return DryRun(built, n_workers, facts, plan.objectives, pruner, _n_points(plan), start_s)
 
 
 def _n_points(plan: SweepPlan) -> int | None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from besom.config.schema import ObjectiveSchema, SweepNode
 from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
+from besom.metrics import usual_direction
 from besom.store.records import Objective
 from besom.text.values import given_text
 
@@ -29,6 +31,8 @@ def objectives_of(sweep: SweepNode) -> tuple[Objective, ...]:
     Raises:
         ConfigError: an objective that makes no sense, or a metric that is named twice.
     """
+    if follows_the_task(sweep):
+        return (usual_objective("val_accuracy", sweep),)
     named = [(f"sweep.objectives[{i}]", node) for i, node in enumerate(sweep.objectives)]
     objectives = tuple(
         _objective(path, node) for path, node in named or [("sweep.objective", sweep.objective)]
@@ -37,6 +41,22 @@ def objectives_of(sweep: SweepNode) -> tuple[Objective, ...]:
     if len(set(metrics)) < len(metrics):
         raise ConfigError(f"sweep.objectives names a metric twice: {', '.join(metrics)}.")
     return objectives
+
+
+def follows_the_task(sweep: SweepNode) -> bool:
+    """Whether what is optimised is known only once a worker has read the data."""
+    return not sweep.objectives and sweep.objective.metric is None
+
+
+def usual_objective(metric: str, sweep: SweepNode) -> Objective:
+    """What a sweep optimises that leaves the metric to the task.
+
+    Raises:
+        ConfigError: a direction or an epoch that makes no sense.
+    """
+    node = sweep.objective
+    direction = node.direction or usual_direction(metric)
+    return _objective("sweep.objective", replace(node, metric=metric, direction=direction))
 
 
 def _objective(path: str, node: ObjectiveSchema) -> Objective:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +57,15 @@ class BaseConfigs:
         self._configs: dict[tuple[tuple[str, str], ...], TrialConfig] = {(): base}
         #: The paths that are made by interpolation, and the paths these read; see ``Composed``.
         self.reads: dict[str, frozenset[str]] = dict(composed.reads)
+
+    def judged_by(self, objectives: Sequence[Objective]) -> BaseConfigs:
+        """The same configs, whose trials are judged by other objectives."""
+        other = copy(self)
+        other._objectives = objectives
+        other._configs = {
+            key: with_objective(config, objectives) for key, config in self._configs.items()
+        }
+        return other
 
     def of(self, groups: Mapping[str, str]) -> TrialConfig:
         """The trial config for a choice of group options; a group left out is as the sweep has it.
@@ -120,6 +130,12 @@ class SweepPlan:
         """The same plan with another ``sweep.storage``."""
         sweep = {**self.config["sweep"], "storage": url}
         return replace(self, config={**self.config, "sweep": sweep})
+
+    def judged_by(self, objectives: tuple[Objective, ...]) -> SweepPlan:
+        """The same plan with other objectives: those that follow from the data, or are stored."""
+        if objectives == self.objectives:
+            return self
+        return replace(self, objectives=objectives, bases=self.bases.judged_by(objectives))
 
     @property
     def as_composed(self) -> TrialConfig:

@@ -34,13 +34,15 @@ from besom.study.checks import (
     names_of,
     remarks,
     remarks_on_workers,
+    settled,
 )
 from besom.study.coordinator import Coordinator
+from besom.study.objective import follows_the_task
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import all_preset_trials, remarks_on_preset_trials
 from besom.study.samplers import build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
-from besom.study.warm_start import warm_start
+from besom.study.warm_start import check_objectives, warm_start
 from besom.study.watcher import Watcher
 from besom.targets import instantiate
 from besom.trust import trusting
@@ -145,6 +147,8 @@ def _continue(
         n_left, run_as_they_are = plan.sweep.n_trials, enqueued_configs(plan)
     else:
         study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
+        if follows_the_task(plan.sweep):
+            plan = plan.judged_by(tuple(stored.objectives))
         running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
         run_as_they_are = [(f"trial {t.number}: ", t.config) for t in running]
         check_trusted(plan, run_as_they_are)
@@ -156,17 +160,25 @@ def _continue(
     if executor is None:
         executor = instantiate(plan.sweep.executor)
     with StopSignals() as signals, trusting(named=names_of(plan, run_as_they_are)):
-        return _run(plan, n_left, watcher, executor, signals)
+        return _run(plan, stored, n_left, watcher, executor, signals)
 
 
 def _run(
-    plan: SweepPlan, n_left: int, watcher: Watcher, executor: Executor, signals: StopSignals
+    plan: SweepPlan,
+    stored: StudyRecord | None,
+    n_left: int,
+    watcher: Watcher,
+    executor: Executor,
+    signals: StopSignals,
 ) -> SweepOutcome:
     function = plan.sweep.trial_function
     with started(
         executor, function, plan.as_composed, plan.paths.logs, n_left, plan.paths.root
     ) as facts:
-        check_names(plan, facts)
+        if stored is None:
+            plan = settled(plan, facts)
+        else:
+            check_names(plan, facts)
         facts = {**facts, "gpus_per_worker": executor.gpus_per_worker}
         study, environment = _open_study(plan, facts, watcher)
         said = {"model"} if facts.get("unsavable") else ()
@@ -238,6 +250,7 @@ def _add_first_trials(plan: SweepPlan, study: optuna.Study, watcher: Watcher) ->
         watcher.remarked(note)
     if plan.sweep.warm_start is not None:
         other = storage.load_record(plan.paths.root.parent, plan.sweep.warm_start)
+        check_objectives(plan, other)
         watcher.remarked(str(warm_start(plan, study, other)))
 
 
