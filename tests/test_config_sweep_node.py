@@ -214,7 +214,7 @@ def test_everything_else_is_maximized_if_nothing_is_said(metric: str) -> None:
 def test_another_metric_on_the_command_line_has_its_own_direction(
     project: Project, override: str
 ) -> None:
-    assert node(project, "")["objective"]["direction"] == "maximize"
+    assert node(project, "")["objective"] == {"metric": None, "direction": None, "epoch": "best"}
     assert node(project, "", override)["objective"]["direction"] == "minimize"
 
 

@@ -154,3 +154,35 @@ def test_trials_before_and_after_a_key_came_do_not_differ_in_its_default() -> No
     assert [tuple(row) for row in frame.itertuples(index=False)] == [
         ("config", "model.dropout", 0.2, 0.4)
     ]
+
+
+def test_a_sweep_that_names_no_objective_takes_the_tasks_and_a_resume_keeps_it(
+    project: Project,
+) -> None:
+    project.write(
+        "regress.py",
+        "import sweep_trials\n"
+        "def prepare(config): return {**sweep_trials.prepare(config), 'objective': 'val_loss'}\n"
+        "run = sweep_trials.quadratic\n",
+    )
+    none = ("sweep.objective.metric=null", "sweep.objective.direction=null")
+    words = ("sweep", "cheap", "sweep.trial_function=regress.run", *none)
+    assert project.besom(*words, "sweep.n_trials=2").exit_code == 0
+    done = project.besom(*words, "sweep.n_trials=3", "--extend")
+    assert done.exit_code == 0, done.output
+    assert [trial.number for trial in stored("cheap").complete] == [0, 1, 2]
+    objective = stored("cheap").objective
+    assert (objective.metric, objective.direction) == ("val_loss", "minimize")
+    config = stored("cheap").complete[0].config["trainer"]
+    assert (config["monitor"], config["mode"]) == ("val_loss", "min")
+
+
+def test_a_study_made_for_the_former_default_objective_goes_on_without_one(
+    project: Project,
+) -> None:
+    named = ("sweep.objective.metric=val_accuracy", "sweep.objective.direction=maximize")
+    assert project.besom("sweep", "cheap", *named, "sweep.n_trials=1").exit_code == 0
+    none = ("sweep.objective.metric=null", "sweep.objective.direction=null")
+    done = project.besom("sweep", "cheap", *none, "sweep.n_trials=2", "--extend")
+    assert done.exit_code == 0, done.output
+    assert stored("cheap").objective.metric == "val_accuracy"

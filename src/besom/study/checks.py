@@ -67,8 +67,10 @@ def check_new_study(plan: SweepPlan) -> None:
             f"sweep.warm_start={other} is this study itself. Give this study another name "
             "with sweep.name=NAME."
         )
-    if other is not None and not follows_the_task(plan.sweep):
-        check_objectives(plan, storage.load_record(plan.paths.root.parent, other))
+    if other is not None:
+        record = storage.load_record(plan.paths.root.parent, other)
+        if not follows_the_task(plan.sweep):
+            check_objectives(plan, record)
 
 
 def _check_sealed(trial_function: str) -> None:
