@@ -34,6 +34,7 @@ class Watch:
         changed_later: whether something has changed the weights after the last epoch was measured;
             known at the end.
         stopped_early: whether the run's own patience ended it.
+        ended: whether the run is over, for whatever reason, before its last epoch.
         correct_by_epoch: which validation examples were right after each epoch of the history
             (``numpy.packbits``); None where that is not known of every one.
     """
@@ -48,7 +49,7 @@ class Watch:
         self._default_monitor = default_monitor
         self.history: dict[str, list[float]] = {}
         self.best_epoch: int | None = None
-        self.stopped_early = False
+        self.stopped_early = self.ended = False
         self._settings, self._model, self._on_epoch = settings, model, on_epoch
         self.best = -math.inf
         self.best_weights: Weights | None = None
@@ -96,7 +97,7 @@ class Watch:
             self.rows = rows
         if self._on_epoch(epoch, values):
             self.stopped_early = False
-            self._model.stop_training = True
+            self.ended = self._model.stop_training = True
 
     def _check_same_names(self, epoch: int, values: Mapping[str, float]) -> None:
         """Refuse a metric that some epochs have and others have not: no curve could be drawn."""
@@ -104,8 +105,12 @@ class Watch:
             first = min(odd)
             when = f"only from epoch {epoch} on" if first in values else f"not in epoch {epoch}"
             raise ConfigError(
-                f"The metric {first!r} is measured {when}, expected in every epoch: a callback "
-                "must put the same metrics into the logs of each."
+                f"The metric {first!r} is measured {when}, expected in every epoch: "
+                + (
+                    "trainer.fit must compile the model with the same metrics for all its phases."
+                    if self._settings.fit is not None
+                    else "a callback must put the same metrics into the logs of each."
+                )
             )
 
     def _judge(self, epoch: int, values: Mapping[str, float]) -> None:
@@ -124,7 +129,7 @@ class Watch:
             return
         if settings.patience is not None and epoch - self._last_gain >= settings.patience:
             self.stopped_early = epoch < settings.epochs
-            self._model.stop_training = True
+            self.ended = self._model.stop_training = True
 
     def _gains(self, epoch: int, value: float) -> bool:
         """Whether an epoch is better by ``min_delta``: patience's measure, not the best one's."""
