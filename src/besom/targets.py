@@ -105,6 +105,11 @@ def _attribute(found: Any, path: str, dotted: str, where: str) -> Any:
         ) from None
 
 
+def function_name(named: str | Mapping[str, Any]) -> str:
+    """The dotted name in a key of ``FUNCTIONS``: a name alone, or a node with arguments."""
+    return named if isinstance(named, str) else str(named[TARGET])
+
+
 def refuse_untrusted(node: Any, path: str = "", inside: bool = False) -> None:
     """Refuse a config that names something it may not run; nothing is imported.
 

@@ -81,6 +81,9 @@ def train_once(
     from besom.training.trainer import evaluate, fit
 
     config = composed.config
+    source = config.get("source")
+    if isinstance(source, Mapping) and "trial_function" in source:
+        say(f"This config was trained by {source['trial_function']}, which besom train does not call.")
     follow(names_in(config))  # before the data is read and the test set opened
     data = runtime.from_the_start(config, load_training(config["data"]))
     say(f"{data_in_words(runtime.environment(data))}.")
@@ -112,21 +115,25 @@ def train_once(
         raise
     except Exception as error:  # a callback's, or a later epoch's: nothing of it was rehearsed
         raise ConfigError(f"Training failed: {reason_of(error)}.") from error
-    measured, unlogged = None, None
+    measured, unmeasured = None, ""
     if test is not None and not every_epoch:  # nothing has looked at it before
         try:
             _log_opening(config, data_named(identity), results_dir, say)
         except StudyError as error:  # the run is kept without its test
-            unlogged, test = error, None
+            unmeasured, test = str(error), None
     if test is not None:
-        measured = evaluate(
-            fitted.model,
-            test.x,
-            test.y,
-            test.scale,
-            by=fitted.engine,
-            weight=test.sample_weight,
-        )
+        try:
+            measured = evaluate(
+                fitted.model,
+                test.x,
+                test.y,
+                test.scale,
+                by=fitted.engine,
+                weight=test.sample_weight,
+            )
+        except Exception as error:  # opened or not: the training is kept
+            unmeasured = f"The model cannot be measured on the test set: {reason_of(error)}."
+    if measured is not None:
         say(f"Test {', '.join(f'{name} {value:.4f}' for name, value in measured.items())}")
     paths = TrainPaths.fresh(results_dir, name)
     metrics = {
@@ -145,8 +152,8 @@ def train_once(
         missing.pop(paths.model.name, None)
     for remark in [*fitted.remarks.values(), *missing.values()]:
         say(remark)
-    if unlogged is not None:
-        raise StudyError(f"{unlogged} The run is in {paths.root}, without its test.")
+    if unmeasured:
+        raise StudyError(f"{unmeasured} The run is in {paths.root}, without its test.")
     return TrainRun(paths, fitted.history, measured)
 
 

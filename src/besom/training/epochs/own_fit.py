@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from besom.errors import ConfigError, TrainingStopped
-from besom.targets import PARTIAL, TARGET
+from besom.targets import PARTIAL, TARGET, function_name
 from besom.training.data.examples import Examples, Stream, is_ragged
 from besom.training.data.nests import map_nest
 from besom.training.epochs.batches import cached, in_memory, tensors_of
@@ -45,7 +45,7 @@ _ORDERS = "orders"
 
 def name_of(settings: TrainerSettings) -> str:
     """The dotted name of the function."""
-    return settings.fit if isinstance(settings.fit, str) else str(settings.fit[TARGET])
+    return function_name(settings.fit)
 
 
 def reason(settings: TrainerSettings) -> str:
