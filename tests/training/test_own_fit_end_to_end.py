@@ -130,7 +130,7 @@ sweep:
   objective: {metric: val_loss, direction: minimize}
   executor: {workers: 1, gpus: none}
   space:
-    model.latent: [1, 2]
+    optimizer.learning_rate: {low: 1.0e-3, high: 1.0e-2, log: true}
 """
 
 

@@ -83,7 +83,8 @@ def train_once(
     config = composed.config
     source = config.get("source")
     if isinstance(source, Mapping) and "trial_function" in source:
-        say(f"This config was trained by {source['trial_function']}, which besom train does not call.")
+        own = source["trial_function"]
+        say(f"This config was trained by {own}, which besom train does not call.")
     follow(names_in(config))  # before the data is read and the test set opened
     data = runtime.from_the_start(config, load_training(config["data"]))
     say(f"{data_in_words(runtime.environment(data))}.")
