@@ -28,7 +28,8 @@ def test_an_unknown_case_of_the_trainers_benchmark_is_told_which_there_are(given
     assert "Traceback" not in done.stderr
     message = done.stderr.splitlines()[-1]
     assert message.endswith(
-        "the cases are mlp-32, mlp-128, mlp-512, small-32, small-128, cnn-32, cnn-128"
+        "the cases are mlp-32, mlp-128, mlp-512, small-32, small-128, cnn-32, cnn-128, "
+        "regression, text, two, stream"
     )
     assert ("mpl-128" in message) == ("mpl-128" in given)
 

@@ -26,10 +26,7 @@ FUNCTIONS = frozenset({"trainer.fit"})
 def resolve(dotted: str, where: str = TARGET, is_trial: bool = False) -> Any:
     """Import what ``dotted`` names, such as ``keras.optimizers.Adam``.
 
-    Args:
-        dotted: the name.
-        where: what holds it, for messages.
-        is_trial: whether it is to be a trial function.
+    ``where`` is what holds the name, for messages; a trial function is looked up as one.
 
     Raises:
         TrustError: a config may not run it, see ``besom.trust``; nothing of it has been imported.
@@ -113,10 +110,7 @@ def function_name(named: str | Mapping[str, Any]) -> str:
 def refuse_untrusted(node: Any, path: str = "", inside: bool = False) -> None:
     """Refuse a config that names something it may not run; nothing is imported.
 
-    Args:
-        node: plain data: a config, or a part of one.
-        path: where it stands, for messages.
-        inside: whether it is an argument of a ``_target_``.
+    ``path`` says where the node stands, ``inside`` whether it is an argument of a ``_target_``.
 
     Raises:
         TrustError: gives the first one, and the line that would allow it.
@@ -129,9 +123,6 @@ def follow(named: Iterable[tuple[str, str]]) -> None:
     """Import the named modules of the project, and refuse names that lead to untrusted objects.
 
     Other errors in a name are reported where it is used.
-
-    Args:
-        named: from ``names_in``.
 
     Raises:
         TrustError: one leads to what a config may not run.

@@ -96,6 +96,13 @@ def test_a_function_may_return_a_stream_alone_to_train_without_validation() -> N
     assert training.task.kind == "classification"
 
 
+def test_a_tf_data_need_not_know_its_shapes() -> None:
+    flow = tf.data.Dataset.from_generator(generated, output_types=(tf.float32, tf.int64))
+    training = load(Dataset(x=flow, x_validation=tf_data()))
+    assert training.input_shape is None
+    assert environment(training)["data"]["input_shape"] is None
+
+
 def test_a_layer_adapts_to_the_inputs_of_a_tf_data() -> None:
     training = load(Dataset(x=tf_data(), x_validation=tf_data()))
     x = model_arguments({"_target_": f"{__name__}.adapts"}, training)["training_x"]
@@ -157,6 +164,7 @@ def broken() -> Iterator[Any]:
             {},
             r"\(train\): read a second time, .*\(3, 1",
         ),
+        ({"x": tf_data().unbatch()}, {}, r"gives single examples, expected batches: .*batch\(n\)"),
         ({"x_validation": restless}, {}, "gives other examples when it is read again.*Shuffle"),
         ({"x_validation": uneven}, {}, r"batch 2 is \(\(3, 1\) float32, .*the first is \(\(3,\) f"),
         ({"x_validation": Batches(5)}, {}, "batch 4 has no examples"),

@@ -63,6 +63,9 @@ def test_a_convolutional_network_takes_images_with_and_without_channels(
         (cnn, {"kernel_size": 0}, r"model\.kernel_size holds 0"),
         (cnn, {"dense_units": 0}, r"model\.dense_units holds 0"),
         (cnn, {"filters": [1, 1, 1, 1]}, r"4 entries, each halving .* only 8×8 pixels"),
+        (mlp, {"input_shape": {"a": (2,), "b": (3,)}}, r"but the data has 2 inputs \(a, b\)"),
+        (mlp, {"output_shape": {"a": (2,), "b": (3,)}}, r"but the data has 2 outputs \(a, b\)"),
+        (mlp, {"input_shape": (None,)}, r"takes examples of one shape, .* their lengths differ"),
         (cnn, {"input_shape": (64,)}, r"model=cnn needs images .* \(64,\)\. Use model=mlp"),
     ],
 )
@@ -71,6 +74,17 @@ def test_nonsense_is_refused_with_what_was_given_and_expected(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         build(**{"input_shape": (8, 8), "num_classes": 10, **params})
+
+
+@pytest.mark.parametrize("build", [mlp, cnn])
+def test_what_has_no_classes_gets_the_output_it_needs(build: Any) -> None:
+    numbers = build((8, 8), None, output_shape=(3,), output_activation=None)
+    assert numbers.output_shape == (None, 3)
+    assert numbers.layers[-1].activation.__name__ == "linear"
+    tags = build((8, 8), 4, output_shape=(4,), output_activation="sigmoid")
+    assert (tags.output_shape, tags.layers[-1].activation.__name__) == ((None, 4), "sigmoid")
+    image = build((8, 8), None, output_shape=(8, 8), output_activation=None)
+    assert image.output_shape == (None, 8, 8)
 
 
 def test_signatures_can_be_read_without_tensorflow() -> None:

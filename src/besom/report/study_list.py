@@ -17,8 +17,7 @@ from besom.report.tables import WIDE, counts_text
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
 from besom.store.storage import load_record, study_names
-from besom.text.console import say
-from besom.text.table import rich_table
+from besom.text.console import rich_table, say
 
 #: What ``list`` shows of a study. ``best`` comes with its standard error.
 _LISTED = ("study", "trials", "objective", "best", "corrected", "tied", "gain", "trial")
@@ -83,7 +82,8 @@ def _cells(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
     assert trial.value is not None
     cells |= {"best": aim.text(trial.value), "trial": str(first.trial)}
     if first.standard_error is not None:
-        cells["best"] += f" ± {aim.text(first.standard_error)}"
+        error = first.standard_error
+        cells["best"] += f" ± {aim.text(error) if aim.is_share else f'{error:.2g}'}"
     if first.corrected is not None:
         cells["corrected"] = aim.text(first.corrected)
     if first.n_tied is not None:

@@ -132,13 +132,18 @@ def _output(
 
 
 def _check_single(name: str, input_shape: Any, num_classes: Any, output_shape: Any) -> None:
-    """Refuse data of several inputs or outputs, whose shapes are a nest."""
+    """Refuse data of several inputs or outputs, whose shapes are a nest, or of no fixed shape."""
     for what, shape in (("inputs", input_shape), ("outputs", output_shape or (num_classes,))):
         several = list(shape) if isinstance(shape, dict) else range(len(shape))
         if isinstance(shape, dict) or any(isinstance(part, tuple | dict) for part in shape):
             raise ConfigError(
                 f"model={name} takes one array and has one output, but the data has {len(several)} "
                 f"{what} ({', '.join(map(str, several))}). Write a model function of your own."
+            )
+        if None in shape and what == "inputs":
+            raise ConfigError(
+                f"model={name} takes examples of one shape, but the data's have {shape}: their "
+                "lengths differ. Pad them, or write a model function of your own."
             )
 
 

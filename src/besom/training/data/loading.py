@@ -11,7 +11,7 @@ It may also return ``(x, y)``, ``(x, y, sample_weight)``, or a stream of batches
 A config names it with ``_target_`` and gives its other parameters. ``load_training`` opens the
 training part and holds the validation examples out; ``load_test`` alone opens the test part, so
 that whoever does not call it cannot have seen a test example. A function that has no test part
-raises ``NoTestImages`` when it is asked for one.
+raises ``NoTestExamples`` when it is asked for one.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     where = f"{dataset.name} (train)"
     if streams.is_stream(dataset.x):
         return streams.training_data(dataset, options, where)
-    dataset, task = checked_dataset(dataset, where, said=options.get("task"))
+    said = dataset
+    dataset, task = checked_dataset(said, where, said=options.get("task"))
     check_worth_learning(task, dataset.y, where)
     if dataset.x_validation is not None:
-        training = _with_validation(dataset, task, options)
+        training = _with_validation(dataset, task, options, said.scale)
     else:
         chosen, examples = hold_out(options, dataset, task, where), in_memory(dataset.examples)
         n_held = len(chosen.held)
@@ -78,8 +79,9 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             name=dataset.name,
             split=chosen.how,
             units=chosen.units,
+            fixed_split=chosen.is_fixed,
         )
-    training = replace(training, scaling=scaling(dataset), class_names=dataset.class_names)
+    training = replace(training, scaling=scaling(dataset, said), class_names=dataset.class_names)
     log.info("%s: %s; split %s%s", where, task, training.split, _scaled(training))
     return training
 
@@ -100,8 +102,10 @@ def _scaled(training: TrainingData) -> str:
     return f"; scaled: {training.scaling}" if training.scaling else ""
 
 
-def _with_validation(dataset: Dataset, task: Task, options: Mapping[str, Any]) -> TrainingData:
-    given = validation_set(dataset)
+def _with_validation(
+    dataset: Dataset, task: Task, options: Mapping[str, Any], said_scale: Any
+) -> TrainingData:
+    given = validation_set(dataset, said_scale)
     where = f"{dataset.name} (validation)"
     if streams.is_stream(given.x):
         raise DataError(
@@ -118,18 +122,19 @@ def _with_validation(dataset: Dataset, task: Task, options: Mapping[str, Any]) -
         fingerprint=fingerprint(dataset, task, examples.x, examples.y, examples.weight),
         name=dataset.name,
         split="given validation set" + unused_options(options),
+        fixed_split=True,
     )
 
 
-def validation_set(dataset: Dataset) -> Dataset:
-    """The validation set that comes with a dataset, of the same name and scale."""
+def validation_set(dataset: Dataset, said_scale: Any) -> Dataset:
+    """The validation set that comes with a dataset, of the scale that the user says of either."""
     given = dataset.x_validation
     if isinstance(given, Dataset):
-        return replace(given, scale=dataset.scale if given.scale is None else given.scale)
+        return replace(given, scale=said_scale if given.scale is None else given.scale)
     return Dataset(
         x=given,
         y=given if dataset.y is dataset.x else dataset.y_validation,
-        scale=dataset.scale,
+        scale=said_scale,
         name=dataset.name,
         sample_weight=dataset.sample_weight_validation,
     )
@@ -152,7 +157,7 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
         Checked: its ``examples`` are what a model is measured on.
 
     Raises:
-        NoTestImages: the dataset has no test part.
+        NoTestExamples: the dataset has no test part.
         ConfigError, DataError: as ``load_training``; a label that training has no class for;
             another example shape or scale than in training.
     """

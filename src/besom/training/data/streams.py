@@ -62,6 +62,11 @@ def as_stream(source: Any, where: str) -> Stream:
             "trial reads it again. Give the function that makes it: x=batches, not x=batches()."
         )
     if _is_tf_data(source):
+        if any(leaf.shape.rank == 0 for leaf in leaves(source.element_spec)):
+            raise DataError(
+                f"{where}: the tf.data.Dataset gives single examples, expected batches: end it "
+                "with batch(n)."
+            )
         n = int(source.cardinality())
         return Stream(source, n if n >= 0 else None, source.element_spec, is_endless=n == _INFINITE)
     known = source.num_batches if _is_py_dataset(source) else None
@@ -130,6 +135,7 @@ def training_data(dataset: Dataset, options: Mapping[str, Any], where: str) -> T
         fingerprint=digest.hexdigest(),
         name=dataset.name,
         split="none held out" if given is None else "given validation set",
+        fixed_split=True,
         class_names=dataset.class_names,
     )
 
@@ -272,7 +278,8 @@ def _alike(one: Any, other: Any, *, dimensions: bool = True) -> bool:
             return False
         if dimensions and not leaf.shape[1:].is_compatible_with(others[name].shape[1:]):
             return False
-        if leaf.shape.rank != others[name].shape.rank:
+        ranks = {leaf.shape.rank, others[name].shape.rank} - {None}
+        if len(ranks) > 1:
             return False
     return True
 

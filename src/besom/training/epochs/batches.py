@@ -72,7 +72,7 @@ def training_passes(
         ConfigError: how many steps an epoch has is not known.
     """
     if isinstance(examples, Examples):
-        dataset = _of_file(examples, batch_size, map(order, itertools.count(first_epoch)))
+        dataset = _of_file(examples, batch_size, lambda: map(order, itertools.count(first_epoch)))
         return Passes(dataset, -(-len(order(first_epoch)) // batch_size), goes_on=True)
     source, n_batches = examples.source, examples.n_batches
     n_steps = steps_per_epoch or n_batches
@@ -129,11 +129,13 @@ def _endless(function: Callable[[], Any], n_steps: int, problems: list[DataError
             return
 
 
-def _of_file(examples: Examples, batch_size: int, orders: Iterator[Any]) -> tf.data.Dataset:
+def _of_file(
+    examples: Examples, batch_size: int, orders: Callable[[], Iterator[Any]]
+) -> tf.data.Dataset:
     """Batches that are read from files, one by one, at the positions of each order."""
 
     def batches() -> Iterator[Any]:
-        for order in orders:
+        for order in orders():
             for start in range(0, len(order), batch_size):
                 yield examples.gather(order[start : start + batch_size])
 
@@ -182,7 +184,7 @@ def evaluation_batches(examples: Examples | Stream, batch_size: int) -> Any:
     positions = tf.data.Dataset.range(examples.n, output_type=tf.int32).batch(batch_size)
     if in_memory(examples):
         return positions.map(tensors_of(examples).gather).prefetch(2)
-    return _of_file(examples, batch_size, iter([np.arange(examples.n)]))
+    return _of_file(examples, batch_size, lambda: iter([np.arange(examples.n)]))
 
 
 def first_batch(examples: Examples | Stream, n: int) -> Any:
