@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from besom.config import Composed, read_yaml
-from besom.errors import ConfigError
+from besom.errors import ConfigError, StudyError
 from besom.report.export import (
     best_trial,
     composer_for_train,
     dump,
     find_trial,
+    kept_model,
     to_yaml,
     write_best,
 )
@@ -296,3 +297,36 @@ def test_a_trial_that_failed_is_exported_with_its_reason(project: Project) -> No
     project.write("failed.yaml", text)
     assert "It did not complete: error (ValueError: no layer: here)" in text
     assert compose(config="failed.yaml").config["model"] == config["model"]
+
+
+def of_own_function() -> tuple[StudyRecord, TrialRecord]:
+    trial = TrialRecord(
+        number=0,
+        outcome=Outcome.COMPLETE,
+        values=(0.5,),
+        config={"model": {"alpha": 1.0}, "trainer": {"precision": "exact"}, "seed": 1},
+        best_epoch=1,
+        history={"val_accuracy": [0.5]},
+    )
+    config = {"sweep": {"trial_function": "linear.run_trial"}}
+    return StudyRecord("linear", (VAL_ACCURACY,), (trial,), config=config), trial
+
+
+def test_a_config_of_another_trial_function_says_what_can_be_done_with_it() -> None:
+    study, trial = of_own_function()
+    text = to_yaml(study, trial)
+    assert "# It was trained by linear.run_trial, which besom train does not call." in text
+    assert "besom confirm linear --on validation" in text
+    assert "Retrain it" not in text
+    content = yaml.safe_load(text)
+    assert content["trainer"] == {"precision": "exact"}
+    assert content["source"]["trial_function"] == "linear.run_trial"
+
+
+def test_a_model_that_another_trial_function_did_not_write_is_missed_in_its_words(
+    project: Project,
+) -> None:
+    study, trial = of_own_function()
+    paths = StudyPaths.of(project.root / "results", "linear")
+    with pytest.raises(StudyError, match=r"linear\.run_trial, the trial function .* wrote none"):
+        kept_model(study, trial, paths)

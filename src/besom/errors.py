@@ -70,6 +70,14 @@ class TrialDiverged(Exception):
         return f"{self.metric} is {self.value} at epoch {self.epoch}"
 
 
+class TrainingStopped(Exception):
+    """Ends a user's ``trainer.fit``, within a callback of besom's; besom catches it.
+
+    It is raised after the last epoch that is wanted: the trial is pruned, its patience is over, or
+    the sweep is being stopped. The function may clean up in ``finally``.
+    """
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """End an error message about an unknown ``name``: similar names, else all known.
 

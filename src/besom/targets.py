@@ -19,6 +19,9 @@ from besom.trust import KNOWN, canonical, check_mapping, current
 
 TARGET, ARGS, PARTIAL = "_target_", "_args_", "_partial_"
 
+#: Keys that may name a function themselves, without a node around it.
+FUNCTIONS = frozenset({"trainer.fit"})
+
 
 def resolve(dotted: str, where: str = TARGET, is_trial: bool = False) -> Any:
     """Import what ``dotted`` names, such as ``keras.optimizers.Adam``.
@@ -99,6 +102,11 @@ def _attribute(found: Any, path: str, dotted: str, where: str) -> Any:
         ) from None
 
 
+def function_name(named: str | Mapping[str, Any]) -> str:
+    """The dotted name in a key of ``FUNCTIONS``: a name alone, or a node with arguments."""
+    return named if isinstance(named, str) else str(named[TARGET])
+
+
 def refuse_untrusted(node: Any, path: str = "", inside: bool = False) -> None:
     """Refuse a config that names something it may not run; nothing is imported.
 
@@ -141,7 +149,8 @@ def names_in(node: Any, path: str = "", inside: bool = False) -> Iterator[tuple[
             check_mapping(node, path)
         for key, value in node.items():
             below = f"{path}.{key}" if path and not path.endswith(" ") else f"{path}{key}"
-            if str(key).rpartition(".")[2] == TARGET:  # a space has such keys: model._target_
+            named = str(key).rpartition(".")[2] == TARGET  # a space has such keys: model._target_
+            if named or below.rpartition(" ")[2] in FUNCTIONS:
                 names = value if isinstance(value, list | tuple) else [value]
                 yield from ((below, name) for name in names if _is_dotted(name))
             yield from names_in(value, below, inside)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import optuna
 
+from besom.executors.worker_loop import with_artifact_paths
 from besom.store.records import Outcome, TrialRecord
 from besom.study import make_plan
 from besom.study.artifacts import Artifacts
@@ -33,3 +36,17 @@ def test_a_tie_that_was_not_saved_does_not_cost_the_model_that_was(project: Proj
     assert kept(plan) == [plan.paths.model(5).name]
     Artifacts(plan, optuna.pruners.NopPruner(), [complete(3, 0.9), complete(5, 0.9)])
     assert kept(plan) == [plan.paths.model(5).name]
+
+
+def test_the_folder_of_a_model_is_there_when_the_trial_runs(project: Project) -> None:
+    config = {"orders": {"save_model": {"path": "models/trial-3.keras", "better_than": None}}}
+    given = with_artifact_paths(config, str(project.root))
+    path = Path(given["orders"]["save_model"]["path"])
+    assert path.is_absolute()
+    path.write_bytes(b"a model")
+    assert config["orders"]["save_model"]["path"] == "models/trial-3.keras"
+
+
+def test_a_study_whose_trials_save_nothing_has_no_folder_of_models(project: Project) -> None:
+    assert project.besom("sweep", "cheap", "sweep.n_trials=1").exit_code == 0
+    assert not (project.root / "results/cheap/models").exists()

@@ -15,8 +15,9 @@ from besom.study.dry_run import DryRun
 from besom.study.objective import follows_the_task
 from besom.study.plan import SweepPlan
 from besom.study.screening import ScreeningPruner
+from besom.targets import function_name
 from besom.text.console import say
-from besom.text.counting import counted
+from besom.text.counting import counted, listed
 from besom.text.numbers import duration
 
 
@@ -73,6 +74,9 @@ def _findings(plan: SweepPlan, found: DryRun) -> Iterator[str]:
             f"Models: {len(unsavable)} of {len(found.built)} cannot be saved ({unsavable[0].name}: "
             f"{unsavable[0].unsavable}); their trials count like any other."
         )
+    fits = [p.config["trainer"].get("fit") for p in found.built]
+    if names := sorted({function_name(fit) for fit in fits if fit is not None}):
+        yield f"Training: by {listed(names)}, timed for a while on a few examples."
     memory = max(probed.numbers.get("memory_bytes", 0.0) for probed in found.built)
     workers = counted(found.n_workers, "worker")
     yield f"Memory: up to {memory / 1e9:.1f} GB per worker, {workers}."

@@ -141,9 +141,12 @@ def export(
         target = output or Path(f"{name}.keras")
         write_atomically(target, kept.read_bytes())
         echo(f"Trial {chosen.number} of {name}: {target}")
-        scale = environment_then(study, chosen).get("data", {}).get("input_scale", 1.0)
-        if scale != 1.0:
+        data = environment_then(study, chosen).get("data", {})
+        scale, scaled = data.get("input_scale", 1.0), data.get("scaled")
+        if isinstance(scale, float) and scale != 1.0:
             echo(f"It was trained on images multiplied by {scale:.8g}: scale yours the same way.")
+        elif scaled:  # of several inputs, or of a stream, each has a scale or none
+            echo(f"It was trained on scaled inputs ({scaled}): scale yours the same way.")
         return
     text = to_yaml(study, chosen)
     if output is None:

@@ -148,7 +148,10 @@ def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any], bool]:
 
 
 def with_artifact_paths(config: TrialConfig, folder: str | None) -> TrialConfig:
-    """A trial's config with paths for the names of its model and checkpoints, see ``Setup``."""
+    """A trial's config with paths for the names of its model and checkpoints, see ``Setup``.
+
+    Their folders are made: whoever writes a file there need not.
+    """
     if folder is None or "orders" not in config:
         return config
     orders = dict(config["orders"])
@@ -157,6 +160,9 @@ def with_artifact_paths(config: TrialConfig, folder: str | None) -> TrialConfig:
             names = {key: orders[order].get(key) for key in keys}
             paths = {key: str(Path(folder, name)) for key, name in names.items() if name}
             orders[order] = {**orders[order], **paths}
+            for path in paths.values():
+                with contextlib.suppress(OSError):  # what cannot be written is the function's say
+                    Path(path).parent.mkdir(parents=True, exist_ok=True)
     return {**config, "orders": orders}
 
 

@@ -15,6 +15,7 @@ from besom.config.schema import TRAIN_GROUPS
 from besom.errors import ConfigError, StudyError
 from besom.regular import special_kind
 from besom.report.leaderboard import ranking
+from besom.seam import KERAS_TRIALS
 from besom.statistics import knee
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
@@ -59,6 +60,11 @@ def kept_model(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Pat
             raise StudyError(
                 f"No model of trial {trial.number} of {study.name!r} was kept. {remarks['model']}"
             )
+        if own := own_function(study):
+            raise StudyError(
+                f"No model of trial {trial.number} of {study.name!r} was kept: {own}, the trial "
+                "function of this study, wrote none to config['orders']['save_model']['path']."
+            )
         kept = sorted(p.name for p in paths.models.glob("*.keras"))
         raise StudyError(
             f"No model of trial {trial.number} of {study.name!r} was kept"
@@ -101,20 +107,34 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
         head.append(f"# {values}; epoch {trial.best_epoch} of {trial.epochs} counts.")
     else:
         head.append(f"# It did not complete: {trial.outcome} ({trial.reason}).")
-    head.append("# Retrain it: besom train THIS_FILE [trainer.epochs=40 ...]")
+    if own := own_function(study):
+        head.append(f"# It was trained by {own}, which besom train does not call.")
+        again = command("confirm", study.name, options="--on validation")
+        head.append(f"# Run it again on fresh seeds: {again}")
+    else:
+        head.append("# Retrain it: besom train THIS_FILE [trainer.epochs=40 ...]")
     precision = (trial.config.get("trainer") or {}).get("precision", "float32")
-    if precision != "float32":
+    if precision != "float32" and not own:
         head.append(f"# The sweep trained in {precision}; a final model is float32.")
     return "\n".join(map(one_line, head)) + "\n" + dump(exported_config(study, trial))
+
+
+def own_function(study: StudyRecord) -> str | None:
+    """The study's trial function, where it is the user's own; None: besom trains with Keras."""
+    function = str((study.config.get("sweep") or {}).get("trial_function", KERAS_TRIALS))
+    return None if function.replace(":", ".") == KERAS_TRIALS else function
 
 
 def exported_config(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     """A trial's config as it is exported: in float32, and with the trial it comes from."""
     config = {**trial.config, "name": study.name}
+    source: dict[str, Any] = {"study": study.name, "trial": trial.number}
+    if own := own_function(study):
+        return {**config, "source": {**source, "trial_function": own}}
     trainer = config.get("trainer")
     if isinstance(trainer, dict) and "precision" in trainer:
         config["trainer"] = {**trainer, "precision": "float32"}
-    return {**config, "source": {"study": study.name, "trial": trial.number}}
+    return {**config, "source": source}
 
 
 def dump(config: dict[str, Any]) -> str:

@@ -81,6 +81,10 @@ def train_once(
     from besom.training.trainer import evaluate
 
     config = composed.config
+    source = config.get("source")
+    if isinstance(source, Mapping) and "trial_function" in source:
+        own = source["trial_function"]
+        say(f"This config was trained by {own}, which besom train does not call.")
     follow(names_in(config))  # before the data is read and the test set opened
     data = load_training(config["data"])
     if data.is_remarkable:
@@ -105,21 +109,25 @@ def train_once(
         _log_opening(config, data_named(identity), results_dir, say)
     data = runtime.from_the_start(config, data)
     fitted = _fit(config, data, test if every_epoch else None, say)
-    measured, unlogged = None, None
+    measured, unmeasured = None, ""
     if test is not None and not every_epoch:  # nothing has looked at it before
         try:
             _log_opening(config, data_named(identity), results_dir, say)
         except StudyError as error:  # the run is kept without its test
-            unlogged, test = error, None
+            unmeasured, test = str(error), None
     if test is not None:
-        measured = evaluate(
-            fitted.model,
-            test.x,
-            test.y,
-            test.scale,
-            by=fitted.engine,
-            weight=test.sample_weight,
-        )
+        try:
+            measured = evaluate(
+                fitted.model,
+                test.x,
+                test.y,
+                test.scale,
+                by=fitted.engine,
+                weight=test.sample_weight,
+            )
+        except Exception as error:  # opened or not: the training is kept
+            unmeasured = f"The model cannot be measured on the test set: {reason_of(error)}."
+    if measured is not None:
         say(f"Test {', '.join(f'{name} {value:.4f}' for name, value in measured.items())}")
     paths = TrainPaths.fresh(results_dir, name)
     metrics = {
@@ -138,8 +146,8 @@ def train_once(
         missing.pop(paths.model.name, None)
     for remark in [*fitted.remarks.values(), *missing.values()]:
         say(remark)
-    if unlogged is not None:
-        raise StudyError(f"{unlogged} The run is in {paths.root}, without its test.")
+    if unmeasured:
+        raise StudyError(f"{unmeasured} The run is in {paths.root}, without its test.")
     return TrainRun(paths, fitted.history, measured)
 
 

@@ -192,6 +192,8 @@ def _run(
             ending = coordinator.run()
         finally:
             storage.flush(storage_of(study))
+            with contextlib.suppress(OSError):
+                plan.paths.models.rmdir()  # made for files that nobody wrote
         return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
 
 

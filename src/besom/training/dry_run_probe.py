@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ N_EXAMPLES, MOST_STEPS = 512, 16
 
 #: Calls after one that warms up, whose median counts: until so many seconds or calls are over.
 ENOUGH_SECONDS, MOST_CALLS = 0.2, 9
+
+#: After so many seconds of the processor's, no further epoch of a ``trainer.fit`` is timed.
+LONGEST_OWN_S = 10.0
 
 #: Workers prepare as for any trial.
 prepare, prepare_another = trial.prepare, trial.prepare_another
@@ -53,15 +57,20 @@ def probe(config: TrialConfig, report: Report) -> TrialResult:  # noqa: ARG001
         seed_everything(config.get("seed", 0))
         model = build_model(config, settings, data)
         data = matched(model, data, settings)
-        ready = _compiled_steps if tried.engine == "compiled" else _keras_steps
-        n_steps, call = ready(model, settings, data)
-        call()
-        seconds_to_begin = time.perf_counter() - began
+        if settings.fit is not None:
+            seconds_per_step = _own_seconds(model, settings, data, config)
+            seconds_to_begin = time.perf_counter() - began
+        else:
+            ready = _compiled_steps if tried.engine == "compiled" else _keras_steps
+            n_steps, call = ready(model, settings, data)
+            call()
+            seconds_to_begin = time.perf_counter() - began
+            seconds_per_step = _seconds(n_steps, call)
         return TrialResult(
             numbers={
                 **trial.model_numbers(model),
                 "seconds_to_begin": seconds_to_begin,
-                "seconds_per_step": _seconds(n_steps, call),
+                "seconds_per_step": seconds_per_step,
                 "steps_per_epoch": _steps_per_epoch(settings, data),
                 "memory_bytes": _resident_bytes(),
             },
@@ -132,6 +141,33 @@ def _keras_steps(
     model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
     return 1, lambda: model.train_function(batches)
+
+
+def _own_seconds(model: Any, settings: TrainerSettings, data: Any, config: TrialConfig) -> float:
+    """The seconds of a step of ``trainer.fit``: it runs, for a while, on the first examples."""
+    from besom.training.epochs import own_fit
+    from besom.training.epochs.batches import first_of
+    from besom.training.epochs.job import Job
+    from besom.training.epochs.rows import Rows
+    from besom.training.epochs.watch import Watch
+
+    train, validation, n_steps = data.train, data.validation, 1
+    if hasattr(train, "take"):
+        n_steps = min(max(N_EXAMPLES // settings.batch_size, 1), MOST_STEPS)
+        train = train.take(np.arange(min(n_steps * settings.batch_size, train.n)))
+        n_steps = -(-train.n // settings.batch_size)
+    else:
+        train = first_of(train)
+    if hasattr(validation, "take"):
+        validation = validation.take(np.arange(1))
+    settings = replace(
+        settings, steps_per_epoch=None, patience=None, restore_best=False, monitor=None
+    )
+    began = time.process_time()
+    watch = Watch(settings, model, lambda *_: time.process_time() - began > LONGEST_OWN_S)
+    few = replace(data, train=train, validation=validation)
+    run = own_fit.fit(Job(model, few, settings, 0, [], watch, Rows(None)), config)
+    return statistics.median(run.seconds) / n_steps
 
 
 def _resident_bytes() -> float:

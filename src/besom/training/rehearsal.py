@@ -11,6 +11,7 @@ import logging
 import math
 import random
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from besom.errors import BesomError, ConfigError, reason_of
+from besom.text.counting import counted
 from besom.training import misfits
 from besom.training.build import build_callbacks, build_model, seed_everything
 from besom.training.data.examples import Examples, Stream
 from besom.training.data.nests import leaves
-from besom.training.epochs import keras_engine
+from besom.training.epochs import keras_engine, own_fit
 from besom.training.epochs.batches import (
     check_lasts,
     first_batch,
@@ -48,6 +50,9 @@ log = logging.getLogger("besom")
 
 #: Examples in the one batch; few, since a sweep waits for it.
 N_EXAMPLES = 8
+
+#: After so many seconds of the processor's, no further epoch of a ``trainer.fit`` is tried.
+LONGEST_OWN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,9 @@ def rehearse(
 def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], Any]:
     """The engine that a run would take, why, what it measures, and the model it has trained."""
     wanted, data, model = stage.settings.engine, stage.data, stage.model()
+    if stage.settings.fit is not None:
+        stage.check_steps()
+        return "keras", own_fit.reason(stage.settings), stage.own_epochs(model), model
     parts = [part for part in (data.train, data.validation) if part is not None]
     chosen, reason = choose_engine(wanted, model, callbacks, *parts)
     misfits.check(model, stage.settings, data)
@@ -189,6 +197,32 @@ class _Stage:
         collector = _NameCollector(settings, model, lambda *_: False)
         job = Job(model, few, settings, self._seed, [], collector, Rows(None))
         (engine if chosen == "compiled" else keras_engine).fit(job)
+        return self._names(collector)
+
+    def own_epochs(self, model: Any) -> list[str]:
+        """Run all epochs of ``trainer.fit``, for a while, and return what is measured."""
+        few = matched(model, self._few, self.settings)
+        settings = replace(
+            self.settings, steps_per_epoch=None, patience=None, restore_best=False, monitor=None
+        )
+        began = time.process_time()
+        collector = _NameCollector(
+            settings, model, lambda *_: time.process_time() - began > LONGEST_OWN_S
+        )
+        job = Job(model, few, settings, self._seed, [], collector, Rows(None))
+        try:
+            own_fit.fit(job, self._config)
+        except BesomError:
+            raise
+        except Exception as error:
+            name = own_fit.name_of(settings)
+            raise ConfigError(
+                f"trainer.fit={name} fails on {counted(N_EXAMPLES, 'example')}, on which it is "
+                f"tried: {reason_of(error)}."
+            ) from error
+        return self._names(collector)
+
+    def _names(self, collector: _NameCollector) -> list[str]:
         if self.data.validation is not None:
             return collector.names
         return [name for name in collector.names if not name.startswith("val_")]

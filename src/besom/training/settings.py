@@ -8,6 +8,7 @@ from typing import Any
 
 from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
+from besom.targets import TARGET
 from besom.text.values import given_text
 
 ENGINES = ("auto", "compiled", "keras")
@@ -37,6 +38,7 @@ class TrainerSettings:
     min_delta: float = 0.0
     restore_best: bool = False
     callbacks: list[Any] = field(default_factory=list)
+    fit: Any = None
     engine: str = "auto"
     precision: str = "float32"
     evaluation_batch_size: int | None = None
@@ -63,6 +65,7 @@ class TrainerSettings:
             _typed("monitor", self.monitor, str, "the name of a metric, such as val_accuracy")
         _one_of("mode", self.mode, MODES)
         _one_of("engine", self.engine, ENGINES)
+        _check_fit(self.fit, self.engine)
         _one_of("precision", self.precision, PRECISIONS)
 
     @classmethod
@@ -82,6 +85,20 @@ class TrainerSettings:
     def judges_epochs(self) -> bool:
         """Whether the best epoch matters: for early stopping, or for the weights kept."""
         return self.patience is not None or self.restore_best
+
+
+def _check_fit(fit: Any, engine: str) -> None:
+    if fit is None:
+        return
+    if not isinstance(fit, str) and not (isinstance(fit, Mapping) and TARGET in fit):
+        _refuse(
+            "fit", fit, "the name of a function, such as my_module.fit, or a node with _target_"
+        )
+    if engine == "compiled":
+        raise ConfigError(
+            "trainer.engine=compiled cannot run trainer.fit, which calls model.fit itself. Use "
+            "trainer.engine=auto."
+        )
 
 
 def _whole(name: str, value: Any, least: int) -> None:

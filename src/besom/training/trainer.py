@@ -19,7 +19,7 @@ from besom.errors import ConfigError, did_you_mean
 from besom.training.build import build_callbacks, build_model, resolved_precision, seed_everything
 from besom.training.compiling import has_logits, kinds_of
 from besom.training.data.examples import Examples, Stream
-from besom.training.epochs import keras_engine
+from besom.training.epochs import keras_engine, own_fit
 from besom.training.epochs.batches import cached
 from besom.training.epochs.engine_choice import choose_engine, untraceable
 from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
@@ -144,13 +144,19 @@ def fit(
         resume_from,
         save_to,
     )
-    chosen, reason = choose_engine(
-        settings.engine, model, callbacks, data.train, *job.judged.values()
-    )
+    if settings.fit is not None:
+        chosen, reason = "keras", own_fit.reason(settings)
+    else:
+        chosen, reason = choose_engine(
+            settings.engine, model, callbacks, data.train, *job.judged.values()
+        )
     log.info("engine=%s: %s", chosen, reason)
     watch = job.watch
     try:
-        run = engine.fit(job) if chosen == "compiled" else keras_engine.fit(job)
+        if settings.fit is not None:
+            run = own_fit.fit(job, config)
+        else:
+            run = engine.fit(job) if chosen == "compiled" else keras_engine.fit(job)
     except engine.Untraceable as failed:
         reason = untraceable(failed.__cause__ or failed)
         if settings.engine == "compiled":
@@ -174,7 +180,7 @@ def fit(
         engine_reason=reason,
         kernel=run.kernel,
         precision=resolved_precision(settings.precision, settings.batch_size),
-        remarks=remarks | ({"weights": CHANGED_LATER} if watch.changed_later else {}),
+        remarks=remarks | ({"weights": CHANGED_LATER} if watch.changed_later else {}) | run.remarks,
     )
 
 

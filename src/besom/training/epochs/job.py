@@ -60,7 +60,8 @@ class Job:
     @property
     def weights_may_change(self) -> bool:
         """Whether the weights must be taken when they are measured, to be kept as they were."""
-        return may_change_later(self.model, self.callbacks)
+        own = self.settings.fit is not None
+        return own or may_change_later(self.model, self.callbacks)
 
     @property
     def judged(self) -> dict[str, Examples | Stream]:
@@ -84,11 +85,13 @@ class EpochsRun:
         seconds: wall-clock seconds of each epoch, its validation included.
         rows: what is kept of each validation example, of the epoch that counts; None if not known.
         kernel: the fused optimizer kernel, None where Keras's own update ran.
+        remarks: what the user should know about the epochs, by subject.
     """
 
     seconds: list[float] = field(default_factory=list)
     rows: Kept | None = None
     kernel: str | None = None
+    remarks: dict[str, str] = field(default_factory=dict)
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:

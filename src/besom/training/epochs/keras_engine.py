@@ -47,7 +47,7 @@ def fit(job: Job) -> EpochsRun:
     if validation is not None and validation.n and not tf.distribute.has_strategy():
         recorder = Recorder(validation.n, job.rows)
     measuring = Measuring(job, recorder)
-    passes = _passes(job)
+    passes = training_batches(job)
     with (
         recorder.attached_to(model) if recorder else nullcontext(),
         recompiling_noticed(model) as recompiled,
@@ -58,8 +58,8 @@ def fit(job: Job) -> EpochsRun:
             passes.source,
             steps_per_epoch=passes.n_steps if passes.goes_on else None,
             epochs=settings.epochs,
-            validation_data=_validation(validation, size),
-            callbacks=[_Before(measuring), *job.callbacks, _After(measuring, recompiled)],
+            validation_data=validation_batches(validation, size),
+            callbacks=[Before(measuring), *job.callbacks, _After(measuring, recompiled)],
             shuffle=False,  # the batches are shuffled already
             verbose=0,
         )
@@ -70,14 +70,15 @@ def fit(job: Job) -> EpochsRun:
     return EpochsRun(seconds=measuring.seconds, rows=rows)
 
 
-def _passes(job: Job) -> Passes:
+def training_batches(job: Job) -> Passes:
+    """What ``model.fit`` trains on."""
     train, settings = job.data.train, job.settings
     if in_memory(train):
         return Passes(_shuffled(job), -(-len(job.order(1)) // settings.batch_size), goes_on=True)
     return training_passes(train, settings.batch_size, settings.steps_per_epoch, job.order)
 
 
-def _validation(validation: Examples | Stream | None, size: int) -> Any:
+def validation_batches(validation: Examples | Stream | None, size: int) -> Any:
     """What ``model.fit`` measures on after each epoch, anew each time."""
     if validation is None:
         return None
@@ -134,14 +135,19 @@ class Measuring:
 
     def __init__(self, job: Job, recorder: Recorder | None) -> None:
         self._job, self._recorder = job, recorder
-        self._may_change, self._averages = job.weights_may_change, keeps_averages(job.model)
+        self._may_change = job.weights_may_change
         self._swap = ExitStack()
-        self._raw: Weights = []
+        self._raw: Weights | None = None
         self._weights: Weights | None = None
         self._rows: Kept | None = None
-        self._began = 0.0
+        self._began = time.perf_counter()
         self.epoch = 1
         self.seconds: list[float] = []
+
+    @property
+    def _averages(self) -> bool:
+        """Asked each time: the model may be compiled anew, with another optimizer."""
+        return keeps_averages(self._job.model)
 
     def epoch_begins(self, epoch: int) -> None:
         """Nothing has been measured of this epoch yet."""
@@ -157,7 +163,8 @@ class Measuring:
     def test_begins(self) -> None:
         """The model now holds what will be measured; averages too, if no callback put them in."""
         model = self._job.model
-        if self._averages and all(map(np.array_equal, self._raw, trainable(model))):
+        raw, self._raw = self._raw, None
+        if raw is not None and all(map(np.array_equal, raw, trainable(model))):
             self._swap.enter_context(averages_in(model))
         if self._may_change:
             self._weights = model.get_weights()
@@ -187,7 +194,7 @@ class Measuring:
         self._job.watch.epoch_ended(epoch, logs, self._rows, self._weights)
 
 
-class _Before(keras.callbacks.Callback):  # type: ignore[misc]
+class Before(keras.callbacks.Callback):  # type: ignore[misc]
     """Is called before the user's callbacks."""
 
     def __init__(self, measuring: Measuring) -> None:
@@ -195,15 +202,19 @@ class _Before(keras.callbacks.Callback):  # type: ignore[misc]
         self._measuring = measuring
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """The epoch begins."""
         self._measuring.epoch_begins(epoch + 1)
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Validation begins."""
         self._measuring.test_will_begin()
 
     def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Validation has ended."""
         self._measuring.test_ended()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """The epoch has ended."""
         self._measuring.epoch_will_end(logs)
 
 

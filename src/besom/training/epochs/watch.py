@@ -37,6 +37,7 @@ class Watch:
         changed_later: whether something has changed the weights after the last epoch was measured;
             known at the end.
         stopped_early: whether the run's own patience ended it.
+        ended: whether the run is over, for whatever reason, before its last epoch.
         rows_by_epoch: the numbers among them after each epoch; empty where they are too many.
         correct_by_epoch: which validation examples were right after each epoch of the history
             (``numpy.packbits``); None where that is not known of every one.
@@ -52,7 +53,7 @@ class Watch:
         self._default_monitor = default_monitor
         self.history: dict[str, list[float]] = {}
         self.best_epoch: int | None = None
-        self.stopped_early = False
+        self.stopped_early = self.ended = False
         self._settings, self._model, self._on_epoch = settings, model, on_epoch
         self.best = -math.inf
         self.best_weights: Weights | None = None
@@ -103,7 +104,7 @@ class Watch:
             self.rows = rows
         if self._on_epoch(epoch, values):
             self.stopped_early = False
-            self._model.stop_training = True
+            self.ended = self._model.stop_training = True
 
     def _keep(self, rows: Kept) -> None:
         """Keep an epoch's numbers; those of no epoch where they would take too much memory."""
@@ -119,8 +120,12 @@ class Watch:
             first = min(odd)
             when = f"only from epoch {epoch} on" if first in values else f"not in epoch {epoch}"
             raise ConfigError(
-                f"The metric {first!r} is measured {when}, expected in every epoch: a callback "
-                "must put the same metrics into the logs of each."
+                f"The metric {first!r} is measured {when}, expected in every epoch: "
+                + (
+                    "trainer.fit must compile the model with the same metrics for all its phases."
+                    if self._settings.fit is not None
+                    else "a callback must put the same metrics into the logs of each."
+                )
             )
 
     def _judge(self, epoch: int, values: Mapping[str, float]) -> None:
@@ -139,7 +144,7 @@ class Watch:
             return
         if settings.patience is not None and epoch - self._last_gain >= settings.patience:
             self.stopped_early = epoch < settings.epochs
-            self._model.stop_training = True
+            self.ended = self._model.stop_training = True
 
     def _gains(self, epoch: int, value: float) -> bool:
         """Whether an epoch is better by ``min_delta``: patience's measure, not the best one's."""
