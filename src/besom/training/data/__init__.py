@@ -2,16 +2,22 @@
 
 from besom.training.data.builtin import digits, fashion_mnist, mnist, npz
 from besom.training.data.dataset import Dataset, NoTestImages, TrainingData
+from besom.training.data.folders import image_folder, text_folder
+from besom.training.data.frames import csv, parquet
 from besom.training.data.loading import load_test, load_training
 
 __all__ = [
     "Dataset",
     "NoTestImages",
     "TrainingData",
+    "csv",
     "digits",
     "fashion_mnist",
+    "image_folder",
     "load_test",
     "load_training",
     "mnist",
     "npz",
+    "parquet",
+    "text_folder",
 ]
