@@ -30,6 +30,8 @@ KEPT = (
     "besom.study.screening.ScreeningPruner",
     "besom.training.confirmation.run_confirmation",
     "besom.training.data.Dataset",
+    "besom.training.data.NoTestExamples",
+    "besom.training.data.NoTestImages",
     "besom.training.data.digits",
     "besom.training.data.fashion_mnist",
     "besom.training.data.load_test",

@@ -120,6 +120,12 @@ def test_another_arithmetic_is_listed(study: StudyRecord) -> None:
     assert what_changed(then, now) == ['precision: "bfloat16" -> "float32"']
 
 
+def test_what_a_newer_besom_records_of_the_data_is_no_change() -> None:
+    then = {"data": {"fingerprint": "1", "num_classes": 3}}
+    now = {"data": {"fingerprint": "2", "num_classes": 3, "task": "regression"}}
+    assert what_changed(then, now) == ['data.fingerprint: "1" -> "2"']
+
+
 def test_a_pruned_trial_is_replayed_to_where_it_was_stopped(study: StudyRecord) -> None:
     history = {name: values[:2] for name, values in study.trials[1].history.items()}
     result = again(study, 1, history=history, outcome=Outcome.PRUNED, values=None)

@@ -32,6 +32,9 @@ TrialConfig = dict[str, Any]
 #: The trial function that trains with Keras, as ``sweep.trial_function`` names it.
 KERAS_TRIALS = "besom.training.trial.run_trial"
 
+#: What a kept ``.keras`` holds beside Keras's own files: JSON with ``class_names``.
+MODEL_NOTES = "besom.json"
+
 #: ``report(epoch, metrics) -> stop``: called after each epoch (from 1); True means stop now.
 Report = Callable[[int, Mapping[str, float]], bool]
 

@@ -42,6 +42,18 @@ def test_seeds_are_fresh_and_more_of_them_go_on_from_the_first(study: StudyRecor
     assert fresh_seeds(study, 5)[:3] == (1, 3, 5)
 
 
+def test_a_new_split_is_refused_where_no_seed_decides_it(
+    study: StudyRecord, plan_of: PlanOf
+) -> None:
+    data = {"split": "by time: the last 200", "fixed_split": True}
+    study = replace(study, facts={**study.facts, "environments": {"1": {"data": data}}})
+    assert plan_of(study).entrants
+    with pytest.raises(
+        BesomError, match=r"no seed decides .* \(by time: the last 200\)\. Omit --new"
+    ):
+        plan_of(study, new_split=True)
+
+
 def test_a_run_is_the_trials_own_config_with_another_seed(
     study: StudyRecord, plan_of: PlanOf
 ) -> None:

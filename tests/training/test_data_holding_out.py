@@ -36,7 +36,7 @@ def rows(part: Any) -> list[int]:
 def test_quantities_are_held_out_at_random_and_the_same_for_a_seed() -> None:
     dataset = Dataset(x=X, y=NUMBERS)
     first = load(dataset, validation_split=0.2)
-    assert (first.split, first.n_validation) == ("random", 12)
+    assert (first.split, first.n_validation, first.fixed_split) == ("random", 12, False)
     assert sorted(rows(first.train) + rows(first.validation)) == list(range(N))
     assert rows(load(dataset, validation_split=0.2).validation) == rows(first.validation)
     other = load(dataset, validation_split=0.2, split_seed=1)
@@ -86,6 +86,7 @@ def test_the_last_examples_are_held_out_by_time() -> None:
     when = np.random.default_rng(0).permutation(N)
     training = load(Dataset(x=X, y=NUMBERS, order=when), validation_split=0.2)
     assert training.split == "by time: the last 12"
+    assert training.fixed_split
     assert when[rows(training.train)].max() < when[rows(training.validation)].min()
     in_rows = load(Dataset(x=X, y=NUMBERS), order=True, validation_split=0.2)
     assert rows(in_rows.validation) == list(range(48, N))

@@ -96,6 +96,13 @@ def test_a_function_may_return_a_stream_alone_to_train_without_validation() -> N
     assert training.task.kind == "classification"
 
 
+def test_a_tf_data_need_not_know_its_shapes() -> None:
+    flow = tf.data.Dataset.from_generator(generated, output_types=(tf.float32, tf.int64))
+    training = load(Dataset(x=flow, x_validation=tf_data()))
+    assert training.input_shape is None
+    assert environment(training)["data"]["input_shape"] is None
+
+
 def test_a_layer_adapts_to_the_inputs_of_a_tf_data() -> None:
     training = load(Dataset(x=tf_data(), x_validation=tf_data()))
     x = model_arguments({"_target_": f"{__name__}.adapts"}, training)["training_x"]

@@ -140,7 +140,7 @@ def train_once(
         "data": identity,
         "versions": runtime.versions(),
     }
-    missing = _write(paths, composed, fitted.model, fitted.history, metrics)
+    missing = _write(paths, composed, fitted.model, data, fitted.history, metrics)
     if tried.unsavable:  # already mentioned
         missing.pop(paths.model.name, None)
     for remark in [*fitted.remarks.values(), *missing.values()]:
@@ -256,6 +256,7 @@ def _write(
     paths: TrainPaths,
     composed: Composed,
     model: Any,
+    data: Any,
     history: Mapping[str, list[float]],
     metrics: Mapping[str, Any],
 ) -> dict[str, str]:
@@ -288,7 +289,7 @@ def _write(
         except Exception as error:  # a missing plot is no reason to lose the run
             file = paths.learning_curve.name
             missing[file] = f"{file} is missing: {reason_of(error)}."
-        if problem := save_model(model, beside.model):
+        if problem := save_model(model, beside.model, data):
             missing[paths.model.name] = f"{paths.model.name} is missing: {problem}"
         write_atomically(beside.metrics, json.dumps(metrics, indent=2) + "\n")
         partial.rename(paths.root)

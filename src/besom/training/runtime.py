@@ -186,9 +186,10 @@ def environment(data: Any) -> dict[str, Any]:
         data: from ``training_data``.
 
     Returns:
-        ``data`` (name, fingerprint, task, split, scaled, each a phrase; n_train, n_validation,
-        input_shape, input_scale, which is the factor on the examples, num_classes, and label_gaps
-        where a class has no example),
+        ``data`` (name, fingerprint, task, split, scaled, each a phrase; fixed_split where no seed
+        would choose other validation examples; n_train, n_validation, input_shape, input_scale,
+        which is the factor on the examples, num_classes, and label_gaps where a class has no
+        example),
         ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation example
         shows; 0 without such examples.
     """
@@ -201,6 +202,7 @@ def environment(data: Any) -> dict[str, Any]:
             "fingerprint": data.fingerprint,
             "task": str(data.task),
             "split": data.split,
+            **({"fixed_split": True} if data.fixed_split else {}),
             **({"scaled": data.scaling} if data.scaling else {}),
             "n_train": data.n_train,
             "n_validation": data.n_validation,
@@ -224,6 +226,8 @@ def _n_classes_unjudged(data: Any) -> int:
 
 def _plain_shapes(shapes: Any) -> Any:
     """A nest of shapes as JSON has it: lists."""
+    if shapes is None:
+        return None
     if isinstance(shapes, Mapping):
         return {str(key): _plain_shapes(shape) for key, shape in shapes.items()}
     return [_plain_shapes(part) if isinstance(part, tuple | dict) else part for part in shapes]

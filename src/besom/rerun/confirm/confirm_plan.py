@@ -221,6 +221,13 @@ def _check_can_split(study: StudyRecord, function: str) -> None:
             f"--new-split changes data.split_seed, which the config of {study.name!r} does not "
             f"have, so its trial function {function} would ignore it. Omit --new-split."
         )
+    for environment in study.facts.get("environments", {}).values():
+        known = environment.get("data", {})
+        if known.get("fixed_split"):
+            raise StudyError(
+                f"--new-split draws other validation examples, but no seed decides which "
+                f"{study.name!r} was swept with ({known.get('split')}). Omit --new-split."
+            )
 
 
 def _default_precision(trial: TrialRecord) -> str | None:

@@ -74,7 +74,7 @@ def npz(split: Split, path: str, scale: float | None = None) -> Dataset:
             it is.
 
     Raises:
-        NoTestImages: the test part is asked for and not there.
+        NoTestExamples: the test part is asked for and not there.
         DataError: the file is missing or damaged, or lacks an array.
     """
     if path in (None, "???"):

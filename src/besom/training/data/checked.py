@@ -12,10 +12,11 @@ import numpy as np
 from besom.errors import DataError, did_you_mean
 from besom.text.counting import counted
 from besom.training.data.array_checks import checked_input
+from besom.training.data.by_output import by_output, spread
 from besom.training.data.dataset import Dataset, TrainingData
 from besom.training.data.examples import LazyRows, is_ragged, length
 from besom.training.data.nests import is_nest, map_nest, named_leaves, with_leaves
-from besom.training.data.task import Task, by_output, infer_task, labels_for, spread
+from besom.training.data.task import Task, infer_task, labels_for
 
 
 def checked_dataset(

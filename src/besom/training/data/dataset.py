@@ -20,8 +20,12 @@ from besom.training.data.task import Task
 Split = Literal["train", "test"]
 
 
-class NoTestImages(DataError):
+class NoTestExamples(DataError):
     """The dataset has no test part; its training part may be sound."""
+
+
+#: What it was called before.
+NoTestImages = NoTestExamples
 
 
 #: A sentence names this many classes, and counts the rest.
@@ -101,6 +105,8 @@ class TrainingData:
         split: how validation examples were chosen, in a phrase.
         units: (n_validation,) numbers: validation examples with the same one are resampled
             together; None where each stands for itself.
+        fixed_split: whether no seed would choose other validation examples: none are held out, or
+            the last ones, or a given set.
         scaling: which inputs are scaled, and by how much, in a phrase; may be empty.
         class_names: the classes' names, in the order of their numbers.
         columns: how a table's columns became the inputs, a
@@ -117,6 +123,7 @@ class TrainingData:
     name: str
     split: str = ""
     units: Array | None = None
+    fixed_split: bool = False
     scaling: str = ""
     class_names: Any = None
     columns: Any = None
@@ -175,8 +182,9 @@ class TrainingData:
         return map_nest(_shape_of_one, self.x_train)
 
 
-def _shape_of_one(leaf: Any) -> tuple[int | None, ...]:
-    return tuple(leaf.shape[1:])
+def _shape_of_one(leaf: Any) -> tuple[int | None, ...] | None:
+    """None for a ``tf.TensorSpec`` of unknown rank."""
+    return None if getattr(leaf.shape, "rank", 0) is None else tuple(leaf.shape[1:])
 
 
 def in_memory(examples: Examples | Stream) -> Examples:

@@ -34,6 +34,7 @@ class HeldOut:
     Attributes:
         kept, held: ascending positions. With a gap some are in neither.
         how: the split that was used, in a phrase.
+        is_fixed: whether no seed would choose others.
         units: (n_held,) numbers: validation examples with the same one belong together, so what
             resamples them takes them together; None where each stands for itself.
     """
@@ -42,6 +43,7 @@ class HeldOut:
     held: Array
     how: str
     units: Array | None = None
+    is_fixed: bool = False
 
 
 def hold_out(data: Mapping[str, Any], dataset: Dataset, task: Task, where: str) -> HeldOut:
@@ -73,7 +75,7 @@ def hold_out(data: Mapping[str, Any], dataset: Dataset, task: Task, where: str) 
             + ("data.group." if groups is not None else "data.order.")
         )
     if n_held == 0:
-        return HeldOut(np.arange(n), np.arange(0), "none held out")
+        return HeldOut(np.arange(n), np.arange(0), "none held out", is_fixed=True)
     if groups is not None:
         return _by_group(_codes(groups, n, where), n_held, seed)
     if times is not None:
@@ -102,7 +104,7 @@ def _by_time(times: Array, n_held: int, gap: float) -> HeldOut:
     how = f"by time: the last {len(held):,}"
     if gap:
         how += f"; {counted(n_dropped, 'example')} before them dropped"
-    return HeldOut(kept, held, how, _blocks(times[held], gap))
+    return HeldOut(kept, held, how, _blocks(times[held], gap), is_fixed=True)
 
 
 def _blocks(times: Array, gap: float) -> Array:

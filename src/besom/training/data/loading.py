@@ -11,7 +11,7 @@ It may also return ``(x, y)``, ``(x, y, sample_weight)``, or a stream of batches
 A config names it with ``_target_`` and gives its other parameters. ``load_training`` opens the
 training part and holds the validation examples out; ``load_test`` alone opens the test part, so
 that whoever does not call it cannot have seen a test example. A function that has no test part
-raises ``NoTestImages`` when it is asked for one.
+raises ``NoTestExamples`` when it is asked for one.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             split=chosen.how,
             units=chosen.units,
             positions=chosen.held if part.positions is None else part.positions[chosen.held],
+            fixed_split=chosen.is_fixed,
         )
     training = replace(
         training,
@@ -158,6 +159,7 @@ def _with_validation(
         fingerprint=fingerprint(dataset, task, examples.x, examples.y, examples.weight),
         name=dataset.name,
         split="given validation set" + unused_options(options),
+        fixed_split=True,
     )
 
 
@@ -192,7 +194,7 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
         Checked: its ``examples`` are what a model is measured on.
 
     Raises:
-        NoTestImages: the dataset has no test part.
+        NoTestExamples: the dataset has no test part.
         ConfigError, DataError: as ``load_training``; a label that training has no class for;
             another example shape or scale than in training.
     """

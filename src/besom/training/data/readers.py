@@ -32,7 +32,7 @@ from besom.training.data.array_checks import (
     MissingArrays,
     check_fits_memory,
 )
-from besom.training.data.dataset import Dataset, NoTestImages, Split
+from besom.training.data.dataset import Dataset, NoTestExamples, Split
 
 
 def read_part(
@@ -48,7 +48,7 @@ def read_part(
         scale: what examples are multiplied by; None: see ``Dataset``.
 
     Raises:
-        NoTestImages: the test part is asked for and not there.
+        NoTestExamples: the test part is asked for and not there.
         DataError: the path is missing, or not of one of these formats, or damaged.
     """
     location = path if isinstance(path, Path) else _expanded(path)
@@ -81,7 +81,7 @@ def _pair(path: Path, split: Split) -> tuple[Array, Array]:
         x, y = _read_arrays(path, [f"x_{split}", f"y_{split}"])
     except MissingArrays as error:
         if split == "test":
-            raise NoTestImages(str(error)) from error
+            raise NoTestExamples(str(error)) from error
         raise
     return x, y
 

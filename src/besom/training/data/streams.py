@@ -135,6 +135,7 @@ def training_data(dataset: Dataset, options: Mapping[str, Any], where: str) -> T
         fingerprint=digest.hexdigest(),
         name=dataset.name,
         split="none held out" if given is None else "given validation set",
+        fixed_split=True,
         class_names=dataset.class_names,
     )
 
@@ -277,7 +278,8 @@ def _alike(one: Any, other: Any, *, dimensions: bool = True) -> bool:
             return False
         if dimensions and not leaf.shape[1:].is_compatible_with(others[name].shape[1:]):
             return False
-        if leaf.shape.rank != others[name].shape.rank:
+        ranks = {leaf.shape.rank, others[name].shape.rank} - {None}
+        if len(ranks) > 1:
             return False
     return True
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from besom.errors import DataError, did_you_mean
+from besom.errors import DataError
 from besom.text.values import given_text
 from besom.training.data.array_checks import Array
+from besom.training.data.by_output import (
+    ByOutput,
+    by_output,
+    keys,
+    listed,
+    parts,
+    spread,
+    wheres,
+)
 from besom.training.data.labels import (
     WITH_CLASSES,
     cast_labels,
@@ -22,9 +31,6 @@ from besom.training.data.nests import is_nest
 
 #: What ``data.task`` may be, of each output.
 SAID = ("classification", "multilabel", "regression", "none")
-
-#: One value, or one for each output: a dict, or a list, as ``y`` is one.
-ByOutput = Any
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Task:
     @property
     def kinds(self) -> list[str]:
         """The kind of each output."""
-        return _parts(self.kind)
+        return parts(self.kind)
 
     def default_loss(self, outputs: Any) -> Any:
         """The Keras loss that fits, by name; None where the task has none.
@@ -96,7 +102,7 @@ class Task:
         """The class of each example, (n,) int64; None where it has none, or several."""
         found = [
             leaf.argmax(axis=1) if kind == "one-hot" else leaf.reshape(-1).astype(np.int64)
-            for leaf, kind in zip(_parts(y), self.kinds, strict=True)
+            for leaf, kind in zip(parts(y), self.kinds, strict=True)
             if kind == "one-hot" or (kind in WITH_CLASSES and leaf.size == len(leaf))
         ]
         return found[0] if len(found) == 1 else None
@@ -183,8 +189,8 @@ def infer_task(y: Any, where: str, said: Any = None, num_classes: Any = None) ->
     classes = spread(num_classes, y, "num_classes", where)
     # One number for several outputs says nothing about which of them have classes.
     known = classes if is_nest(num_classes) or not is_nest(y) else spread(None, y, "", where)
-    kinds = by_output(kind_of, y, said, known, _wheres(where, y))
-    classes = by_output(_num_classes, y, kinds, classes, _wheres(where, y))
+    kinds = by_output(kind_of, y, said, known, wheres(where, y))
+    classes = by_output(_num_classes, y, kinds, classes, wheres(where, y))
     return Task(kinds, classes, by_output(_output_shape, y, kinds, classes))
 
 
@@ -202,10 +208,10 @@ def labels_for(task: Task, y: Any, where: str) -> Any:
     if y is None and task.kind == "none":
         return None
     y = _as_array(y)
-    if y is None or _keys(y) != _keys(task.kind):
-        given = "no labels" if y is None else f"labels of {_listed(y)}"
-        raise DataError(f"{where}: {given}, but the training part has {_listed(task.kind)}.")
-    return by_output(_labels, y, task.kind, task.num_classes, _wheres(where, y))
+    if y is None or keys(y) != keys(task.kind):
+        given = "no labels" if y is None else f"labels of {listed(y)}"
+        raise DataError(f"{where}: {given}, but the training part has {listed(task.kind)}.")
+    return by_output(_labels, y, task.kind, task.num_classes, wheres(where, y))
 
 
 def check_worth_learning(task: Task, y: Any, where: str) -> None:
@@ -215,7 +221,7 @@ def check_worth_learning(task: Task, y: Any, where: str) -> None:
         DataError: gives the one value.
     """
     if y is not None:
-        by_output(check_varied, y, task.kind, _wheres(where, y))
+        by_output(check_varied, y, task.kind, wheres(where, y))
 
 
 def _as_array(y: Any) -> Any:
@@ -260,79 +266,11 @@ def _output_shape(y: Any, kind: str, num_classes: int | None) -> tuple[int, ...]
     return shape or (1,)
 
 
-# --- a dict or list by output ---------------------------------------------------------------------
-
-
-def by_output(function: Callable[..., Any], *values: ByOutput) -> ByOutput:
-    """Call ``function`` with the values of each output; a dict or list of what it returns.
-
-    >>> by_output(max, {"a": 1, "b": 5}, {"a": 2, "b": 4}), by_output(max, 1, 2)
-    ({'a': 2, 'b': 5}, 2)
-    """
-    first = values[0]
-    if isinstance(first, Mapping):
-        return {key: function(*(value[key] for value in values)) for key in first}
-    if _is_list(first):
-        return [function(*parts) for parts in zip(*values, strict=True)]
-    return function(*values)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(
-        isinstance(part, str) or hasattr(part, "shape") for part in value
-    )
-
-
-def _parts(value: ByOutput) -> list[Any]:
-    if isinstance(value, Mapping):
-        return list(value.values())
-    return list(value) if _is_list(value) else [value]
-
-
-def _keys(value: ByOutput) -> set[Any]:
-    """The names or numbers of the outputs; of one output, None."""
-    if isinstance(value, Mapping):
-        return set(value)
-    return set(range(len(value))) if _is_list(value) else {None}
-
-
-def _listed(value: ByOutput) -> str:
-    keys = _keys(value)
-    if keys == {None}:
-        return "one output"
-    return "the outputs " + ", ".join(sorted(map(str, keys)))
-
-
-def _wheres(where: str, y: ByOutput) -> ByOutput:
-    if isinstance(y, Mapping):
-        return {key: f"{where}, output {key!r}" for key in y}
-    return [f"{where}, output {i}" for i in range(len(y))] if _is_list(y) else where
-
-
-def spread(value: Any, y: ByOutput, option: str, where: str) -> ByOutput:
-    """``value`` for each output of ``y``; where it is by output, None for those it leaves out."""
-    keys = _keys(y)
-    if not isinstance(value, Mapping | list | tuple):
-        return by_output(lambda _: value, y)
-    given: dict[Any, Any] = dict(value if isinstance(value, Mapping) else enumerate(value))
-    for key in given:
-        if keys == {None}:
-            raise DataError(
-                f"{where}: {option} is given by output, but the labels are of one output."
-            )
-        if key not in keys:
-            hint = did_you_mean(str(key), [str(known) for known in keys])
-            raise DataError(f"{where}: {option} names an output {key!r}, which is not there.{hint}")
-    if isinstance(y, Mapping):
-        return {key: given.get(key) for key in y}
-    return [given.get(i) for i in range(len(y))]
-
-
 def _check_said(said: Any) -> None:
-    parts: Iterable[Any] = [said]
+    each: Iterable[Any] = [said]
     if isinstance(said, Mapping | list | tuple):
-        parts = said.values() if isinstance(said, Mapping) else said
-    for part in parts:
+        each = said.values() if isinstance(said, Mapping) else said
+    for part in each:
         if part is not None and part not in SAID:
             raise DataError(
                 f"data.task={given_text(part)}: expected one of {', '.join(SAID)}, or a mapping of "
