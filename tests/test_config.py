@@ -73,7 +73,7 @@ def test_the_default_run_is_the_tutorials(project: Project) -> None:
     assert config["optimizer"] == {**config["optimizer"], "learning_rate": 0.001}
     assert config["optimizer"]["_target_"] == "keras.optimizers.Adam"
     assert (config["trainer"]["epochs"], config["trainer"]["batch_size"]) == (20, 32)
-    assert config["trainer"]["loss"] == "sparse_categorical_crossentropy"
+    assert config["trainer"]["loss"] is None  # it follows the task
 
 
 def test_the_groups_that_were_promised_are_there(project: Project) -> None:

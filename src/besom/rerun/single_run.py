@@ -82,7 +82,7 @@ def train_once(
 
     config = composed.config
     follow(names_in(config))  # before the data is read and the test set opened
-    data = runtime.from_the_start(config, load_training(config["data"]))
+    data = load_training(config["data"])
     say(f"{data_in_words(runtime.environment(data))}.")
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")
@@ -106,6 +106,7 @@ def train_once(
         raise ConfigError("trainer.test_every_epoch=true, but the dataset has no test set.")
     if every_epoch:
         _log_opening(config, data_named(identity), results_dir, say)
+    data = runtime.from_the_start(config, data)
     try:
         fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
     except (BesomError, TrialDiverged):

@@ -8,6 +8,7 @@ state, the output layer, loss and metrics stay float32.
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,7 +86,10 @@ def build_model(
 def _build(model: Any, data: Any) -> None:
     """Build a model that has not been called: with the shape of its input, or on some examples."""
     if isinstance(data.train, Examples) and not is_nest(data.train.x):
-        model.build((None, *data.train.x.shape[1:]))
+        with warnings.catch_warnings():
+            # What a model of layers lacks here, it builds when it is called first.
+            warnings.filterwarnings("ignore", "`build\\(\\)` was called on layer", UserWarning)
+            model.build((None, *data.train.x.shape[1:]))
     else:
         model(first_batch(data.train, 2)[0])
 

@@ -25,7 +25,13 @@ from besom.training.build import build_callbacks, build_model, seed_everything
 from besom.training.data.examples import Examples, Stream
 from besom.training.data.nests import leaves
 from besom.training.epochs import keras_engine
-from besom.training.epochs.batches import first_batch, first_of, in_memory, training_passes
+from besom.training.epochs.batches import (
+    check_lasts,
+    first_batch,
+    first_of,
+    in_memory,
+    training_passes,
+)
 from besom.training.epochs.engine_choice import choose_engine, untraceable
 from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
 from besom.training.epochs.rows import Rows
@@ -156,9 +162,10 @@ class _Stage:
         """Refuse a stream of which it is not known how many steps an epoch has."""
         train, settings = self.data.train, self.settings
         if not in_memory(train):
-            training_passes(
+            passes = training_passes(
                 train, settings.batch_size, settings.steps_per_epoch, lambda _: np.arange(1)
             )
+            check_lasts(train, passes.n_steps)
 
     def epoch(self, chosen: str, model: Any) -> list[str]:
         """Run an epoch of one step, and return what is measured."""

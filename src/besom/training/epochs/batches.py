@@ -96,6 +96,27 @@ def training_passes(
     return Passes(_endless(source, n_steps, problems), n_steps, True, problems)
 
 
+def check_lasts(examples: Examples | Stream, n_steps: int) -> None:
+    """Read a generator for an epoch, as only that tells whether it has as many batches.
+
+    Raises:
+        DataError: it ends before.
+    """
+    if isinstance(examples, Stream) and not isinstance(
+        examples.source, tf.data.Dataset | keras.utils.PyDataset
+    ):
+        n_given = sum(1 for _ in itertools.islice(examples.source(), n_steps))
+        if n_given < n_steps:
+            raise _ended(n_given, n_steps)
+
+
+def _ended(n_given: int, n_steps: int) -> DataError:
+    return DataError(
+        f"The generator ended after {counted(n_given, 'step')}, but an epoch has {n_steps}. Set "
+        "trainer.steps_per_epoch to at most that, or let it give more."
+    )
+
+
 def _endless(function: Callable[[], Any], n_steps: int, problems: list[DataError]) -> Iterator[Any]:
     """Pass after pass; one that has less than an epoch's batches is a problem."""
     while True:
@@ -104,13 +125,7 @@ def _endless(function: Callable[[], Any], n_steps: int, problems: list[DataError
             n_given += 1
             yield batch
         if n_given < n_steps:
-            problems.append(
-                DataError(
-                    f"The generator ended after {counted(n_given, 'step')}, but an "
-                    f"epoch has {n_steps} steps. Set trainer.steps_per_epoch to at most that, or "
-                    "let it give more."
-                )
-            )
+            problems.append(_ended(n_given, n_steps))
             return
 
 
