@@ -17,7 +17,7 @@ from besom.errors import DataError, reason_of
 from besom.text.counting import listed
 from besom.text.values import given_text
 from besom.training.data.array_checks import check_fits_memory
-from besom.training.data.dataset import Dataset, NoTestImages, Split
+from besom.training.data.dataset import Dataset, NoTestExamples, Split
 
 _AT_ONCE = 256
 #: What ``keras.utils.image_dataset_from_directory`` reads.
@@ -45,7 +45,7 @@ def image_folder(
         crop_to_aspect_ratio: whether an image of another shape is cropped; else it is distorted.
 
     Raises:
-        NoTestImages: the test part is asked for and not there.
+        NoTestExamples: the test part is asked for and not there.
         DataError: there are no images, they cannot be read, or do not fit into memory.
     """
     if color_mode not in _CHANNELS:
@@ -86,7 +86,7 @@ def text_folder(split: Split, path: str) -> Dataset:
         path: a folder with a folder of ``.txt`` files per class; or with ``train`` and ``test``.
 
     Raises:
-        NoTestImages: the test part is asked for and not there.
+        NoTestExamples: the test part is asked for and not there.
         DataError: there are no text files, they cannot be read, or hold no UTF-8.
     """
     folder, classes = _folder(path, split, "text", (".txt",))
@@ -140,7 +140,7 @@ def _folder(
     """The folder of a part, and the files of each class in it, by the class's name.
 
     Raises:
-        NoTestImages, DataError: it is not there, or holds no two classes with such files.
+        NoTestExamples, DataError: it is not there, or holds no two classes with such files.
     """
     option = f"data={what}_folder"
     if path in (None, "???"):
@@ -158,7 +158,7 @@ def _folder(
         )
     is_split = (root / "train").is_dir() and len(_folders(root)) <= 3
     if split == "test" and not (is_split and (root / "test").is_dir()):
-        raise NoTestImages(
+        raise NoTestExamples(
             f"{root} has no test part: put it into {root / 'test'} and the training part into "
             f"{root / 'train'}, or set data.test_split to a share of the {what}s."
         )

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from besom.errors import DataError, reason_of
 from besom.regular import oddity
 from besom.text.values import given_text
-from besom.training.data.dataset import Dataset, NoTestImages, Split
+from besom.training.data.dataset import Dataset, NoTestExamples, Split
 from besom.training.data.frame_table import Table, TableOptions
 
 _Missing = Literal["refuse", "drop"]
@@ -56,7 +56,7 @@ def csv(
             encodes them itself.
 
     Raises:
-        NoTestImages: the test part is asked for, but there is no ``test_path``.
+        NoTestExamples: the test part is asked for, but there is no ``test_path``.
         DataError: the file is missing or no such file, a column is missing or unusable.
     """
 
@@ -101,7 +101,7 @@ def parquet(
     """Return the rows of a Parquet file as examples; the arguments are those of ``csv``.
 
     Raises:
-        NoTestImages, DataError: as ``csv``; also if pyarrow is not installed.
+        NoTestExamples, DataError: as ``csv``; also if pyarrow is not installed.
     """
 
     def read(file: Path) -> Any:
@@ -146,7 +146,7 @@ def _part(
         raise DataError(f"data={option} needs data.path=FILE: a table with a row per example.")
     file = _existing(path, "path", option)
     if split == "test" and test_path is None:
-        raise NoTestImages(
+        raise NoTestExamples(
             f"data={option} has no test part: set data.test_path=FILE, or data.test_split to a "
             "share of the rows."
         )
