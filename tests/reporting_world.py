@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 from besom.store.paths import StudyPaths
 from besom.store.records import (
     ATTRIBUTE,
-    GIVEN,
+    PRESET,
     STUDY_ATTRIBUTE,
     Origin,
     Outcome,
@@ -59,7 +59,7 @@ def store(results: Path, study: StudyRecord) -> None:
 def _frozen(trial: TrialRecord) -> optuna.trial.FrozenTrial:
     attributes: dict[str, Any] = {ATTRIBUTE: to_attribute(trial)}
     if trial.baseline:
-        attributes[GIVEN] = {"origin": str(Origin.BASELINE), "params": trial.params}
+        attributes[PRESET] = {"origin": str(Origin.BASELINE), "params": trial.params}
     frozen = create_trial(
         state=_STATES.get(trial.outcome, TrialState.FAIL),
         values=trial.values,

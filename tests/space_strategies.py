@@ -11,7 +11,6 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from besom.space.domains import Choice, Lists
-from besom.space.ranges import IntRange
 from besom.space.spec import read_values
 from space_world import GROUPS
 
@@ -254,6 +253,6 @@ def as_mapping(body: Any) -> dict[str, Any]:
     assert not isinstance(read, Lists)
     numbers = {"low": read.low, "high": read.high, "log": read.log, "step": read.step}
     return {
-        "type": "int" if isinstance(read, IntRange) else "float",
+        "type": "int" if read.is_int else "float",
         **{k: v for k, v in numbers.items() if v is not None},
     }

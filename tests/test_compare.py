@@ -11,9 +11,17 @@ import numpy as np
 import pytest
 
 from besom.errors import StudyError
-from besom.report.comparison import best_after, compare, contrasts_of, outcomes_of, spent
-from besom.report.comparison_text import display, headline, to_markdown, write_comparison_files
-from besom.report.diff import contrast, differences, verdict
+from besom.report.comparison import (
+    best_after,
+    compare,
+    display,
+    headline,
+    outcomes_of,
+    spent,
+    to_markdown,
+    write_comparison_files,
+)
+from besom.report.diff import contrast, contrasts_of, differences, verdict
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.text.values import ABSENT
 
@@ -120,7 +128,7 @@ def test_several_objectives_are_each_told_with_their_direction_and_nobody_wins()
     assert table["a"]["beaten by none of its own"] == "2 trials"
     assert (table["b"]["best val_accuracy"], table["b"]["best n_params"]) == ("0.9500", "50")
     assert headline(compared) == (
-        "Of the 4 trials that no trial of these studies beats in every objective, a has 1, b has 3."
+        "Trials that no trial of these studies beats in every objective: a 1, b 3."
     )
     assert not {"best", "baseline", "at equal compute"} & set(table.index)
     assert "With several objectives there is no single best" in compared.remarks[0]

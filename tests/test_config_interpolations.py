@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from besom.config.interpolations import reads
+from besom.config.backend import reads
 from besom.errors import ConfigError
 from besom.study import make_plan
 from user_project import Project

@@ -19,7 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 import besom.cli
-from besom.cli.train_command import _split_config
+from besom.cli.sweep_command import _split_config
 from besom.config import Composer, SearchPath
 from besom.report.export import composer_for_train, dump
 from besom.study import make_plan

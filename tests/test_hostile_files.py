@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from besom.config import read_yaml
-from besom.config.yaml_files import MOST_BYTES
+from besom.config.search_path import MOST_BYTES
 from besom.errors import ConfigError
 from besom.store.paths import StudyPaths
 from records_factory import make_study

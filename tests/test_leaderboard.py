@@ -16,7 +16,9 @@ from rich.console import Console
 from besom.errors import ConfigError
 from besom.report import ledger
 from besom.report.leaderboard import (
+    display,
     headline,
+    hyperparameters,
     ranking,
     sort_by,
     to_csv,
@@ -25,7 +27,6 @@ from besom.report.leaderboard import (
     unranked,
     write_leaderboard,
 )
-from besom.report.leaderboard_columns import display, hyperparameters
 from besom.report.study_text import print_study
 from besom.report.tables import (
     outcome_counts,
@@ -36,7 +37,7 @@ from besom.report.tables import (
 from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
-from besom.study.leaderboard_writer import INTERVAL_S, SHARE, LeaderboardWriter
+from besom.study.watcher import INTERVAL_S, SHARE, LeaderboardWriter
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
 
@@ -112,7 +113,7 @@ def test_a_large_study_splits_into_the_two_tables_without_loss() -> None:
     study = make_study(200)
     both = [*ranking(study)["trial"], *unranked(study)["trial"]]
     assert sorted(both) == list(range(200))
-    assert sum(outcome_counts(study).values()) == 200
+    assert sum(outcome_counts(study.trials).values()) == 200
 
 
 def test_columns_come_in_the_promised_order() -> None:
@@ -142,8 +143,10 @@ def test_a_study_of_failures_only_says_so() -> None:
 
 def test_the_headline_says_who_leads_and_by_how_much() -> None:
     text = headline(study_of(0.5, 0.75, None))
-    assert text.startswith("s: trial 1 leads with val_accuracy 0.7500, +0.2500 over the baseline")
-    assert text.endswith("(2 complete, 1 error).")
+    assert text.startswith(
+        "s: best val_accuracy 0.7500 (trial 1, +0.2500 over the baseline before any"
+    )
+    assert text.endswith("; 2 complete, 1 error.")
 
 
 # Sorting
@@ -368,12 +371,11 @@ def test_five_thousand_trials_are_ranked() -> None:
     assert math.isfinite(frame["val_accuracy"].sum())
 
 
-def on_a_gpu(study: StudyRecord, **executor: int) -> StudyRecord:
+def on_a_gpu(study: StudyRecord, gpus_per_worker: float = 1.0) -> StudyRecord:
     """The same study as if its workers had had a GPU."""
-    facts = {"environments": {"x": {"device": {"gpus": ["H100"]}}}}
+    environment = {"device": {"gpus": ["H100"]}, "gpus_per_worker": gpus_per_worker}
     trials = tuple(dataclasses.replace(t, environment={"id": "x"}) for t in study.trials)
-    config = {"sweep": {"executor": executor}}
-    return dataclasses.replace(study, trials=trials, facts=facts, config=config)
+    return dataclasses.replace(study, trials=trials, facts={"environments": {"x": environment}})
 
 
 def test_each_row_says_what_it_cost_in_the_files_and_not_on_the_terminal() -> None:
@@ -386,7 +388,7 @@ def test_each_row_says_what_it_cost_in_the_files_and_not_on_the_terminal() -> No
     assert "cpu_seconds" in json.loads(to_json(frame))[0]
     assert "cpu_seconds" not in printed(study)
     assert "gpu_seconds" not in to_csv(frame)
-    gpu = ranking(on_a_gpu(study, workers_per_gpu=2))
+    gpu = ranking(on_a_gpu(study, gpus_per_worker=0.5))
     assert list(gpu["gpu_seconds"]) == pytest.approx(list(gpu["seconds"] / 2), abs=1e-3)
 
 
@@ -433,7 +435,7 @@ def test_what_a_killed_worker_took_of_the_cpu_is_not_called_nothing() -> None:
     assert [row["cpu_seconds"] is None for row in json.loads(ledger.to_json(study))] == [
         *(False, True, False)
     ]
-    assert "1 trial was killed: the CPU seconds are not known" in told_ledger(study)
+    assert "that were killed, whose CPU seconds are not in the sums: 1." in told_ledger(study)
 
 
 def test_the_most_expensive_trials_are_named_where_some_are_expensive() -> None:
@@ -509,6 +511,6 @@ def test_the_headline_says_so_and_does_not_compare_the_baseline_with_itself() ->
             for t, value in zip(study.trials, (0.5, 0.25, 0.75), strict=True)
         ),
     )
-    assert "trial 1 leads with val_loss 0.25, 0.25 below the baseline before" in headline(losses)
+    assert "best val_loss 0.25 (trial 1, 0.25 below the baseline before" in headline(losses)
     alone = dataclasses.replace(losses, trials=losses.trials[:1])
-    assert "trial 0 leads with val_loss 0.5, and is the baseline itself (" in headline(alone)
+    assert "best val_loss 0.5 (trial 0, the baseline itself); " in headline(alone)

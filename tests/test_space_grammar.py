@@ -8,6 +8,7 @@ import pytest
 
 from besom.errors import ConfigError, SpaceError
 from besom.space import Entry, split_overrides
+from besom.space.domains import Range
 from space_world import space_of
 
 
@@ -65,10 +66,9 @@ def test_choices_are_typed_as_hydra_types_them(path: str, text: str, values: Any
 )
 def test_ranges_of_ints(text: str, low: int, high: int, step: int, log: bool) -> None:
     entry = entry_of("trainer.batch_size", text)
-    assert (entry.kind, entry.low, entry.high, entry.step, entry.log) == (
-        *("int", low, high, step),
-        log,
-    )
+    assert isinstance(entry.values, Range)
+    assert (entry.kind, entry.low, entry.high) == ("int", low, high)
+    assert (entry.values.step or 1, entry.values.log) == (step, log)
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,9 @@ def test_ranges_of_floats(
     text: str, low: float, high: float, step: float | None, log: bool
 ) -> None:
     entry = entry_of("model.dropout", text)
-    assert (entry.kind, entry.low, entry.high, entry.step, entry.log) == (
-        *("float", low, high, step),
-        log,
-    )
+    assert isinstance(entry.values, Range)
+    assert (entry.kind, entry.low, entry.high) == ("float", low, high)
+    assert (entry.values.step, entry.values.log) == (step, log)
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,15 @@ from besom.config.tree import lookup
 from besom.equality import same
 from besom.errors import SpaceError
 from besom.report.export import dump
-from besom.space import ListEntry, Sample, Space, apply
+from besom.space import Lists, Sample, Space, apply
 from besom.study import make_plan
-from besom.study.strategy import build_sampler
+from besom.study.samplers import build_sampler
 from space_strategies import ENTRIES, Spec, specs
 from space_world import CHOICES, compose, space_of
 from user_project import CHEAP_SWEEP, Project
 
 SETTINGS = settings(
-    max_examples=120,
+    max_examples=160,
     deadline=None,
     derandomize=True,
     database=None,
@@ -99,33 +99,25 @@ def assert_holds(config: dict[str, Any], sample: Sample) -> None:
         assert type(lookup(config, path)) is type(value), path
 
 
-@SETTINGS
-@given(sampled())
-def test_whatever_is_sampled_applies_and_reads_back_as_the_same_typed_value(
-    made: tuple[Space, list[Point]],
+def whatever_is_sampled_applies_and_reads_back_as_the_same_typed_value(
+    space: Space, points: list[Point]
 ) -> None:
-    for sample, _ in made[1]:
+    for sample, _ in points:
         assert_holds(composed(sample), sample)
 
 
-@SETTINGS
-@given(sampled())
-def test_what_is_stored_decodes_to_what_was_sampled_even_from_json(
-    made: tuple[Space, list[Point]],
+def what_is_stored_decodes_to_what_was_sampled_even_from_json(
+    space: Space, points: list[Point]
 ) -> None:
-    space, points = made
     for sample, stored in points:
         assert same(space.decode(stored), sample.params)
         assert same(space.decode(json.loads(json.dumps(stored))), sample.params)
         assert [*space.decode(stored)] == [*sample.params]
 
 
-@SETTINGS
-@given(sampled())
-def test_a_sampled_config_lies_in_the_space_and_encodes_to_itself(
-    made: tuple[Space, list[Point]],
+def a_sampled_config_lies_in_the_space_and_encodes_to_itself(
+    space: Space, points: list[Point]
 ) -> None:
-    space, points = made
     for sample, stored in points:
         config, chosen = composed(sample), {**CHOICES, "optimizer": "sgd", **sample.groups}
         assert space.outside(config, chosen) == []
@@ -138,24 +130,16 @@ def test_a_sampled_config_lies_in_the_space_and_encodes_to_itself(
         assert same(replayed.params, sample.params)
 
 
-@SETTINGS
-@given(sampled())
-def test_every_parameter_is_known_before_and_inside_its_distribution(
-    made: tuple[Space, list[Point]],
+def every_parameter_is_known_before_and_inside_its_distribution(
+    space: Space, points: list[Point]
 ) -> None:
-    space, points = made
     known = space.distributions()
     for _, stored in points:
         for name, value in stored.items():
             assert known[name]._contains(known[name].to_internal_repr(value))
 
 
-@SETTINGS
-@given(sampled())
-def test_what_a_when_excludes_is_absent_and_nothing_else(
-    made: tuple[Space, list[Point]],
-) -> None:
-    space, points = made
+def what_a_when_excludes_is_absent_and_nothing_else(space: Space, points: list[Point]) -> None:
     for sample, stored in points:
         params, config = sample.params, composed(sample)
         applying = {}
@@ -172,25 +156,41 @@ def test_what_a_when_excludes_is_absent_and_nothing_else(
                 assert not entry.distributions().keys() & stored.keys()
                 continue
             assert applying.setdefault(entry.path, entry) is entry
-            if isinstance(entry, ListEntry) and entry.shape != "constant":
+            if isinstance(entry.values, Lists) and entry.values.shape != "constant":
                 spread = [name for name in stored if name.startswith(f"{entry.path}.")]
-                assert len(spread) == len(params[entry.path]) + entry.has_length
+                assert len(spread) == len(params[entry.path]) + entry.values.has_length
         assert applying.keys() == params.keys()
+
+
+def a_list_has_the_shape_that_was_asked_for(space: Space, points: list[Point]) -> None:
+    for entry in space.entries:
+        shape = entry.values.shape if isinstance(entry.values, Lists) else "any"
+        for values in (s.params[entry.path] for s, _ in points if entry.path in s.params):
+            if shape == "constant":
+                assert all(same(value, values[0]) for value in values)
+            elif shape != "any":
+                assert values == sorted(values, reverse=shape == "decreasing")
+
+
+PROMISES = (
+    whatever_is_sampled_applies_and_reads_back_as_the_same_typed_value,
+    what_is_stored_decodes_to_what_was_sampled_even_from_json,
+    a_sampled_config_lies_in_the_space_and_encodes_to_itself,
+    every_parameter_is_known_before_and_inside_its_distribution,
+    what_a_when_excludes_is_absent_and_nothing_else,
+    a_list_has_the_shape_that_was_asked_for,
+)
 
 
 @SETTINGS
 @given(sampled())
-def test_a_list_has_the_shape_that_was_asked_for(made: tuple[Space, list[Point]]) -> None:
-    space, points = made
-    for entry in (entry for entry in space.entries if isinstance(entry, ListEntry)):
-        for values in (s.params[entry.path] for s, _ in points if entry.path in s.params):
-            if entry.shape == "constant":
-                assert all(same(value, values[0]) for value in values)
-            elif entry.shape != "any":
-                assert values == sorted(values, reverse=entry.shape == "decreasing")
+def test_every_promise_holds_for_every_space_and_sample(made: tuple[Space, list[Point]]) -> None:
+    """All of them on the same spaces: making these up takes most of the time."""
+    for holds in PROMISES:
+        holds(*made)
 
 
-@SETTINGS
+@settings(SETTINGS, max_examples=80)
 @given(spaces)
 def test_a_small_grid_is_counted_right_and_every_point_is_a_trial(space: Space) -> None:
     assume(is_small(space))
@@ -206,7 +206,7 @@ PACKAGED = packaged_config_dirs()[0]
 REAL = sorted(ENTRIES.keys() - {"model.batch_norm", "trainer.class_weight"})
 
 
-@settings(SETTINGS, max_examples=15)
+@settings(SETTINGS, max_examples=8)
 @given(specs(REAL), st.integers(0, 99))
 def test_a_sweep_file_composes_with_whatever_is_sampled(
     project: Project, spec: Spec, seed: int

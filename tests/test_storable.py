@@ -11,14 +11,14 @@ import pytest
 from besom.errors import DataError
 from besom.executors.base import Epoch, Failed, FailureKind, Finished, Ready
 from besom.executors.failures import MAX_DETAIL_CHARS, MAX_REASON_CHARS, describe_exception
-from besom.executors.hearing import hear
-from besom.executors.plain import plain, plain_numbers, plain_result
+from besom.executors.session import storable_events
+from besom.executors.worker_loop import plain, plain_numbers, plain_result
 from besom.report.leaderboard import ranking, to_json, unranked, write_leaderboard
 from besom.seam import TrialResult
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord
 from besom.store.storage import load_record
-from besom.text.storable import storable
+from besom.text.printable import storable
 from records_factory import VAL_ACCURACY, make_study
 from reporting_world import store
 
@@ -50,7 +50,7 @@ def test_lone_surrogates_and_nul_become_escapes_wherever_they_stand():
 
 def test_every_event_is_heard_with_storable_text_from_any_executor():
     result = TrialResult({BAD: [0.5]}, {BAD: 1.0}, 1, environment={"device": BAD, "log": [BAD]})
-    ready, epoch, finished, failed = hear(
+    ready, epoch, finished, failed = storable_events(
         Said(
             Ready(0, {"device": {"name": BAD}}, BAD),
             Epoch(0, 0, 1, {BAD: 0.5}),

@@ -8,8 +8,7 @@ from protocol import EpochLog, arguments
 
 from besom.report.files import write_outputs
 from besom.study import make_plan, run_sweep
-from besom.study.leaderboard_writer import LeaderboardWriter
-from besom.study.watcher import Watcher, Watchers
+from besom.study.watcher import LeaderboardWriter, Watcher, Watchers
 
 
 class Telling(Watcher):

@@ -11,8 +11,7 @@ from sampling_clock import SamplingClock
 
 from besom.store.records import TrialRecord
 from besom.study import make_plan, run_sweep
-from besom.study.leaderboard_writer import LeaderboardWriter
-from besom.study.watcher import Watcher, Watchers
+from besom.study.watcher import LeaderboardWriter, Watcher, Watchers
 from besom.targets import resolve
 from besom.trust import trusting
 

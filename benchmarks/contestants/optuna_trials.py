@@ -19,7 +19,7 @@ from protocol import ACTIVATIONS, DROPOUT, LAYERS, LEARNING_RATE, UNITS
 from sampling_clock import SamplingClock
 
 from besom.study import make_plan
-from besom.study.strategy import build_sampler
+from besom.study.samplers import build_sampler
 
 
 def objective(trial: Trial) -> float:

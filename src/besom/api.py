@@ -65,7 +65,7 @@ def sweep(
     from besom.errors import BesomError
     from besom.report.files import write_outputs
     from besom.study import make_plan, run_sweep
-    from besom.study.leaderboard_writer import LeaderboardWriter
+    from besom.study.watcher import LeaderboardWriter
     from besom.trust import trusting
 
     with trusting(trust):

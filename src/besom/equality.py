@@ -1,4 +1,4 @@
-"""When two values are the same.
+"""When two values are the same, and what counts as a number.
 
 To Python's ``==`` True is 1, and NaN is not NaN unless both are the same object inside a container
 (and which containers look at identity changed with Python 3.13). Here a value equals itself after
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def same(a: Any, b: Any) -> bool:
@@ -24,6 +24,11 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     return type(a) is type(b) and bool(a == b)
+
+
+def is_real(value: Any) -> TypeGuard[int | float]:
+    """Whether it is an int or a float of Python's, and no bool."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class SameFields:

@@ -17,7 +17,7 @@ _KINDS = (
 )
 
 
-def oddity(path: Path) -> str:
+def special_kind(path: Path) -> str:
     """What stands there instead of a regular file, such as ``a named pipe``.
 
     Returns:

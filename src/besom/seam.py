@@ -43,6 +43,8 @@ Report = Callable[[int, Mapping[str, float]], bool]
 class TrialResult(SameFields):
     """What a trial gives back when it was not stopped by an error.
 
+    What ``besom.store.records.TrialRecord`` has a field of the same name for is stored.
+
     Attributes:
         history: metric name to its value after each epoch run; all lists have equal length.
         numbers: what is known once a trial: ``n_params``, ``seconds_per_epoch`` and so on.

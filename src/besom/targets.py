@@ -23,10 +23,7 @@ TARGET, ARGS, PARTIAL = "_target_", "_args_", "_partial_"
 def resolve(dotted: str, where: str = TARGET, is_trial: bool = False) -> Any:
     """Import what ``dotted`` names, such as ``keras.optimizers.Adam``.
 
-    Args:
-        dotted: the name.
-        where: what holds it, for messages.
-        is_trial: whether it is to be a trial function.
+    ``where`` is what holds the name, for messages; a trial function is looked up as one.
 
     Raises:
         TrustError: a config may not run it, see ``besom.trust``; nothing of it has been imported.
@@ -105,10 +102,7 @@ def _attribute(found: Any, path: str, dotted: str, where: str) -> Any:
 def refuse_untrusted(node: Any, path: str = "", inside: bool = False) -> None:
     """Refuse a config that names something it may not run; nothing is imported.
 
-    Args:
-        node: plain data: a config, or a part of one.
-        path: where it stands, for messages.
-        inside: whether it is an argument of a ``_target_``.
+    ``path`` says where the node stands, ``inside`` whether it is an argument of a ``_target_``.
 
     Raises:
         TrustError: gives the first one, and the line that would allow it.
@@ -121,9 +115,6 @@ def follow(named: Iterable[tuple[str, str]]) -> None:
     """Import the named modules of the project, and refuse names that lead to untrusted objects.
 
     Other errors in a name are reported where it is used.
-
-    Args:
-        named: from ``names_in``.
 
     Raises:
         TrustError: one leads to what a config may not run.

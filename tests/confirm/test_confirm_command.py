@@ -75,7 +75,7 @@ def test_a_stopped_confirmation_reports_what_it_has_and_exits_130(
     assert process.returncode == 130, err
     assert "Stopped: SIGINT received." in out
     assert "so far (" in out
-    assert "are missing" in (swept.root / "results/noisy/confirm_validation.md").read_text()
+    assert "to run), trial" in (swept.root / "results/noisy/confirm_validation.md").read_text()
 
 
 REFUSED = {

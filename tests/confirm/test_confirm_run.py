@@ -16,7 +16,7 @@ from besom.errors import StudyError
 from besom.rerun.confirm import ConfirmPlan, Status, run_confirm
 from besom.rerun.confirm import confirm_plan as planning
 from besom.rerun.confirm.confirm_report import write_report
-from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+from besom.rerun.confirm.confirm_run import ConfirmWatcher
 from besom.rerun.confirm.run_journal import FILE, RunRecord, read_runs
 from besom.store.lock import CoordinatorLock
 from besom.store.records import Outcome, StudyRecord

@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from besom.rerun.confirm import ConfirmPlan
-from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+from besom.rerun.confirm.confirm_run import ConfirmWatcher
 from besom.rerun.confirm.result import make_contest
 from besom.rerun.confirm.run_journal import RunRecord
 from besom.store.records import Outcome, StudyRecord

@@ -17,7 +17,7 @@ from besom.executors.failures import (
     describe_death,
     describe_exception,
 )
-from besom.executors.plain import plain, plain_result
+from besom.executors.worker_loop import plain, plain_result
 from besom.seam import TrialResult
 
 

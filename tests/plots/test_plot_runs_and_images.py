@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from besom.errors import DataError
-from besom.plots import image_grid, single_curve, write_image_grid, write_learning_curve
+from besom.plots import curves, image_grid, write_image_grid, write_learning_curve
 from records_factory import make_study
 
 
 def test_training_is_paired_with_validation_and_loss_comes_first():
     history = {"accuracy": [0.9], "lr": [0.1], "val_accuracy": [0.8], "val_loss": [2], "loss": [1]}
-    panels = single_curve.summarise({**history, "test_accuracy": [0.7]})
+    panels = curves.summarise_run({**history, "test_accuracy": [0.7]})
     assert [p.metric for p in panels] == ["loss", "accuracy", "lr"]
     assert list(panels[1].parts) == ["training", "validation", "test"]
     assert panels[1].parts["validation"].tolist() == [0.8]

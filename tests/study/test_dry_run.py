@@ -55,7 +55,7 @@ class Builder:
     def __init__(self) -> None:
         self._events: list[Any] = []
 
-    def start(self, function: str, config: TrialConfig, logs: str | None, n_trials: int) -> None:
+    def start(self, function: str, config: TrialConfig, logs: str | None, **_: Any) -> None:
         facts = {"metrics": ["val_accuracy"], "numbers": ["n_params", "model_bytes"]}
         self._events.append(Ready(0, facts))
 

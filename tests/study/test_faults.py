@@ -10,13 +10,12 @@ import optuna
 import pytest
 from sweeping import assert_whole, by_outcome, point, runs, stored, sweep, sweep_node
 
-from besom.executors import drain
+from besom.executors import stop
 from besom.report.leaderboard import ranking, unranked
 from besom.store.records import Objective, Outcome, TrialRecord
 from besom.study.budget import Budget
-from besom.study.early_stopping import EarlyStopping
 from besom.study.run import Ending
-from besom.study.running_trial import RunningTrial
+from besom.study.running_trial import EarlyStopping, RunningTrial
 from besom.study.watcher import Watcher
 from user_project import Project
 
@@ -99,7 +98,7 @@ def test_a_trial_that_hangs_does_not_keep_a_sweep_whose_time_is_over_from_ending
         def remarked(self, text: str) -> None:
             remarks.append(text)
 
-    monkeypatch.setattr(drain, "LEAST_S", 0.5)
+    monkeypatch.setattr(stop, "LEAST_S", 0.5)
     hangs = ("trainer.fault=hang", "trainer.fault_above=0.0")
     once = (*hangs, f"trainer.once={project.root / 'marker'}", "sweep.n_trials=3")
     began = time.monotonic()

@@ -13,7 +13,6 @@ from sweeping import assert_whole, stored, sweep
 
 from besom.errors import StudyError
 from besom.report.diff import differences
-from besom.store.defaults import as_of_now
 from besom.store.paths import StudyPaths
 from besom.store.records import (
     ATTRIBUTE,
@@ -23,6 +22,7 @@ from besom.store.records import (
     StudyRecord,
     TrialRecord,
 )
+from besom.store.study_identity import as_of_now
 from besom.study import make_plan
 from user_project import Project, edit_journal
 

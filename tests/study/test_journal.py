@@ -432,6 +432,7 @@ def test_a_journal_lets_go_of_its_file(path: Path) -> None:
     assert len(list(descriptors.iterdir())) <= before + 1
 
 
+@pytest.mark.long
 def test_five_thousand_trials_are_read_back(tmp_path: Path) -> None:
     some = make_study(100, n_epochs=3).trials
     trials = tuple(dataclasses.replace(some[i % 100], number=i) for i in range(5000))

@@ -16,8 +16,7 @@ from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, TrialRecord
 from besom.study import make_plan
 from besom.study.artifacts import Artifacts
-from besom.study.leaderboard_writer import LeaderboardWriter
-from besom.study.watcher import Watcher
+from besom.study.watcher import LeaderboardWriter, Watcher
 
 if TYPE_CHECKING:
     from user_project import Project

@@ -47,7 +47,7 @@ def test_every_private_name_is_there_in_the_installed_optuna(
     study: optuna.Study, tmp_path: Path
 ) -> None:
     journal = JournalStorage(JournalFileBackend(str(tmp_path / "journal")))
-    database = RDBStorage("sqlite://")
+    database = RDBStorage(f"sqlite:///{tmp_path / 'study.db'}")
     owners: list[tuple[object, tuple[str, ...]]] = [
         (study, ("_storage", "_study_id", "_get_trials")),
         (study.ask(), ("_trial_id",)),
@@ -63,6 +63,7 @@ def test_every_private_name_is_there_in_the_installed_optuna(
         for name in names
         if not hasattr(owner, name)
     ]
+    database.engine.dispose()
     assert not gone, (
         f"Optuna {optuna.__version__} has no {', '.join(gone)} any more. besom.store.optuna_private"
         f" was checked with Optuna {optuna_private.CHECKED_WITH}: adapt it to the new names."

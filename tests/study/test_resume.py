@@ -162,7 +162,7 @@ def test_no_more_workers_start_than_trials_are_left(project: Project) -> None:
 def test_a_signal_stops_at_the_end_of_the_epoch_and_keeps_the_trial_for_later(
     project: Project, signum: signal.Signals
 ) -> None:
-    overrides = ("sweep.n_trials=5", "trainer.seconds=0.2")
+    overrides = ("sweep.n_trials=3", "trainer.seconds=0.2")
     process, trace = start(project, *overrides)
     wait_for(lambda: len(runs(trace)) == 2, "the second trial")
     time.sleep(0.3)
@@ -179,10 +179,10 @@ def test_a_signal_stops_at_the_end_of_the_epoch_and_keeps_the_trial_for_later(
         assert (Path("results/cheap") / path).exists(), path
     interrupted = runs(trace)[1]
     again(project, *overrides)
-    after = assert_whole(5)
-    assert len(after.complete) == 5
+    after = assert_whole(3)
+    assert len(after.complete) == 3
     assert points(after)[1] == point(interrupted)
-    assert len(runs(trace)) == 6
+    assert len(runs(trace)) == 4
 
 
 TWO_SWEEPS = """
@@ -246,9 +246,9 @@ def test_a_signal_while_the_workers_get_ready_leaves_nothing_behind(
 
 
 def test_a_second_coordinator_is_told_who_has_the_study(project: Project) -> None:
-    process, trace = start(project, "sweep.n_trials=2", "trainer.seconds=0.5")
+    process, trace = start(project, "sweep.n_trials=1", "trainer.seconds=0.5")
     wait_for(lambda: runs(trace), "the first trial")
-    refused = project.besom("sweep", "cheap", f"trainer.trace={trace}", *SLOW, "sweep.n_trials=2")
+    refused = project.besom("sweep", "cheap", f"trainer.trace={trace}", *SLOW, "sweep.n_trials=1")
     assert refused.exit_code == 2
     assert f"process {process.pid} on " in refused.output
     assert " since " in refused.output
@@ -256,7 +256,7 @@ def test_a_second_coordinator_is_told_who_has_the_study(project: Project) -> Non
     assert fresh.exit_code == 2
     process.communicate(timeout=60)
     assert process.returncode == 0
-    assert len(assert_whole(2).complete) == 2
+    assert len(assert_whole(1).complete) == 1
 
 
 def test_a_lock_file_without_its_process_is_no_lock(project: Project) -> None:

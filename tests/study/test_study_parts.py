@@ -12,18 +12,27 @@ import pytest
 from sweeping import sweep_node
 
 from besom.errors import ConfigError
+from besom.report.tables import costs
 from besom.space.command_line import override_space
 from besom.store import study_identity
 from besom.store.environment import git_revision
 from besom.store.paths import StudyPaths, TrainPaths, default_results_dir, write_atomically
-from besom.store.records import Objective, Outcome, TrialRecord
+from besom.store.records import (
+    ATTRIBUTE,
+    STUDY_ATTRIBUTE,
+    Objective,
+    Outcome,
+    TrialRecord,
+    read_study,
+    to_attribute,
+)
 from besom.store.storage import SweepStudy
 from besom.study import make_plan
 from besom.study.budget import Budget
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values
-from besom.study.outcome import end_of_finished
 from besom.study.running_trial import RunningTrial
-from besom.study.strategy import build_pruner, mix_seed
+from besom.study.samplers import build_pruner, mix_seed
+from besom.study.tell import end_of_finished
 from user_project import CHEAP_SWEEP, Project
 
 ACCURACY = Objective("val_accuracy", "maximize")
@@ -424,3 +433,24 @@ def test_only_a_trial_with_finite_values_within_its_limits_is_complete(
     end = end_of_finished(running, history, numbers, [ACCURACY], {"n_params": {"max": 500}})
     assert (end.outcome, end.reason) == (outcome, reason)
     assert end.values == ([accuracy] if outcome is Outcome.COMPLETE else None)
+
+
+# Costs
+
+
+def test_a_study_from_before_knows_how_many_workers_shared_a_gpu() -> None:
+    """By its executor's config; a study of now knows it of each run, whatever was changed since."""
+    device = {"device": {"gpus": ["H100"]}}
+    stored = {
+        "objectives": [vars(ACCURACY)],
+        "config": {"sweep": {"executor": {"workers_per_gpu": 4}}},
+        "environments": {"then": device, "now": {**device, "gpus_per_worker": 0.5}},
+    }
+    study = optuna.create_study()
+    study.set_user_attr(STUDY_ATTRIBUTE, stored)
+    for run in stored["environments"]:
+        record = TrialRecord(0, Outcome.COMPLETE, seconds=8.0, environment={"id": run})
+        study.add_trial(
+            optuna.trial.create_trial(value=0.5, user_attrs={ATTRIBUTE: to_attribute(record)})
+        )
+    assert list(costs(read_study(study))["gpu_seconds"]) == [2.0, 4.0]

@@ -17,20 +17,25 @@ from user_project import Project
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 
 
-@pytest.fixture(params=[0o002, 0o077], ids=["002", "077"])
-def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = os.umask(request.param)
-    yield request.param
-    os.umask(before)
-
-
 def assert_as_the_umask_says(root: Path, umask: int) -> None:
     for path in (root, *root.rglob("*")):
         full = 0o777 if path.is_dir() else 0o666
         assert stat.S_IMODE(path.stat().st_mode) == full & ~umask, path
 
 
-@pytest.mark.parametrize("storage", [None, "studies/study.db"], ids=["journal", "sqlite"])
+@pytest.fixture
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@pytest.mark.parametrize(
+    ("umask", "storage"),
+    [(0o002, None), (0o077, "studies/study.db")],
+    indirect=["umask"],
+    ids=["002-journal", "077-sqlite"],
+)
 def test_everything_a_sweep_makes_is_as_the_umask_says(
     project: Project, umask: int, storage: str | None
 ) -> None:

@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from besom.errors import BesomError, ConfigError
-from besom.executors import drain
+from besom.executors import stop
 from besom.executors.base import Event, Executor, Ready, Started
-from besom.executors.drain import DrainTimeout
 from besom.executors.session import module_function, started
 from besom.executors.signals import StopSignals
-from besom.executors.stop import Ending, Stop
+from besom.executors.stop import DrainTimeout, Ending, Stop
 from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
 
 
@@ -168,8 +167,8 @@ def test_a_sweep_that_does_not_stop_waits_for_ever() -> None:
 def test_a_trial_that_has_never_reported_has_the_least_patience() -> None:
     waiting = Waiting()
     waiting.at(1000.0).stopping()
-    assert not waiting.at(1000.0 + drain.LEAST_S - 1).exhausted([0, 1])
-    assert waiting.at(1000.0 + drain.LEAST_S).exhausted([0, 1])
+    assert not waiting.at(1000.0 + stop.LEAST_S - 1).exhausted([0, 1])
+    assert waiting.at(1000.0 + stop.LEAST_S).exhausted([0, 1])
     assert waiting.patience.exhausted([])
 
 
@@ -177,7 +176,7 @@ def test_a_trial_has_a_multiple_of_its_longest_epoch_and_a_first_one_of_any_tria
     waiting = Waiting()
     waiting.at(500.0).epoch(0)
     waiting.at(600.0).stopping()
-    enough = 600.0 + drain.FACTOR * 500.0
+    enough = 600.0 + stop.FACTOR * 500.0
     for trial in (0, 1):
         assert not waiting.at(enough - 1).exhausted([trial])
         assert waiting.at(enough).exhausted([trial])

@@ -5,11 +5,9 @@ Commands that report never import TensorFlow; what a command needs is imported w
 
 # Commands register when they are imported.
 from besom.cli import (  # noqa: F401
-    compare_command,
     confirm_command,
     report_commands,
     sweep_command,
-    train_command,
 )
 from besom.cli.group import ORDER, Commands, main
 

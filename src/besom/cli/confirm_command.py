@@ -13,13 +13,13 @@ import click
 from besom.cli.group import TAKES_OVERRIDES, echo, main, results_dir_option, trust_option
 
 if TYPE_CHECKING:
-    from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+    from besom.rerun.confirm.confirm_run import ConfirmWatcher
     from besom.text.console import TerminalConsole
 
 
 def _view(console: TerminalConsole, stack: ExitStack) -> ConfirmWatcher:
     """How a confirmation is shown: not at all, on a live panel, or one line per run."""
-    from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+    from besom.rerun.confirm.confirm_run import ConfirmWatcher
     from besom.terminal.confirm_view import LiveConfirmView, PlainConfirmView
 
     if console.quiet:

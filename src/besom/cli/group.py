@@ -90,6 +90,11 @@ def echo(text: object, nl: bool = True, err: bool = False) -> None:
     click.echo(visible(str(text)), nl=nl, err=err)
 
 
+def echo_as(form: str, **texts: Callable[[], str]) -> None:
+    """Print the text in the format asked for, ending with one newline."""
+    echo(texts[form]().removesuffix("\n"))
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="besom")
 def main() -> None:
@@ -112,6 +117,14 @@ class _Visible(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))
+
+
+def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--format``, for the commands that print a table."""
+    choice = click.Choice(FORMATS)
+    return click.option("--format", "form", type=choice, default="table", show_default=True)(
+        command
+    )
 
 
 def results_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,22 +1,29 @@
-"""The commands that only read studies: leaderboard, list, plot, ledger, export."""
+"""The commands that only read studies: leaderboard, list, plot, ledger, export, compare, diff."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from besom.cli.group import FORMATS, echo, main, results_dir_option
+from besom.cli.group import echo, echo_as, format_option, main, results_dir_option
+from besom.equality import same
 from besom.errors import ConfigError, StudyError
 from besom.text.counting import counted, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from besom.text.console import TerminalConsole
 
 
 @main.command()
 @click.argument("name")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N rows.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column instead of the rank.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@format_option
 @results_dir_option
 def leaderboard(name: str, top: int | None, sort: str | None, form: str, results_dir: Path) -> None:
     """Rank the trials of NAME, and say what you may claim."""
@@ -33,12 +40,13 @@ def leaderboard(name: str, top: int | None, sort: str | None, form: str, results
         frame = frame.head(top)
     if form == "table":
         print_study(study, frame, claimed, TerminalConsole(), top)
-    elif form == "csv":
-        echo(board.to_csv(frame), nl=False)
-    elif form == "md":
-        echo(board.to_markdown(study, frame, claimed), nl=False)
-    else:
-        echo(board.to_json(frame))
+        return
+    echo_as(
+        form,
+        csv=lambda: board.to_csv(frame),
+        md=lambda: board.to_markdown(study, frame, claimed),
+        json=lambda: board.to_json(frame),
+    )
 
 
 @main.command(name="list")
@@ -79,7 +87,7 @@ def plot(name: str, results_dir: Path) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@format_option
 @results_dir_option
 def ledger(name: str, form: str, results_dir: Path) -> None:
     """Show what NAME has cost, and what more trials may bring.
@@ -93,12 +101,13 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
     study = load_record(results_dir, name)
     if form == "table":
         book.print_ledger(study, TerminalConsole())
-    elif form == "csv":
-        echo(book.to_csv(study), nl=False)
-    elif form == "md":
-        echo(book.to_markdown(study), nl=False)
-    else:
-        echo(book.to_json(study))
+        return
+    echo_as(
+        form,
+        csv=lambda: book.to_csv(study),
+        md=lambda: book.to_markdown(study),
+        json=lambda: book.to_json(study),
+    )
 
 
 @main.command()
@@ -169,3 +178,83 @@ def export(
     else:
         write_atomically(output, text)
         echo(f"Trial {chosen.number} of {name}: {output}")
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True)
+@format_option
+@results_dir_option
+def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
+    """Show the studies NAMES side by side.
+
+    It says what they reached, what they spent, and what differs between them.
+    """
+    from besom.report import comparison as reporting
+    from besom.report.leaderboard import to_json
+    from besom.report.tables import csv
+    from besom.store.storage import load_record
+    from besom.text.console import TerminalConsole, say
+
+    compared = reporting.compare([load_record(results_dir, name) for name in names])
+    if form != "table":
+        echo_as(
+            form,
+            csv=lambda: csv(compared.outcomes),
+            md=lambda: reporting.to_markdown(compared),
+            json=lambda: to_json(compared.outcomes),
+        )
+    else:
+        console = TerminalConsole()
+        _print_table(reporting.display(compared), "Studies", console)
+        if len(compared.contrasts):
+            _print_table(compared.contrasts, "What differs", console)
+        else:
+            say(console, "They differ in nothing that is stored of them.", wrap=True)
+        for line in filter(None, [reporting.headline(compared), *compared.remarks]):
+            say(console, line)
+    written = reporting.write_comparison_files(compared, results_dir)
+    if form == "table":
+        echo(f"Written: {', '.join(map(str, written))}")
+
+
+@main.command()
+@click.argument("name")
+@click.argument("trials", nargs=2, type=int, metavar="TRIAL TRIAL")
+@format_option
+@results_dir_option
+def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> None:
+    """Show only what differs between two trials of NAME.
+
+    It compares their configs and their outcomes.
+    """
+    from besom.report.diff import differences, display_differences, to_csv, to_json, verdict
+    from besom.report.export import find_trial
+    from besom.report.tables import markdown
+    from besom.store.storage import load_record
+    from besom.text.console import TerminalConsole, say
+
+    study = load_record(results_dir, name)
+    one, other = (find_trial(study, number) for number in trials)
+    frame = differences(study, one, other)
+    if form in ("csv", "json"):
+        echo(to_csv(frame).rstrip("\n") if form == "csv" else to_json(frame))
+        return
+    console = TerminalConsole()
+    both = f"Trials {one.number} and {other.number} of {name}"
+    if form == "md":
+        echo(markdown(display_differences(frame)))
+    elif len(frame):
+        _print_table(display_differences(frame), both, console)
+    else:
+        say(console, f"{both} do not differ in anything.", wrap=True)
+    if same(one.config, other.config):
+        echo("Their configs are the same.")
+    if sentence := verdict(study, one, other):
+        echo(sentence)
+
+
+def _print_table(frame: pd.DataFrame, title: str, console: TerminalConsole) -> None:
+    """Everything at the left, and wrapped: these are texts."""
+    from besom.report.tables import frame_table
+
+    console.print(frame_table(frame, title, wrapped=list(frame.columns)))

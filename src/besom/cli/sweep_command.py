@@ -1,9 +1,10 @@
-"""``besom sweep``: starts or continues a study."""
+"""``besom sweep``, and ``train`` and ``show``, which need no study."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,8 @@ from besom.cli.group import (
     overrides_argument,
     trust_option,
 )
+from besom.errors import BesomError, TrialDiverged
+from besom.store.paths import checked_folder
 
 if TYPE_CHECKING:
     from besom.statistics import Claim
@@ -27,10 +30,15 @@ if TYPE_CHECKING:
 def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     from besom.cli.dry_run_text import print_dry_run, print_space
     from besom.seam import KERAS_TRIALS
-    from besom.study.checks import check_new_study, check_strategy, remarks
+    from besom.study.checks import (
+        check_new_study,
+        check_strategy,
+        enqueued_configs,
+        names_of,
+        remarks,
+    )
     from besom.study.dry_run import dry_run
     from besom.study.preset_trials import remarks_on_preset_trials
-    from besom.study.trusted_names import enqueued_configs, names_of
     from besom.targets import instantiate
     from besom.text.console import say
     from besom.trust import trusting
@@ -97,8 +105,7 @@ def sweep(
     from besom.report.files import write_tables
     from besom.statistics import claim
     from besom.study import make_plan, run_sweep
-    from besom.study.leaderboard_writer import LeaderboardWriter
-    from besom.study.watcher import Watcher, Watchers
+    from besom.study.watcher import LeaderboardWriter, Watcher, Watchers
     from besom.terminal.sweep_view import LiveView, PlainView
     from besom.text.console import TerminalConsole, say
 
@@ -123,10 +130,7 @@ def sweep(
         again = ". Run the same command again to continue" if outcome.interrupted else ""
         say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
     _print_result(outcome.study, claimed, console)
-    from besom.plots import (
-        not_drawn,
-        write_plots,
-    )  # slow to load, so after the result
+    from besom.plots import not_drawn, write_plots  # slow to load, so after the result
 
     problems: dict[str, str] = {}
     write_plots(outcome.study, plan.paths.plots, problems)
@@ -139,3 +143,55 @@ def sweep(
             err=True,
         )
     sys.exit(outcome.exit_code)
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[CONFIG] [OVERRIDES]...")
+@config_dir_option
+@trust_option
+def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
+    """Train one config.
+
+    CONFIG is a YAML such as `besom export` writes; the default is conf/train.yaml.
+
+    \b
+      besom train data=mnist
+      besom train best.yaml trainer.epochs=40 seed=3
+    """
+    from besom.report.export import composer_for_train
+    from besom.rerun.single_run import train_once
+
+    config, rest = _split_config(overrides)
+    composed = composer_for_train(config, config_dir).compose(rest)
+    try:
+        run = train_once(composed, checked_folder(composed.config["results_dir"]), echo)
+    except TrialDiverged as error:
+        raise BesomError(f"Training diverged: {error}. Try a smaller learning rate.") from error
+    echo(f"Written: {run.paths.root}/")
+
+
+@main.command(context_settings=TAKES_OVERRIDES)
+@overrides_argument
+@config_dir_option
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the picture to this file."
+)
+@trust_option
+def show(overrides: tuple[str, ...], config_dir: str | None, output: Path | None) -> None:
+    """Draw ten random training images with their labels.
+
+    \b
+      besom show data=mnist
+    """
+    from besom.config import Composer, SearchPath
+    from besom.rerun.preview import draw_examples
+
+    composed = Composer(SearchPath.of(config_dir), "train").compose(overrides)
+    echo(draw_examples(composed, output))
+
+
+def _split_config(words: tuple[str, ...]) -> tuple[str | None, list[str]]:
+    """The first word is a config if it is no override."""
+    if words and "=" not in words[0] and not words[0].startswith(("-", "~", "+")):
+        return words[0], list(words[1:])
+    return None, list(words)

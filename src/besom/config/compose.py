@@ -18,17 +18,15 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from besom.config import schema, sweep_node
-from besom.config.backend import explain, hydra_on, inherited
-from besom.config.interpolations import check_growth, reads
+from besom.config import schema
+from besom.config.backend import check_growth, explain, hydra_on, inherited, reads
 from besom.config.overrides import check_key, check_option, parse_overrides
-from besom.config.search_path import SearchPath
+from besom.config.search_path import SearchPath, read_yaml
 from besom.config.tree import MISSING, has_path, leaves, lookup
 from besom.config.types import check_group, check_keys
-from besom.config.yaml_files import read_yaml
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
-from besom.regular import oddity
+from besom.regular import special_kind
 from besom.targets import TARGET
 
 _EXPORTED = "_exported_"
@@ -81,22 +79,31 @@ class Composer:
                 type, a syntax error, or something that only Hydra's multirun has.
         """
         parsed = parse_overrides(overrides)
-        choosing = [o for o in parsed if self._is_group(o)]
+        choosing = [o for o in parsed if o.key_or_group in self.groups]
+        setting = [o for o in parsed if o.key_or_group not in self.groups]
         for override in choosing:
             check_option(override, self.groups[override.key_or_group])
-        # Hydra's own messages cannot say which option has a key, or suggest a near one. So keys are
-        # checked first, against the config that the chosen options give without them. Composing is
-        # slow: without such keys it is skipped.
-        if len(choosing) < len(parsed):
-            base = self._compose(choosing, complete=False)
-            for override in parsed:
-                if not self._is_group(override):
-                    elsewhere = self._belongs(override.key_or_group, base.choices)
-                    check_key(override, base.config, self.groups, elsewhere)
-        composed = self._compose(parsed)
+        try:
+            composed = self._compose(parsed)
+        except ConfigError:
+            self._check_keys(choosing, setting)
+            raise
+        if not all(_is_set(override, composed.config) for override in setting):
+            self._check_keys(choosing, setting)
         check_keys(composed.config)
         self._check_types(composed)
         return composed
+
+    def _check_keys(self, choosing: Sequence[Override], setting: Sequence[Override]) -> None:
+        """Check the keys that overrides set in the config which the chosen options give without.
+
+        Hydra's own messages cannot say which option has a key, or suggest a near one. To compose
+        once more is slow, so this is for where Hydra refuses something, or would take any key.
+        """
+        base = self._compose(choosing, complete=False)
+        for override in setting:
+            elsewhere = self._belongs(override.key_or_group, base.choices)
+            check_key(override, base.config, self.groups, elsewhere)
 
     def compose_for(self, chosen: Mapping[str, str], overrides: Sequence[str]) -> Composed:
         """Compose with options of some groups that replace those chosen by ``overrides``.
@@ -109,7 +116,7 @@ class Composer:
             key = override.key_or_group
             owners = {group: self._owners(group, key) for group in chosen}
             if key not in chosen and all(not o or chosen[g] in o for g, o in owners.items()):
-                kept.append(_text(override))
+                kept.append(str(override.input_line))
         return self.compose([*kept, *(f"{group}={name}" for group, name in chosen.items())])
 
     def _owners(self, group: str, key: str) -> list[str]:
@@ -131,12 +138,11 @@ class Composer:
 
     def _compose(self, overrides: Sequence[Override], complete: bool = True) -> Composed:
         """Compose; ``complete`` refuses values that are mandatory and missing."""
-        if (path := self.search.find(self.primary)) is not None:
-            sweep_node.refuse_multirun(path)
-        given = [_text(o) for o in overrides if not sweep_node.empties(o)]
+        path = self.search.find(self.primary)
+        given = [str(o.input_line) for o in overrides if not schema.empties(o)]
         try:
             if path is not None:
-                sweep_node.refuse_packages(path)
+                schema.refuse_foreign(path)
             with hydra_on(self.search):
                 primary, defaults = self.primary, list[str]()
                 if self.exported is not None:
@@ -144,12 +150,12 @@ class Composer:
                 node = compose(primary, [*defaults, *given], return_hydra_config=True)
                 check_growth(cast(dict[str, Any], OmegaConf.to_container(node)))
                 choices = dict(node.hydra.runtime.choices)
-                pasted = sweep_node.pasted_params(node, overrides)
+                pasted = schema.pasted_params(node, overrides)
                 with open_dict(node):
                     del node["hydra"]
                 if self.exported is not None:
                     _restore_scalars(node, self.exported, overrides)
-                sweep_node.empty(node, overrides)
+                schema.empty(node, overrides)
                 read = reads(cast(dict[str, Any], OmegaConf.to_container(node)))
                 plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=complete)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
@@ -165,9 +171,8 @@ class Composer:
         config = {str(k): v for k, v in plain.items()}
         self._keep_own_keys(config, own, {o.key_or_group for o in overrides})
         if isinstance(sweep := config.get("sweep"), dict):
-            sweep_node.settle_nulls(sweep, self.groups)
+            schema.settle(sweep, self.groups, overrides)
             sweep["space"] = {**pasted, **sweep["space"]}
-            sweep_node.settle_directions(sweep, overrides)
         read = {path: others for path, others in read.items() if has_path(config, path)}
         return Composed(config, own, read)
 
@@ -176,7 +181,7 @@ class Composer:
         if isinstance(error, MissingConfigException) and error.missing_cfg_file:
             name = str(error.missing_cfg_file).removesuffix(".yaml")
             for path in (folder / f"{name}.yaml" for folder in self.search.directories):
-                if oddity(path):
+                if special_kind(path):
                     read_yaml(path)
 
     def _keep_own_keys(
@@ -212,26 +217,13 @@ class Composer:
                 chosen.append(f"{group}={_EXPORTED}")
         return "train", chosen
 
-    def _is_group(self, override: Override) -> bool:
-        return override.key_or_group in self.groups
-
     def _check_types(self, composed: Composed) -> None:
         for group in self.groups:
             path = group.replace("/", ".")
             node = lookup(composed.config, path)
-            if node is MISSING:
-                continue
-            reference = self._reference(group, node, composed.choices.get(group))
+            reference = self.reference(group, node, composed.choices.get(group))
             if reference is not None:
                 check_group(path, node, reference)
-
-    def _reference(self, group: str, node: Any, chosen: str | None) -> dict[str, Any] | None:
-        """The chosen option, unless ``node`` builds something else than that does."""
-        if chosen in self.groups[group] and isinstance(node, Mapping):
-            option = self.option(group, chosen)
-            if option.get(TARGET) == node.get(TARGET):
-                return option
-        return self.reference(group, node)
 
     def options_of(self, group: str, node: Any) -> list[str]:
         """The options of ``group`` that build the same thing as ``node``, the most likely first.
@@ -251,9 +243,14 @@ class Composer:
         """
         return next(iter(self.options_of(group, node)), None)
 
-    def reference(self, group: str, node: Any) -> dict[str, Any] | None:
-        """The option of ``group`` that builds the same thing as ``node``, as plain YAML."""
-        name = self.option_of(group, node)
+    def reference(self, group: str, node: Any, chosen: str | None = None) -> dict[str, Any] | None:
+        """The option of ``group`` that builds the same thing as ``node``, as plain YAML.
+
+        Args:
+            chosen: the option that was chosen, which counts if it builds the same thing.
+        """
+        names = self.options_of(group, node)
+        name = chosen if chosen in names else next(iter(names), None)
         return None if name is None else self.option(group, name)
 
     def _neighbour(self, group: str, name: str) -> dict[str, Any]:
@@ -277,9 +274,10 @@ class Composer:
         return self._read[group, name]
 
 
-def _text(override: Override) -> str:
-    assert override.input_line is not None
-    return override.input_line
+def _is_set(override: Override, config: Mapping[str, Any]) -> bool:
+    """Whether an override has set a key that was there: what Hydra checks itself."""
+    adds = override.is_add() or override.is_force_add() or override.is_delete()
+    return not adds and has_path(config, override.key_or_group)
 
 
 def _distance(node: Mapping[str, Any], option: Mapping[str, Any]) -> int:

@@ -57,9 +57,7 @@ def parse_override(
 ) -> Override:
     """Parse one override, with Hydra's own parser.
 
-    Args:
-        text: as given.
-        such_as: what was expected, for the message.
+    ``such_as`` says what was expected.
 
     Raises:
         NotAnOverride: a syntax error; also where the parser itself gives up (thousands of
@@ -99,28 +97,21 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     Raises:
         ConfigError: a syntax error (quoted), a sweep where one value is meant, or multirun's words.
     """
-    parsed = []
     refuse_options(overrides)
-    for text in overrides:
-        override = parse_override(text)
-        if override.is_sweep_override():
-            raise ConfigError(
-                f"{text} gives several values, but a run takes one. "
-                "With `besom sweep NAME` it becomes part of the search space."
-            )
-        parsed.append(override)
+    parsed = [parse_override(text) for text in overrides]
+    if several := [override for override in parsed if override.is_sweep_override()]:
+        raise ConfigError(
+            f"{several[0].input_line} gives several values, but a run takes one. "
+            "With `besom sweep NAME` it becomes part of the search space."
+        )
     return parsed
 
 
 def check_option(override: Override, options: Collection[str]) -> None:
     """Check an override that chooses the option of a config group.
 
-    Args:
-        override: whose key is the group.
-        options: the group's.
-
     Raises:
-        ConfigError: no name, or none of these (near names are listed).
+        ConfigError: no name, or none of the group's ``options`` (near names are listed).
     """
     group, value = override.key_or_group, override.value()
     if not isinstance(value, str):
@@ -141,7 +132,6 @@ def check_key(
     """Check that something reads the key that an override sets, adds or deletes.
 
     Args:
-        override: of a key, not of a group.
         base: the plain config that it overrides.
         groups: the config groups: not keys, but one may be meant.
         elsewhere: if options other than the chosen one have the key: which, as a sentence.

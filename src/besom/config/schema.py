@@ -1,4 +1,7 @@
-"""The types of ``conf/train.yaml`` and ``conf/sweep.yaml``.
+"""The types of ``conf/train.yaml`` and ``conf/sweep.yaml``, and the one form of the node ``sweep``.
+
+In that form all entries are under ``sweep.space``, every objective has a direction, and mappings
+that were emptied inherit nothing. The other forms that users may write are converted here.
 
 The defaults stand in those files and nowhere else. The groups themselves are open (any ``_target_``
 may bring its own keys); their values are held to the types of the option they come from, see
@@ -8,17 +11,23 @@ may bring its own keys); their values are held to the types of the option they c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
 
-from besom.config.search_path import packaged_config_dirs
-from besom.config.yaml_files import read_yaml
+from besom.config.overrides import MULTIRUN_HELP
+from besom.config.search_path import packaged_config_dirs, read_yaml
+from besom.config.tree import within
 from besom.errors import ConfigError
+from besom.metrics import usual_direction
+from besom.text.values import given_text
+from besom.trust import current
 
 #: A study holds every trial in memory, and Optuna's samplers look at all of them before each.
 MOST_TRIALS = 1_000_000
@@ -143,16 +152,13 @@ NAMES = {
 def defaults(primary: str) -> dict[str, Any]:
     """What ``conf/train.yaml`` or ``conf/sweep.yaml``, as packaged, sets itself.
 
-    Args:
-        primary: ``train`` or ``sweep``.
-
-    Returns:
-        Plain data, interpolations as written.
+    Plain data, interpolations as written.
     """
     content = read_yaml(packaged_config_dirs()[0] / f"{primary}.yaml")
     return {key: value for key, value in content.items() if key != "defaults"}
 
 
+@cache
 def register() -> None:
     """Make the schemas known to Hydra under the names the packaged configs use.
 
@@ -162,3 +168,119 @@ def register() -> None:
     for primary, kind in (("train", TrainSchema), ("sweep", _SweepSchema)):
         node = OmegaConf.merge(OmegaConf.structured(kind), defaults(primary))
         store.store(name=f"{primary}_schema", node=node, provider="besom")
+
+
+#: Mappings whose keys the user names. ``{}`` empties them; Hydra alone would change nothing.
+_OPEN = ("sweep.space", "sweep.constraints")
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse a primary config that sets up Hydra's sweeper or launcher, or an untrusted package.
+
+    Only its ``hydra.sweeper.params`` is accepted: see :func:`pasted_params`. A ``pkg://`` in
+    ``hydra.searchpath`` has to be trusted, as Hydra imports such a package.
+
+    Raises:
+        ConfigError: says what to delete, and what to use instead.
+        TrustError: a config may not name the package.
+    """
+    content = read_yaml(path)
+    defaults, hydra = content.get("defaults"), content.get("hydra", {})
+    if not isinstance(hydra, Mapping):
+        raise ConfigError(f"{path} has 'hydra: {hydra}', expected a mapping: delete it.")
+    lines = defaults if isinstance(defaults, list) else []
+    found = [
+        f"{key}: {option}"
+        for line in lines
+        for key, option in (line.items() if isinstance(line, Mapping) else ())
+        if str(key).endswith(("hydra/sweeper", "hydra/launcher"))
+    ]
+    for part in ("sweeper", "launcher"):
+        keys = hydra[part] if isinstance(hydra.get(part), Mapping) else ()
+        found += [f"hydra.{part}.{key}" for key in keys if (part, key) != ("sweeper", "params")]
+    if found:
+        raise ConfigError(
+            f"{path} has '{found[0]}': delete it (hydra.sweeper.params may stay). {MULTIRUN_HELP}"
+        )
+    for place in OmegaConf.select(OmegaConf.create(content), "hydra.searchpath") or ():
+        scheme, _, package = str(place).partition("://")
+        if scheme == "pkg":
+            current().check_name(package.replace("/", ".").strip("."), "hydra.searchpath")
+
+
+def pasted_params(node: DictConfig, overrides: Sequence[Override]) -> dict[str, Any]:
+    """The entries of ``hydra.sweeper.params``, which ``sweep.space`` takes as they are.
+
+    They are part of the space: an override that empties it drops them too.
+    """
+    if any(o.key_or_group == "sweep.space" and empties(o) for o in overrides):
+        return {}
+    params = OmegaConf.select(node, "hydra.sweeper.params")
+    plain = {} if params is None else OmegaConf.to_container(params, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def empties(override: Override) -> bool:
+    """Whether an override leaves nothing of a mapping: ``sweep.space={}``, ``~sweep.space``."""
+    emptied = override.is_delete() or override.value() in ({}, None)
+    return override.key_or_group in _OPEN and emptied
+
+
+def empty(node: DictConfig, overrides: Sequence[Override]) -> None:
+    """Remove what an override has emptied from a composed config; keep what later ones add."""
+    for path in _OPEN:
+        touching = [o for o in overrides if within(o.key_or_group, path)]
+        last = max((i for i, o in enumerate(touching) if empties(o)), default=None)
+        if last is None:
+            continue
+        added = OmegaConf.create({})
+        for override in touching[last + 1 :]:
+            if not override.is_delete():
+                OmegaConf.update(added, override.key_or_group, override.value(), force_add=True)
+        OmegaConf.update(node, path, OmegaConf.select(added, path) or {}, merge=False)
+
+
+def settle(
+    sweep: dict[str, Any],
+    options: Mapping[str, Collection[str]],
+    overrides: Sequence[Override] = (),
+) -> None:
+    """Read null as empty, and fill in the directions that objectives omit (losses are minimized).
+
+    The composed node is changed in place.
+
+    Raises:
+        ConfigError: null where the key has to build something; or the command line names another
+            metric, and the direction in the file, meant for the file's own metric, is not that
+            metric's usual direction.
+    """
+    for key in _NULLABLE:
+        if sweep[key] is None:
+            sweep[key] = {} if key in ("space", "constraints") else []
+    for key in ("sampler", "pruner", "executor"):
+        if not isinstance(sweep[key], Mapping):
+            names = ", ".join(sorted(options.get(f"sweep/{key}", ())))
+            raise ConfigError(
+                f"sweep.{key} is {given_text(sweep[key])}, which builds nothing: choose one of "
+                f"{names} with sweep/{key}=NAME."
+            )
+    objective = sweep["objective"]
+    named = {path for override in overrides for path in _named(override)}
+    changed = "sweep.objective.metric" in named and "sweep.objective.direction" not in named
+    usual = usual_direction(objective["metric"])
+    if changed and objective["direction"] not in (None, usual):
+        raise ConfigError(
+            f"sweep.objective.metric={objective['metric']}: the sweep file sets direction: "
+            f"{objective['direction']} for its own metric. Set the direction too: "
+            f"sweep.objective.direction={usual} (or {objective['direction']})."
+        )
+    for node in (objective, *sweep["objectives"]):
+        if node["direction"] is None:
+            node["direction"] = usual_direction(node["metric"])
+
+
+def _named(override: Override) -> list[str]:
+    """The paths an override sets: its key, or for a mapping each key in that."""
+    key, value = override.key_or_group, override.value()
+    return [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]

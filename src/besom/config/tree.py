@@ -27,10 +27,7 @@ MISSING: Final[Literal[Missing.MISSING]] = Missing.MISSING
 def lookup(node: Any, path: str, lengths: bool = False) -> Any:
     """Return the value at a dotted ``path``, or MISSING; the empty path is ``node`` itself.
 
-    Args:
-        node: plain data.
-        path: mapping keys and list positions.
-        lengths: whether ``length`` reads the length of a list.
+    With ``lengths``, ``length`` reads the length of a list.
 
     Example:
         >>> lookup({"model": {"hidden_units": [512, 256]}}, "model.hidden_units.1")

@@ -23,26 +23,17 @@ from besom.errors import ConfigError
 from besom.targets import TARGET
 from besom.text.values import given_text
 
-#: The kinds of plain values: what messages call one, and what they say is expected.
-_NAMES = {
-    "null": ("null", "null"),
-    "bool": ("a bool", "true or false"),
-    "int": ("an int", "a whole number"),
-    "float": ("a float", "a number"),
-    "text": ("text", "text"),
-    "list": ("a list", "a list"),
-    "mapping": ("a mapping", "a mapping"),
+#: The kinds of plain values (a bool is an int to Python, so bools come first), and what messages
+#: call one, and say that they expect.
+_KINDS: dict[str, tuple[type, str, str]] = {
+    "null": (type(None), "null", "null"),
+    "bool": (bool, "a bool", "true or false"),
+    "int": (int, "an int", "a whole number"),
+    "float": (float, "a float", "a number"),
+    "text": (str, "text", "text"),
+    "list": (list, "a list", "a list"),
+    "mapping": (Mapping, "a mapping", "a mapping"),
 }
-#: In this order: a bool is an int to Python.
-_PLAIN: tuple[tuple[str, type], ...] = (
-    ("null", type(None)),
-    ("bool", bool),
-    ("int", int),
-    ("float", float),
-    ("text", str),
-    ("list", list),
-    ("mapping", Mapping),
-)
 
 
 class Refused(ValueError):
@@ -77,8 +68,8 @@ def kind_of(value: Any) -> str:
         kind_of(item)
     for item in value if isinstance(value, list) else ():
         kind_of(item)
-    for kind, types in _PLAIN:
-        if isinstance(value, types):
+    for kind, (cls, _, _) in _KINDS.items():
+        if isinstance(value, cls):
             return kind
     raise Refused(f"{value!r} is a {type(value).__name__}, which no config can hold")
 
@@ -92,19 +83,8 @@ def is_open(reference: Any) -> bool:
     )
 
 
-def fit(value: Any, reference: Any) -> Any:
-    """Return ``value`` as the place of ``reference`` would hold it: an int as a float, say.
-
-    Raises:
-        Refused: it may not stand there.
-    """
-    try:
-        return _fit(value, reference, "")
-    except _Misfit as misfit:
-        raise Refused(f"{show(misfit.value)} is not {_expected(misfit.reference)}") from None
-
-
 def _fit(value: Any, reference: Any, path: str) -> Any:
+    """Return ``value`` as the place of ``reference`` would hold it: an int as a float, say."""
     if is_open(reference) or value is None:
         return value
     wanted, given = kind_of(reference), kind_of(value)
@@ -160,7 +140,7 @@ def check_group(path: str, value: Any, reference: Mapping[str, Any]) -> None:
 
 
 def _expected(reference: Any) -> str:
-    return _NAMES[kind_of(reference)][1]
+    return _KINDS[kind_of(reference)][2]
 
 
 def check_keys(node: Any, path: str = "") -> None:
@@ -242,7 +222,7 @@ def narrowest(places: Iterable[Place]) -> Any:
 def _describe(value: Any) -> str:
     if isinstance(value, list) and (element := element_of(value)) is not None:
         return f"a list of {kind_of(element)}s"
-    return _NAMES[kind_of(value)][0]
+    return _KINDS[kind_of(value)][1]
 
 
 def _advice(value: Any, reference: Any) -> str:

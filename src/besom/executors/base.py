@@ -135,6 +135,11 @@ class Executor(Protocol):
         """How many more trials can be submitted now (workers that wait, warm)."""
         ...
 
+    @property
+    def gpus_per_worker(self) -> float:
+        """How much of a GPU each worker holds, where workers have GPUs."""
+        return 1.0
+
     def start(
         self,
         trial_function: str,

@@ -7,8 +7,10 @@ The coordinator sends ``Setup`` once, then ``Run``, ``Answer`` and ``Quit``. The
 
 from __future__ import annotations
 
+import pickle
 import sys
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from besom.errors import ConfigError
@@ -140,3 +142,31 @@ def make_setup(
 def trial_marker(trial: int) -> str:
     """Return the line that a worker prints before each trial, so that its output can be found."""
     return f"[besom] trial {trial}"
+
+
+class PipeChannel(Channel):
+    """One end of a pipe.
+
+    Args:
+        connection: the end, which the channel does not close.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def send(self, message: Any) -> None:
+        """Send a message; returns once it is in the kernel's hands.
+
+        Raises:
+            OSError: the other side is gone.
+            TypeError, AttributeError, pickle.PicklingError: it holds what cannot be pickled.
+        """
+        self._connection.send_bytes(pickle.dumps(message, protocol=5))
+
+    def receive(self) -> Any:
+        """Wait for the next message.
+
+        Raises:
+            EOFError, OSError: the other side is gone.
+        """
+        return pickle.loads(self._connection.recv_bytes())

@@ -21,10 +21,9 @@ from besom.executors.base import (
     Ready,
     Started,
 )
-from besom.executors.drain import DrainTimeout
-from besom.executors.hearing import hear
+from besom.executors.session import storable_events
 from besom.executors.signals import StopSignals
-from besom.executors.stop import Ending, Stop
+from besom.executors.stop import DrainTimeout, Ending, Stop
 from besom.executors.suspend_clock import SuspendAwareClock
 from besom.seam import TrialConfig
 
@@ -235,7 +234,7 @@ class RunLoop:
         return True
 
     def _receive(self, timeout_s: float) -> None:
-        for event in hear(self._executor, timeout_s):
+        for event in storable_events(self._executor, timeout_s):
             if isinstance(event, Started):
                 self._drain.started(event.trial)
             elif isinstance(event, Epoch):

@@ -1,16 +1,18 @@
-"""Starts an executor's workers and closes them, for sweeps, confirmations and replays."""
+"""Starts an executor's workers, listens to them, and closes them at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from besom.errors import ConfigError
-from besom.executors.base import Executor, Ready
-from besom.executors.hearing import hear
+from besom.executors.base import Event, Executor, Failed, Ready
+from besom.executors.failures import shorten, shorten_reason
 from besom.seam import TrialConfig
+from besom.text.printable import storable
 from besom.text.values import given_text
 
 
@@ -19,7 +21,7 @@ def started(
     executor: Executor,
     trial_function: str,
     config: TrialConfig,
-    logs: Path,
+    logs: Path | None,
     n_trials: int,
     artifacts: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
@@ -29,7 +31,7 @@ def started(
         executor: not started yet.
         trial_function: a dotted name, as in ``sweep.trial_function``.
         config: what the workers prepare with.
-        logs: the folder for the workers' logs.
+        logs: the folder for the workers' logs; None: they are discarded.
         n_trials: how many there are at most; no more workers than that are started.
         artifacts: the folder that kept models and checkpoints are named in, see ``Executor.start``.
 
@@ -40,10 +42,12 @@ def started(
         BesomError: the workers cannot be spawned or prepared.
     """
     try:
-        logs.mkdir(parents=True, exist_ok=True)
+        if logs is not None:
+            logs.mkdir(parents=True, exist_ok=True)
         folder = None if artifacts is None else str(artifacts.absolute())
         function = module_function(trial_function)
-        executor.start(function, config, str(logs), n_trials=n_trials, artifacts=folder)
+        log_dir = None if logs is None else str(logs)
+        executor.start(function, config, log_dir, n_trials=n_trials, artifacts=folder)
         yield _first_ready(executor)
     except KeyboardInterrupt:
         executor.close(grace_s=0.0)
@@ -55,7 +59,7 @@ def started(
 def _first_ready(executor: Executor) -> dict[str, Any]:
     """Wait until one worker has prepared; the others get ready while it works."""
     while True:
-        for event in hear(executor, timeout_s=1.0):
+        for event in storable_events(executor, timeout_s=1.0):
             if isinstance(event, Ready):
                 return event.facts
 
@@ -73,3 +77,21 @@ def module_function(dotted: str) -> str:
             "'besom.training.trial.run_trial'."
         )
     return f"{module}:{function}"
+
+
+def storable_events(executor: Executor, timeout_s: float | None = None) -> list[Event]:
+    """``executor.events``, its texts storable and its reasons short: listen with this only.
+
+    What a trial says may come from anywhere; one message that no file takes would make the whole
+    study unusable.
+
+    Raises:
+        BesomError: the workers cannot be prepared.
+    """
+    return [_short(storable(event)) for event in executor.events(timeout_s=timeout_s)]
+
+
+def _short(event: Event) -> Event:
+    if not isinstance(event, Failed):
+        return event
+    return replace(event, reason=shorten_reason(event.reason), detail=shorten(event.detail))

@@ -1,8 +1,9 @@
-"""Whether a sweep has begun to stop, why, and how it will have ended."""
+"""Whether a run begins to stop, why, and how long it then waits for the epochs that still run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 
@@ -55,3 +56,59 @@ class Stop:
         if self.reason is None:
             self.reason, self.ending = reason, ending
             self._begun(reason)
+
+
+#: An epoch may take this many times the longest one seen, and never less than ``LEAST_S`` seconds.
+FACTOR = 3.0
+LEAST_S = 60.0
+
+
+class DrainTimeout:
+    """Says when a run that stops need not wait any longer for its running trials.
+
+    A trial has ``FACTOR`` times its own longest epoch so far, before its first the longest of any
+    trial, counted from when the sweep began to stop, or from the trial's last sign if that is
+    later. Before any epoch has ended, nothing is known of them, and ``LEAST_S`` is all there is.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last_sign: dict[int, float] = {}
+        self._longest: dict[int, float] = {}
+        self._longest_of_all = 0.0
+        self._stopping_since = math.inf
+
+    def started(self, trial: int) -> None:
+        """A trial began, or began again."""
+        self._last_sign[trial] = self._clock()
+        self._longest.pop(trial, None)
+
+    def epoch(self, trial: int) -> None:
+        """An epoch of a trial ended."""
+        now = self._clock()
+        took = now - self._last_sign.get(trial, now)
+        self._last_sign[trial] = now
+        self._longest[trial] = max(took, self._longest.get(trial, 0.0))
+        self._longest_of_all = max(took, self._longest_of_all)
+
+    def ended(self, trial: int) -> None:
+        """A trial ended."""
+        self._last_sign.pop(trial, None)
+        self._longest.pop(trial, None)
+
+    def stopping(self) -> None:
+        """From now on the running trials are only waited for."""
+        self._stopping_since = min(self._clock(), self._stopping_since)
+
+    def exhausted(self, trials: Iterable[int]) -> bool:
+        """Whether none of ``trials`` is worth waiting for any longer; True if there is none."""
+        now = self._clock()
+        return all(now >= self._until(trial) for trial in trials)
+
+    def _until(self, trial: int) -> float:
+        longest = self._longest.get(trial, self._longest_of_all)
+        since = max(self._stopping_since, self._last_sign.get(trial, 0.0))
+        return since + max(LEAST_S, FACTOR * longest)

@@ -20,6 +20,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from besom.equality import is_real
 from besom.plots.scales import Floats
 from besom.store.records import TrialRecord
 from besom.text.values import ABSENT, value_text
@@ -185,4 +186,4 @@ def _choice(stored: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return is_real(value) and math.isfinite(value)

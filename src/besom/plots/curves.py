@@ -1,13 +1,15 @@
-"""Learning curves: the objective's metric after each epoch, one line per trial, the best on top."""
+"""Learning curves after each epoch: of a study, one line per trial; of one run, one per metric."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from besom.plots import style
-from besom.plots.scales import Floats, Window, score, spread, window
+from besom.plots.scales import Floats, Window, score, window
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 #: Lines drawn of each kind at most; more would only be slower, and a solid block.
 MAX_LINES = 500
 N_LABELLED = 5
-
 
 TITLE = "learning curves"
 
@@ -41,12 +42,10 @@ class Curves(NamedTuple):
     """What the picture shows.
 
     Attributes:
-        metric: the history metric; ``sign`` +1 where larger is better, else -1.
         complete: best first; ``pruned`` and ``failed`` by number.
         baseline: the base config's curve, if it completed.
         n_complete, n_pruned, n_failed: how many have a curve; ``MAX_LINES`` of each are drawn.
         n_epochs: the longest curve's.
-        window: the shown part of the metric's axis.
     """
 
     metric: str
@@ -71,15 +70,16 @@ class Curves(NamedTuple):
 def summarise(study: StudyRecord, objective: int = 0) -> Curves:
     """Read the curves of the study's objective with this index."""
     aim = study.objectives[objective]
-    complete = [c for t in study.complete if (c := _curve(t, aim, objective))]
+
+    def curves_of(trials: Iterable[TrialRecord]) -> list[Curve]:
+        return [c for t in trials if (c := _curve(t, aim, objective))]
+
+    complete = curves_of(study.complete)
     complete.sort(key=lambda c: (-aim.sign * (c.value or 0.0), c.number))
-    pruned = [
-        c for t in study.trials if t.outcome is Outcome.PRUNED and (c := _curve(t, aim, objective))
-    ]
-    failed = [c for t in study.trials if t.outcome.failed and (c := _curve(t, aim, objective))]
-    first = study.baseline
-    baseline = _curve(first, aim, objective) if first is not None else None
-    everything = [*complete, *pruned, *failed]
+    pruned = curves_of(t for t in study.trials if t.outcome is Outcome.PRUNED)
+    failed = curves_of(t for t in study.trials if t.outcome.failed)
+    baseline = next(iter(curves_of([study.baseline])), None) if study.baseline else None
+    longest = max((c.heights.size for c in [*complete, *pruned, *failed]), default=0)
     return Curves(
         metric=aim.metric,
         sign=aim.sign,
@@ -90,7 +90,7 @@ def summarise(study: StudyRecord, objective: int = 0) -> Curves:
         n_complete=len(complete),
         n_pruned=len(pruned),
         n_failed=len(failed),
-        n_epochs=max((c.heights.size for c in everything), default=0),
+        n_epochs=longest,
         window=_window(complete or pruned or failed, baseline, aim.sign),
     )
 
@@ -130,15 +130,10 @@ def _window(curves: list[Curve], baseline: Curve | None, sign: int) -> Window:
     return window(points, sign, start)
 
 
-def subtitle(curves: Curves) -> str:
-    """How to read the picture, and how many curves it leaves out."""
+def caption(curves: Curves) -> tuple[str, float]:
+    """How to read the picture, how many curves it leaves out, and the inches that it needs."""
     text = "after each epoch, one line per trial"
-    return f"{text}; {curves.n_hidden:,} lines left out" if curves.n_hidden else text
-
-
-def height(curves: Curves) -> float:  # noqa: ARG001
-    """Inches the picture needs."""
-    return 4.2
+    return text + f"; {curves.n_hidden:,} lines left out" * bool(curves.n_hidden), 4.2
 
 
 def draw(curves: Curves, figure: Figure) -> None:
@@ -149,15 +144,16 @@ def draw(curves: Curves, figure: Figure) -> None:
         return
     ax = figure.add_subplot()
     style.format_axis(ax.yaxis, log=False, low=0, high=1)
-    style.epoch_axis(ax, curves.n_epochs)
+    _epoch_axis(ax, curves.n_epochs)
     ax.set_ylim(curves.window.low, curves.window.high)
     ax.set_ylabel(curves.metric)
     handles = [*_draw_crowd(ax, curves), *_draw_top(ax, curves)]
     if curves.baseline is not None:
-        look = {"c": style.INK, "ls": (0, (4, 2)), "lw": 1.7}
-        _line(ax, curves.baseline.heights, zorder=10.5, **look)
+        _line(ax, curves.baseline.heights, zorder=10.5, **style.BASELINE)
         shown = f" {score(curves.baseline.value)}" if curves.baseline.value is not None else ""
-        handles.append(style.key(f"baseline, trial {curves.baseline.number}:{shown}", **look))
+        handles.append(
+            style.key(f"baseline, trial {curves.baseline.number}:{shown}", **style.BASELINE)
+        )
     style.legend(figure, handles)
 
 
@@ -209,33 +205,128 @@ def _draw_crowd(ax: Axes, curves: Curves) -> list[object]:
 
 def _draw_top(ax: Axes, curves: Curves) -> list[object]:
     """The leaders, labelled right of the axes with their rank, number and value."""
-    top = curves.complete[:N_LABELLED]
-    window = curves.window
-    ends = [float(window.clip(c.heights)[-1]) for c in top]
-    gap = 0.052 * (window.high - window.low)
-    places = spread(ends, gap, window.low, window.high)
-    for rank in range(len(top) - 1, -1, -1):
-        curve, colour = top[rank], style.SERIES[rank]
-        weight = 2.4 if rank == 0 else 1.6
-        _line(ax, curve.heights, c=colour, lw=weight, zorder=10 - 0.1 * rank)
+    top, ends = curves.complete[:N_LABELLED], []
+    for rank, curve in enumerate(top):
+        colour = style.SERIES[rank]
+        _line(ax, curve.heights, c=colour, lw=1.6 if rank else 2.4, zorder=10 - 0.1 * rank)
         if curve.best_epoch is not None and 0 < curve.best_epoch <= curve.heights.size:
             spot = (curve.best_epoch, float(curve.heights[curve.best_epoch - 1]))
             ax.plot(*spot, "o", ms=5, mfc="white", mec=colour, mew=1.5, zorder=11, clip_on=False)
         text = f"{rank + 1}. trial {curve.number}"
         if curve.value is not None:
             text += f"  {score(curve.value)}"
-        ax.annotate(
-            text,
-            (curve.heights.size, ends[rank]),
-            xytext=(1.012, (places[rank] - window.low) / (window.high - window.low)),
-            textcoords="axes fraction",
-            va="center",
-            color=colour,
-            size=8.8,
-            weight="bold" if rank == 0 else "normal",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "relpos": (0, 0.5)},
-        )
+        end = float(curves.window.clip(curve.heights)[-1])
+        ends.append((float(curve.heights.size), end, text, colour))
+    style.label_ends(ax, ends, gap=0.052)
     if any(c.best_epoch for c in top):
         return [style.key("epoch that counts", marker="o", ls="", ms=5, mfc="white", c=style.MUTED)]
     return []
+
+
+def _epoch_axis(ax: Axes, n_epochs: int) -> None:
+    """Epochs 1 to ``n_epochs``, each with a tick if they are few."""
+    if n_epochs == 1:
+        ax.set_xlim(0.5, 1.5)
+    else:
+        ax.set_xlim(1 - 0.012 * n_epochs, n_epochs)
+    style.format_axis(ax.xaxis, log=False, low=1, high=n_epochs, integer=True)
+    if n_epochs <= 12:
+        ax.set_xticks(range(1, n_epochs + 1))
+    ax.set_xlabel("epoch")
+
+
+#: Of a single run: the prefix in the history, its name in the legend, its colour.
+PARTS = (
+    ("", "training", style.BLUE),
+    ("val_", "validation", style.VERMILLION),
+    ("test_", "test", style.GREEN),
+)
+
+
+class CurvePanel(NamedTuple):
+    """One metric: its values after each epoch, by part (``training``, ``validation``, ``test``)."""
+
+    metric: str
+    parts: dict[str, Floats]
+
+
+def summarise_run(history: Mapping[str, Sequence[float]]) -> list[CurvePanel]:
+    """Group a history's names into panels: loss first, then accuracy, then the others.
+
+    Args:
+        history: metric name, with ``val_`` or ``test_`` before it, to its value after each epoch.
+    """
+    panels: dict[str, dict[str, Floats]] = {}
+    for name, values in history.items():
+        prefix, part = next(
+            ((p, label) for p, label, _ in PARTS[1:] if name.startswith(p)), ("", PARTS[0][1])
+        )
+        if len(values):
+            panels.setdefault(name[len(prefix) :], {})[part] = np.asarray(values, dtype=float)
+    first = {"loss": 0, "accuracy": 1}
+    order = sorted(panels, key=lambda metric: first.get(metric, 2))
+    return [CurvePanel(metric, panels[metric]) for metric in order]
+
+
+def _draw_run(panels: Sequence[CurvePanel], figure: Figure, best_epoch: int | None) -> None:
+    """Draw a panel a metric, two side by side; mark ``best_epoch`` (from 1) if it is given."""
+    if not panels:
+        style.say_nothing_to_see(figure, "Not one epoch has been run: there is no curve.")
+        return
+    n_columns = min(len(panels), 2)
+    axes = figure.subplots((len(panels) + 1) // 2, n_columns, squeeze=False).flatten()
+    for ax, panel in zip(axes, panels, strict=False):
+        _draw_panel(ax, panel, best_epoch)
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    present = {part for panel in panels for part in panel.parts}
+    handles: list[object] = [
+        style.key(label, c=colour, lw=2) for _, label, colour in PARTS if label in present
+    ]
+    if best_epoch is not None:
+        label = f"epoch whose weights count ({best_epoch})"
+        handles.append(style.key(label, c=style.MUTED, ls=(0, (2, 2)), lw=1.2))
+    style.legend(figure, handles)
+
+
+def _draw_panel(ax: Axes, panel: CurvePanel, best_epoch: int | None) -> None:
+    n_epochs = max(values.size for values in panel.parts.values())
+    colours = {part: colour for _, part, colour in PARTS}
+    for part, values in panel.parts.items():
+        marker = "o" if values.size <= 30 else ""
+        epochs = np.arange(1, values.size + 1)
+        ax.plot(epochs, values, marker=marker, ms=3.5, c=colours[part], lw=1.8, clip_on=False)
+    if best_epoch is not None:
+        ax.axvline(best_epoch, c=style.MUTED, ls=(0, (2, 2)), lw=1.2, zorder=1)
+    ax.set_title(panel.metric, weight="bold", color=style.INK)
+    _epoch_axis(ax, n_epochs)
+    style.format_axis(ax.yaxis, log=False, low=0, high=1)
+    ends = [
+        (float(v.size), float(v[-1]), score(float(v[-1])), colours[part])
+        for part, v in panel.parts.items()
+        if np.isfinite(v[-1])
+    ]
+    style.label_ends(ax, ends, gap=0.06)
+
+
+def write_learning_curve(
+    history: Mapping[str, Sequence[float]],
+    path: Path,
+    title: str,
+    best_epoch: int | None = None,
+) -> Path:
+    """Draw one run: every metric after each epoch, training against validation.
+
+    Args:
+        history: metric name (``loss``, ``val_loss``, ...) to its value after each epoch.
+        path: where the PNG goes.
+        title: the headline.
+        best_epoch: the epoch (from 1) whose weights count, to be marked; None marks none.
+    """
+    panels = summarise_run(history)
+    n_epochs = max((v.size for panel in panels for v in panel.parts.values()), default=0)
+    subtitle = f"after each of {n_epochs} epochs" if n_epochs > 1 else "after one epoch"
+    height = 0.3 + 3.3 * max((len(panels) + 1) // 2, 1)
+    with style.picture(path, height, title, subtitle) as figure:
+        _draw_run(panels, figure, best_epoch)
+    return path

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from besom.plots import style
-from besom.plots.scales import Floats, Ints, Window, best_so_far, number, score, window
+from besom.plots.scales import Floats, Ints, Window, best_so_far, score, window
 from besom.store.records import Outcome, StudyRecord
 from besom.text.counting import tally
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
 
 TITLE = "optimization history"
 
@@ -24,7 +23,6 @@ class History(NamedTuple):
     """What the picture shows of one objective.
 
     Attributes:
-        metric: the objective's name; ``sign`` +1 where larger is better, else -1.
         numbers, values: (n_complete,) trial numbers and values, by number.
         duplicates, warm_starts: (n, 2) the same for trials that were not run: whose value was
             reused, or came from another study. They lead nothing.
@@ -34,7 +32,6 @@ class History(NamedTuple):
         pruned, infeasible: trial numbers.
         failed: trial numbers; ``failures`` counts them by outcome, most first.
         n_trials: one more than the highest trial number.
-        window: the shown part of the value axis.
     """
 
     metric: str
@@ -58,54 +55,48 @@ class History(NamedTuple):
 def summarise(study: StudyRecord, objective: int = 0) -> History:
     """Read the history of the study's objective with this index."""
     aim = study.objectives[objective]
-    complete = [(t.number, t.values[objective]) for t in study.complete if t.values]
-    reused = {
-        outcome: [
+
+    def points(outcome: Outcome) -> Floats:
+        pairs = [
             (t.number, t.values[objective])
             for t in study.trials
             if t.outcome is outcome and t.values
         ]
-        for outcome in (Outcome.DUPLICATE, Outcome.WARM_START)
-    }
-    numbers = np.array([n for n, _ in complete], dtype=np.int64)
-    values = np.array([v for _, v in complete], dtype=float)
+        return np.array(pairs, dtype=float).reshape(-1, 2)
+
+    def numbers_of(*outcomes: Outcome) -> Ints:
+        return np.array([t.number for t in study.trials if t.outcome in outcomes], dtype=np.int64)
+
+    numbers, values = points(Outcome.COMPLETE).T
+    numbers = numbers.astype(np.int64)
     n_trials = max((t.number for t in study.trials), default=-1) + 1
     best = best_so_far(values, aim.sign)
     corners = np.flatnonzero(np.r_[True, np.diff(best) != 0]) if best.size else np.array([], int)
     baseline = study.baseline
     start = baseline.values[objective] if baseline is not None and baseline.values else None
-    failed = [t for t in study.trials if t.outcome.failed]
-    kinds = Counter(str(t.outcome).replace("_", " ") for t in failed)
+    kinds = Counter(t.outcome for t in study.trials if t.outcome.failed)
     return History(
         metric=aim.metric,
         sign=aim.sign,
         numbers=numbers,
         values=values,
-        duplicates=_points(reused[Outcome.DUPLICATE]),
-        warm_starts=_points(reused[Outcome.WARM_START]),
+        duplicates=points(Outcome.DUPLICATE),
+        warm_starts=points(Outcome.WARM_START),
         step_numbers=np.r_[numbers[corners], [n_trials - 1] if best.size else []].astype(np.int64),
         step_values=np.r_[best[corners], best[-1:]],
         best_number=int(numbers[corners[-1]]) if best.size else None,
         baseline=start,
-        pruned=_numbers(study, Outcome.PRUNED),
-        infeasible=_numbers(study, Outcome.INFEASIBLE),
-        failed=np.array([t.number for t in failed], dtype=np.int64),
-        failures=dict(kinds.most_common()),
+        pruned=numbers_of(Outcome.PRUNED),
+        infeasible=numbers_of(Outcome.INFEASIBLE),
+        failed=numbers_of(*kinds),
+        failures={str(kind).replace("_", " "): n for kind, n in kinds.most_common()},
         n_trials=n_trials,
         window=window(values, aim.sign, [] if start is None else [start]),
     )
 
 
-def _points(pairs: list[tuple[int, float]]) -> Floats:
-    return np.array(pairs, dtype=float).reshape(len(pairs), 2)
-
-
-def _numbers(study: StudyRecord, outcome: Outcome) -> Ints:
-    return np.array([t.number for t in study.trials if t.outcome is outcome], dtype=np.int64)
-
-
-def subtitle(history: History) -> str:
-    """How the trials ended."""
+def caption(history: History) -> tuple[str, float]:
+    """How the trials ended, and the inches that the picture needs."""
     counts = {
         "complete": history.numbers.size,
         "reused": len(history.duplicates),
@@ -114,12 +105,7 @@ def subtitle(history: History) -> str:
         "infeasible": history.infeasible.size,
         "failed": history.failed.size,
     }
-    return tally(counts) or "no trial has ended"
-
-
-def height(history: History) -> float:  # noqa: ARG001
-    """Inches the picture needs."""
-    return 3.9
+    return tally(counts) or "no trial has ended", 3.9
 
 
 def draw(history: History, figure: Figure) -> None:
@@ -143,7 +129,7 @@ def draw(history: History, figure: Figure) -> None:
         ax.axhline(low, color=style.FAINT, lw=0.8)
     handles = [*_draw_values(ax, history), *_draw_strip(ax, history, strip)]
     if not history.values.size:
-        style.message(ax, f"No trial has completed: {history.metric} has no value to show.")
+        style.message(ax, style.why_empty(history.metric, 0))
         ax.set_yticks([])
     style.legend(figure, handles)
 
@@ -172,20 +158,16 @@ def _draw_values(ax: Axes, history: History) -> list[object]:
     _draw_best(ax, history)
     handles.append(style.key("best so far", c=style.VERMILLION, lw=2))
     if history.baseline is not None:
-        line: style.Look = {"c": style.INK, "ls": (0, (5, 3)), "lw": 1.3}
         where = "" if history.window.holds(history.baseline) else ", outside the picture"
         if not where:
-            ax.axhline(history.baseline, zorder=2, **line)
-        handles.append(style.key(f"baseline {score(history.baseline)}{where}", **line))
+            ax.axhline(history.baseline, zorder=2, **style.BASELINE)
+        handles.append(style.key(f"baseline {score(history.baseline)}{where}", **style.BASELINE))
     if (~inside).any():
-        arrow = "v" if history.sign > 0 else "^"
-        look: style.Look = {"color": style.PURPLE, "marker": arrow}
-        edge = np.full((~inside).sum(), shown[~inside])
+        out: style.Look = {"color": style.PURPLE, "marker": "v" if history.sign > 0 else "^"}
         ax.scatter(
-            history.numbers[~inside], edge, s=26, zorder=6, linewidths=0, clip_on=False, **look
+            history.numbers[~inside], shown[~inside], s=26, zorder=6, lw=0, clip_on=False, **out
         )
-        label = f"{(~inside).sum():,} beyond (worst {number(history.window.worst, 3)})"
-        handles.append(style.key(label, ls="", ms=5.5, **look))
+        handles.append(style.beyond(history.window, history.sign, style.PURPLE))
     return handles
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,16 +35,7 @@ class ImageGrid(NamedTuple):
 
 
 def summarise(images: npt.NDArray[Any], labels: Sequence[object]) -> ImageGrid:
-    """Bring images to a shape that can be drawn.
-
-    Args:
-        images: (n, height, width), or (n, height, width, channels) with 1, 3 or 4 channels;
-            integers of 0 to 255, or floats of 0 to 1 (any other range is stretched).
-        labels: one per image.
-
-    Raises:
-        DataError: another shape, no image, or another number of labels.
-    """
+    """Bring images to a shape that can be drawn, see ``write_image_grid``."""
     pixels = np.asarray(images)
     if pixels.ndim == 4 and pixels.shape[3] == 1:
         pixels = pixels[..., 0]
@@ -73,11 +65,6 @@ def summarise(images: npt.NDArray[Any], labels: Sequence[object]) -> ImageGrid:
     return ImageGrid(pixels, tuple(str(label) for label in labels), black, white)
 
 
-def height(grid: ImageGrid) -> float:
-    """Inches the picture needs."""
-    return 1.95 * math.ceil(len(grid.labels) / N_ACROSS)
-
-
 def draw(grid: ImageGrid, figure: Figure) -> None:
     """Draw the images in rows of five, unsmoothed, each under its label."""
     n = len(grid.labels)
@@ -88,3 +75,27 @@ def draw(grid: ImageGrid, figure: Figure) -> None:
     for ax, image, label in zip(axes, grid.pixels, grid.labels, strict=False):
         ax.imshow(image, cmap="gray", vmin=grid.black, vmax=grid.white, interpolation="nearest")
         ax.set_title(style.shorten(label, 20), loc="center", size=11, weight="bold")
+
+
+def write_image_grid(
+    images: npt.NDArray[Any], labels: Sequence[object], path: Path, title: str
+) -> Path:
+    """Draw images with their labels, five in a row.
+
+    Args:
+        images: (n, height, width), or (n, height, width, channels) with 1, 3 or 4 channels;
+            integers of 0 to 255, or floats of 0 to 1 (any other range is stretched).
+        labels: one per image.
+        path: where the PNG goes.
+        title: the headline.
+
+    Raises:
+        DataError: another shape, no image, or another number of labels.
+    """
+    grid = summarise(images, labels)
+    rows, columns = grid.pixels.shape[1:3]
+    subtitle = f"{len(grid.labels)} images of {rows} × {columns} pixels, each under its label"
+    height = 1.95 * math.ceil(len(grid.labels) / N_ACROSS)
+    with style.picture(path, height, title, subtitle, grid.pixels.ndim == 4) as figure:
+        draw(grid, figure)
+    return path

@@ -40,7 +40,6 @@ MIN_TRIALS = 15
 N_BEST, SMALLEST_BEST, LARGEST_BEST = 10, 0.1, 0.3
 MAX_BARS = 24
 
-
 TITLE = "what mattered"
 
 
@@ -94,29 +93,32 @@ def summarise(study: StudyRecord, objective: int = 0, n_shuffles: int = 60) -> I
     n_outside = len(pairs) - len(trials)
     losses = np.array([-aim.sign * t.values[objective] for t in trials if t.values])
     names = merged_order(t.distributions for t in trials)
-    problem = ""
+
+    def nothing(problem: str) -> Importance:
+        return Importance(aim.metric, (), len(trials), n_outside, 0.0, problem)
+
     if len(study.complete) >= MIN_TRIALS and not pairs:
-        problem = "No hyperparameter is sampled in this study."
-    elif len(trials) < MIN_TRIALS:
-        problem = (
+        return nothing("No hyperparameter is sampled in this study.")
+    if len(trials) < MIN_TRIALS:
+        return nothing(
             f"Importance needs at least {MIN_TRIALS} complete trials inside the space: "
             f"this study has {len(trials)}."
         )
-    elif np.ptp(losses) == 0:
-        problem = f"Every complete trial has the same {aim.metric}: nothing made a difference."
-    if problem:
-        return Importance(aim.metric, (), len(trials), n_outside, 0.0, problem)
+    if np.ptp(losses) == 0:
+        return nothing(
+            f"Every complete trial has the same {aim.metric}: nothing made a difference."
+        )
     quantile = max(SMALLEST_BEST, min(LARGEST_BEST, N_BEST / len(trials)))
     # A tie at the boundary belongs to the best as a whole; when that is everyone, nothing is told.
     if float(np.sort(losses)[int(np.ceil(quantile * losses.size)) - 1]) == losses.max():
-        problem = f"Too many complete trials share the same {aim.metric} to tell the best apart."
-        return Importance(aim.metric, (), len(trials), n_outside, quantile, problem)
+        return nothing(
+            f"Too many complete trials share the same {aim.metric} to tell the best apart."
+        )
     in_memory = _optuna_study([frozen for _, frozen in pairs if frozen is not None])
     raw = _evaluate(in_memory, losses, names, quantile)
     total = sum(raw.values())
     if total <= 0:
-        problem = "The best trials are spread over the space as all trials are."
-        return Importance(aim.metric, (), len(trials), n_outside, quantile, problem)
+        return nothing("The best trials are spread over the space as all trials are.")
     random = np.random.default_rng(0)
     n_shuffles = max(10, min(n_shuffles, 30_000 // len(trials)))
     shuffled = [
@@ -186,22 +188,18 @@ def _evaluate(
         )
 
 
-def subtitle(importance: Importance) -> str:
-    """What the shares are, and how many trials they leave out."""
-    parts = []
-    if not importance.problem:
-        parts.append(
-            f"PED-ANOVA: which hyperparameters set the best {importance.quantile:.0%} of "
-            f"{importance.n_trials:,} complete trials apart"
-        )
-    if importance.n_outside:
-        parts.append(f"{importance.n_outside} outside the space left out")
-    return "; ".join(parts)
-
-
-def height(importance: Importance) -> float:
-    """Inches the picture needs."""
-    return 2.2 if importance.problem else 0.95 + 0.3 * min(len(importance.shares), MAX_BARS)
+def caption(importance: Importance) -> tuple[str, float]:
+    """What the shares are, how many trials are left out, and the inches that it takes."""
+    left_out = f"{importance.n_outside} outside the space left out" * bool(importance.n_outside)
+    if importance.problem:
+        return left_out, 2.2
+    text = (
+        f"PED-ANOVA: which hyperparameters set the best {importance.quantile:.0%} of "
+        f"{importance.n_trials:,} complete trials apart"
+    )
+    return "; ".join(filter(None, [text, left_out])), 0.95 + 0.3 * min(
+        len(importance.shares), MAX_BARS
+    )
 
 
 def draw(importance: Importance, figure: Figure) -> None:

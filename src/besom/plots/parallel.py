@@ -26,7 +26,6 @@ ABSENT_AT = -0.13
 #: How far lines that pass the same point are pulled apart, so that many look like many.
 SHAKE = 0.05
 
-
 TITLE = "parallel coordinates"
 
 
@@ -34,7 +33,6 @@ class Parallel(NamedTuple):
     """What the picture shows.
 
     Attributes:
-        metric: the objective's name; ``sign`` +1 where larger is better, else -1.
         columns: the hyperparameters' axes.
         heights: (n_trials, n_columns) from 0 to 1 along each axis, ``ABSENT_AT`` where absent,
             shaken a little where many share a place.
@@ -43,7 +41,6 @@ class Parallel(NamedTuple):
         numbers, values: (n_trials,) trial numbers and values, worst first.
         n_top: how many of the last trials are drawn in colour.
         baseline: the row of the base config's trial; None if it did not complete.
-        window: the shown part of the objective's axis.
         n_hidden: trials that are not drawn, because of ``MAX_LINES``.
     """
 
@@ -109,29 +106,21 @@ def rows(parallel: Parallel) -> list[list[int]]:
     return [list(range(a, b)) for a, b in itertools.pairwise(edges)]
 
 
-def subtitle(parallel: Parallel) -> str:
-    """How to read the picture, and how many lines it leaves out."""
-    text = "each line is a complete trial; up is better"
-    return f"{text}; {parallel.n_hidden:,} lines left out" if parallel.n_hidden else text
-
-
-def height(parallel: Parallel) -> float:
-    """Inches the picture needs."""
+def caption(parallel: Parallel) -> tuple[str, float]:
+    """How to read the picture, how many lines it leaves out, and the inches that it needs."""
     if not parallel.columns or not parallel.values.size:
-        return 2.2
+        return "", 2.2
+    text = "each line is a complete trial; up is better"
+    if parallel.n_hidden:
+        text += f"; {parallel.n_hidden:,} lines left out"
     n_rows = len(rows(parallel))
-    return 0.35 + (3.6 if n_rows == 1 else 3.0 * n_rows)
+    return text, 0.35 + (3.6 if n_rows == 1 else 3.0 * n_rows)
 
 
 def draw(parallel: Parallel, figure: Figure) -> None:
     """Draw the crowd in grey, the best in colour and on top; the objective's axis is the last."""
     if not parallel.values.size or not parallel.columns:
-        reason = (
-            "No hyperparameter is sampled in this study."
-            if parallel.values.size
-            else f"No trial has completed: {parallel.metric} has no value to show."
-        )
-        style.say_nothing_to_see(figure, reason)
+        style.say_nothing_to_see(figure, style.why_empty(parallel.metric, parallel.values.size))
         return
     for ax, row in zip(
         figure.subplots(len(rows(parallel)), 1, squeeze=False).flat, rows(parallel), strict=True
@@ -149,7 +138,7 @@ def draw(parallel: Parallel, figure: Figure) -> None:
         others = parallel.numbers.size - parallel.n_top
         handles.append(style.key(f"others ({others:,})", c=style.FAINT, lw=1.2))
     if parallel.baseline is not None:
-        handles.append(style.key("baseline", c=style.INK, ls=(0, (4, 2)), lw=1.6))
+        handles.append(style.key("baseline", **style.BASELINE))
     if any(not column.present.all() for column in parallel.columns):
         handles.append(style.key("–  does not apply", ls=""))
     if parallel.window.n_outside:
@@ -176,17 +165,23 @@ def _draw_row(ax: Axes, parallel: Parallel, row: list[int]) -> None:
         LineCollection(list(points[n - n_top : n - 1]), colors=list(shade), lw=1.3, zorder=3)
     )
     if parallel.baseline is not None:
-        ax.plot(*points[parallel.baseline].T, c=style.INK, ls=(0, (4, 2)), lw=1.5, zorder=5.5)
+        ax.plot(*points[parallel.baseline].T, zorder=5.5, **style.BASELINE)
     ax.plot(*points[-1].T, c=style.VERMILLION, lw=2.4, zorder=5)
     for place, index in enumerate(row):
         _draw_axis(ax, place, parallel.columns[index], n_most=112 // n_axes)
-    _draw_objective(ax, n_axes - 1, parallel, n_most=112 // n_axes)
+    low, high = parallel.window.low, parallel.window.high
+    values = parallel.values
+    objective = Column(parallel.metric, np.ones(values.size, bool), values, low=low, high=high)
+    _draw_axis(ax, n_axes - 1, objective, n_most=112 // n_axes, down=parallel.sign < 0)
     ax.set_xlim(-0.35, n_axes - 1 + 0.45)
     ax.set_ylim(ABSENT_AT - 0.07, 1.2)
 
 
-def _draw_axis(ax: Axes, place: int, column: Column, n_most: int) -> None:
-    """A vertical line with its ticks; texts stand right of it on a white ground."""
+def _draw_axis(ax: Axes, place: int, column: Column, n_most: int, down: bool = False) -> None:
+    """A vertical line with its ticks; texts stand right of it on a white ground.
+
+    With ``down`` the largest value is at the bottom.
+    """
     ax.plot([place, place], [0, 1], c=style.MUTED, lw=1, zorder=6)
     _head(ax, place, *column.name, n_most=n_most)
     if column.categories:
@@ -198,7 +193,7 @@ def _draw_axis(ax: Axes, place: int, column: Column, n_most: int) -> None:
         texts = [number(tick, 5) for tick in ticks]
         if column.zero_at is not None:
             ticks, texts = [column.zero_at, *ticks], ["0", *texts]
-    heights = [float(h) for h in column.to_unit(ticks)]
+    heights = [1 - float(h) if down else float(h) for h in column.to_unit(ticks)]
     if not column.present.all():
         heights, texts = [*heights, ABSENT_AT], [*texts, "–"]
     for tick, text in zip(heights, texts, strict=True):
@@ -216,18 +211,6 @@ def _ticks(column: Column) -> list[float]:
     locator = MaxNLocator(nbins=4, integer=column.integer, steps=[1, 2, 2.5, 5, 10])
     ticks = [float(t) for t in locator.tick_values(column.low, column.high)]
     return [t for t in ticks if column.low - 1e-12 <= t <= column.high + 1e-12]
-
-
-def _draw_objective(ax: Axes, place: int, parallel: Parallel, n_most: int) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    low, high = parallel.window.low, parallel.window.high
-    ax.plot([place, place], [0, 1], c=style.INK, lw=1.6, zorder=6)
-    _head(ax, place, "objective", parallel.metric, n_most=n_most)
-    for value in MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high):
-        if low <= value <= high:
-            unit = (value - low) / (high - low)
-            _tick(ax, place, float(unit if parallel.sign > 0 else 1 - unit), number(value))
 
 
 def _head(ax: Axes, place: int, above: str, name: str, n_most: int) -> None:

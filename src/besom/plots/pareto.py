@@ -83,28 +83,19 @@ def draw(pareto: Pareto, figure: Figure) -> None:
     axes = figure.subplots(1, n_panels, sharey=True, squeeze=False)[0]
     for panel, ax in enumerate(axes, start=1):
         _draw_panel(ax, pareto, panel)
-    axes[0].set_ylabel(_axis_label(pareto, 0))
+    axes[0].set_ylabel(style.reading(pareto.metrics[0], pareto.signs[0]))
     handles: list[object] = [style.key("complete", marker="o", ls="", ms=5, c=style.FAINT)]
     label = f"beaten by none ({int(pareto.front.sum())})"
     handles.append(style.key(label, marker="o", ms=6, c=style.BLUE, lw=1.5 if n_panels == 1 else 0))
     if pareto.knee is not None:
         label = f"knee, trial {pareto.numbers[pareto.knee]}"
-        handles.append(style.key(label, marker="o", ls="", ms=9, mfc="none", **_KNEE))
+        handles.append(style.key(label, **style.BEST_MARK))
     if pareto.baseline is not None:
-        look: style.Look = {"marker": "D", "ls": "", "ms": 6, "c": style.INK}
-        handles.append(style.key("baseline", **look))
+        handles.append(style.key("baseline", **style.BASELINE_MARK))
     n_outside = sum(w.n_outside for w in pareto.windows)
     if n_outside:
         handles.append(style.key(f"{n_outside} beyond the edge", ls=""))
     style.legend(figure, handles)
-
-
-_KNEE: style.Look = {"mec": style.VERMILLION, "mew": 2.2}
-
-
-def _axis_label(pareto: Pareto, index: int) -> str:
-    better = "higher" if pareto.signs[index] > 0 else "lower"
-    return f"{pareto.metrics[index]} ({better} is better)"
 
 
 def _draw_panel(ax: Axes, pareto: Pareto, panel: int) -> None:
@@ -117,7 +108,7 @@ def _draw_panel(ax: Axes, pareto: Pareto, panel: int) -> None:
         if log:
             (ax.set_xscale if axis is ax.xaxis else ax.set_yscale)("log")
         style.format_axis(axis, log=log, low=limits.low, high=limits.high)
-    ax.set_xlabel(_axis_label(pareto, panel))
+    ax.set_xlabel(style.reading(pareto.metrics[panel], pareto.signs[panel]))
     ax.scatter(across[~front], up[~front], s=20, c=style.FAINT, linewidths=0, zorder=2)
     order = np.flatnonzero(front)[np.argsort(across[front], kind="stable")]
     if len(pareto.metrics) == 2:
@@ -127,9 +118,9 @@ def _draw_panel(ax: Axes, pareto: Pareto, panel: int) -> None:
     ax.scatter(across[order], up[order], s=36, c=style.BLUE, linewidths=0, zorder=4)
     if pareto.baseline is not None:
         spot = (across[pareto.baseline], up[pareto.baseline])
-        ax.plot(*spot, "D", ms=6, c=style.INK, mec="white", mew=0.8, zorder=6)
+        ax.plot(*spot, zorder=6, **style.BASELINE_MARK)
     if pareto.knee is not None:
-        ax.plot(across[pareto.knee], up[pareto.knee], "o", ms=12, mfc="none", zorder=5, **_KNEE)
+        ax.plot(across[pareto.knee], up[pareto.knee], zorder=5, **{**style.BEST_MARK, "ms": 12})
     if panel > 1:
         return
     right = pareto.signs[panel] < 0

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MAX_PANELS = 30
 PANEL_HEIGHT = 1.95
 
-
 TITLE = "one hyperparameter at a time"
 
 
@@ -27,11 +26,9 @@ class Slices(NamedTuple):
     """What the picture shows.
 
     Attributes:
-        metric: the objective's name; ``sign`` +1 where larger is better, else -1.
         columns: a panel each; their arrays run over the complete trials.
         numbers, values: (n_complete,) trial numbers and values, by number.
         best, baseline: positions in these arrays; None if there is none.
-        window: the shown part of the value axis.
         n_hidden: hyperparameters beyond ``MAX_PANELS``.
     """
 
@@ -72,29 +69,19 @@ def _grid(n_panels: int) -> tuple[int, int]:
     return math.ceil(n_panels / n_columns), n_columns
 
 
-def subtitle(slices: Slices) -> str:  # noqa: ARG001
-    """How to read the picture."""
-    return "each dot is a complete trial"
-
-
-def height(slices: Slices) -> float:
-    """Inches the picture needs."""
+def caption(slices: Slices) -> tuple[str, float]:
+    """How to read the picture, and the inches that it needs."""
     n_panels = len(slices.columns)
     if not n_panels or not slices.values.size:
-        return 2.2
+        return "", 2.2
     rows, n_columns = _grid(n_panels)
-    return 0.75 + rows * (PANEL_HEIGHT if n_columns == 3 else 2.4)
+    return "each dot is a complete trial", 0.75 + rows * (PANEL_HEIGHT if n_columns == 3 else 2.4)
 
 
 def draw(slices: Slices, figure: Figure) -> None:
     """Draw a panel a hyperparameter, all with the same value axis."""
     if not slices.values.size or not slices.columns:
-        reason = (
-            "No hyperparameter is sampled in this study."
-            if slices.values.size
-            else f"No trial has completed: {slices.metric} has no value to show."
-        )
-        style.say_nothing_to_see(figure, reason)
+        style.say_nothing_to_see(figure, style.why_empty(slices.metric, slices.values.size))
         return
     rows, n_columns = _grid(len(slices.columns))
     axes = figure.subplots(rows, n_columns, sharey=True, squeeze=False)
@@ -128,9 +115,9 @@ def _draw_panel(ax: Axes, column: Column, slices: Slices) -> None:
     ):
         colours = shade(slices.numbers[group] / last)
         ax.scatter(across[group], heights[group], c=colours, linewidths=0, zorder=3, **look)
-    for spot, look in ((slices.baseline, _BASELINE), (slices.best, _BEST)):
+    for spot, look in ((slices.baseline, style.BASELINE_MARK), (slices.best, style.BEST_MARK)):
         if spot is not None and column.present[spot]:
-            ax.plot(across[spot], heights[spot], ls="", zorder=5, **look)
+            ax.plot(across[spot], heights[spot], zorder=5, **look)
     if not column.present.all():
         n_with = int(column.present.sum())
         note = f"in {n_with:,} of {column.present.size:,}"
@@ -167,16 +154,6 @@ def _draw_axis(ax: Axes, column: Column) -> None:
         ax.set_xticks([low, *above], ["0", *(number(tick, 5) for tick in above)])
 
 
-_BEST: style.Look = {
-    "marker": "o",
-    "ms": 8,
-    "mfc": "none",
-    "mec": style.VERMILLION,
-    "mew": 2,
-}
-_BASELINE: style.Look = {"marker": "D", "ms": 5.5, "c": style.INK, "mec": "white", "mew": 0.8}
-
-
 def _handles(slices: Slices) -> list[object]:
     shade = style.early_to_late()
     dot: style.Look = {"marker": "o", "ls": "", "ms": 5.5}
@@ -186,13 +163,11 @@ def _handles(slices: Slices) -> list[object]:
         handles.append(style.key(f"late (trial {last})", c=shade(1.0), **dot))
     if slices.best is not None:
         label = f"best, trial {slices.numbers[slices.best]}"
-        handles.append(style.key(label, ls="", **_BEST))
+        handles.append(style.key(label, **style.BEST_MARK))
     if slices.baseline is not None:
-        handles.append(style.key("baseline", ls="", **_BASELINE))
+        handles.append(style.key("baseline", **style.BASELINE_MARK))
     if slices.window.n_outside:
-        marker = "v" if slices.sign > 0 else "^"
-        label = f"{slices.window.n_outside:,} beyond (worst {number(slices.window.worst, 3)})"
-        handles.append(style.key(label, marker=marker, ls="", ms=5.5, c=shade(0.5)))
+        handles.append(style.beyond(slices.window, slices.sign, shade(0.5)))
     if slices.n_hidden:
         handles.append(style.key(f"{slices.n_hidden} hyperparameters more", ls=""))
     return handles

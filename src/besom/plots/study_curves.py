@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from besom.errors import StudyError
 from besom.plots import style
-from besom.plots.scales import Floats, Window, best_so_far, score, spread, window
+from besom.plots.scales import Floats, Window, best_so_far, score, window
 from besom.store.records import Outcome, StudyRecord
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+_UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
+_DASHES = ("-", (0, (6, 1.5)), (0, (2, 1)))
 
 
 class Progress(NamedTuple):
@@ -109,7 +113,17 @@ def draw(comparison: StudyCurves, figure: Figure) -> None:
     for ax, integer in ((left, False), (right, True)):
         ax.set_xlim(left=0)
         style.format_axis(ax.xaxis, log=False, low=0, high=1, integer=integer)
-    _name_lines(right, comparison)
+    ends = [
+        (
+            float(line.trials[-1]),
+            float(comparison.window.clip(line.best)[-1]),
+            f"{style.shorten(line.name, 22)}\n{score(float(line.best[-1]))}",
+            style.SERIES[index % len(style.SERIES)],
+        )
+        for index, line in enumerate(comparison.studies)
+        if line.best.size
+    ]
+    style.label_ends(right, ends, gap=0.125)
     handles: list[object] = [
         style.key("best so far", c=style.MUTED, lw=2),
         style.key("baseline", c=style.MUTED, ls=(0, (4, 3)), lw=1),
@@ -117,24 +131,18 @@ def draw(comparison: StudyCurves, figure: Figure) -> None:
     style.legend(figure, handles)
 
 
-_UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
-_DASHES = ("-", (0, (6, 1.5)), (0, (2, 1)))
+def write_comparison(studies: Sequence[StudyRecord], path: Path) -> Path:
+    """Draw the best so far of several studies, against compute and against trials.
 
-
-def _name_lines(ax: Axes, comparison: StudyCurves) -> None:
-    """Each study's name and best at the right edge, level with its line's end."""
-    low, high = comparison.window.low, comparison.window.high
-    named = [(i, line) for i, line in enumerate(comparison.studies) if line.best.size]
-    ends = [float(comparison.window.clip(line.best)[-1]) for _, line in named]
-    places = spread(ends, 0.125 * (high - low), low, high)
-    for (index, line), place in zip(named, places, strict=True):
-        ax.annotate(
-            f"{style.shorten(line.name, 22)}\n{score(float(line.best[-1]))}",
-            (1.02, (place - low) / (high - low)),
-            xycoords="axes fraction",
-            va="center",
-            size=8.8,
-            linespacing=1.15,
-            color=style.SERIES[index % len(style.SERIES)],
-            annotation_clip=False,
-        )
+    Raises:
+        StudyError: no study is given, or they do not pursue the same metric in one direction.
+    """
+    summary = summarise(studies)
+    title = f"{summary.metric} of {len(studies)} {'study' if len(studies) == 1 else 'studies'}"
+    subtitle = (
+        f"{style.reading(summary.metric, summary.sign)}; compute is the worker time of all trials, "
+        "including pruned and failed ones"
+    )
+    with style.picture(path, 3.9, title, subtitle) as figure:
+        draw(summary, figure)
+    return path

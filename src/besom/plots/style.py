@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from besom.plots.scales import log_ticks, number
+from besom.plots.scales import Window, log_ticks, number, spread
 from besom.store.paths import write_atomically
 from besom.text.printable import one_line, visible
 
@@ -42,6 +42,11 @@ SERIES = (VERMILLION, BLUE, GREEN, PURPLE, AMBER, INK)
 
 #: Keyword arguments of a line or marker.
 Look = dict[str, Any]
+
+#: The baseline, as a line and as a mark; the best trial, as a mark.
+BASELINE: Look = {"c": INK, "ls": (0, (4, 2)), "lw": 1.6}
+BASELINE_MARK: Look = {"marker": "D", "ls": "", "ms": 6, "c": INK, "mec": "white", "mew": 0.8}
+BEST_MARK: Look = {"marker": "o", "ls": "", "ms": 8, "mfc": "none", "mec": VERMILLION, "mew": 2}
 
 LOOK: Any = {
     "font.family": "sans-serif",
@@ -110,18 +115,10 @@ def picture(
         figure = Figure(figsize=(WIDTH, total), dpi=DPI, layout="constrained")
         canvas: Any = FigureCanvasAgg(figure)
         _leave_room(figure, header)
-        figure.text(
-            0.013,
-            1 - 0.13 / total,
-            shorten(one_line(title), 88),
-            size=13,
-            weight="bold",
-            va="top",
-            ha="left",
-        )
-        figure.text(
-            0.013, 1 - 0.41 / total, "\n".join(lines), size=9.5, color=MUTED, va="top", ha="left"
-        )
+        left: Look = {"x": 0.013, "va": "top", "ha": "left"}
+        headline = shorten(one_line(title), 88)
+        figure.text(y=1 - 0.13 / total, s=headline, size=13, weight="bold", **left)
+        figure.text(y=1 - 0.41 / total, s="\n".join(lines), size=9.5, color=MUTED, **left)
         yield figure
         for text in figure.findobj(Text):
             text.set_text(visible(text.get_text()))
@@ -167,6 +164,18 @@ def say_nothing_to_see(figure: Figure, text: str) -> None:
     message(ax, text)
 
 
+def why_empty(metric: str, n_trials: int) -> str:
+    """Why there is nothing to see of hyperparameters against ``metric``."""
+    if n_trials:
+        return "No hyperparameter is sampled in this study."
+    return f"No trial has completed: {metric} has no value to show."
+
+
+def reading(metric: str, sign: int) -> str:
+    """A metric and its direction, such as ``val_accuracy, higher is better``."""
+    return f"{metric}, {'higher' if sign > 0 else 'lower'} is better"
+
+
 def legend(figure: Figure, handles: Sequence[Any]) -> None:
     """Keys in as many rows as they need, between the headline and the axes."""
     rows: list[list[Any]] = []
@@ -209,6 +218,12 @@ def key(label: str, **look: Any) -> Line2D:
     return Line2D([], [], label=f" {label}" if label.startswith("_") else label, **look)
 
 
+def beyond(window: Window, sign: int, colour: Any) -> Line2D:
+    """The entry for values that are not shown."""
+    label = f"{window.n_outside:,} beyond (worst {number(window.worst, 3)})"
+    return key(label, marker="v" if sign > 0 else "^", ls="", ms=5.5, c=colour)
+
+
 def gradient(*colours: str) -> Colormap:
     """A colour map through ``colours``."""
     from matplotlib.colors import LinearSegmentedColormap
@@ -233,16 +248,29 @@ def format_axis(axis: Axis, *, log: bool, low: float, high: float, integer: bool
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, 5)))
 
 
-def epoch_axis(ax: Axes, n_epochs: int) -> None:
-    """The x axis of learning curves: epochs 1 to ``n_epochs``, each with a tick if they are few."""
-    if n_epochs == 1:
-        ax.set_xlim(0.5, 1.5)
-    else:
-        ax.set_xlim(1 - 0.012 * n_epochs, n_epochs)
-    format_axis(ax.xaxis, log=False, low=1, high=n_epochs, integer=True)
-    if n_epochs <= 12:
-        ax.set_xticks(range(1, n_epochs + 1))
-    ax.set_xlabel("epoch")
+def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], gap: float) -> None:
+    """Texts right of the axes, each beside the end of its line.
+
+    Args:
+        ax: its limits are set.
+        ends: x, y, text and colour of each.
+        gap: between two texts, as a share of the axes' height.
+    """
+    low, high = ax.get_ylim()
+    heights = [(y - low) / (high - low) for _, y, _, _ in ends]
+    for (x, y, text, colour), at in zip(ends, spread(heights, gap, 0.0, 1.0), strict=True):
+        ax.annotate(
+            text,
+            (x, y),
+            xytext=(1.015, at),
+            textcoords="axes fraction",
+            va="center",
+            color=colour,
+            size=8.8,
+            linespacing=1.15,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "relpos": (0, 0.5)},
+        )
 
 
 def shorten(text: str, n_most: int) -> str:

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from besom.config import TRAIN_GROUPS, leaves
-from besom.equality import same
 from besom.errors import StudyError
 from besom.plots.study_curves import summarise as summarise_progress
-from besom.report.diff import CONFIG, shown
-from besom.report.tables import UNFINISHED, outcome_counts
+from besom.report.diff import contrasts_of
+from besom.report.tables import UNFINISHED, counts_text, csv, markdown, outcome_counts
 from besom.statistics import claim, pareto_front, score
-from besom.store import study_identity
-from besom.store.defaults import as_of_now
+from besom.store.paths import write_atomically
 from besom.store.records import Outcome, StudyRecord
-from besom.text.values import ABSENT
+from besom.text.counting import counted, listed
+from besom.text.numbers import duration
+from besom.text.printable import markdown_cell, markdown_line
 
-#: The parts of what differs that hold a config's values.
-_OF_CONFIGS = ("space", "config", "budget")
+#: The folder under ``results_dir``.
+FOLDER = "compare"
 
 #: Longer names are cut: a file's name has 255 bytes.
 _MOST_CHARS = 120
@@ -96,16 +96,12 @@ def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.Data
     cpu_seconds. Empty where it is not known. Several objectives have no best: their studies have
     front (trials beaten by none of their own), and for each metric ``best METRIC``.
     """
-    rows, more = [], dict[str, None]()
+    rows = []
     for study in studies:
-        aim, counts = study.objective, outcome_counts(study)
+        aim, counts = study.objective, outcome_counts(study.trials)
         row: dict[str, Any] = {"study": study.name, "metric": _metrics(study)}
         row["direction"] = " ".join(o.direction for o in study.objectives)
-        if len(study.objectives) > 1:
-            of_each = _best_of_each(study)
-            row, more = row | of_each, more | dict.fromkeys(of_each)
-        else:
-            row |= _best(study)
+        row |= _best(study) if len(study.objectives) == 1 else _best_of_each(study)
         if study.baseline is not None and len(study.objectives) == 1:
             row["baseline"], _ = score(study.baseline, aim)
             if "best" in row:
@@ -118,19 +114,20 @@ def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.Data
         row["failed"] = sum(t.outcome.failed for t in study.trials)
         row["worker_seconds"], row["cpu_seconds"] = spent(study)
         rows.append(row)
-    first, last = _COLUMNS
-    frame = pd.DataFrame(rows, columns=[*first.split(), *more, *last.split()])
+    more = dict.fromkeys(key for row in rows for key in row if key == "front" or " " in key)
+    frame = pd.DataFrame(rows, columns=[*_FIRST, *more, *_LAST])
     for column in ("trial", "front"):
         if column in frame:
             frame[column] = frame[column].astype("Int64")
     return frame
 
 
-#: Before and after those that only several objectives have.
-_COLUMNS = (
-    "study metric direction best trial corrected low high baseline gain at_equal_compute",
-    "trials complete pruned failed worker_seconds cpu_seconds",
+#: The columns before and after those that only several objectives have.
+_FIRST = (
+    *("study", "metric", "direction", "best", "trial", "corrected", "low", "high"),
+    *("baseline", "gain", "at_equal_compute"),
 )
+_LAST = ["trials", "complete", "pruned", "failed", "worker_seconds", "cpu_seconds"]
 
 
 def _best(study: StudyRecord) -> dict[str, Any]:
@@ -150,10 +147,11 @@ def _best_of_each(study: StudyRecord) -> dict[str, Any]:
     if not values.size:
         return {}
     directions = [o.direction for o in study.objectives]
-    row: dict[str, Any] = {"front": int(pareto_front(values, directions).sum())}
-    for objective, column in zip(study.objectives, values.T, strict=True):
-        row[f"best {objective.metric}"] = objective.sign * float((objective.sign * column).max())
-    return row
+    best = {
+        f"best {o.metric}": o.sign * float((o.sign * column).max())
+        for o, column in zip(study.objectives, values.T, strict=True)
+    }
+    return {"front": int(pareto_front(values, directions).sum()), **best}
 
 
 def unbeaten_of(studies: Sequence[StudyRecord]) -> dict[str, int]:
@@ -184,65 +182,12 @@ def best_after(study: StudyRecord, seconds: float) -> float | None:
     return float(known[-1]) if known.size else None
 
 
-def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
-    """What differs between the studies: one row each, columns part, what, then one per study.
-
-    Parts: ``space``, ``config``, ``budget``, ``code`` (the git revision), ``data`` (the
-    fingerprint) and ``versions``. Lists and absent values (``-``) are texts, as all cells are. A
-    key that besom has gained since a study was made counts there with its default.
-    """
-    described = [_described(study, studies) for study in studies]
-    rows = []
-    for part in dict.fromkeys(part for one in described for part in one):
-        flat = [leaves(one.get(part, {})) for one in described]
-        paths = dict.fromkeys(path for one in flat for path in one if path)
-        for what in paths:
-            empty = all(one.get(what, {}) == {} for one in flat)
-            if empty and any(path.startswith(f"{what}.") for path in paths):
-                continue  # empty in one study; what another has in it is a row each
-            values = [one.get(what, ABSENT) for one in flat]
-            kind = CONFIG if part in _OF_CONFIGS else part
-            texts = [shown(value, kind) for value in values]
-            if len(set(texts)) > 1 and not all(same(values[0], value) for value in values):
-                named = dict(zip((s.name for s in studies), texts, strict=True))
-                rows.append({"part": part, "what": what, **named})
-    return pd.DataFrame(rows, columns=["part", "what", *(study.name for study in studies)])
-
-
-def _described(study: StudyRecord, beside: Sequence[StudyRecord]) -> dict[str, Mapping[str, Any]]:
-    config = study.config
-    for other in beside:
-        config = as_of_now(config, other.config)
-    sweep = config.get("sweep", {})
-    task = {key: config[key] for key in (*TRAIN_GROUPS, "seed") if key in config}
-    aside = (*study_identity.BUDGET, *study_identity.PLACE, "space")
-    environments = list(study.facts.get("environments", {}).values())
-    return {
-        "space": sweep.get("space", {}),
-        "config": {**task, **{f"sweep.{k}": v for k, v in sweep.items() if k not in aside}},
-        "budget": {key: sweep[key] for key in study_identity.BUDGET if key in sweep},
-        "code": _all_seen("git", [{"git": e.get("git")} for e in environments]),
-        "data": _all_seen("data", environments),
-        "versions": _all_seen("versions", environments),
-        "device": _all_seen("device", environments),
-    }
-
-
-def _all_seen(key: str, environments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """What one study saw of something; several values if that changed while it was swept."""
-    seen: dict[str, dict[str, None]] = {}
-    for environment in environments:
-        for path, value in leaves(environment.get(key, {}), key).items():
-            seen.setdefault(path.removeprefix(f"{key}."), {})[shown(value, key)] = None
-    return {path: ", then ".join(values) for path, values in seen.items()}
-
-
 def _remarks(
     studies: Sequence[StudyRecord], contrasts: pd.DataFrame, comparable: bool
 ) -> list[str]:
     found = []
     if not comparable:
-        named = ", ".join(f"{s.name} {aim_of(s)}" for s in studies)
+        named = ", ".join(f"{s.name} {_aim_of(s)}" for s in studies)
         found.append(
             f"These studies have different objectives ({named}), so their values cannot be "
             "compared and no picture is drawn."
@@ -259,16 +204,122 @@ def _remarks(
             "The studies were judged on different validation examples, so part of the differences "
             "between their values is luck. `besom confirm` measures them on the test examples."
         )
-    for study in studies:
-        if not study.complete:
-            found.append(f"{study.name} has no complete trial.")
-    return found
+    return [*found, *(f"{s.name} has no complete trial." for s in studies if not s.complete)]
 
 
-def aim_of(study: StudyRecord) -> str:
+def _aim_of(study: StudyRecord) -> str:
     """What a study pursues: ``maximizes val_accuracy and minimizes n_params``."""
     return " and ".join(f"{o.direction}s {o.metric}" for o in study.objectives)
 
 
 def _metrics(study: StudyRecord) -> str:
     return " and ".join(objective.metric for objective in study.objectives)
+
+
+def display(comparison: Comparison) -> pd.DataFrame:
+    """The outcomes for people: one column per study, one row per known fact."""
+    columns: dict[str, dict[str, str]] = {}
+    frame = comparison.outcomes
+    for study, (_, row) in zip(comparison.studies, frame.iterrows(), strict=True):
+        columns[study.name] = _cells(study, {k: v for k, v in row.items() if not pd.isna(v)})
+    things = dict.fromkeys(thing for cells in columns.values() for thing in cells)
+    rows = [
+        {"": thing, **{name: cells.get(thing, "-") for name, cells in columns.items()}}
+        for thing in things
+    ]
+    return pd.DataFrame(rows)
+
+
+def _cells(study: StudyRecord, row: Mapping[Any, Any]) -> dict[str, str]:
+    aim = study.objective
+    cells = {"objective": _aim_of(study)}
+    if "best" in row:
+        cells["best"] = f"{aim.text(row['best'])} (trial {row['trial']})"
+    if "corrected" in row:
+        low, high = (aim.text(row[end]) for end in ("low", "high"))
+        cells["corrected for selection"] = f"{aim.text(row['corrected'])} ({low} to {high})"
+    if "front" in row:
+        cells["beaten by none of its own"] = counted(int(row["front"]), "trial")
+    for objective in study.objectives:
+        if (best := f"best {objective.metric}") in row:
+            cells[best] = objective.text(row[best])
+    if "baseline" in row:
+        cells["baseline"] = aim.text(row["baseline"])
+    if "gain" in row:
+        cells["gain"] = aim.gain_text(row["gain"])
+    if "at_equal_compute" in row:
+        cells["at equal compute"] = aim.text(row["at_equal_compute"])
+    cells["trials"] = counts_text(study)
+    cells["worker time"] = duration(row["worker_seconds"])
+    cells["CPU time"] = duration(row["cpu_seconds"])
+    return cells
+
+
+def headline(comparison: Comparison) -> str:
+    """The best value and whose it is, in all and at equal compute; empty if not comparable.
+
+    With several objectives there is no best: it counts the trials that no other trial beats.
+    """
+    if not comparison.comparable:
+        return ""
+    if comparison.unbeaten:
+        shares = ", ".join(f"{name} {n}" for name, n in comparison.unbeaten.items())
+        return f"Trials that no trial of these studies beats in every objective: {shares}."
+    first = _ahead(comparison, "best")
+    if first.empty:
+        return "No trial of these studies has completed."
+    aim = comparison.studies[0].objective
+    text = f"Best {aim.metric}: {aim.text(first['best'].iloc[0])} ({listed(list(first['study']))})"
+    ahead = _ahead(comparison, "at_equal_compute")
+    if comparison.equal_compute is not None and not ahead.empty:
+        value, spent = ahead["at_equal_compute"].iloc[0], duration(comparison.equal_compute)
+        owners = listed(list(ahead["study"]))
+        text += f"; after {spent} of worker time each: {aim.text(value)} ({owners})"
+    # By its interval, another study's corrected score may be as good as the first's.
+    one, table = first.iloc[0], comparison.outcomes
+    others = table[table["study"] != one["study"]]
+    if ((others["low"] <= one["high"]) & (others["high"] >= one["low"])).any():
+        text += ". The corrected intervals overlap: which study has the better config is open"
+    return f"{text}."
+
+
+def _ahead(comparison: Comparison, column: str) -> pd.DataFrame:
+    """The rows with the best value in a column, several if they are level; none if none has one."""
+    values = comparison.studies[0].objective.sign * comparison.outcomes[column].astype(float)
+    return comparison.outcomes[values == values.max()]
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """Everything as Markdown."""
+    names = ", ".join(study.name for study in comparison.studies)
+    same = "Nothing: space, config, budget, code, data, versions and device are the same."
+    parts = [
+        f"# {markdown_cell(names)}",
+        markdown_line(headline(comparison)),
+        markdown(display(comparison)),
+        "\n".join(f"- {markdown_line(remark)}" for remark in comparison.remarks),
+        "## What differs",
+        markdown(comparison.contrasts) if len(comparison.contrasts) else same,
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def write_comparison_files(comparison: Comparison, results_dir: Path) -> list[Path]:
+    """Write ``compare/<a>-<b>.csv``, ``.md`` and, if the objectives are one, ``.png``.
+
+    Raises:
+        StudyError: the folder cannot be written.
+    """
+    from besom.plots import write_comparison
+
+    base = results_dir / FOLDER
+    paths = [base / f"{comparison.stem}{suffix}" for suffix in (".csv", ".md")]
+    try:
+        write_atomically(paths[0], csv(comparison.outcomes))
+        write_atomically(paths[1], to_markdown(comparison))
+        if comparison.comparable:
+            picture = base / f"{comparison.stem}.png"
+            paths.append(write_comparison(comparison.studies, picture))
+    except OSError as error:
+        raise StudyError(f"{base} cannot be written: {error.strerror or error}.") from error
+    return paths

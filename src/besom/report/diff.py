@@ -1,26 +1,30 @@
-"""``besom diff``: only what differs between two trials of a study, in config and in outcome."""
+"""What differs: between two trials (``besom diff``), or between studies (``besom compare``)."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from besom.config import leaves
+from besom.config import TRAIN_GROUPS, leaves
 from besom.equality import same
 from besom.report.tables import csv
 from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
-from besom.store.defaults import as_of_now
+from besom.store import study_identity
 from besom.store.environment import environment_then
 from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.store.study_identity import as_of_now
 from besom.text.numbers import points
 from besom.text.values import ABSENT, value_text
 
 #: The part whose values are a config's; those of the others are what besom or a machine says.
 CONFIG = "config"
+
+#: The parts of what differs that hold a config's values.
+_OF_CONFIGS = ("space", "config", "budget")
 
 
 def differences(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> pd.DataFrame:
@@ -94,6 +98,59 @@ def display_differences(frame: pd.DataFrame) -> pd.DataFrame:
     parts, names = frame["part"], frame.columns[2:]
     cells = {c: [shown(v, p) for v, p in zip(frame[c], parts, strict=True)] for c in names}
     return frame.assign(**cells)
+
+
+def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
+    """What differs between the studies: one row each, columns part, what, then one per study.
+
+    Parts: ``space``, ``config``, ``budget``, ``code`` (the git revision), ``data`` (the
+    fingerprint) and ``versions``. Lists and absent values (``-``) are texts, as all cells are. A
+    key that besom has gained since a study was made counts there with its default.
+    """
+    described = [_described(study, studies) for study in studies]
+    rows = []
+    for part in dict.fromkeys(part for one in described for part in one):
+        flat = [leaves(one.get(part, {})) for one in described]
+        paths = dict.fromkeys(path for one in flat for path in one if path)
+        for what in paths:
+            empty = all(one.get(what, {}) == {} for one in flat)
+            if empty and any(path.startswith(f"{what}.") for path in paths):
+                continue  # empty in one study; what another has in it is a row each
+            values = [one.get(what, ABSENT) for one in flat]
+            kind = CONFIG if part in _OF_CONFIGS else part
+            texts = [shown(value, kind) for value in values]
+            if len(set(texts)) > 1 and not all(same(values[0], value) for value in values):
+                named = dict(zip((s.name for s in studies), texts, strict=True))
+                rows.append({"part": part, "what": what, **named})
+    return pd.DataFrame(rows, columns=["part", "what", *(study.name for study in studies)])
+
+
+def _described(study: StudyRecord, beside: Sequence[StudyRecord]) -> dict[str, Mapping[str, Any]]:
+    config = study.config
+    for other in beside:
+        config = as_of_now(config, other.config)
+    sweep = config.get("sweep", {})
+    task = {key: config[key] for key in (*TRAIN_GROUPS, "seed") if key in config}
+    aside = (*study_identity.BUDGET, *study_identity.PLACE, "space")
+    environments = list(study.facts.get("environments", {}).values())
+    return {
+        "space": sweep.get("space", {}),
+        "config": {**task, **{f"sweep.{k}": v for k, v in sweep.items() if k not in aside}},
+        "budget": {key: sweep[key] for key in study_identity.BUDGET if key in sweep},
+        "code": _all_seen("git", [{"git": e.get("git")} for e in environments]),
+        "data": _all_seen("data", environments),
+        "versions": _all_seen("versions", environments),
+        "device": _all_seen("device", environments),
+    }
+
+
+def _all_seen(key: str, environments: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What one study saw of something; several values if that changed while it was swept."""
+    seen: dict[str, dict[str, None]] = {}
+    for environment in environments:
+        for path, value in leaves(environment.get(key, {}), key).items():
+            seen.setdefault(path.removeprefix(f"{key}."), {})[shown(value, key)] = None
+    return {path: ", then ".join(values) for path, values in seen.items()}
 
 
 def to_csv(frame: pd.DataFrame) -> str:

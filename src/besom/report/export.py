@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from besom.config import Composer, SearchPath, read_yaml
 from besom.config.schema import TRAIN_GROUPS
 from besom.errors import ConfigError, StudyError
-from besom.regular import oddity
+from besom.regular import special_kind
 from besom.report.leaderboard import ranking
 from besom.seam import MODEL_NOTES
 from besom.statistics import knee
@@ -162,7 +162,7 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
     if config is None:
         return Composer(SearchPath.of(config_dir), "train")
     path = Path(config).expanduser()
-    if not path.is_file() and not oddity(path):
+    if not path.is_file() and not special_kind(path):
         raise ConfigError(
             f"There is no config file {config!r}. Give a YAML, such as one that `besom export` "
             "writes; overrides have the form KEY=VALUE."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from besom.report.costs import write_costs
 from besom.report.export import write_best
 from besom.report.leaderboard import write_leaderboard
+from besom.report.tables import write_costs
 from besom.statistics import Claim, claim
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord

@@ -1,32 +1,189 @@
-"""Ranks the complete trials of a study, lists the others with their reasons, and writes both."""
+"""Ranks the complete trials of a study, lists the others with their reasons, and writes both.
+
+What the columns are is said in ``columns_for``: a new column is one entry there, and nothing
+elsewhere. A ranking carries its columns in ``DataFrame.attrs``, so that it may be sorted and cut.
+"""
 
 from __future__ import annotations
 
-import io
 import json
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
-from besom.report.leaderboard_columns import columns_for, display, hyperparameters, make_frame
 from besom.report.tables import (
+    COSTS,
+    cell,
     counts_text,
     csv,
     markdown,
     over_baseline,
+    param_cell,
     short_names,
     shown_outcome,
     shown_params,
+    trial_costs,
 )
 from besom.statistics import Claim, pareto_front, ranks
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.text.counting import counted
+from besom.text.counting import counted, named
 from besom.text.printable import markdown_cell, markdown_line
 from besom.text.values import value_text
+
+#: The key in ``DataFrame.attrs``.
+_COLUMNS = "besom_columns"
+
+
+@dataclass(frozen=True)
+class LeaderboardColumn:
+    """One column of a leaderboard.
+
+    Attributes:
+        name: its heading in files; tables shorten dotted paths.
+        value: a trial's cell, as files have it.
+        text: a cell that is known, as people read it.
+        is_param: whether it is a sampled hyperparameter: None is null, NaN does not apply.
+        is_whole: whether its numbers are whole, also where some are not known.
+        files_only: whether tables leave it out.
+        needs_values: whether tables leave it out where all its cells are empty.
+        narrow_from: the width of a narrow terminal from which it has a column of its own; None:
+            never.
+    """
+
+    name: str
+    value: Callable[[TrialRecord], Any]
+    text: Callable[[Any], str] = cell
+    is_param: bool = False
+    is_whole: bool = False
+    files_only: bool = False
+    needs_values: bool = False
+    narrow_from: int | None = None
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # pandas copies attrs with each frame
+
+    def shown(self, value: Any) -> str:
+        """A cell as people read it, empty where it is not known."""
+        if self.is_param:
+            return param_cell(value)
+        return "" if value is None or value is pd.NA or value != value else self.text(value)
+
+
+def columns_for(
+    study: StudyRecord, claimed: Claim | None, rank_of: dict[int, int]
+) -> list[LeaderboardColumn]:
+    """The columns of a study's leaderboard, in their order.
+
+    Args:
+        study: what is ranked.
+        claimed: what may be claimed of it, for the columns that say so.
+        rank_of: the rank of each complete trial, by its number.
+    """
+    aim, baseline, single = study.objective, study.baseline, len(study.objectives) == 1
+    found = [
+        LeaderboardColumn("rank", lambda t: rank_of[t.number], narrow_from=0),
+        LeaderboardColumn("trial", lambda t: t.number, narrow_from=0),
+    ]
+    for index, objective in enumerate(study.objectives):
+        value = _value_of(index)
+        found.append(LeaderboardColumn(objective.metric, value, objective.text, narrow_from=0))
+    if baseline is not None and single:
+        over = baseline.value or 0.0
+        gain = lambda t: aim.sign * (t.value - over) + 0.0  # noqa: E731
+        found.append(LeaderboardColumn("gain", gain, aim.gain_text, narrow_from=0))
+    if claimed is not None and claimed.rows:
+        rows, corrected = claimed.rows, {claimed.leader: claimed.corrected}
+        error_text = "{:.4f}".format if aim.is_share else "{:.4g}".format
+        for name, cell_of, text, narrow_from in (
+            ("standard_error", lambda t: rows[t.number].standard_error, error_text, 0),
+            ("tied", lambda t: rows[t.number].tied, lambda tied: "tied" if tied else "no", 0),
+            ("corrected", lambda t: corrected.get(t.number), error_text, 100),
+        ):
+            found.append(
+                LeaderboardColumn(name, cell_of, text, needs_values=True, narrow_from=narrow_from)
+            )
+    found += [
+        LeaderboardColumn("best_epoch", lambda t: t.best_epoch, is_whole=True),
+        LeaderboardColumn("epochs", lambda t: t.epochs),
+        LeaderboardColumn("parameters", lambda t: t.numbers.get("n_params"), is_whole=True),
+    ]
+    costs = {t.number: trial_costs(study, t) for t in study.complete}
+    for name in COSTS:
+        if name != "gpu_seconds" or any(cost[name] for cost in costs.values()):
+            seconds = _cost_of(name, costs)
+            found.append(
+                LeaderboardColumn(name, seconds, "{:.1f}".format, files_only=name != COSTS[0])
+            )
+    # An objective may be a cost itself: it keeps its place and its exact value.
+    by_name: dict[str, LeaderboardColumn] = {}
+    for column in found:
+        by_name.setdefault(column.name, column)
+    for path in dict.fromkeys(path for trial in study.complete for path in trial.params):
+        by_name[path] = LeaderboardColumn(path, _param_of(path), is_param=True)
+    return [*by_name.values(), LeaderboardColumn("note", _note, needs_values=True)]
+
+
+def make_frame(columns: Sequence[LeaderboardColumn], trials: Sequence[TrialRecord]) -> pd.DataFrame:
+    """One row per trial, in this order; the frame knows its columns."""
+    cells = {column.name: [column.value(trial) for trial in trials] for column in columns}
+    frame = pd.DataFrame(cells)
+    for column in columns:
+        values = cells[column.name]
+        if column.is_whole:
+            frame[column.name] = frame[column.name].astype("Int64")
+        elif column.is_param and len({type(value) for value in values}) > 1:
+            # pandas would take null for what does not apply, and 3 for 3.0 beside it.
+            frame[column.name] = pd.Series(values, dtype=object)
+    frame.attrs[_COLUMNS] = tuple(columns)
+    return frame
+
+
+def columns_of(frame: pd.DataFrame) -> list[LeaderboardColumn]:
+    """What the columns of a ranking are; none of another frame."""
+    return [column for column in frame.attrs.get(_COLUMNS, ()) if column.name in frame]
+
+
+def hyperparameters(frame: pd.DataFrame) -> list[str]:
+    """The columns of a ranking that are hyperparameters."""
+    return [column.name for column in columns_of(frame) if column.is_param]
+
+
+def display(frame: pd.DataFrame) -> pd.DataFrame:
+    """A ranking for people: rounded, short headings, no empty columns."""
+    shown: dict[str, list[str]] = {}
+    for column in columns_of(frame):
+        cells = [column.shown(value) for value in frame[column.name].astype(object)]
+        if not column.files_only and (any(cells) or not column.needs_values):
+            shown[column.name] = cells
+    return pd.DataFrame(shown, index=frame.index).rename(columns=short_names(list(shown)))
+
+
+def _value_of(index: int) -> Callable[[TrialRecord], Any]:
+    return lambda trial: None if trial.values is None else trial.values[index]
+
+
+def _cost_of(name: str, costs: dict[int, dict[str, float]]) -> Callable[[TrialRecord], Any]:
+    return lambda trial: costs[trial.number][name]
+
+
+def _param_of(path: str) -> Callable[[TrialRecord], Any]:
+    return lambda trial: trial.params.get(path, math.nan)
+
+
+def _note(trial: TrialRecord) -> str:
+    notes = [str(trial.origin)] if trial.origin != "sampled" else []
+    if trial.continues is not None:
+        notes = [f"continues trial {trial.continues}"]
+    if trial.audited_at is not None:
+        notes.append(f"audited: to be pruned at epoch {trial.audited_at}")
+    return "; ".join(notes)
 
 
 def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
@@ -36,8 +193,8 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     the baseline did not complete), with ``claimed`` also standard_error, tied (with the first, at
     95 %) and corrected (the first row's score, corrected for selection), then best_epoch, epochs,
     parameters, what it cost (seconds, cpu_seconds and, where a GPU was used, gpu_seconds, see
-    ``besom.report.costs``), a column for each sampled hyperparameter by its dotted path, and note.
-    ``besom.report.leaderboard_columns`` says what each is.
+    ``besom.report.tables``), a column for each sampled hyperparameter by its dotted path, and note.
+    ``besom.report.leaderboard`` says what each is.
 
     With several objectives the rank is that of the Pareto front: 1 is beaten by no other trial, 2
     only by those of rank 1, and so on.
@@ -48,8 +205,10 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     elif claimed is not None and claimed.rows:
         rank_of = {number: row.rank for number, row in claimed.rows.items()}
     else:
-        rank_of = _ranks(study)
-    order = sorted(trials, key=lambda t: (rank_of[t.number], _by_first(study, t), t.number))
+        ranked = ranks([t.value or 0.0 for t in trials], study.objective.direction)
+        rank_of = {t.number: rank for t, rank in zip(trials, ranked, strict=True)}
+    sign = study.objective.sign
+    order = sorted(trials, key=lambda t: (rank_of[t.number], -sign * (t.value or 0.0), t.number))
     columns = columns_for(study, claimed, rank_of)
     return make_frame(columns if order else columns[: 2 + len(study.objectives)], order)
 
@@ -97,8 +256,7 @@ def sort_by(frame: pd.DataFrame, column: str | None) -> pd.DataFrame:
 def _place(value: Any) -> tuple[int, float, str]:
     if _is_nan(value):
         return 2, 0.0, ""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (0, float(value), "") if number else (1, 0.0, value_text(value))
+    return (0, float(value), "") if is_real(value) else (1, 0.0, value_text(value))
 
 
 def write_leaderboard(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> None:
@@ -133,20 +291,18 @@ def _is_nan(value: Any) -> bool:
 
 def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None = None) -> str:
     """Both tables as Markdown, under what may be claimed and what is ranked."""
-    out = io.StringIO()
-    out.write(f"# {markdown_cell(study.name)}\n\n{markdown_line(headline(study))}\n\n")
-    if claimed is not None:
-        out.write(f"{markdown_line(claimed.text)}\n\n")
-        out.writelines(f"- {markdown_line(caveat)}\n" for caveat in claimed.caveats)
-        out.write("\n" if claimed.caveats else "")
-    out.write(f"{markdown_line(_ranked_by(study))}\n\n")
-    out.write(markdown(display(frame)) if len(frame) else "")
-    rest = unranked(study)
-    if len(rest):
-        out.write("\n\n## Not ranked\n\n")
-        out.write(markdown(rest))
-    out.write("\n")
-    return out.getvalue()
+    claims = [] if claimed is None else [claimed.text]
+    caveats = [] if claimed is None else [f"- {markdown_line(c)}" for c in claimed.caveats]
+    parts = [
+        f"# {markdown_cell(study.name)}",
+        *(markdown_line(line) for line in (headline(study), *claims)),
+        "\n".join(caveats),
+        markdown_line(_ranked_by(study)),
+        markdown(display(frame)) if len(frame) else "",
+    ]
+    if len(rest := unranked(study)):
+        parts += ["## Not ranked", markdown(rest)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
@@ -163,16 +319,14 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
     if len(study.objectives) > 1:
         front = int((frame["rank"] == 1).sum())
         return f"{study.name}: {counted(front, 'trial')} on the Pareto front ({tail})."
-    objective, first = study.objective, frame.iloc[0]
-    n_first = int((frame["rank"] == 1).sum())
-    lead = f"and {n_first - 1} more lead" if n_first > 1 else "leads"
-    text = f"{study.name}: trial {first['trial']} {lead} with {objective.metric} "
-    text += objective.text(first[objective.metric])
-    if study.baseline is not None and study.baseline.number == first["trial"]:
-        text += ", and is the baseline itself"
+    objective, first = study.objective, frame[frame["rank"] == 1]
+    best = objective.text(first[objective.metric].iloc[0])
+    text = f"{study.name}: best {objective.metric} {best} ({named('trial', list(first['trial']))}"
+    if study.baseline is not None and study.baseline.number in set(first["trial"]):
+        text += ", the baseline included" if len(first) > 1 else ", the baseline itself"
     elif "gain" in frame:
-        text += f", {over_baseline(objective, first['gain'])} before any correction"
-    return f"{text} ({tail})."
+        text += f", {over_baseline(objective, first['gain'].iloc[0])} before any correction"
+    return f"{text}); {tail}."
 
 
 def _ranked_by(study: StudyRecord) -> str:
@@ -182,17 +336,6 @@ def _ranked_by(study: StudyRecord) -> str:
     ]
     how = "Ranked by Pareto front over" if len(parts) > 1 else "Ranked by"
     return f"{how} {' and '.join(parts)}."
-
-
-def _by_first(study: StudyRecord, trial: TrialRecord) -> float:
-    assert trial.value is not None
-    return -study.objective.sign * trial.value
-
-
-def _ranks(study: StudyRecord) -> dict[int, int]:
-    trials = study.complete
-    ranked = ranks([t.value or 0.0 for t in trials], study.objective.direction)
-    return {t.number: rank for t, rank in zip(trials, ranked, strict=True)}
 
 
 def _fronts(study: StudyRecord) -> dict[int, int]:

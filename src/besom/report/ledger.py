@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from rich.console import Console
 
 from besom.report import leaderboard
-from besom.report.costs import costs
 from besom.report.tables import (
     COSTS,
+    costs,
     csv,
     frame_table,
     markdown,
@@ -29,9 +30,9 @@ from besom.statistics import (
     proportion_standard_error,
     pruning_cost,
 )
-from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.text.console import say
-from besom.text.counting import WAS, counted
+from besom.text.counting import counted
 from besom.text.numbers import duration
 from besom.text.printable import markdown_cell, markdown_line
 
@@ -64,7 +65,7 @@ class Ledger:
 
     Attributes:
         by_outcome: one row per outcome: outcome, trials, epochs, seconds, cpu_seconds, gpu_seconds
-            (see ``besom.report.costs``), share (of the seconds); the last row is the total.
+            (see ``besom.report.tables``), share (of the seconds); the last row is the total.
         gain_per_hour: the best trial's gain over the baseline per hour of worker time; None
             without a baseline, or with several objectives.
         prospect: the expected gain from the next ``N_MORE`` trials; None with several
@@ -116,7 +117,7 @@ def most_expensive(study: StudyRecord) -> pd.DataFrame:
 
 
 def to_csv(study: StudyRecord) -> str:
-    """One row per trial, as in ``ledger.csv``; see ``besom.report.costs``."""
+    """One row per trial, as in ``ledger.csv``; see ``besom.report.tables``."""
     return csv(costs(study))
 
 
@@ -148,10 +149,7 @@ def conclusions(study: StudyRecord, book: Ledger) -> list[str]:
     """What the ledger shows, one line per finding."""
     metric, lines = study.objective.metric, []
     if n_silent := int(costs(study)["cpu_seconds"].isna().sum()):
-        lines.append(
-            f"{counted(n_silent, 'trial', WAS)} killed: the CPU seconds are not known, and not in "
-            "the sums."
-        )
+        lines.append(f"Trials that were killed, whose CPU seconds are not in the sums: {n_silent}.")
     if book.gain_per_hour is not None:
         spent = duration(float(book.by_outcome["seconds"].iloc[-1]))
         lines.append(
@@ -169,20 +167,17 @@ def _expected(prospect: Prospect) -> str:
     if math.isnan(prospect.expected_gain):
         return f"not known before {fewest_trials(N_MORE)} trials have a score"
     if prospect.above_noise is None:
-        return f"{prospect.expected_gain:.2g}; the noise of one score is not known"
+        return f"{prospect.expected_gain:.2g}; the noise is not known"
     than = "more" if prospect.above_noise else "less"
-    return (
-        f"{prospect.expected_gain:.2g}, {than} than the noise of one score ({prospect.noise:.2g})"
-    )
+    return f"{prospect.expected_gain:.2g}, {than} than the noise ({prospect.noise:.2g})"
 
 
 def _audit_lines(metric: str, audit: Audit) -> list[str]:
     cost = audit.cost
     lines = [
-        f"Audit: {cost.n_audited} of the trials to be pruned ran to the end; {cost.n_winners} beat "
-        f"all that were not to be pruned (95 % upper bound {cost.winner_interval.high:.0%}). "
-        f"Expected loss by pruning {counted(cost.n_pruned, 'trial')}: {cost.expected_regret:.2g} "
-        f"{metric}."
+        f"Audit: of {cost.n_audited} audited trials, {cost.n_winners} beat all that were not to be "
+        f"pruned (at most {cost.winner_interval.high:.0%} with 95 % confidence). Expected loss by "
+        f"pruning {counted(cost.n_pruned, 'trial')}: {cost.expected_regret:.2g} {metric}."
     ]
     epochs = [
         f"epoch {i} {a.kendall:.2f}"
@@ -196,21 +191,15 @@ def _audit_lines(metric: str, audit: Audit) -> list[str]:
 
 def _by_outcome(study: StudyRecord) -> pd.DataFrame:
     """The costs of the trials that ended in one way, one row each, and of all."""
-    frame = costs(study)
-    all_seconds = frame["seconds"].sum() or 1.0
-    groups = {outcome: frame[frame["outcome"] == outcome] for outcome in outcome_counts(study)}
-    groups.pop(str(Outcome.WARM_START), None)
-    rows = [
-        {
-            "outcome": name,
-            "trials": len(members),
-            "epochs": int(members["epochs"].sum()),
-            **{cost: float(members[cost].sum()) for cost in COSTS},
-            "share": float(members["seconds"].sum() / all_seconds),
-        }
-        for name, members in {**groups, "total": frame}.items()
+    frame = costs(study).assign(trials=1)
+    order = [
+        outcome for outcome in outcome_counts(study.trials) if outcome in set(frame["outcome"])
     ]
-    return pd.DataFrame(rows)
+    sums = frame.groupby("outcome")[["trials", "epochs", *COSTS]].sum().reindex(order)
+    sums.loc["total"] = frame[sums.columns].sum()
+    sums = sums.astype({"trials": int, "epochs": int})
+    sums["share"] = sums["seconds"] / (frame["seconds"].sum() or 1.0)
+    return sums.reset_index(names="outcome")
 
 
 def _gain(study: StudyRecord) -> float | None:
@@ -218,10 +207,13 @@ def _gain(study: StudyRecord) -> float | None:
     baseline = study.baseline
     if baseline is None or baseline.value is None or len(study.objectives) > 1:
         return None
-    sign = study.objective.sign
-    return max(sign * t.value for t in study.complete if t.value is not None) - (
-        sign * baseline.value
-    )
+    best = _best(study.complete, study.objective)
+    assert best.value is not None
+    return study.objective.sign * (best.value - baseline.value)
+
+
+def _best(trials: Sequence[TrialRecord], objective: Objective) -> TrialRecord:
+    return max(trials, key=lambda t: objective.sign * (t.value or 0.0))
 
 
 def _gain_per_hour(study: StudyRecord, trials: list[TrialRecord]) -> float | None:
@@ -233,7 +225,7 @@ def _prospect(study: StudyRecord, trials: list[TrialRecord]) -> Prospect | None:
     if len(study.objectives) > 1 or not study.complete:
         return None
     ended = [t for t in trials if t.outcome is not Outcome.RUNNING]
-    best = max(study.complete, key=lambda t: study.objective.sign * (t.value or 0.0))
+    best = _best(study.complete, study.objective)
     noise = math.nan
     if best.n_validation and study.objective.is_share and best.value is not None:
         noise = proportion_standard_error(best.value, best.n_validation)
@@ -247,7 +239,7 @@ def _audit(study: StudyRecord) -> Audit | None:
     if not audited or not let_run or len(study.objectives) > 1:
         return None
     objective = study.objective
-    best = max(let_run, key=lambda t: objective.sign * (t.value or 0.0))
+    best = _best(let_run, objective)
     n_pruned = sum(t.outcome is Outcome.PRUNED for t in study.trials)
     share = float(study.config.get("sweep", {}).get("audit") or 1.0)
     assert best.value is not None

@@ -17,8 +17,7 @@ from besom.report.tables import WIDE, counts_text
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
 from besom.store.storage import load_record, study_names
-from besom.text.console import say
-from besom.text.table import rich_table
+from besom.text.console import rich_table, say
 
 #: What ``list`` shows of a study. ``best`` comes with its standard error.
 _LISTED = ("study", "trials", "objective", "best", "corrected", "tied", "gain", "trial")

@@ -6,8 +6,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from besom.report.leaderboard import headline, unranked
-from besom.report.leaderboard_columns import columns_of, display, hyperparameters
+from besom.report.leaderboard import columns_of, display, headline, hyperparameters, unranked
 from besom.report.tables import WIDE, frame_table, shown_params
 from besom.statistics import Claim
 from besom.store.records import StudyRecord

@@ -1,17 +1,19 @@
-"""Tables and values as people read them: on the terminal and in Markdown."""
+"""Tables, values and costs as people read them: on the terminal and in Markdown."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.table import Table
 
+from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.text.console import rich_table
 from besom.text.counting import tally
 from besom.text.printable import markdown_cell
-from besom.text.table import rich_table
 from besom.text.values import csv_text, csv_value, value_text
 
 if TYPE_CHECKING:
@@ -35,18 +37,18 @@ def shown_outcome(trial: TrialRecord) -> str:
     return UNFINISHED if trial.outcome is Outcome.RUNNING else str(trial.outcome)
 
 
-def outcome_counts(study: StudyRecord) -> dict[str, int]:
+def outcome_counts(trials: Iterable[TrialRecord]) -> dict[str, int]:
     """How many trials ended in which way, in the order of ``Outcome``; absent ones left out.
 
     The last are ``unfinished``: in a sweep that is running they run, else they wait for a resume.
     """
-    found = Counter(t.outcome for t in study.trials)
+    found = Counter(t.outcome for t in trials)
     return {UNFINISHED if o is Outcome.RUNNING else str(o): found[o] for o in Outcome if found[o]}
 
 
 def counts_text(study: StudyRecord) -> str:
     """The same in words: ``8 complete, 2 pruned``."""
-    return tally(outcome_counts(study))
+    return tally(outcome_counts(study.trials))
 
 
 def over_baseline(objective: Objective, gain: float) -> str:
@@ -142,7 +144,7 @@ def frame_table(
     wrapped: Collection[str] = _WRAPPED,
     overflow: Literal["fold", "ellipsis"] = "fold",
 ) -> Table:
-    """A frame as a table for the terminal, see ``besom.text.table``."""
+    """A frame as a table for the terminal, see ``besom.text.console``."""
     return rich_table(
         [str(column) for column in frame.columns],
         (list(map(cell, row)) for row in frame.itertuples(index=False, name=None)),
@@ -151,3 +153,49 @@ def frame_table(
         left=("outcome", "study"),
         overflow=overflow,
     )
+
+
+def costs(study: StudyRecord) -> pd.DataFrame:
+    """One row per trial that ran or might have: trial, outcome, epochs and what it cost.
+
+    Columns: trial, outcome, epochs, seconds (wall-clock, in its worker), cpu_seconds (of its
+    worker, all threads; NaN where the worker was killed and could not tell), gpu_seconds (the
+    seconds times the share of a GPU that its worker held). Knowledge taken from another study cost
+    nothing here and is left out.
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "trial": t.number,
+            "outcome": shown_outcome(t),
+            "epochs": t.epochs,
+            **trial_costs(study, t),
+        }
+        for t in study.trials
+        if t.outcome is not Outcome.WARM_START
+    ]
+    return pd.DataFrame(rows, columns=["trial", "outcome", "epochs", *COSTS])
+
+
+def trial_costs(study: StudyRecord, trial: TrialRecord) -> dict[str, float]:
+    """One trial's cost by the names in ``COSTS``."""
+    killed = trial.outcome in (Outcome.WORKER_DIED, Outcome.TIMEOUT) and not trial.cpu_seconds
+    spent = (
+        trial.seconds,
+        math.nan if killed else trial.cpu_seconds,
+        trial.seconds * _gpus(study, trial),
+    )
+    return {name: round(seconds, 3) for name, seconds in zip(COSTS, spent, strict=True)}
+
+
+def _gpus(study: StudyRecord, trial: TrialRecord) -> float:
+    """How much of a GPU the trial's worker held: workers may share one."""
+    environment = study.facts.get("environments", {}).get(trial.environment.get("id"), {})
+    used = environment.get("device", {}).get("gpus")
+    return float(environment.get("gpus_per_worker", 1.0)) if used else 0.0
+
+
+def write_costs(study: StudyRecord, paths: StudyPaths) -> None:
+    """Write ``ledger.csv``: one row per trial, see ``costs``."""
+    write_atomically(paths.ledger_csv, csv(costs(study)))

@@ -10,7 +10,6 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from besom.equality import SameFields
 from besom.errors import StudyError
@@ -28,7 +27,8 @@ from besom.seam import TrialConfig
 from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.study.outcome import stored_outcome
+from besom.study.tell import finite_epochs, stored_outcome
+from besom.text.counting import counted
 from besom.text.printable import command
 from besom.trust import trusting
 
@@ -124,35 +124,22 @@ def replay(
         ConfigError: a word that cannot be used.
         BesomError: the worker cannot be prepared.
     """
-    if trial.outcome in _NOT_TRAINED or not trial.config:
-        why = _NOT_TRAINED.get(trial.outcome, "its config is not stored")
-        raise StudyError(
-            f"Trial {trial.number} of {study.name!r} was never trained ({trial.outcome}): {why}. "
-            f"`{command('leaderboard', study.name)}` shows those that were."
-        )
+    _check_was_trained(study, trial)
     config = stored_config(trial)
     then = environment_then(study, trial)
     threads = then.get("device", {}).get("threads")
     node = executor_config(study, words, workers=1, threads=threads)
     again = _ReplayRun(trial, config, study.objective.metric, on_epoch)
-    function = study.config["sweep"]["trial_function"]
+    sweep = study.config["sweep"]
+    function, timeout_s = sweep["trial_function"], sweep.get("trial_timeout_s")
     named = check_trusted(function, node, [trial])
-    logs = paths.logs / "replay"
-    with (
-        trusting(named=named),
-        started_executor(node, function, config, logs, 1) as (
-            executor,
-            facts,
-        ),
-    ):
-        timeout_s = study.config["sweep"].get("trial_timeout_s")
+    started = started_executor(node, function, config, paths.logs / "replay", 1)
+    with trusting(named=named), started as (executor, facts):
         ending = RunLoop(executor, again, timeout_s).run_with_signals()
     if ending is not Ending.DONE or again.end is None:
         return Replay(study, trial, again.history, None, interrupted=True)
-    result_environment: Mapping[str, Any] = {}
-    if isinstance(again.end, Finished):
-        result_environment = again.end.result.environment
-    now = environment_now(facts, result_environment)
+    seen = again.end.result.environment if isinstance(again.end, Finished) else {}
+    now = environment_now(facts, seen)
     if not same_data(study, trial):  # the study's facts are those of its base data
         then.pop("data", None)
     return Replay(
@@ -166,12 +153,21 @@ def replay(
     )
 
 
+def _check_was_trained(study: StudyRecord, trial: TrialRecord) -> None:
+    if trial.outcome in _NOT_TRAINED or not trial.config:
+        why = _NOT_TRAINED.get(trial.outcome, "its config is not stored")
+        raise StudyError(
+            f"Trial {trial.number} of {study.name!r} was never trained ({trial.outcome}): {why}. "
+            f"`{command('leaderboard', study.name)}` shows those that were."
+        )
+
+
 def _other_ending(trial: TrialRecord, again: _ReplayRun) -> str:
     """What the two runs came to, if not to the same; empty if they did."""
     end = again.end
     if isinstance(end, Failed):
         now = stored_outcome(end.kind)
-        reason = f" ({end.reason})"
+        reason = end.reason
     else:
         now = Outcome.DIVERGED if again.not_finite else Outcome.COMPLETE
         reason = ""
@@ -180,24 +176,16 @@ def _other_ending(trial: TrialRecord, again: _ReplayRun) -> str:
         now is Outcome.COMPLETE and (then is Outcome.PRUNED or (then in _OUTSIDE and trial.epochs))
     )
     if not as_it_was:
-        return f"then it was {then}{_in_brackets(trial.reason)}, now it is {now}{reason}"
+        was, is_now = (
+            f"{outcome} ({why})" if why else str(outcome)
+            for outcome, why in ((then, trial.reason), (now, reason))
+        )
+        return f"then it was {was}, now it is {is_now}"
     if isinstance(end, Finished) and then is Outcome.COMPLETE:
         right = end.result.correct
         if trial.correct is not None and right is not None and right != trial.correct:
             return _OTHER_IMAGES
     return ""
-
-
-def _finite(history: History) -> dict[str, list[float]]:
-    """The epochs before the first value that is not finite, as studies store them."""
-    epochs = range(max((len(values) for values in history.values()), default=0))
-    bad = (i for i in epochs for v in history.values() if i < len(v) and not math.isfinite(v[i]))
-    n_good = next(bad, None)
-    return {metric: [float(v) for v in values[:n_good]] for metric, values in history.items()}
-
-
-def _in_brackets(reason: str) -> str:
-    return f" ({reason})" if reason else ""
 
 
 def first_difference(then: History, now: History) -> Difference | None:
@@ -260,7 +248,7 @@ class _ReplayRun(TrialSource):
         self.end = event
         if isinstance(event, Finished) and event.result.history:
             self.history = dict(event.result.history)
-        self.history = _finite(self.history)
+        self.history = finite_epochs(self.history)
         if self.trial.outcome in _OUTSIDE:  # what it would have gone on to is not known
             self.history = {m: v[: self.trial.epochs] for m, v in self.history.items()}
 
@@ -275,9 +263,9 @@ def report(replayed: Replay) -> str:
         return f"{name} was interrupted: nothing can be said of it."
     n_epochs = max((len(values) for values in replayed.history.values()), default=0)
     if replayed.equal:
-        epochs = f"{n_epochs} epoch" + ("" if n_epochs == 1 else "s")
         lines = [
-            f"{name} is bitwise equal: {len(replayed.history)} metrics over {epochs}."
+            f"{name} is bitwise equal: {counted(len(replayed.history), 'metric')} over "
+            f"{counted(n_epochs, 'epoch')}."
             if n_epochs
             else f"{name} ended as it did then ({replayed.trial.outcome}), before its first epoch."
         ]

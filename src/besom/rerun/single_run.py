@@ -1,4 +1,4 @@
-"""``besom train``: one run without a sweep, measured once on the test set, and kept."""
+"""``besom train`` and ``besom show``: a run without a sweep, and a look at the data."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def train_once(
     from besom.training.data.dataset import NoTestImages, label_gaps
     from besom.training.data.loading import load_test, load_training
     from besom.training.rehearsal import rehearse
-    from besom.training.trainer import evaluate, fit
+    from besom.training.trainer import evaluate
 
     config = composed.config
     follow(names_in(config))  # before the data is read and the test set opened
@@ -87,7 +87,6 @@ def train_once(
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")
     identity = {"name": data.name, "fingerprint": data.fingerprint}
-    epochs = config["trainer"]["epochs"]
     every_epoch = config["trainer"].get("test_every_epoch", False)
     # Whatever will fail should fail here, before the test set is opened.
     tried = rehearse(config, data, opens_test=True, test=every_epoch)
@@ -95,24 +94,16 @@ def train_once(
         say(f"The model cannot be saved, so no .keras file will be written: {tried.unsavable}.")
     try:
         test = load_test(config["data"], data)
-    except NoTestImages:
+    except NoTestImages as error:
         test = None
-
-    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
-        say(f"Epoch {epoch}/{epochs}: {metrics_text(metrics)}")
-        return False
-
-    if every_epoch and test is None:
-        raise ConfigError("trainer.test_every_epoch=true, but the dataset has no test set.")
+        if every_epoch:
+            raise ConfigError(
+                "trainer.test_every_epoch=true, but the dataset has no test set."
+            ) from error
     if every_epoch:
         _log_opening(config, data_named(identity), results_dir, say)
     data = runtime.from_the_start(config, data)
-    try:
-        fitted = fit(config, data, on_epoch=on_epoch, test=test if every_epoch else None)
-    except (BesomError, TrialDiverged):
-        raise
-    except Exception as error:  # a callback's, or a later epoch's: nothing of it was rehearsed
-        raise ConfigError(f"Training failed: {reason_of(error)}.") from error
+    fitted = _fit(config, data, test if every_epoch else None, say)
     measured, unlogged = None, None
     if test is not None and not every_epoch:  # nothing has looked at it before
         try:
@@ -149,6 +140,22 @@ def train_once(
     if unlogged is not None:
         raise StudyError(f"{unlogged} The run is in {paths.root}, without its test.")
     return TrainRun(paths, fitted.history, measured)
+
+
+def _fit(config: Mapping[str, Any], data: Any, test: Any, say: Callable[[str], None]) -> Any:
+    """Train, with one line for the user per epoch; ``test``: measured after each, None: nothing."""
+    from besom.training.trainer import fit
+
+    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
+        say(f"Epoch {epoch}/{config['trainer']['epochs']}: {metrics_text(metrics)}")
+        return False
+
+    try:
+        return fit(config, data, on_epoch=on_epoch, test=test)
+    except (BesomError, TrialDiverged):
+        raise
+    except Exception as error:  # a callback's, or a later epoch's: nothing of it was rehearsed
+        raise ConfigError(f"Training failed: {reason_of(error)}.") from error
 
 
 def run_name(composed: Composed) -> str:
@@ -221,7 +228,7 @@ def changed_settings(exported: Mapping[str, Any], config: Mapping[str, Any]) -> 
     The seed is not included: it has its own column in the log.
     """
     from besom.report.diff import contrast
-    from besom.store.defaults import as_of_now
+    from besom.store.study_identity import as_of_now
 
     now = {group: config[group] for group in TRAIN_GROUPS}
     was = as_of_now({group: exported.get(group, {}) for group in TRAIN_GROUPS}, now)

@@ -6,20 +6,20 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from besom.config import Composer, SearchPath, parse_overrides
 from besom.equality import same
-from besom.errors import ConfigError, did_you_mean
+from besom.errors import BesomError, ConfigError, did_you_mean
 from besom.executors.base import Executor
-from besom.executors.options import with_threads, with_workers
 from besom.executors.session import started
 from besom.seam import TrialConfig
 from besom.store.records import StudyRecord, TrialRecord
-from besom.targets import instantiate, names_in
+from besom.targets import TARGET, instantiate, names_in, resolve
 from besom.trust import current
 
 _EXECUTOR_GROUP = "sweep/executor"
+_LOCAL = "besom.executors.local.LocalExecutor"
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def executor_config(
     """
 
     def settle_threads(node: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(node) if threads is None else with_threads(node, threads)
+        return dict(node) if threads is None else _class_of(node).with_threads(node, threads)
 
     node = settle_threads(study.config["sweep"]["executor"])
     for override in parse_overrides(words):
@@ -121,7 +121,7 @@ def executor_config(
                 f"{override.input_line}: only the executor may differ from the study's, as in "
                 "executor.workers=4 or executor=local; what is run is the stored config."
             )
-    return node if workers is None else with_workers(node, workers)
+    return node if workers is None else _class_of(node).with_workers(node, workers)
 
 
 def plain_value(value: Any) -> Any:
@@ -137,3 +137,15 @@ def _option(name: str) -> dict[str, Any]:
     if name not in options:
         raise ConfigError(f"There is no executor {name!r}.{did_you_mean(name, options)}")
     return dict(composer.option(_EXECUTOR_GROUP, name))
+
+
+def _class_of(node: Mapping[str, Any]) -> type[Executor]:
+    """Whom to ask what an executor's options mean: only its class knows their names.
+
+    ``Executor`` itself where the class says nothing, or may not be imported (a stored study).
+    """
+    try:
+        found = resolve(str(node.get(TARGET, _LOCAL)), f"sweep.executor.{TARGET}")
+    except BesomError:
+        return Executor
+    return cast("type[Executor]", found if hasattr(found, "with_workers") else Executor)

@@ -15,29 +15,27 @@ The language, under ``sweep.space``, keyed by dotted config path or config group
     model.filters@flat: {choices: [32, 64], when: {model.depth: {max: 3}}}   # one path
     data.validation_split: null                                      # drops an inherited entry
 
-An entry has three forms: what is written (``spec``; in Hydra's notation ``grammar``), a checked
-definition (``definitions``, with its values: ``ranges``, ``domains``), and the entry fitted to the
-config (``entries``; ``read`` makes it, ``conditions`` says when it applies). Start with ``space``.
+An entry has three forms: what is written (``spec``), a checked definition (``definitions``, with
+its values: ``domains``), and the entry fitted to the config (``entries``, which ``read`` makes).
+Start with ``space``.
 """
 
 from __future__ import annotations
 
 from besom.config.tree import apply
-from besom.space.conditions import Condition
 from besom.space.definitions import flatten
-from besom.space.entries import Entry, ListEntry, ScalarEntry
-from besom.space.grammar import split_overrides
-from besom.space.grid import Grid
+from besom.space.domains import Lists
+from besom.space.entries import Condition, Entry
 from besom.space.read import parse_space
-from besom.space.space import Sample, Space
+from besom.space.space import Grid, Sample, Space
+from besom.space.spec import split_overrides
 
 __all__ = [
     "Condition",
     "Entry",
     "Grid",
-    "ListEntry",
+    "Lists",
     "Sample",
-    "ScalarEntry",
     "Space",
     "apply",
     "flatten",

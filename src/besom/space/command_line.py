@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from hydra.core.override_parser.types import Override
 
 from besom.config import Composer, parse_override, plain_value, refuse_options
-from besom.config.sweep_node import empties
+from besom.config.schema import empties
 from besom.errors import ConfigError, did_you_mean
 from besom.space.definitions import flatten
-from besom.space.grammar import split_overrides
-from besom.space.keys import ENTRY_KEYS
+from besom.space.spec import ENTRY_KEYS, split_overrides
 from besom.text.values import given_text
 
 SPACE = "sweep.space"
@@ -66,10 +65,8 @@ class Asked(NamedTuple):
             if isinstance(change, str):
                 changed = override_space(changed, [change], _own_entries(changed, composer))
                 continue
-            others = [name for name in changed if name.partition("@")[0] == change.path]
-            for name in others:
-                del changed[name]
-            changed[change.path] = change.entry
+            others = {k: v for k, v in changed.items() if k.partition("@")[0] != change.path}
+            changed = {**others, change.path: change.entry}
         return changed
 
 
@@ -181,6 +178,7 @@ def override_space(
     for text in overrides:
         override = parse_override(text, _SUCH_AS)
         path = _path_in_space(override)
+        field_of = [k for k in (*own, *own_paths) if path != k and _reaches(path, k, {})]
         entry = max((k for k in space if _reaches(path, k, space[k])), key=len, default=None)
         if override.is_delete():
             if entry != path and path not in own_paths.union(own):
@@ -189,7 +187,8 @@ def override_space(
             space.pop(path, None)
             if path in own_paths.union(own):
                 space[path] = None
-        elif entry is None and (name := _field_of(path, [*own, *own_paths])) is not None:
+        elif entry is None and field_of:
+            name = field_of[0]
             raise ConfigError(
                 f"{text}: {name!r} comes from an option's own space, whose fields are set in the "
                 f"option's YAML. Here, drop it with '~{SPACE_PREFIX}{name}', or write a whole "
@@ -214,11 +213,6 @@ def _reaches(path: str, entry: str, body: Any) -> bool:
         return True
     field = path.removeprefix(f"{entry}.").partition(".")[0]
     return path.startswith(f"{entry}.") and isinstance(body, Mapping) and field in ENTRY_KEYS
-
-
-def _field_of(path: str, entries: Sequence[str]) -> str | None:
-    """The entry of which a path names a field; or None."""
-    return next((name for name in entries if path != name and _reaches(path, name, {})), None)
 
 
 def _set(node: dict[str, Any], parts: Sequence[str], value: Any, text: str) -> None:

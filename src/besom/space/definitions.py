@@ -6,19 +6,18 @@ options bring along, and that no two entries fill the same place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
-
-from omegaconf import OmegaConf
+from typing import Any
 
 from besom.config.tree import has_path, lookup, within
 from besom.config.types import Refused, is_number, show
 from besom.errors import SpaceError, did_you_mean
-from besom.space.composer import ConfigSource, node_of
 from besom.space.domains import Choice, Values
-from besom.space.keys import ENTRY_KEYS
-from besom.space.spec import read_values
+from besom.space.entries import ConfigSource, node_of
+from besom.space.spec import ENTRY_KEYS, read_values
+
+_TAKEN = "is fixed by the command line, and not searched"
 
 #: Gives a group option's own ``space:`` entries, keys relative to the group's node; empty if none.
 OwnSpaces = Callable[[str, str], Mapping[str, Any]]
@@ -84,40 +83,39 @@ def read_definitions(
             reading.spec[name] = None
             continue
         definition = _definition(name, value, given, composer)
-        if definition.path in fixed:
-            taken[definition.path] = "is fixed by the command line, and not searched"
-            definition = _at_its_choice(definition, composer)
-        else:
-            reading.definitions.append(definition)
+        path, is_fixed = definition.path, definition.path in fixed
+        options = _with_own_spaces(definition)
+        if is_fixed and options:
+            options = [composer.choices.get(path, options[0])]
+        own = [
+            one
+            for one in _own_definitions(definition, options, composer, own_spaces, not is_fixed)
+            if one.path not in explicit and one.name not in dropped
+        ]
+        searched = [one for one in own if one.path not in fixed]
+        if not is_fixed:
+            searched.insert(0, definition)
             reading.spec[name] = value
-        if not (isinstance(definition.values, Choice) and definition.values.with_own_spaces):
-            continue
-        all_own = _own_definitions(
-            definition, composer, own_spaces, required=definition.path not in fixed
-        )
-        own = [one for one in all_own if one.path not in explicit and one.name not in dropped]
-        left = [one for one in own if one.path not in fixed]
-        reading.definitions.extend(left)
-        if definition.path in fixed and left:
-            reading.spec[name] = {**value, "choices": list(definition.values.values)}
-            taken[definition.path] = (
-                "is fixed by the command line; its option's own space is searched"
-            )
+        elif searched:
+            reading.spec[name] = {**value, "choices": options}
+            taken[path] = "is fixed by the command line; its option's own space is searched"
+        else:
+            taken[path] = _TAKEN
+        reading.definitions.extend(searched)
         for one in own:
             if one.path in fixed:
                 reading.spec[one.path] = None
-                taken[one.path] = "is fixed by the command line, and not searched"
+                taken[one.path] = _TAKEN
     reading.notes.extend(f"{path} {how}" for path, how in taken.items())
     _check_places(reading.definitions)
     return reading
 
 
-def _at_its_choice(definition: Definition, composer: ConfigSource) -> Definition:
-    """Of a fixed group's options, only the one in the base brings its own entries along."""
-    chosen = composer.choices.get(definition.group) if definition.group else None
-    if not isinstance(definition.values, Choice) or chosen is None:
-        return definition
-    return replace(definition, values=Choice([chosen], definition.values.with_own_spaces))
+def _with_own_spaces(definition: Definition) -> list[str]:
+    """The options whose own entries a definition asks for."""
+    values = definition.values
+    has_own = isinstance(values, Choice) and values.with_own_spaces
+    return list(values.values) if isinstance(values, Choice) and has_own else []
 
 
 def flatten(spec: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,20 +124,7 @@ def flatten(spec: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
     Args:
         config: the config it applies to: only its mappings can be nested in the space.
     """
-    return dict(_flat(_plain(spec), config))
-
-
-def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries as dicts and lists, whether they came from OmegaConf or from Python."""
-    if OmegaConf.is_config(spec):
-        return cast(dict[str, Any], OmegaConf.to_container(spec, resolve=True))
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(item) for key, item in value.items()}
-        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-    return cast(dict[str, Any], plain(spec))
+    return dict(_flat(spec, config))
 
 
 def _flat(
@@ -155,14 +140,9 @@ def _flat(
             yield path, value
 
 
-def _group_of(path: str, composer: ConfigSource) -> str | None:
-    """The config group a path names, whether written model/head or model.head."""
-    return next((g for g in (path, path.replace(".", "/")) if g in composer.groups), None)
-
-
 def _path_of(name: str, composer: ConfigSource) -> str:
     path = name.partition("@")[0]
-    return _group_of(path, composer) or path
+    return composer.group_at(path) or path
 
 
 def _definition(
@@ -231,30 +211,35 @@ def _check_options(values: Values, group: str, composer: ConfigSource) -> None:
 
 
 def _own_definitions(
-    definition: Definition, composer: ConfigSource, own_spaces: OwnSpaces | None, required: bool
+    definition: Definition,
+    options: Sequence[str],
+    composer: ConfigSource,
+    own_spaces: OwnSpaces | None,
+    required: bool,
 ) -> Iterator[Definition]:
-    """The entries that the options of a group bring along, each tied to the choice of its option.
+    """The entries that these options of a group bring along, each tied to the choice of its option.
 
     They are named ``path@option``, so that two options may bring different ranges for one path.
     ``required`` refuses a group none of whose options brings any.
     """
-    assert definition.group is not None
-    assert isinstance(definition.values, Choice)
+    if not options:
+        return
     if own_spaces is None:
         raise refused(definition.name, "with_own_spaces: options' own spaces cannot be read here")
-    node, found = node_of(definition.group), False
-    for option in definition.values.values:
-        config = composer.config({definition.group: option})
+    group = definition.path
+    node, found = node_of(group), False
+    for option in options:
+        config = composer.config({group: option})
         there = lookup(config, node)
         inside = there if isinstance(there, Mapping) else {}
-        own = flatten(own_spaces(definition.group, option) or {}, inside)
+        own = flatten(own_spaces(group, option) or {}, inside)
         absolute = {f"{node}.{key.partition('@')[0]}" for key in own}
         for key, value in own.items():
             found = True
             if value is None:
                 continue
             one = _definition(f"{node}.{key}@{option}", value, {}, composer)
-            when = [(definition.group, option)]
+            when = [(group, option)]
             for path, test in one.when:
                 full = f"{node}.{path}"
                 relative = full in absolute or has_path(config, full)
@@ -263,8 +248,8 @@ def _own_definitions(
     if required and not found:
         raise refused(
             definition.name,
-            f"with_own_spaces: none of {', '.join(definition.values.values)} has a `space:` of its "
-            f"own (it stands in conf/{definition.group}/<option>.yaml, keys relative to '{node}')",
+            f"with_own_spaces: none of {', '.join(options)} has a `space:` of its "
+            f"own (it stands in conf/{group}/<option>.yaml, keys relative to '{node}')",
         )
 
 

@@ -1,28 +1,146 @@
-"""What an entry's value is chosen from: a range, choices, or lists of these.
+"""What an entry's value is chosen from: a range of numbers, choices, or lists of these.
 
-Each is made once from what is written, and ``fitted`` to the config later: then it is what one
-Optuna parameter (of a list: its length, and each element) can take.
+Each is made once from what is written, and ``fitted`` to the config later. Optuna keeps numbers as
+it computes them (0.30000000000000004), so values are converted: ``encode`` gives what is stored,
+``decode`` the typed value. For a list entry, Optuna has a parameter for the length and one for each
+element (or one for all). It never sees a changing distribution: an element that is not needed is
+not sampled, and a shape is given by sorting what was sampled.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.trial import BaseTrial
 
-from besom.config.types import Place, Refused, fit, kind_of, narrowest, show
+from besom.config.tree import MISSING
+from besom.config.types import Place, Refused, kind_of, narrowest, show
 from besom.equality import same
-from besom.space.ranges import FloatRange, IntRange
 from besom.text.values import value_text
+
+STEP_OR_LOG = "step and log exclude each other: drop one, or list the choices"
 
 #: What Optuna can store as the value of a parameter.
 Stored = None | bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers from low to high, both included; with a step, only low + k * step.
+
+    Attributes:
+        step: None: every int, or every float.
+        is_int: whether Optuna samples ints.
+        is_declared: whether ``type`` is written; else a float in the config makes ints floats.
+        as_float: whether the config holds the ints as floats.
+    """
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    step: int | float | None = None
+    is_int: bool = False
+    is_declared: bool = True
+    as_float: bool = False
+
+    @cached_property
+    def distribution(self) -> BaseDistribution:
+        """Optuna's distribution."""
+        if self.is_int:
+            step = int(self.step or 1)
+            return IntDistribution(int(self.low), int(self.high), log=self.log, step=step)
+        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+
+    @cached_property
+    def size(self) -> int | None:
+        """How many numbers; None for an interval of floats."""
+        if self.step is None and not self.is_int:
+            return 1 if self.low == self.high else None
+        steps = (Decimal(str(self.high)) - Decimal(str(self.low))) / Decimal(str(self.step or 1))
+        return int(steps) + 1
+
+    def fitted(self, places: Sequence[Place]) -> Range:
+        """Return the range as these places hold them; raises Refused if one cannot."""
+        kinds = {place.kind for place in places} - {"anything"}
+        if kinds == {"float"} and self.is_int and not self.is_declared:
+            if self.log and self.step is not None:
+                raise Refused(STEP_OR_LOG)
+            step = None if self.step is None else float(self.step)
+            return Range(float(self.low), float(self.high), self.log, step)
+        takes = {"int", "float"} if self.is_int else {"float"}
+        for place in places:
+            if place.kind not in takes | {"anything"}:
+                noun = "ints" if self.is_int else "floats"
+                given = f"{show(self.low)} .. {show(self.high)} is a range of {noun}"
+                raise place.refuse(given, _ADVICE.get(place.kind, " List the choices instead."))
+        return replace(self, is_declared=True, as_float=self.is_int and kinds == {"float"})
+
+    def suggest(self, trial: BaseTrial, name: str) -> Any:
+        """Sample the parameter and return the typed value."""
+        if self.is_int:
+            step, low, high = int(self.step or 1), int(self.low), int(self.high)
+            return self.decode(trial.suggest_int(name, low, high, step=step, log=self.log))
+        value = trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+        return self.decode(value)
+
+    def encode(self, value: Any) -> Any:
+        """Return the number, if it is in the range and on the grid."""
+        is_float = isinstance(value, float)
+        if isinstance(value, bool) or not (is_float or isinstance(value, int)):
+            raise Refused(f"{show(value)} is not a number")
+        if is_float and self.is_int and not self.as_float:
+            raise Refused(f"{show(value)} is not an int")
+        if not self.low <= value <= self.high or not self._has(value):
+            raise Refused(f"{show(value)} is not in {self}")
+        return int(value) if self.is_int else self.decode(value)
+
+    def _has(self, value: float) -> bool:
+        """Whether a number in the range is on the grid."""
+        if self.is_int:
+            return not (value - self.low) % (self.step or 1)
+        near = 1e-9 * (self.step or 0.0)
+        return math.isclose(self.decode(value), value, rel_tol=1e-9, abs_tol=near)
+
+    def decode(self, stored: Any) -> Any:
+        """Return the number; on a grid, the one that is written 0.3, not 0.30000000000000004."""
+        if self.is_int:
+            return float(stored) if self.as_float else int(stored)
+        if self.step is None:
+            return float(stored)
+        return self._at(round((stored - self.low) / self.step))
+
+    def _at(self, k: int) -> int | float:
+        number = int if self.is_int else float
+        return number(Decimal(str(self.low)) + k * Decimal(str(self.step or 1)))
+
+    def points(self) -> Iterator[Any]:
+        """Every number."""
+        return map(self._at, range(self.size or 0))
+
+    def __str__(self) -> str:
+        is_plain = self.step is None or (self.is_int and self.step == 1)
+        step = "" if is_plain else f", step {show(self.step)}"
+        return f"{show(self.low)} .. {show(self.high)}{step}{', log' if self.log else ''}"
+
+
+_ADVICE = {
+    "int": " Write {type: int, low: ..., high: ...} or 'int(interval(...))', or give the config a "
+    "float if floats are meant.",
+    "list": " A list is {length: ..., each: ...}.",
+}
 
 
 class Choice:
@@ -52,10 +170,9 @@ class Choice:
             label = show(value) if isinstance(value, list | dict) else value
             if label not in self._by_label:
                 self._by_label[label] = value
-            elif same(value, self._by_label[label]):
+            elif same(value, other := self._by_label[label]):
                 raise Refused(f"{show(value)} is among the choices twice")
             else:
-                other = self._by_label[label]
                 raise Refused(
                     f"{show(other)} and {show(value)} cannot both be choices: Optuna stores them "
                     "as the same value"
@@ -73,16 +190,12 @@ class Choice:
         return len(self.values)
 
     def fitted(self, places: Sequence[Place]) -> Choice:
-        """Return the choices as the places that they may fill hold them.
-
-        Raises:
-            Refused: one of them may not stand in one of the places.
-        """
+        """Return the choices as these places hold them; raises Refused if one cannot."""
         for value in self.values:
             for place in places:
                 place.fit(value)
-        reference = narrowest(places)
-        return Choice([fit(value, reference) for value in self.values])
+        place = Place(narrowest(places))
+        return Choice([place.fit(value) for value in self.values])
 
     def suggest(self, trial: BaseTrial, name: str) -> Any:
         """Sample the parameter and return the typed value."""
@@ -97,8 +210,7 @@ class Choice:
 
     def decode(self, stored: Any) -> Any:
         """Return the choice stored under a label; a label of an older space stays as it is."""
-        value = self._by_label.get(stored, stored)
-        return copy.deepcopy(value) if isinstance(value, list | dict) else value
+        return copy.deepcopy(self._by_label.get(stored, stored))
 
     def points(self) -> Iterator[Stored]:
         """Every label."""
@@ -107,18 +219,9 @@ class Choice:
     def __str__(self) -> str:
         return ", ".join(map(value_text, self.values))
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Choice) and same(list(self.values), list(other.values))
-
-    def __hash__(self) -> int:
-        return hash(self.labels)
-
-    def __repr__(self) -> str:
-        return f"Choice({list(self.values)!r})"
-
 
 #: The values of one Optuna parameter.
-Domain = IntRange | FloatRange | Choice
+Domain = Range | Choice
 
 
 @dataclass(frozen=True)
@@ -126,26 +229,118 @@ class Lists:
     """Lists: a length, then elements.
 
     Attributes:
-        length: the number of elements.
+        length: the number of elements; where only one is possible it is no parameter.
         each: the values of an element.
-        shape: ``any``, ``constant``, ``decreasing`` or ``increasing``.
+        shape: ``any``: each element of its own; ``constant``: one value for all;
+            ``decreasing``, ``increasing``: each of its own, then sorted (equal ones may follow
+            each other). Sorting keeps the distributions the same in every trial, so that a
+            sampler can learn from all of them; a bound by the element before would not.
     """
 
     length: Domain
     each: Domain
     shape: str = "any"
 
-    def fitted(self, places: Sequence[Place]) -> Lists:
-        """Return the lists as the places that they may fill hold them.
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Every possible length."""
+        return tuple(self.length.decode(point) for point in self.length.points())
 
-        Raises:
-            Refused: one of them holds no list, or one of other elements.
-        """
+    @property
+    def has_length(self) -> bool:
+        """Whether the length is sampled."""
+        return self.length.size != 1
+
+    @property
+    def size(self) -> int | None:
+        """How many different lists there are; None = infinitely many."""
+        n = self.each.size
+        return None if n is None else sum(self._size_of(length, n) for length in self.lengths)
+
+    def _size_of(self, length: int, n: int) -> int:
+        if self.shape == "constant":
+            return n if length else 1
+        return n**length if self.shape == "any" else math.comb(n + length - 1, length)
+
+    def fitted(self, places: Sequence[Place]) -> Lists:
+        """Return the lists as these places hold them; raises Refused if one cannot."""
         for place in places:
             if place.kind not in ("list", "anything"):
                 raise place.refuse("this is a list", " Write a range or choices.")
         each = self.each.fitted([place.elements for place in places])
         return Lists(self.length.fitted([]), each, self.shape)
+
+    def _names(self, name: str, length: int) -> list[str]:
+        """Optuna's names for the elements."""
+        if self.shape == "constant":
+            return [f"{name}.each"] if length else []
+        return [f"{name}.{i}" for i in range(length)]
+
+    def _assemble(self, elements: list[Any], length: int) -> list[Any]:
+        if self.shape == "constant":
+            return [copy.deepcopy(element) for element in elements * length]
+        return elements if self.shape == "any" else self._sorted(elements)
+
+    def _sorted(self, items: Sequence[Any]) -> list[Any]:
+        return sorted(items, reverse=self.shape == "decreasing")
+
+    def suggest(self, trial: BaseTrial, name: str) -> Any:
+        """Sample a list, with parameters that begin with ``name``."""
+        length = self.lengths[0]
+        if self.has_length:
+            length = self.length.suggest(trial, f"{name}.length")
+        elements = [self.each.suggest(trial, element) for element in self._names(name, length)]
+        return self._assemble(elements, length)
+
+    def distributions(self, name: str) -> dict[str, BaseDistribution]:
+        """The length, where it is sampled, and an element for the longest list."""
+        names = self._names(name, max(self.lengths))
+        each = dict[str, BaseDistribution](dict.fromkeys(names, self.each.distribution))
+        return {f"{name}.length": self.length.distribution, **each} if self.has_length else each
+
+    def encode(self, value: Any, name: str) -> dict[str, Any]:
+        """Return the Optuna parameters that give this list."""
+        if not isinstance(value, list):
+            raise Refused(f"{show(value)} is not a list")
+        try:
+            stored = {f"{name}.length": self.length.encode(len(value))}
+        except Refused as refused:
+            raise Refused(f"the length of {show(value)}: {refused}") from None
+        names = self._names(name, len(value))
+        encoded = [self.each.encode(item) for item in value]
+        if not same(self._assemble(value[: len(names)], len(value)), value):
+            raise Refused(f"{show(value)} is not {self.shape}")
+        return (stored if self.has_length else {}) | dict(zip(names, encoded, strict=False))
+
+    def decode(self, stored: Mapping[str, Any], name: str) -> Any:
+        """Return the list, or MISSING if it was not sampled."""
+        length = self.lengths[0]
+        if self.has_length:
+            if f"{name}.length" not in stored:
+                return MISSING
+            length = self.length.decode(stored[f"{name}.length"])
+        names = self._names(name, length)
+        if not all(element in stored for element in names):
+            return MISSING
+        return self._assemble([self.each.decode(stored[element]) for element in names], length)
+
+    def points(self, name: str) -> Iterator[dict[str, Any]]:
+        """Every different list."""
+        for point in self.length.points():
+            head = {f"{name}.length": point} if self.has_length else {}
+            names = self._names(name, self.length.decode(point))
+            for elements in self._combinations(len(names)):
+                yield head | dict(zip(names, elements, strict=True))
+
+    def _combinations(self, n: int) -> Iterator[tuple[Any, ...]]:
+        points: list[Any] = list(self.each.points())
+        if self.shape in ("any", "constant"):
+            return itertools.product(points, repeat=n)
+        return itertools.combinations_with_replacement(self._sorted(points), n)
+
+    def __str__(self) -> str:
+        shape = "" if self.shape == "any" else f", {self.shape}"
+        return f"list of {self.length} x ({self.each}){shape}"
 
 
 #: What is written under one key of a space, its ``when`` apart.

@@ -1,33 +1,195 @@
-"""The entries of a space: how one dotted path is sampled, stored and read back.
+"""An entry: how one dotted path is sampled, stored and read back, and ``when`` it applies.
 
-A scalar entry is one Optuna parameter. A list entry is a parameter for its length and one for each
-element (or one for all). Optuna never sees a changing distribution: an element that is not needed
-is simply not sampled, and a shape is given by sorting what was sampled.
+A condition reads a sampled value, or one that the config holds. Where that value is missing, the
+condition does not hold: an entry that depends on one that does not apply does not apply either.
 """
 
 from __future__ import annotations
 
-import abc
-import copy
-import itertools
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
-from besom.config.tree import MISSING
+from besom.config.tree import MISSING, lookup, within
 from besom.config.types import Refused, show
-from besom.equality import same
-from besom.space.conditions import Condition, Readable
-from besom.space.domains import Choice, Domain
-from besom.space.ranges import FloatRange, IntRange
+from besom.equality import is_real, same
+from besom.errors import did_you_mean
+from besom.space.domains import Choice, Domain, Lists, Range, Values
+from besom.text.values import value_text
+
+#: Gives the plain config composed for a complete choice of groups. Called often: cache it.
+Compose = Callable[[Mapping[str, str]], Mapping[str, Any]]
+
+
+class NeverApplies(Refused):
+    """An entry depends on something that is not sampled. This is no mistake where a sweep is
+    narrowed (``optimizer=adam`` over a space with an entry for sgd), so the entry is left out."""
+
+    entry = ""  # its name
+
+
+def node_of(group: str) -> str:
+    """The dotted path of the config node that a group fills (``model/head`` fills model.head)."""
+    return group.replace("/", ".")
 
 
 @dataclass(frozen=True)
-class Entry(abc.ABC):
+class ConfigSource:
+    """Composes configs for choices of groups.
+
+    Attributes:
+        base: the base config, plain.
+        groups: config group to its available options.
+        choices: the option of each group in the base config.
+        compose: None if only the base config is available.
+        settled: paths that the command line takes out of the search.
+    """
+
+    base: Mapping[str, Any]
+    groups: Mapping[str, Collection[str]]
+    choices: Mapping[str, str]
+    compose: Compose | None = None
+    settled: Collection[str] = ()
+
+    def settles(self, path: str) -> bool:
+        """Whether the command line takes out of the search what is read at ``path``."""
+        return any(within(path, outer) for outer in self.settled)
+
+    def group_at(self, path: str) -> str | None:
+        """The config group a path names, whether written model/head or model.head."""
+        return next((g for g in (path, path.replace(".", "/")) if g in self.groups), None)
+
+    def never(self, paths: Iterable[str], why: str) -> Refused:
+        """An entry that reads these can never apply: a slip, unless the command line is why."""
+        return (NeverApplies if any(map(self.settles, paths)) else Refused)(why)
+
+    def config(self, chosen: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the plain config in which these options replace the base's."""
+        complete = {**self.choices, **chosen}
+        if self.compose is None or complete == dict(self.choices):
+            return self.base
+        return self.compose(complete)
+
+    def variants(
+        self, options: Mapping[str, Sequence[str]]
+    ) -> Iterator[tuple[dict[str, str], Mapping[str, Any]]]:
+        """Yield choices and configs that show every option of every group once.
+
+        One group is varied at a time: every combination would take minutes to compose. Without a
+        way to compose there is only the base, if its options are among these.
+        """
+        anchor = {
+            group: self.choices[group] if self.choices.get(group) in names else names[0]
+            for group, names in options.items()
+        }
+        if self.compose is not None or all(self.choices.get(g) == o for g, o in anchor.items()):
+            yield anchor, self.config(anchor)
+        if self.compose is None:
+            return
+        for group, names in options.items():
+            for name in names:
+                if name != anchor[group]:
+                    chosen = {**anchor, group: name}
+                    yield chosen, self.config(chosen)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a condition reads: inside a sampled value, or in the config.
+
+    Attributes:
+        path: the path of the sampled entry, or the config path.
+        rest: the dotted path inside the sampled value, such as ``length``; or empty.
+        sampled: False where it is read from the config.
+    """
+
+    path: str
+    rest: str = ""
+    sampled: bool = True
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is sampled so far, over the config composed for it."""
+
+    composer: ConfigSource
+    values: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+
+    def plus(self, entry: Entry, value: Any) -> Drawn:
+        """Return these and an entry's value."""
+        groups = self.groups if entry.group is None else {**self.groups, entry.group: value}
+        return Drawn(self.composer, {**self.values, entry.path: value}, groups)
+
+    def read(self, source: Source) -> Any:
+        """Return the value a condition reads, or MISSING."""
+        if source.sampled:
+            return lookup(self.values.get(source.path, MISSING), source.rest, lengths=True)
+        return lookup(self.composer.config(self.groups), source.path, lengths=True)
+
+
+@dataclass(frozen=True)
+class Among:
+    """Holds for any of some values."""
+
+    values: tuple[Any, ...]
+
+    def matches(self, value: Any) -> bool:
+        """Whether the value is the same as one of these."""
+        return any(same(value, v) for v in self.values)
+
+    def about(self, path: str) -> str:
+        """The condition in words."""
+        texts = [value_text(value) for value in self.values]
+        return f"{path} = {texts[0]}" if len(texts) == 1 else f"{path} in ({', '.join(texts)})"
+
+
+@dataclass(frozen=True)
+class Between:
+    """Holds for numbers from ``low`` to ``high``, both included; None = no bound."""
+
+    low: int | float | None
+    high: int | float | None
+
+    def matches(self, value: Any) -> bool:
+        """Whether the value is a number in between."""
+        if not is_real(value):
+            return False
+        above = self.low is None or value >= self.low
+        return above and (self.high is None or value <= self.high)
+
+    def about(self, path: str) -> str:
+        """The condition in words."""
+        low = "" if self.low is None else f" >= {show(self.low)}"
+        high = "" if self.high is None else f" <= {show(self.high)}"
+        return f"{show(self.low)} <= {path}{high}" if low and high else f"{path}{low}{high}"
+
+
+Test = Among | Between
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One line of a ``when``: all lines must hold."""
+
+    path: str
+    test: Test
+    source: Source
+
+    def holds(self, drawn: Drawn) -> bool:
+        """Whether it holds for what is drawn."""
+        value = drawn.read(self.source)
+        return value is not MISSING and self.test.matches(value)
+
+    def __str__(self) -> str:
+        return self.test.about(self.path)
+
+
+@dataclass(frozen=True)
+class Entry:
     """What is sampled at one dotted path.
 
     Attributes:
@@ -36,14 +198,16 @@ class Entry(abc.ABC):
         path: the dotted config path, or the config group.
         group: the config group whose options are sampled; None for config values.
         conditions: all must hold for the entry to apply.
+        values: what it is chosen from, fitted to the config.
     """
 
     name: str
     path: str
     group: str | None
     conditions: tuple[Condition, ...]
+    values: Values
 
-    def applies(self, drawn: Readable) -> bool:
+    def applies(self, drawn: Drawn) -> bool:
         """Whether every condition holds for what is drawn."""
         return all(condition.holds(drawn) for condition in self.conditions)
 
@@ -53,240 +217,109 @@ class Entry(abc.ABC):
         return " and ".join(map(str, self.conditions))
 
     @property
-    @abc.abstractmethod
-    def _values(self) -> Domain:
-        """The domain of the value, or of a list's elements."""
+    def _each(self) -> Domain:
+        """The values, or those of a list's elements."""
+        return self.values.each if isinstance(self.values, Lists) else self.values
 
     @property
     def low(self) -> int | float | None:
         """The lower bound (of a list: of its elements); None for choices."""
-        return None if isinstance(self._values, Choice) else self._values.low
+        return self._each.low if isinstance(self._each, Range) else None
 
     @property
     def high(self) -> int | float | None:
         """The upper bound, included; None for choices."""
-        return None if isinstance(self._values, Choice) else self._values.high
-
-    @property
-    def log(self) -> bool:
-        """Whether it is sampled in log space."""
-        return not isinstance(self._values, Choice) and self._values.log
-
-    @property
-    def step(self) -> int | float | None:
-        """The distance between values; None for an interval and for choices."""
-        if isinstance(self._values, IntRange):
-            return self._values.step or 1
-        return self._values.step if isinstance(self._values, FloatRange) else None
+        return self._each.high if isinstance(self._each, Range) else None
 
     @property
     def choices(self) -> tuple[Any, ...] | None:
         """The values to choose from; None for a range."""
-        return self._values.values if isinstance(self._values, Choice) else None
+        return self._each.values if isinstance(self._each, Choice) else None
 
     @property
-    @abc.abstractmethod
     def kind(self) -> str:
         """``group``, ``choice``, ``int``, ``float`` or ``list``."""
+        if isinstance(self.values, Lists):
+            return "list"
+        if isinstance(self.values, Range):
+            return "int" if self.values.is_int and not self.values.as_float else "float"
+        return "choice" if self.group is None else "group"
 
     @property
-    @abc.abstractmethod
     def size(self) -> int | None:
         """How many values there are; None = infinitely many."""
+        return self.values.size
 
-    @abc.abstractmethod
     def distributions(self) -> dict[str, BaseDistribution]:
         """Every Optuna parameter it can produce."""
+        if isinstance(self.values, Lists):
+            return self.values.distributions(self.name)
+        return {self.name: self.values.distribution}
 
-    @abc.abstractmethod
     def suggest(self, trial: BaseTrial) -> Any:
         """Sample it and return the typed value."""
+        return self.values.suggest(trial, self.name)
 
-    @abc.abstractmethod
     def encode(self, value: Any) -> dict[str, Any]:
         """Return the Optuna parameters that give this value; raises Refused if none do."""
+        if isinstance(self.values, Lists):
+            return self.values.encode(value, self.name)
+        return {self.name: self.values.encode(value)}
 
-    @abc.abstractmethod
     def decode(self, stored: Mapping[str, Any]) -> Any:
         """Return the typed value of stored Optuna parameters; MISSING if it was not sampled."""
+        if isinstance(self.values, Lists):
+            return self.values.decode(stored, self.name)
+        return self.values.decode(stored[self.name]) if self.name in stored else MISSING
 
-    @abc.abstractmethod
     def points(self) -> Iterator[dict[str, Any]]:
         """Every value, as Optuna parameters; only where there is a size."""
-
-    @abc.abstractmethod
-    def __str__(self) -> str: ...
-
-
-@dataclass(frozen=True)
-class ScalarEntry(Entry):
-    """One value: a number, or one of a few choices."""
-
-    domain: Domain
-
-    @property
-    def _values(self) -> Domain:
-        return self.domain
-
-    @property
-    def kind(self) -> str:
-        """``group``, ``choice``, ``int`` or ``float``."""
-        if self.group is not None:
-            return "group"
-        if isinstance(self.domain, IntRange):
-            return "float" if self.domain.as_float else "int"
-        return "float" if isinstance(self.domain, FloatRange) else "choice"
-
-    @property
-    def size(self) -> int | None:
-        """How many values there are; None = infinitely many."""
-        return self.domain.size
-
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """The one Optuna parameter."""
-        return {self.name: self.domain.distribution}
-
-    def suggest(self, trial: BaseTrial) -> Any:
-        """Sample it and return the typed value."""
-        return self.domain.suggest(trial, self.name)
-
-    def encode(self, value: Any) -> dict[str, Any]:
-        """Return the Optuna parameter that gives this value."""
-        return {self.name: self.domain.encode(value)}
-
-    def decode(self, stored: Mapping[str, Any]) -> Any:
-        """Return the typed value, or MISSING."""
-        return self.domain.decode(stored[self.name]) if self.name in stored else MISSING
-
-    def points(self) -> Iterator[dict[str, Any]]:
-        """Every value."""
-        return ({self.name: point} for point in self.domain.points())
+        if isinstance(self.values, Lists):
+            return self.values.points(self.name)
+        return ({self.name: point} for point in self.values.points())
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.domain}"
+        kind = "" if isinstance(self.values, Lists) else f"{self.kind}: "
+        return f"{kind}{self.values}"
 
 
-@dataclass(frozen=True)
-class ListEntry(Entry):
-    """A list: its length first, then its elements.
+def read_test(given: Any) -> Test:
+    """Read the right-hand side of a ``when`` line: a value, a list of values, or {min, max}.
 
-    Attributes:
-        length: the number of elements; where only one is possible it is no parameter.
-        each: the values of an element.
-        shape: ``any``: each element of its own; ``constant``: one value for all;
-            ``decreasing``, ``increasing``: each of its own, then sorted (equal ones may follow
-            each other). Sorting keeps the distributions the same in every trial, so that a
-            sampler can learn from all of them; a bound by the element before would not.
+    Raises:
+        Refused: it can never hold, or is none of these.
     """
+    if isinstance(given, Mapping):
+        for key in given:
+            if key not in ("min", "max"):
+                hint = did_you_mean(str(key), ("min", "max"))
+                raise Refused(f"unknown key {show(key)} in a condition.{hint}")
+        low, high = _bound(given, "min"), _bound(given, "max")
+        if low is None and high is None:
+            raise Refused("the condition has no bounds: give a value, [values] or {min, max}")
+        if low is not None and high is not None and low > high:
+            raise Refused(f"min ({show(low)}) is greater than max ({show(high)})")
+        return Between(low, high)
+    if isinstance(given, list):
+        if not given:
+            raise Refused("an empty list of values never holds")
+        return Among(tuple(given))
+    return Among((given,))
 
-    length: Domain
-    each: Domain
-    shape: str = "any"
 
-    @property
-    def _values(self) -> Domain:
-        return self.each
+def _bound(given: Mapping[str, Any], key: str) -> int | float | None:
+    value = given.get(key)
+    if value is not None and not is_real(value):
+        raise Refused(f"{key} is {show(value)}: write a number")
+    return value
 
-    @property
-    def kind(self) -> str:
-        """Always ``list``."""
-        return "list"
 
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Every possible length."""
-        return tuple(self.length.decode(point) for point in self.length.points())
-
-    @property
-    def has_length(self) -> bool:
-        """Whether the length is sampled."""
-        return self.length.size != 1
-
-    @property
-    def _length_name(self) -> str:
-        return f"{self.name}.length"
-
-    def _element_names(self, length: int) -> list[str]:
-        if self.shape == "constant":
-            return [f"{self.name}.each"] if length else []
-        return [f"{self.name}.{i}" for i in range(length)]
-
-    def _assemble(self, elements: list[Any], length: int) -> list[Any]:
-        if self.shape == "constant":
-            return [copy.deepcopy(element) for element in elements * length]
-        if self.shape == "any":
-            return elements
-        return sorted(elements, reverse=self.shape == "decreasing")
-
-    @property
-    def size(self) -> int | None:
-        """How many different lists there are; None = infinitely many."""
-        n = self.each.size
-        return None if n is None else sum(self._size_of(length, n) for length in self.lengths)
-
-    def _size_of(self, length: int, n: int) -> int:
-        if self.shape == "constant":
-            return n if length else 1
-        return n**length if self.shape == "any" else math.comb(n + length - 1, length)
-
-    def distributions(self) -> dict[str, BaseDistribution]:
-        """The length, where it is sampled, and an element for the longest list."""
-        elements = self._element_names(max(self.lengths))
-        each = dict[str, BaseDistribution](dict.fromkeys(elements, self.each.distribution))
-        return {self._length_name: self.length.distribution, **each} if self.has_length else each
-
-    def suggest(self, trial: BaseTrial) -> Any:
-        """Sample it and return the list."""
-        if self.has_length:
-            length = self.length.suggest(trial, self._length_name)
-        else:
-            length = self.lengths[0]
-        elements = [self.each.suggest(trial, name) for name in self._element_names(length)]
-        return self._assemble(elements, length)
-
-    def encode(self, value: Any) -> dict[str, Any]:
-        """Return the Optuna parameters that give this list."""
-        if not isinstance(value, list):
-            raise Refused(f"{show(value)} is not a list")
-        try:
-            stored = {self._length_name: self.length.encode(len(value))}
-        except Refused as refused:
-            raise Refused(f"the length of {show(value)}: {refused}") from None
-        names = self._element_names(len(value))
-        encoded = [self.each.encode(item) for item in value]
-        if not same(self._assemble(value[: len(names)], len(value)), value):
-            raise Refused(f"{show(value)} is not {self.shape}")
-        elements = dict(zip(names, encoded, strict=False))
-        return (stored if self.has_length else {}) | elements
-
-    def decode(self, stored: Mapping[str, Any]) -> Any:
-        """Return the list, or MISSING."""
-        if not self.has_length:
-            length = self.lengths[0]
-        elif self._length_name in stored:
-            length = self.length.decode(stored[self._length_name])
-        else:
-            return MISSING
-        names = self._element_names(length)
-        if not all(name in stored for name in names):
-            return MISSING
-        return self._assemble([self.each.decode(stored[name]) for name in names], length)
-
-    def points(self) -> Iterator[dict[str, Any]]:
-        """Every different list."""
-        for length in self.length.points():
-            head = {self._length_name: length} if self.has_length else {}
-            names = self._element_names(self.length.decode(length))
-            for elements in self._elements(len(names)):
-                yield head | dict(zip(names, elements, strict=True))
-
-    def _elements(self, n: int) -> Iterator[tuple[Any, ...]]:
-        if self.shape in ("any", "constant"):
-            return itertools.product(self.each.points(), repeat=n)
-        points: list[Any] = list(self.each.points())
-        points.sort(reverse=self.shape == "decreasing")
-        return itertools.combinations_with_replacement(points, n)
-
-    def __str__(self) -> str:
-        shape = "" if self.shape == "any" else f", {self.shape}"
-        return f"list of {self.length} x ({self.each}){shape}"
+def exclude_each_other(a: Test, b: Test) -> bool:
+    """Whether no value can meet both tests."""
+    if isinstance(a, Among):
+        return not any(b.matches(value) for value in a.values)
+    if isinstance(b, Among):
+        return not any(a.matches(value) for value in b.values)
+    low = max((t.low for t in (a, b) if t.low is not None), default=None)
+    high = min((t.high for t in (a, b) if t.high is not None), default=None)
+    return low is not None and high is not None and low > high

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import itertools
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from besom.config.tree import within
-from besom.config.types import Refused
-from besom.errors import SpaceError
-from besom.space.composer import Compose, ConfigSource
-from besom.space.conditions import Condition, NeverApplies, exclude_each_other
+from besom.config.tree import MISSING, every_path, has_path, lookup, within
+from besom.config.types import Place, Refused, show
+from besom.errors import SpaceError, did_you_mean
 from besom.space.definitions import Definition, OwnSpaces, read_definitions, refused
-from besom.space.domains import Lists
-from besom.space.entries import Entry, ListEntry, ScalarEntry
-from besom.space.fit import places_of, reachable
+from besom.space.entries import (
+    Compose,
+    Condition,
+    ConfigSource,
+    Entry,
+    NeverApplies,
+    exclude_each_other,
+    node_of,
+)
 from besom.space.sources import (
     allowed_options,
     check_possible,
@@ -24,6 +32,7 @@ from besom.space.sources import (
 from besom.space.space import Space
 
 Allowed = dict[str, list[str]]
+Variant = tuple[Mapping[str, str], Mapping[str, Any]]
 
 
 def parse_space(
@@ -73,13 +82,16 @@ def parse_space(
     settled = {name.partition("@")[0] for name in (*fixed, *dropped)}
     composer = ConfigSource(base, groups, choices, compose, settled)
     reading = read_definitions(spec, composer, own_spaces, fixed)
-    definitions, conditions, left_out = _applicable(reading.definitions, composer)
-    needs = {d.name: list(needs_of(d, conditions[d.name], definitions)) for d in definitions}
-    order = sampling_order(needs)
-    entries, notes = _build(definitions, order, conditions, composer)
-    written = [entries[d.name] for d in definitions if d.name in entries]
-    notes = [*reading.notes, *left_out, *notes]
-    return Space(written, list(entries.values()), composer, notes, reading.spec)
+    searched, notes = reading.definitions, reading.notes
+    while True:
+        try:
+            entries = _build(searched, reading.definitions, composer)
+        except NeverApplies as why:  # what depends on it may now not apply either: start again
+            searched = [d for d in searched if d.name != why.entry]
+            notes.append(f"'{why.entry}' is left out: {why}")
+        else:
+            written = [entries[d.name] for d in searched]
+            return Space(written, list(entries.values()), composer, notes, reading.spec)
 
 
 def sampling_order(needs: Mapping[str, Collection[str]]) -> list[str]:
@@ -88,117 +100,78 @@ def sampling_order(needs: Mapping[str, Collection[str]]) -> list[str]:
     Raises:
         SpaceError: names need each other in a circle; the message walks around it.
     """
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        raise SpaceError(
+            f"sweep.space: the conditions go in a circle: {' -> '.join(reversed(error.args[1]))} "
+            "(each waits for the next). Remove one of these `when` lines."
+        ) from None
     order: list[str] = []
     waiting = list(needs)
     while waiting:
-        ready = next((n for n in waiting if all(m in order for m in needs[n])), None)
-        if ready is None:
-            raise SpaceError(
-                f"sweep.space: the conditions go in a circle: {' -> '.join(_circle(needs, order))} "
-                "(each waits for the next). Remove one of these `when` lines."
-            )
-        order.append(ready)
-        waiting.remove(ready)
+        order.append(next(n for n in waiting if all(m in order for m in needs[n])))
+        waiting.remove(order[-1])
     return order
 
 
-def _circle(needs: Mapping[str, Collection[str]], done: Collection[str]) -> list[str]:
-    walk = [next(name for name in needs if name not in done)]
-    while True:
-        following = next(n for n in needs[walk[-1]] if n not in done)
-        if following in walk:
-            return [*walk[walk.index(following) :], following]
-        walk.append(following)
-
-
-def _applicable(
-    definitions: Sequence[Definition], composer: ConfigSource
-) -> tuple[list[Definition], dict[str, tuple[Condition, ...]], list[str]]:
-    """Read every entry's conditions, and leave out those that depend on what is not sampled.
-
-    Returns:
-        The definitions that are left, their conditions by name, and a note for each other one.
-    """
-    conditions: dict[str, tuple[Condition, ...]] = {}
-    notes: list[str] = []
-    for definition in definitions:
-        try:
-            conditions[definition.name] = conditions_of(definition, definitions, composer)
-        except NeverApplies as why:
-            notes.append(f"'{definition.name}' is left out: {why}")
-        except Refused as why:
-            raise refused(definition.name, why) from None
-    left = [d for d in definitions if d.name in conditions]
-    # A path may have several entries: it is gone once none of them is left.
-    gone = {d.path for d in definitions} - {d.path for d in left}
-    while tied := [d for d in left if any(within(p, g) for g in gone for p, _ in d.when)]:
-        notes += [f"'{d.name}' is left out: it depends on one that is" for d in tied]
-        left = [d for d in left if d not in tied]
-        gone |= {d.path for d in tied} - {d.path for d in left}
-    return left, conditions, notes
+@contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Say of which entry something is refused."""
+    try:
+        yield
+    except NeverApplies as why:
+        why.entry = name
+        raise
+    except Refused as why:
+        raise refused(name, why) from None
 
 
 def _build(
-    definitions: Sequence[Definition],
-    order: Sequence[str],
-    conditions: Mapping[str, tuple[Condition, ...]],
-    composer: ConfigSource,
-) -> tuple[dict[str, Entry], list[str]]:
+    searched: Sequence[Definition], definitions: Sequence[Definition], composer: ConfigSource
+) -> dict[str, Entry]:
     """Fit every definition to the config, what conditions read before what depends on it.
 
-    Returns:
-        The entries by name, in sampling order, and a note for each that can never apply.
+    ``definitions`` are these and those already left out. The entries come in sampling order.
+
+    Raises:
+        NeverApplies: names the first entry that has to be left out.
     """
-    by_name = {definition.name: definition for definition in definitions}
-    options = sampled_options(definitions, composer)
+    conditions: dict[str, tuple[Condition, ...]] = {}
+    for definition in searched:
+        with _about(definition.name):
+            conditions[definition.name] = conditions_of(definition, definitions, composer)
+    needs = {d.name: list(needs_of(d, conditions[d.name], searched)) for d in searched}
+    by_name = {definition.name: definition for definition in searched}
+    options = sampled_options(searched, composer)
     entries: dict[str, Entry] = {}
-    notes: list[str] = []
-    built: dict[str, list[Entry]] = {}
-    # Which options of each group an entry can apply under: an entry that depends on it can apply
-    # under no others, so this is handed on from one to the next in the order of sampling.
-    allowed: dict[str, list[Allowed]] = {}
-    for name in order:
+    # By path, each of its entries, and which options of each group it can apply under: an entry
+    # that depends on it can apply under no others.
+    built: dict[str, list[tuple[Entry, Allowed]]] = defaultdict(list)
+    for name in sampling_order(needs):
         definition = by_name[name]
-        try:
+        with _about(name):
             for condition in conditions[name]:
                 if condition.source.sampled:
-                    check_possible(condition, built.get(condition.source.path, []), composer)
-            mine = allowed_options(conditions[name], options, allowed, composer)
-            entry = _entry(definition, conditions[name], mine, composer)
-        except NeverApplies as why:
-            notes.append(f"'{name}' is left out: {why}")
-            continue
-        except Refused as why:
-            raise refused(name, why) from None
-        others = built.setdefault(definition.path, [])
-        for other, theirs in zip(others, allowed.get(definition.path, []), strict=True):
-            if not _exclusive(entry, mine, other, theirs):
+                    read = [entry for entry, _ in built[condition.source.path]]
+                    check_possible(condition, read, composer)
+            before = {path: [allowed for _, allowed in pairs] for path, pairs in built.items()}
+            allowed = allowed_options(conditions[name], options, before, composer)
+            variants = _reachable(conditions[name], allowed, composer)
+            path, group = definition.path, definition.group
+            # A path may hold another value under each option of a group: values fit them all.
+            places = _places_of(path, variants, composer) if group is None else []
+            values = definition.values.fitted(places)
+            entry = Entry(name, path, group, conditions[name], values)
+        for other, theirs in built[definition.path]:
+            if not _exclusive(entry, allowed, other, theirs):
                 raise SpaceError(
                     f"sweep.space: '{other.name}' and '{name}' may both apply: give them `when` "
                     "conditions on the same path that exclude each other"
                 )
-        others.append(entry)
-        allowed.setdefault(definition.path, []).append(mine)
+        built[definition.path].append((entry, allowed))
         entries[name] = entry
-    return entries, notes
-
-
-def _entry(
-    definition: Definition,
-    conditions: tuple[Condition, ...],
-    allowed: Allowed,
-    composer: ConfigSource,
-) -> Entry:
-    name, path, group = definition.name, definition.path, definition.group
-    if group is None:
-        # A path may hold another value under each option of a group: values have to fit them all.
-        values = definition.values.fitted(places_of(path, conditions, allowed, composer))
-    else:
-        reachable(conditions, allowed, composer)
-        values = definition.values.fitted([])
-    if isinstance(values, Lists):
-        return ListEntry(name, path, group, conditions, values.length, values.each, values.shape)
-    return ScalarEntry(name, path, group, conditions, values)
+    return entries
 
 
 def _exclusive(a: Entry, a_allowed: Allowed, b: Entry, b_allowed: Allowed) -> bool:
@@ -210,3 +183,86 @@ def _exclusive(a: Entry, a_allowed: Allowed, b: Entry, b_allowed: Allowed) -> bo
         for one in a.conditions
         for other in b.conditions
     )
+
+
+def _reachable(
+    conditions: Sequence[Condition], allowed: Mapping[str, Sequence[str]], composer: ConfigSource
+) -> list[Variant]:
+    """Return the configs in which the conditions that read the config hold.
+
+    Raises:
+        Refused: there are none.
+    """
+    variants: list[Variant] = list(composer.variants(allowed))
+    for condition in conditions:
+        if condition.source.sampled or not variants:
+            continue
+        found = [lookup(config, condition.source.path, lengths=True) for _, config in variants]
+        held = [value is not MISSING and condition.test.matches(value) for value in found]
+        if not any(held):
+            now = "not there" if found[0] is MISSING else show(found[0])
+            why = f"when {condition}: this never holds, {condition.path} is {now} here"
+            raise composer.never([condition.source.path], why)
+        variants = list(itertools.compress(variants, held))
+    return variants
+
+
+def _places_of(path: str, variants: Sequence[Variant], composer: ConfigSource) -> list[Place]:
+    """Return the places at ``path`` in the configs of every option under which an entry applies.
+
+    Raises:
+        Refused: the path is not in one of these configs; says which ``when`` would help.
+    """
+    outer, _, key = path.rpartition(".")
+    if key == "length" and any(isinstance(lookup(config, outer), list) for _, config in variants):
+        raise Refused(
+            "a `when` can read a list's length, but it cannot be sampled alone: write "
+            f"'{outer}': {{length: ..., each: ...}}"
+        )
+    absent = [v for v in variants if not has_path(v[1], path)]
+    present = [v for v in variants if has_path(v[1], path)]
+    if absent:
+        raise _not_there(path, present, absent, composer)
+    return [
+        Place(lookup(config, path), _where(path, chosen, config, composer))
+        for chosen, config in present
+    ]
+
+
+def _where(
+    path: str, chosen: Mapping[str, str], config: Mapping[str, Any], composer: ConfigSource
+) -> str:
+    if config is composer.base:
+        return ""
+    owners = {g: o for g, o in chosen.items() if within(path, node_of(g))}
+    return " for " + ", ".join(f"{group}={name}" for group, name in (owners or chosen).items())
+
+
+def _not_there(
+    path: str, present: list[Variant], absent: list[Variant], composer: ConfigSource
+) -> Refused:
+    """Say why a path is missing: for some options, for this option only, or altogether."""
+    for group in absent[0][0]:
+        with_it = list(dict.fromkeys(chosen[group] for chosen, _ in present))
+        without = list(dict.fromkeys(chosen[group] for chosen, _ in absent))
+        if with_it and not set(with_it) & set(without):
+            options = with_it[0] if len(with_it) == 1 else f"[{', '.join(with_it)}]"
+            return Refused(
+                f"this is not in the config for {group}={' or '.join(without)}: "
+                f"add `when: {{{group}: {options}}}` to the entry"
+            )
+    for group, every in composer.groups.items():
+        if within(path, node_of(group)) and composer.compose is not None:
+            configs = {o: composer.config({**absent[0][0], group: o}) for o in sorted(every)}
+            having = [option for option, config in configs.items() if has_path(config, path)]
+            if having:
+                now = absent[0][0].get(group, composer.choices.get(group))
+                return Refused(
+                    f"this is not in the config for {group}={now}; it is for "
+                    f"{group}={' or '.join(having)}: choose or sample that, with a `when` for it"
+                )
+    known = {known for _, config in absent for known in every_path(config)}
+    hint = did_you_mean(path, known)
+    if hint.startswith(" Known"):  # hundreds: say where to look instead
+        hint = did_you_mean("", {path.partition(".")[0] for path in known})
+    return Refused(f"this path is not in the config.{hint}")

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from besom.config.tree import MISSING, every_path, lookup, within
 from besom.config.types import Refused, show
 from besom.errors import did_you_mean
-from besom.space.composer import ConfigSource, node_of
-from besom.space.conditions import (
+from besom.space.definitions import Definition
+from besom.space.domains import Choice, Domain, Lists
+from besom.space.entries import (
     Among,
     Between,
     Condition,
+    ConfigSource,
+    Entry,
     NeverApplies,
     Source,
     Test,
     exclude_each_other,
+    node_of,
     read_test,
 )
-from besom.space.definitions import Definition
-from besom.space.domains import Choice, Domain, Lists
-from besom.space.entries import Entry, ListEntry, ScalarEntry
 
 
 def conditions_of(
@@ -49,33 +51,30 @@ def conditions_of(
             if source.path in composer.groups:
                 _check_options(condition, composer)
                 raise NeverApplies(never)
-            raise NeverApplies(never) if composer.settles(source.path) else Refused(never)
+            raise composer.never([source.path], never)
     return tuple(found)
 
 
 def _source(path: str, definitions: Sequence[Definition], composer: ConfigSource) -> Source:
-    alias = path.replace(".", "/")
-    for definition in definitions:
-        if definition.path == path or (definition.group is not None and definition.group == alias):
-            return Source(definition.path)
+    group = composer.group_at(path)
+    if any(definition.path in (path, group) for definition in definitions):
+        return Source(group or path)
     outer = next((d for d in definitions if d.group is None and within(path, d.path)), None)
     if outer is not None:
         return Source(outer.path, path[len(outer.path) + 1 :])
-    group = next((name for name in (path, alias) if name in composer.groups), None)
     if group is not None:
         return Source(group, sampled=False)
-    if lookup(composer.base, path, lengths=True) is not MISSING:
-        return Source(path, sampled=False)
-    configs = [config for _, config in composer.variants(sampled_options(definitions, composer))]
+    configs = [composer.base]
+    if lookup(composer.base, path, lengths=True) is MISSING:
+        options = sampled_options(definitions, composer)
+        configs += [config for _, config in composer.variants(options)]
     if any(lookup(config, path, lengths=True) is not MISSING for config in configs):
         return Source(path, sampled=False)
     lengths = [f"{d.path}.length" for d in definitions if isinstance(d.values, Lists)]
-    known = {d.path for d in definitions}.union(lengths, composer.groups, every_path(composer.base))
-    for config in configs:
-        known.update(every_path(config))
-    raise (NeverApplies if composer.settles(path) else Refused)(
-        f"when '{path}': this is neither sampled nor in the config.{did_you_mean(path, known)}"
-    )
+    known = {d.path for d in definitions}.union(lengths, composer.groups, *map(every_path, configs))
+    hint = did_you_mean(path, known)
+    why = f"when '{path}': this is neither sampled nor in the config.{hint}"
+    raise composer.never([path], why)
 
 
 def _settled(source: Source, definitions: Sequence[Definition], composer: ConfigSource) -> object:
@@ -158,43 +157,43 @@ def check_possible(condition: Condition, entries: Sequence[Entry], composer: Con
 
 def _possible(test: Test, rest: str, entry: Entry) -> tuple[bool, str]:
     """Whether a value can meet the test, and what the values are."""
-    if isinstance(entry, ScalarEntry) and not rest:
-        values = f"one of {entry.domain}" if entry.choices else str(entry.domain)
-        return _meets(test, entry.domain), values
-    if isinstance(entry, ScalarEntry):
-        inside = [lookup(choice, rest, lengths=True) for choice in entry.choices or ()]
-        there = [value for value in inside if value is not MISSING]
-        return any(map(test.matches, there)), f"one of {show(there)}" if there else "not there"
-    assert isinstance(entry, ListEntry)
-    if rest == "length":
-        return _meets(test, entry.length), str(entry.length)
-    if rest.isdecimal():
-        return int(rest) < max(entry.lengths) and _meets(test, entry.each), str(entry.each)
-    possible = isinstance(test, Among) and not rest and any(_encodes(entry, v) for v in test.values)
-    return possible, "a list (its length can be read as `.length`, its elements as `.0`, `.1`, ...)"
+    values = entry.values
+    if isinstance(values, Lists):
+        if rest == "length":
+            return _meets(test, values.length), str(values.length)
+        if rest.isdecimal():
+            return int(rest) < max(values.lengths) and _meets(test, values.each), str(values.each)
+        possible = isinstance(test, Among) and not rest and _any_encodes(entry, test.values)
+        how = "its length can be read as `.length`, its elements as `.0`, `.1`, ..."
+        return possible, f"a list ({how})"
+    if not rest:
+        return _meets(test, values), f"one of {values}" if entry.choices else str(values)
+    inside = [lookup(choice, rest, lengths=True) for choice in entry.choices or ()]
+    there = [value for value in inside if value is not MISSING]
+    return any(map(test.matches, there)), f"one of {show(there)}" if there else "not there"
 
 
 def _meets(test: Test, domain: Domain) -> bool:
     if isinstance(test, Among):
-        return any(_encodes(domain, value) for value in test.values)
+        return _any_encodes(domain, test.values)
     if isinstance(domain, Choice):
         return any(map(test.matches, domain.values))
     return not exclude_each_other(test, Between(domain.low, domain.high))
 
 
-def _encodes(values: Domain | Entry, value: object) -> bool:
-    try:
-        values.encode(value)
-    except Refused:
-        return False
-    return True
+def _any_encodes(values: Domain | Entry, candidates: Iterable[object]) -> bool:
+    for value in candidates:
+        with suppress(Refused):
+            values.encode(value)
+            return True
+    return False
 
 
 def _check_member(condition: Condition, value: object, entries: Sequence[Entry]) -> None:
     """Refuse a value that is not among the choices: most likely a typo."""
     choices = [c for entry in entries for c in entry.choices or ()]
     closed = all(entry.kind == "choice" for entry in entries)
-    if closed and not any(_encodes(entry, value) for entry in entries):
+    if closed and not any(_any_encodes(entry, [value]) for entry in entries):
         hint = did_you_mean(str(value), [str(choice) for choice in choices])
         raise Refused(f"when {condition}: {show(value)} is not one of the choices.{hint}")
 
@@ -210,13 +209,10 @@ def allowed_options(
     Args:
         options: every option of each sampled group.
         before: path to what was returned here for each of its entries.
-        composer: knows what the command line takes out of the search.
 
     Raises:
-        NeverApplies: there are none, since the command line took some entry out of the search.
         Refused: there are none.
     """
-    settled = any(composer.settles(condition.source.path) for condition in conditions)
     allowed = {group: list(names) for group, names in options.items()}
     for condition in conditions:
         if not condition.source.sampled:
@@ -229,6 +225,6 @@ def allowed_options(
             names[:] = [name for name in names if name in reachable]
         for group, names in allowed.items():
             if not names:
-                error = NeverApplies if settled else Refused
-                raise error(f"when {condition}: with its other conditions, no {group} is left")
+                why = f"when {condition}: with its other conditions, no {group} is left"
+                raise composer.never([c.source.path for c in conditions], why)
     return allowed

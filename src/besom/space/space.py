@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +14,8 @@ from besom.config.tree import MISSING, apply, leaves, lookup, within
 from besom.config.types import Refused, show
 from besom.equality import same
 from besom.errors import SpaceError, did_you_mean
-from besom.space.composer import ConfigSource, Drawn
-from besom.space.entries import Entry, ListEntry
-from besom.space.grid import Grid
+from besom.space.domains import Lists
+from besom.space.entries import ConfigSource, Drawn, Entry
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,78 @@ class Sample:
     params: dict[str, Any] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The points of a finite space.
+
+    Iterating yields one dict of Optuna parameters for each point (ready for
+    ``Study.enqueue_trial``), the entry sampled last varying fastest.
+
+    Attributes:
+        order: the entries in the order they are sampled.
+    """
+
+    order: tuple[Entry, ...]
+    composer: ConfigSource
+
+    def __post_init__(self) -> None:
+        endless = [entry.name for entry in self.order if entry.size is None]
+        if endless:
+            names = ", ".join(f"'{name}'" for name in endless)
+            raise SpaceError(
+                f"sweep.space has no grid: {names} can take infinitely many values. "
+                "Give a step or a list of choices, or use another sampler (tpe, random, qmc)."
+            )
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._walk(0, Drawn(self.composer), {})
+
+    def _walk(self, i: int, drawn: Drawn, stored: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if i == len(self.order):
+            yield stored
+            return
+        entry = self.order[i]
+        if not entry.applies(drawn):
+            yield from self._walk(i + 1, drawn, stored)
+            return
+        for point in entry.points():
+            then = drawn.plus(entry, entry.decode(point))
+            yield from self._walk(i + 1, then, stored | point)
+
+    @property
+    def size(self) -> int:
+        """The number of points, counted without walking through them all."""
+        return self._count(0, Drawn(self.composer))
+
+    def _count(self, i: int, drawn: Drawn) -> int:
+        if i == len(self.order):
+            return 1
+        entry = self.order[i]
+        if not entry.applies(drawn):
+            return self._count(i + 1, drawn)
+        return sum(
+            n * self._count(i + 1, drawn.plus(entry, value))
+            for value, n in self._representatives(i, drawn)
+        )
+
+    def _representatives(self, i: int, drawn: Drawn) -> list[tuple[Any, int]]:
+        """A value for each way the conditions on this entry can turn out, and how many have it."""
+        entry = self.order[i]
+        conditions = [c for later in self.order[i + 1 :] for c in later.conditions]
+        reading = [c for c in conditions if c.source.sampled and c.source.path == entry.path]
+        if not reading and not (entry.group and any(not c.source.sampled for c in conditions)):
+            return [(entry.decode(next(entry.points())), entry.size or 0)]
+        values: dict[Any, Any] = {}
+        counts: Counter[Any] = Counter()
+        for point in entry.points():
+            value = entry.decode(point)
+            then = drawn.plus(entry, value)
+            outcome = (value if entry.group else None, *(c.holds(then) for c in reading))
+            values.setdefault(outcome, value)
+            counts[outcome] += 1
+        return [(values[outcome], n) for outcome, n in counts.items()]
 
 
 class Space:
@@ -81,7 +153,7 @@ class Space:
     def is_conditional(self) -> bool:
         """Whether a parameter can be absent from a trial: by a ``when``, or by a list's length."""
         return any(
-            entry.conditions or (isinstance(entry, ListEntry) and entry.has_length)
+            entry.conditions or (isinstance(entry.values, Lists) and entry.values.has_length)
             for entry in self.entries
         )
 
@@ -97,7 +169,7 @@ class Space:
         drawn = Drawn(self._composer)
         for entry in self._order:
             if entry.applies(drawn):
-                drawn.add(entry.path, entry.group, entry.suggest(trial))
+                drawn = drawn.plus(entry, entry.suggest(trial))
         params = {path: drawn.values[path] for path in self.paths if path in drawn.values}
         values = {path: v for path, v in params.items() if path not in drawn.groups}
         return Sample(params, drawn.groups, values)
@@ -153,7 +225,7 @@ class Space:
                 reasons.append(f"{entry.path} is not in this config")
                 continue
             if entry.group is None or value in self._composer.groups[entry.group]:
-                drawn.add(entry.path, entry.group, value)
+                drawn = drawn.plus(entry, value)
             try:
                 stored |= entry.encode(value)
             except Refused as refused:

@@ -1,15 +1,15 @@
 """What may be claimed: intervals, paired tests, selection correction, races, and the claim itself.
 
 Pure functions of numbers and records. Four kinds of luck are kept apart: that of the validation
-examples (``proportions``, ``paired``), that of having been picked as the best (``selection``), that
-of the seed (``seeds``, ``gains``, ``racing``), that of having been stopped early (``fidelity``);
+examples (``distributions``, ``paired``), that of having been picked as the best (``selection``),
+that of the seed (``seeds``, ``racing``), that of having been stopped early (``fidelity``);
 ``random_effects`` puts that of the seed and that of the examples together.
 ``docs/what-may-i-claim.md`` says in plain words what each number means.
 """
 
-from besom.statistics.baseline import BaselineGain
-from besom.statistics.claim import Claim, Row
+from besom.statistics.claim import BaselineGain, Claim, Row
 from besom.statistics.correctness import correctness_matrix, has_predictions, same_images, unpacked
+from besom.statistics.distributions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.fidelity import (
     PruningCost,
     RankAgreement,
@@ -17,7 +17,6 @@ from besom.statistics.fidelity import (
     pruning_cost,
     rank_agreement,
 )
-from besom.statistics.gains import Gain, SeedScores, gain_over
 from besom.statistics.make_claim import claim, score
 from besom.statistics.paired import (
     PairedGain,
@@ -27,11 +26,18 @@ from besom.statistics.paired import (
     mcnemar,
     paired_gain,
 )
-from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.racing import Race, Standing, race, standings
 from besom.statistics.random_effects import RightBySeed, gain_for_new_images, image_error
 from besom.statistics.ranking import knee, pareto_front, ranks
-from besom.statistics.seeds import Estimate, add_image_error, mean_interval, widen_for_images
+from besom.statistics.seeds import (
+    Estimate,
+    Gain,
+    SeedScores,
+    add_image_error,
+    gain_over,
+    mean_interval,
+    widen_for_images,
+)
 from besom.statistics.selection import Selection, correct_for_selection
 from besom.statistics.stopping import Prospect, expected_gain, fewest_trials
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from besom.statistics.baseline import BaselineGain
-from besom.statistics.proportions import Interval
+from besom.statistics.distributions import Interval
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,34 @@ class Row:
     interval: Interval | None = None
     p_value: float | None = None
     tied: bool | None = None
+
+
+@dataclass(frozen=True)
+class BaselineGain:
+    """What the leader gains over the baseline on the same images; positive is better.
+
+    Attributes:
+        trial: the baseline's number.
+        raw: the leader's score less the baseline's, optimistic like the leader's score.
+        gain: the same with the leader's score corrected for selection, and the baseline's for the
+            choice of its epoch.
+        standard_error: of ``gain``.
+        interval: for the true gain, from the lower end of ``gain`` to the upper end of ``raw``.
+        p_value: McNemar's, times the number of trials and epochs the leader was picked from
+            (Bonferroni): an upper bound that trusts no bootstrap.
+    """
+
+    trial: int
+    raw: float
+    gain: float
+    standard_error: float
+    interval: Interval
+    p_value: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves no room for "no gain"."""
+        return self.interval.low > 0.0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from besom.seam import KERAS_TRIALS
 from besom.statistics.claim import Claim
-from besom.statistics.proportions import Interval
+from besom.statistics.distributions import Interval
 from besom.store.records import StudyRecord, TrialRecord
 from besom.text.counting import HAS, LEADS, WAS, counted, listed, named
 from besom.text.numbers import percent_digits, points

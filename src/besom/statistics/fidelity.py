@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from besom.equality import SameFields
-from besom.statistics import distributions
-from besom.statistics.proportions import Interval, normal_quantile
-from besom.statistics.ranking import sign_of
+from besom.statistics.distributions import Interval, clopper_pearson, normal_quantile
+from besom.statistics.ranking import average_ranks, sign_of
 
 Floats = NDArray[np.float64]
 
@@ -74,7 +73,7 @@ def rank_agreement(
     pairs = w[:, None] * w
     norm = math.sqrt(float((pairs * np.abs(signs_x)).sum() * (pairs * np.abs(signs_y)).sum()))
     tau = min(max(float((pairs * signs_x * signs_y).sum()) / norm, -1.0), 1.0)
-    rho = _weighted_correlation(distributions.average_ranks(x), distributions.average_ranks(y), w)
+    rho = _weighted_correlation(average_ranks(x), average_ranks(y), w)
     n_effective = float(w.sum() ** 2 / (w**2).sum())
     if n_effective < 10.0:
         return RankAgreement(x.size, tau, rho, unknown)
@@ -170,7 +169,7 @@ def pruning_cost(
     gains = np.sort(np.maximum(sign * (scores - best_kept), 0.0))
     n, n_winners = scores.size, int((gains > 0.0).sum())
     below = (np.arange(n + 1) / n) ** n_pruned
-    low, high = distributions.clopper_pearson(n_winners, n, confidence)
+    low, high = clopper_pearson(n_winners, n, confidence)
     return PruningCost(
         n_audited=n,
         n_pruned=n_pruned,

@@ -6,19 +6,25 @@ case in which one of them does not apply is named rather than passed over.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from besom.statistics import claim_text
-from besom.statistics.baseline import gain_over_baseline
-from besom.statistics.candidates import Candidates, candidates, n_epochs_picked_from
-from besom.statistics.claim import Claim, Row
-from besom.statistics.correctness import correctness_matrix, has_predictions, same_images
-from besom.statistics.paired import compare_with_first
-from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
+from besom.statistics.claim import BaselineGain, Claim, Row
+from besom.statistics.correctness import (
+    Candidates,
+    candidates,
+    correctness_matrix,
+    has_predictions,
+    n_epochs_picked_from,
+    same_images,
+)
+from besom.statistics.distributions import Interval, proportion_standard_error, wilson_interval
+from besom.statistics.paired import compare_with_first, paired_gain
 from besom.statistics.ranking import pareto_front, ranks
-from besom.statistics.selection import Draws, correct_for_selection
+from besom.statistics.selection import Draws, Selection, correct_for_selection
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 #: Below this many validation examples the claim says how few they are.
@@ -158,7 +164,7 @@ def _single_objective(
         )
     others = zip(table.testable[1:], compared.tied[1:], strict=True)
     tied = tuple(trial.number for trial, is_tied in others if is_tied)
-    gain = gain_over_baseline(table.testable, study.objective, selection, draws)
+    gain = _gain_over_baseline(table.testable, study.objective, selection, draws)
     maximise = study.objective.sign > 0
     low, high = selection.interval
     result = Claim(
@@ -181,6 +187,45 @@ def _single_objective(
         epoch_was_picked=len(picked_from.correct) > 1,
     )
     return replace(result, text=sentence)
+
+
+def _gain_over_baseline(
+    testable: Sequence[TrialRecord], objective: Objective, selection: Selection, draws: Draws
+) -> BaselineGain | None:
+    """Return what the leader gains over the baseline.
+
+    Args:
+        testable: the trials that can be tested, the leader first.
+        objective: by which it was picked.
+        selection: the correction of its score.
+        draws: the same that this correction was made with.
+
+    Returns:
+        None if the baseline leads itself, or is not among ``testable``.
+
+    Raises:
+        StudyError: the baseline's stored predictions are damaged.
+    """
+    leader = testable[0]
+    baseline = next((trial for trial in testable if trial.baseline), leader)
+    if baseline is leader:
+        return None
+    right = correctness_matrix([baseline, leader])
+    paired = paired_gain(right[1], right[0], draws["confidence"])
+    # The baseline was not picked among trials, but its epoch was among its epochs: by that much it
+    # looks too good, and the gain over it too small.
+    own = correct_for_selection(candidates([baseline], objective).correct, **draws)
+    gain, half = paired.gain - selection.optimism + own.optimism, paired.interval.width / 2.0
+    p_value = compare_with_first(right, 0, first_was_chosen=False).p_value[1]
+    n_picked = sum(n_epochs_picked_from(t, objective) for t in testable if t is not baseline)
+    return BaselineGain(
+        trial=baseline.number,
+        raw=paired.gain,
+        gain=gain,
+        standard_error=paired.standard_error,
+        interval=Interval(gain - half, max(gain, paired.gain) + half),
+        p_value=min(1.0, float(p_value) * n_picked),
+    )
 
 
 def _several_objectives(study: StudyRecord) -> Claim:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from besom.statistics import distributions
 from besom.statistics.correctness import Correctness
-from besom.statistics.proportions import Interval, normal_quantile
+from besom.statistics.distributions import Interval, fair_binomial_mid_p, normal_quantile
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +36,7 @@ def mcnemar(only_first: ArrayLike, only_second: ArrayLike) -> Floats:
     """
     b, c = np.asarray(only_first), np.asarray(only_second)
     fewer, discordant = np.minimum(b, c), b + c
-    return np.clip(2.0 * distributions.fair_binomial_mid_p(fewer, discordant), 0.0, 1.0)
+    return np.clip(2.0 * fair_binomial_mid_p(fewer, discordant), 0.0, 1.0)
 
 
 def holm(p_values: ArrayLike, *, chosen_reference: bool = False) -> Floats:

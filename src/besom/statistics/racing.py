@@ -11,10 +11,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from besom.equality import SameFields
-from besom.statistics.gains import Gain, SeedScores, gain_over
 from besom.statistics.paired import holm
 from besom.statistics.ranking import ranks, sign_of
-from besom.statistics.seeds import Estimate, mean_interval
+from besom.statistics.seeds import Estimate, Gain, SeedScores, gain_over, mean_interval
 
 #: Two seeds have one degree of freedom and a scatter known within a factor of thirty.
 FEWEST_SEEDS_TO_LOSE = 3

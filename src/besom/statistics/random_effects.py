@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from besom.statistics import distributions
-from besom.statistics.gains import Gain
-from besom.statistics.seeds import add_image_error
+from besom.statistics.distributions import student_quantile_at
+from besom.statistics.seeds import Gain, add_image_error
 
 #: One config: seed to, for each image, whether it was classified right; bool, shape (n_images,).
 RightBySeed = Mapping[int, NDArray[np.bool_]]
@@ -98,8 +98,8 @@ def _p_value(distance: float, scatter: float, freedom: int, error: float) -> flo
 
     def reaches(log_p: float) -> bool:
         tail = math.exp(log_p) / 2.0
-        t = distributions.student_quantile_at(tail, freedom) if scatter else 0.0
-        return math.hypot(t * scatter, distributions.normal_quantile_at(tail) * error) >= distance
+        t = student_quantile_at(tail, freedom) if scatter else 0.0
+        return math.hypot(t * scatter, float(special.ndtri(tail)) * error) >= distance
 
     low, high = _SMALLEST_LOG_P, 0.0
     if not reaches(low):

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from besom.statistics import distributions
-
 
 def sign_of(direction: str) -> int:
     """Return +1 for ``maximize`` and -1 for ``minimize``.
@@ -36,7 +34,15 @@ def ranks(values: ArrayLike, direction: str) -> list[int]:
         raise ValueError("only finite values can be ranked; leave failed trials out")
     if numbers.size == 0:
         return []
-    return [int(rank) for rank in distributions.lowest_ranks(-sign_of(direction) * numbers)]
+    signed = -sign_of(direction) * numbers
+    return [int(rank) + 1 for rank in np.searchsorted(np.sort(signed), signed)]
+
+
+def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
+    """Ranks from 1, smallest first; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2.0)[inverse], dtype=np.float64)
 
 
 def pareto_front(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.bool_]:

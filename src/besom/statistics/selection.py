@@ -19,14 +19,10 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from besom.statistics.correctness import Correctness
-from besom.statistics.proportions import Interval, proportion_standard_error, wilson_interval
+from besom.statistics.correctness import REACH, Correctness
+from besom.statistics.distributions import Interval, proportion_standard_error, wilson_interval
 
 Floats = NDArray[np.float64]
-
-#: A row whose lead over another is this many standard deviations is not overtaken in any number of
-#: draws that can be made.
-REACH = 8
 
 #: Weights are made and multiplied in pieces of about this many numbers, to stay in some 50 MB.
 _PIECE = 2_000_000
@@ -93,13 +89,6 @@ def correct_for_selection(
     about 0.37 (the delete-d jackknife of Shao and Wu 1989, Annals of Statistics 17:1176, applied to
     pick and score together), and never less than the binomial one.
 
-    The interval reaches from the lower end of Wilson's around ``corrected``, for the number of
-    images that gives this error, to the upper end of Wilson's around ``raw``. The correction is
-    what a pick among these rows is worth on average; a leader far better than its rivals
-    deserves all of its raw score, and an interval around ``corrected`` alone would then miss it
-    (16 % of the time instead of 5 in the worst case simulated). The paper's interval, percentiles
-    of ``o_b(r_b)``, is that of scores on 0.37 n images rather than n, some 1.3 times too wide.
-
     Args:
         correct: shape ``(n_rows, n_images)``, at least one row and two images.
         trial: shape ``(n_rows,)``: the trial, counted from 0, that a row is an epoch of; None:
@@ -124,12 +113,7 @@ def correct_for_selection(
     corrected = min(max(raw + float(change.mean()), 0.0), 1.0)
     # One row: nothing was picked, and the binomial error is the whole of it.
     wavers = math.sqrt(share_out / (1.0 - share_out)) * float(left_out.std()) if n_rows > 1 else 0.0
-    binomial = proportion_standard_error(corrected, n_images)
-    error = max(wavers, binomial)
-    # The number of images whose binomial error would be this one: n, or fewer where picking wavers.
-    effective = max(n_images * (binomial / error) ** 2, 1.0) if binomial > 0.0 else n_images
-    lower = wilson_interval(corrected, effective, confidence)
-    upper = wilson_interval(raw, n_images, confidence)
+    error = max(wavers, proportion_standard_error(corrected, n_images))
     owner = np.arange(n_rows) if trial is None else trial
     wins = np.bincount(owner[rows[picked]], minlength=int(owner.max()) + 1)
     return Selection(
@@ -137,10 +121,29 @@ def correct_for_selection(
         raw=raw,
         corrected=corrected,
         standard_error=error,
-        interval=Interval(lower.low, max(lower.high, upper.high)),
+        interval=_interval(raw, corrected, error, n_images, confidence),
         win_share=wins / picked.size,
         monte_carlo_error=float(change.std()) / math.sqrt(change.size),
     )
+
+
+def _interval(
+    raw: float, corrected: float, error: float, n_images: int, confidence: float
+) -> Interval:
+    """From the lower end of Wilson's around ``corrected`` to the upper end of Wilson's around raw.
+
+    The former for the number of images that gives this error. The correction is what a pick among
+    these rows is worth on average; a leader far better than its rivals deserves all of its raw
+    score, and an interval around ``corrected`` alone would then miss it (16 % of the time instead
+    of 5 in the worst case simulated). The paper's interval, percentiles of ``o_b(r_b)``, is that of
+    scores on 0.37 n images rather than n, some 1.3 times too wide.
+    """
+    binomial = proportion_standard_error(corrected, n_images)
+    # The number of images whose binomial error would be this one: n, or fewer where picking wavers.
+    effective = max(n_images * (binomial / error) ** 2, 1.0) if binomial > 0.0 else n_images
+    lower = wilson_interval(corrected, effective, confidence)
+    upper = wilson_interval(raw, n_images, confidence)
+    return Interval(lower.low, max(lower.high, upper.high))
 
 
 def _contenders(correct: Correctness, leader: int) -> NDArray[np.intp]:

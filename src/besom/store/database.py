@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 #: An operation may take this long before the database counts as away, and the user is told so.
 SLOW_S = 2.0
-#: How often the attendant gets a turn.
+#: How often the outage handler gets a turn.
 TICK_S = 0.2
 #: The longest pause between two attempts; the first is made at once, and each pause is twice the
 #: one before.
@@ -49,7 +49,7 @@ class _Lost(Exception):
     """The connection is lost or the file locked; the operation may or may not have been done."""
 
 
-class Attendant:
+class OutageHandler:
     """What happens while a database is away; here, nothing."""
 
     def wait(self, seconds: float) -> bool:
@@ -69,7 +69,7 @@ class PatientDatabase(CachedBackend):
         patience_s: how long it may be away once it has been reached; 0: not at all.
 
     Attributes:
-        attendant: gets turns while the database is away.
+        outage_handler: gets turns while the database is away.
 
     Raises:
         Exception: it cannot be opened; SQLAlchemy and its drivers raise all sorts of exceptions.
@@ -77,7 +77,7 @@ class PatientDatabase(CachedBackend):
 
     def __init__(self, url: str, patience_s: float = 0.0) -> None:
         self._url, self._patience_s = url, patience_s
-        self.attendant = Attendant()
+        self.outage_handler = OutageHandler()
         self._away_since: float | None = None
         self._pause_s, self._reported = 0.0, False
         self._newest: dict[int, int] = {}  # the highest id of a trial that is known of each study
@@ -233,18 +233,18 @@ class PatientDatabase(CachedBackend):
         self._pause_s = min(RETRY_S, 2 * self._pause_s or TICK_S)
 
     def _wait(self, reason: str, seconds: float) -> None:
-        """Give the attendant a turn, unless the database has been away for too long."""
+        """Give the outage handler a turn, unless the database has been away for too long."""
         away = time.monotonic() - (self._away_since or time.monotonic())
         if away >= self._patience_s:
             what = f"has not answered for {away:.0f} s" if away >= 1 else "does not answer"
             raise self._gave_up(what, reason)
         if away >= SLOW_S and not self._reported:
             self._reported = True
-            self.attendant.remark(
+            self.outage_handler.remark(
                 f"the storage does not answer ({reason}): retrying for up to "
                 f"{self._patience_s:g} s (sweep.storage_patience_s); running trials continue"
             )
-        if not self.attendant.wait(seconds):
+        if not self.outage_handler.wait(seconds):
             raise self._gave_up("does not answer", reason)
 
     def _gave_up(self, what: str, reason: str) -> DatabaseAway:
@@ -257,7 +257,7 @@ class PatientDatabase(CachedBackend):
     def _answered(self) -> None:
         if self._away_since is not None and self._reported:
             away = time.monotonic() - self._away_since
-            self.attendant.remark(f"the storage answers again after {away:.0f} s")
+            self.outage_handler.remark(f"the storage answers again after {away:.0f} s")
         self._away_since, self._pause_s, self._reported = None, 0.0, False
 
 

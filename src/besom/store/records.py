@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,10 +15,11 @@ from optuna.trial import TrialState
 from besom.equality import SameFields
 from besom.errors import StudyError
 from besom.metrics import MetricKind, kind_of
+from besom.seam import TrialResult
 from besom.store.optuna_private import all_trials
 from besom.store.predictions import EpochBits
 from besom.text.numbers import difference, number
-from besom.text.storable import storable
+from besom.text.printable import storable
 
 if TYPE_CHECKING:
     import optuna
@@ -214,65 +215,72 @@ ATTRIBUTE = "besom"
 STUDY_ATTRIBUTE = "besom_study"
 
 #: The trial's user attribute, set when it is enqueued, that says where its config comes from.
-GIVEN = "besom_given"
+PRESET = "besom_given"
 
-#: What the attribute holds; Optuna itself has the number, state, values, parameters and times.
-_STORED = (
-    "params",
-    "reason",
-    "detail",
-    "config",
-    "seed",
-    "history",
-    "best_epoch",
-    "numbers",
-    "seconds",
-    "cpu_seconds",
-    "worker",
-    "n_validation",
-    "environment",
-    "continues",
-    "duplicate_of",
-    "audited_at",
-)
+#: Fields of a record that Optuna itself stores, or ``PRESET``. Our attribute holds all
+#: others, by their names, so that a new field needs nothing here.
+_STORED_ELSEWHERE = {
+    *("number", "values", "started", "finished", "constraints", "distributions", "raw_params"),
+    *("baseline", "origin"),
+}
+_STORED = tuple(f.name for f in fields(TrialRecord) if f.name not in _STORED_ELSEWHERE)
 
-#: What of it is a trial's own text, which may hold characters that no file takes.
-_TRIAL_TEXTS = ("reason", "detail", "history", "numbers", "environment")
+#: Of these, what JSON does not have: how it is written and read. None is left out.
+_CODECS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
+    "outcome": (str, Outcome),
+    "correct": (lambda bits: base64.b64encode(bits).decode("ascii"), base64.b64decode),
+    "correct_by_epoch": (lambda bits: bits.stored, EpochBits),
+}
+
+#: What a trial function returns and a record keeps, under the same name.
+_FROM_RESULT = [f.name for f in fields(TrialResult) if f.name in _STORED]
+
+#: What is a trial's own text, which may hold characters that no file takes.
+_TRIAL_TEXTS = {*_FROM_RESULT, "reason", "detail"} - _CODECS.keys()
+
+
+def kept_of(result: TrialResult) -> dict[str, Any]:
+    """The facts of a trial's result that its record keeps, by their names."""
+    return {name: getattr(result, name) for name in _FROM_RESULT}
 
 
 def to_attribute(record: TrialRecord) -> dict[str, Any]:
     """The JSON-able part of a record that is stored as the trial's user attribute."""
     attribute: dict[str, Any] = {name: getattr(record, name) for name in _STORED}
-    attribute["outcome"] = str(record.outcome)
-    if record.correct is not None:
-        attribute["correct"] = base64.b64encode(record.correct).decode("ascii")
-    if record.correct_by_epoch is not None:
-        attribute["correct_by_epoch"] = record.correct_by_epoch.stored
+    for name, (write, _) in _CODECS.items():
+        value = attribute.pop(name)
+        if value is not None:
+            attribute[name] = write(value)
     return attribute
+
+
+def origin_of(trial: FrozenTrial) -> Origin:
+    """Where the config of one of Optuna's trials comes from."""
+    return Origin(trial.user_attrs.get(PRESET, {}).get("origin", Origin.SAMPLED))
 
 
 def from_frozen(trial: FrozenTrial) -> TrialRecord:
     """The record of one of Optuna's trials; a trial without our attribute is shown as running."""
-    attribute = dict(trial.user_attrs.get(ATTRIBUTE, {}))
-    given = trial.user_attrs.get(GIVEN, {})
-    taken = given.get("origin") == Origin.WARM_START
-    unknown = Outcome.WARM_START if taken else Outcome.RUNNING
-    outcome = Outcome(attribute.pop("outcome", unknown))
-    correct, by_epoch = attribute.pop("correct", None), attribute.pop("correct_by_epoch", None)
-    ranked = trial.state is TrialState.COMPLETE
+    attribute = trial.user_attrs.get(ATTRIBUTE, {})
+    preset, origin = trial.user_attrs.get(PRESET, {}), origin_of(trial)
     known = {name: attribute[name] for name in _STORED if name in attribute}
-    known.update((name, storable(attribute[name])) for name in _TRIAL_TEXTS if name in attribute)
-    known.setdefault("params", given.get("params", dict(trial.params)))
+    known |= {name: storable(known[name]) for name in _TRIAL_TEXTS & known.keys()}
+    for name, (_, read) in _CODECS.items():
+        if stored := known.pop(name, None):
+            known[name] = read(stored)
+    known.setdefault("params", preset.get("params", dict(trial.params)))
+    is_taken = origin is Origin.WARM_START
+    known.setdefault("outcome", Outcome.WARM_START if is_taken else Outcome.RUNNING)
+    if not trial.state.is_finished():
+        known["outcome"] = Outcome.RUNNING
+    ranked = trial.state is TrialState.COMPLETE
     return TrialRecord(
         number=trial.number,
-        outcome=outcome if trial.state.is_finished() else Outcome.RUNNING,
         values=tuple(map(float, trial.values)) if ranked and trial.values is not None else None,
-        correct=base64.b64decode(correct) if correct else None,
-        correct_by_epoch=EpochBits(by_epoch) if by_epoch else None,
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
         finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
-        baseline=given.get("origin") == Origin.BASELINE,
-        origin=Origin(given.get("origin", Origin.SAMPLED)),
+        baseline=origin is Origin.BASELINE,
+        origin=origin,
         constraints=dict(trial.constraints),
         distributions=dict(trial.distributions),
         raw_params=dict(trial.params),
@@ -316,5 +324,13 @@ def read_study(study: optuna.Study) -> StudyRecord:
             objectives=tuple(Objective(**objective) for objective in facts["objectives"]),
             trials=tuple(records),
             config=facts["config"],
-            facts={**facts, "environments": storable(facts.get("environments", {}))},
+            facts={**facts, "environments": _environments(facts)},
         )
+
+
+def _environments(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the trials ran with; studies from before do not say how much of a GPU a worker held."""
+    executor = facts["config"].get("sweep", {}).get("executor", {})
+    assumed = {"gpus_per_worker": 1.0 / int(executor.get("workers_per_gpu") or 1)}
+    stored = storable(facts.get("environments", {}))
+    return {identity: {**assumed, **environment} for identity, environment in stored.items()}

@@ -17,13 +17,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import StudyError, did_you_mean
-from besom.regular import oddity
+from besom.regular import special_kind
 from besom.store import test_set_log
-from besom.store.database import Attendant, PatientDatabase, driver_message
+from besom.store.database import OutageHandler, PatientDatabase, driver_message
 from besom.store.journal import StudyJournal
 from besom.store.optuna_private import FilteredStudy, backend_of, cached
 from besom.store.paths import ARCHIVE, RESERVED, StudyPaths, write_atomically
-from besom.store.records import GIVEN, STUDY_ATTRIBUTE, Origin, StudyRecord, read_study
+from besom.store.records import PRESET, STUDY_ATTRIBUTE, Origin, StudyRecord, origin_of, read_study
 from besom.store.storage_url import (
     VARIABLE,
     from_environment,
@@ -53,11 +53,11 @@ class SweepStudy(FilteredStudy):
     def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those of the trials that samplers and pruners see."""
         return [
-            t for t in trials if t.params or not (t.state.is_finished() or GIVEN in t.user_attrs)
+            t for t in trials if t.params or not (t.state.is_finished() or PRESET in t.user_attrs)
         ]
 
 
-class RunHere(SweepStudy):
+class OwnTrialsStudy(SweepStudy):
     """The same study without trials from other studies, whose epochs no pruner can compare."""
 
     @property
@@ -74,10 +74,7 @@ class RunHere(SweepStudy):
     def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those of the trials that were trained for this study."""
         seen = super().visible(trials)
-        return [t for t in seen if t.user_attrs.get(GIVEN, {}).get("origin") != _ELSEWHERE]
-
-
-_ELSEWHERE = str(Origin.WARM_START)
+        return [t for t in seen if origin_of(t) is not Origin.WARM_START]
 
 
 def open_storage(
@@ -128,10 +125,10 @@ _URLS = (
 _PASSWORDS = f"~/.pgpass, PGPASSWORD and {VARIABLE}"
 
 
-def attend(storage: BaseStorage, attendant: Attendant) -> None:
-    """Call the attendant while a database is away; a journal never is."""
+def handle_outages(storage: BaseStorage, handler: OutageHandler) -> None:
+    """Call the handler while a database is away; a journal never is."""
     if isinstance(backend := backend_of(storage), PatientDatabase):
-        backend.attendant = attendant
+        backend.outage_handler = handler
 
 
 def _replayed(journal: StudyJournal) -> JournalStorage:
@@ -162,14 +159,14 @@ def check_files(paths: StudyPaths) -> None:
     root = paths.root
     if os.path.lexists(root) and not root.is_dir():
         raise StudyError(
-            f"{root} is {oddity(root) or 'a file'}, expected the folder of a study. Move it "
+            f"{root} is {special_kind(root) or 'a file'}, expected the folder of a study. Move it "
             "elsewhere, or choose another name or results_dir."
         )
     opened = (paths.journal, paths.storage_url, paths.lock, paths.leaderboard_csv)
     for path in (*opened, root / test_set_log.FILE, root / "confirm" / "runs.jsonl"):
-        if odd := oddity(path):
+        if kind := special_kind(path):
             raise StudyError(
-                f"{path} is {odd}, expected a file that besom wrote. Move it elsewhere, or choose "
+                f"{path} is {kind}, expected a file that besom wrote. Move it elsewhere, or choose "
                 "another name or results_dir."
             )
 
@@ -279,7 +276,7 @@ def open_study(
     study_id = _find(storage, name)
     if study_id is not None and STUDY_ATTRIBUTE not in storage.get_study_user_attrs(study_id):
         trials = storage.get_all_trials(study_id, deepcopy=False)
-        if not all(GIVEN in trial.user_attrs for trial in trials):
+        if not all(PRESET in trial.user_attrs for trial in trials):
             raise StudyError(
                 f"The storage has a study {name!r} that besom did not make. Sweep under another "
                 "name with sweep.name=NAME, or into another sweep.storage."

@@ -1,4 +1,6 @@
-"""Which trial runs next, and with which config: recovered, given, continued or sampled."""
+"""Which trial runs next, and with which config: recovered, preset, continued or sampled; none that
+has run already.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,13 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from besom.errors import ConfigError
 from besom.seam import TrialConfig
 from besom.store.optuna_private import all_trials, as_stored, running_again
-from besom.store.records import GIVEN, Origin, TrialRecord
+from besom.store.records import PRESET, Origin, Outcome, TrialRecord, origin_of
 from besom.store.storage import SweepStudy
+from besom.store.study_identity import fingerprint
 from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial
-from besom.study.samplers import SpaceGridSampler
+from besom.study.samplers import SpaceGridSampler, mix_seed
 from besom.study.screening import ScreeningPruner, seconds_to_finish
-from besom.study.strategy import mix_seed
 from besom.targets import TARGET
 
 
@@ -60,13 +62,13 @@ class Asker:
 
     @property
     def exhausted(self) -> bool:
-        """Whether no trial waits that was given, and the sampler has nothing left to propose."""
+        """Whether no preset trial waits, and the sampler has nothing left to propose."""
         sampler = self._study.sampler
         walked = isinstance(sampler, SpaceGridSampler) and sampler.exhausted(self._study)
-        return (walked or self._study.exhausted) and not self.given_wait
+        return (walked or self._study.exhausted) and not self.preset_waits
 
     @property
-    def given_wait(self) -> bool:
+    def preset_waits(self) -> bool:
         """Whether a trial waits that was enqueued."""
         return bool(self._stored(TrialState.WAITING))
 
@@ -86,7 +88,7 @@ class Asker:
         pruner = self._study.pruner
         if not isinstance(pruner, ScreeningPruner):
             return []
-        continued = {t.user_attrs[GIVEN]["continues"] for t in self._continued()}
+        continued = {t.user_attrs[PRESET]["continues"] for t in self._continued()}
         return pruner.missing(self._in_order(), self._plan.objectives[0], continued)
 
     def time_is_up(self, remaining_s: float, n_workers: int) -> bool:
@@ -102,21 +104,17 @@ class Asker:
             How many were enqueued now.
         """
         for record in (kept := self._to_continue()):
-            given = {
+            preset = {
                 "origin": str(Origin.CONTINUED),
                 "config": record.config,
                 "params": record.params,
                 "continues": record.number,
             }
-            self._study.enqueue_trial(record.raw_params, user_attrs={GIVEN: given})
+            self._study.enqueue_trial(record.raw_params, user_attrs={PRESET: preset})
         return len(kept)
 
     def _continued(self) -> list[FrozenTrial]:
-        return [
-            t
-            for t in self._stored(*TrialState)
-            if t.user_attrs.get(GIVEN, {}).get("origin") == Origin.CONTINUED
-        ]
+        return [t for t in self._stored(*TrialState) if origin_of(t) is Origin.CONTINUED]
 
     def _stored(self, *states: TrialState) -> list[FrozenTrial]:
         return all_trials(self._study, states)
@@ -125,19 +123,19 @@ class Asker:
         return [self._finished[number] for number in sorted(self._finished)]
 
     def _prepare(self, trial: Trial) -> RunningTrial:
-        given: dict[str, Any] = trial.user_attrs.get(GIVEN, {})
-        if "config" not in given:
+        preset: dict[str, Any] = trial.user_attrs.get(PRESET, {})
+        if "config" not in preset:
             with self._sampler_errors():
                 sample = self._plan.space.suggest(trial)
             sampled = self._plan.trial_config(sample, self._seed(trial.number))
             return RunningTrial(trial, sample.params, sampled)
         if as_stored(trial).system_attrs.get("fixed_params"):
             self._plan.space.suggest(trial)  # so that the sampler learns from it
-        origin = Origin(given["origin"])
-        config: TrialConfig = dict(given["config"])
+        origin = Origin(preset["origin"])
+        config: TrialConfig = dict(preset["config"])
         if self._plan.sweep.vary_seed and origin is not Origin.CONTINUED:
             config["seed"] = self._seed(trial.number)
-        return RunningTrial(trial, given["params"], config, origin, given.get("continues"))
+        return RunningTrial(trial, preset["params"], config, origin, preset.get("continues"))
 
     def _seed(self, number: int) -> int:
         """The config's own seed; with ``vary_seed``, one of its own for every trial but the first.
@@ -158,3 +156,66 @@ class Asker:
                 f"{str(error).rstrip('.')}. Take another, such as sweep/sampler=tpe, with --fresh "
                 "or under another sweep.name."
             ) from error
+
+
+#: Endings that a duplicate would have too, so that it need not be trained.
+_REUSABLE = (Outcome.COMPLETE, Outcome.PRUNED, Outcome.DIVERGED)
+_CONTINUED = (Outcome.PRUNED, Outcome.COMPLETE)
+
+
+class Duplicates:
+    """Finds the trial that has run a config already, and holds back those that wait for it.
+
+    Args:
+        reuse: False: nothing counts as a duplicate.
+        finished: the trials that finished in earlier runs.
+    """
+
+    def __init__(self, reuse: bool, finished: Iterable[TrialRecord] = ()) -> None:
+        self._reuse = reuse
+        self._ended: dict[str, TrialRecord] = {}
+        self._running: dict[str, int] = {}
+        self._held: dict[int, list[RunningTrial]] = {}
+        for trial in finished:
+            self.note(trial)
+
+    @property
+    def n_held(self) -> int:
+        """How many trials wait for a running one with the same config."""
+        return sum(len(held) for held in self._held.values())
+
+    def original_of(self, running: RunningTrial) -> TrialRecord | None:
+        """The trial that has already run this config, if its ending may be reused."""
+        return self._ended.get(fingerprint(running.config)) if self._may_wait(running) else None
+
+    def hold(self, running: RunningTrial) -> bool:
+        """Hold a trial back while another one with its config runs; else note that this one runs.
+
+        Returns:
+            True: it is held, until :meth:`note` gives it back.
+        """
+        if not self._may_wait(running):
+            return False
+        first = self._running.setdefault(fingerprint(running.config), running.number)
+        if first == running.number:
+            return False
+        self._held.setdefault(first, []).append(running)
+        return True
+
+    def note(self, trial: TrialRecord) -> list[RunningTrial]:
+        """Remember a finished trial.
+
+        Returns:
+            Those that waited for it: to reuse its ending, or to run if that cannot be reused.
+        """
+        if trial.config and trial.outcome in _REUSABLE:
+            key = fingerprint(trial.config)
+            known = self._ended.get(key)
+            # A screened trial that is continued has two endings; the complete one counts.
+            if known is None or (known.outcome, trial.outcome) == _CONTINUED:
+                self._ended[key] = trial
+        self._running = {key: n for key, n in self._running.items() if n != trial.number}
+        return self._held.pop(trial.number, [])
+
+    def _may_wait(self, running: RunningTrial) -> bool:
+        return self._reuse and running.origin is not Origin.CONTINUED

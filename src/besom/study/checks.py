@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from besom.config import lookup
 from besom.errors import ConfigError, StudyError, did_you_mean
-from besom.seam import KERAS_TRIALS
+from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.store import storage
 from besom.store.environment import data_in_words
 from besom.study.objective import TRIAL_NUMBERS, check_metric
 from besom.study.plan import SEED, SweepPlan
-from besom.study.samplers import class_of, traits_of
+from besom.study.preset_trials import enqueued
+from besom.study.samplers import build_pruner, build_sampler, class_of, traits_of
 from besom.study.screening import ScreeningPruner
-from besom.study.strategy import build_pruner, build_sampler
-from besom.study.trusted_names import check_trusted, enqueued_configs
 from besom.study.warm_start import check_objectives
-from besom.targets import TARGET
+from besom.targets import TARGET, names_in
 from besom.text.counting import counted
+from besom.trust import current
 
 #: What ``besom confirm`` trains with.
 _OPENS_THE_TEST_SET = "besom.training.confirmation."
@@ -233,3 +234,58 @@ def check_same_data(name: str, stored: Mapping[str, Any], environment: Mapping[s
                 f"is {new}. Values would not be comparable. Restore the data, give this sweep "
                 "another name with sweep.name=NAME, or start over with --fresh."
             )
+
+
+#: Where a sweep names its trial function.
+_TRIALS = "sweep.trial_function"
+
+#: Keys of the node ``sweep`` that are checked as what they lead to: entries, enqueued configs.
+_NOT_RUN = ("space", "enqueue")
+
+
+def check_trusted(plan: SweepPlan, more: Sequence[tuple[str, TrialConfig]] = ()) -> None:
+    """Refuse a sweep that names code which may not run; nothing is imported.
+
+    Args:
+        plan: the sweep.
+        more: further configs that run as they are, each with the prefix that messages call it by.
+
+    Raises:
+        TrustError: names what may not be run, and the line that would allow it.
+    """
+    for where, dotted in names_of(plan, more):
+        current().check_name(dotted, where, is_trial=where == _TRIALS)
+
+
+def names_of(
+    plan: SweepPlan, more: Sequence[tuple[str, TrialConfig]] = ()
+) -> list[tuple[str, str]]:
+    """Every name that a sweep would resolve, each once: where it stands, and the name.
+
+    Raises:
+        TrustError: an argument is a serialised Keras object.
+    """
+    found = list(names_in({TARGET: plan.sweep.trial_function.replace(":", ".")}))
+    found = [(_TRIALS, name) for _, name in found]
+    found += names_in({key: v for key, v in plan.config.items() if key != "sweep"})
+    found += names_in({k: v for k, v in plan.config["sweep"].items() if k not in _NOT_RUN}, "sweep")
+    for entry in plan.space.entries:
+        choices = list(entry.choices or ())
+        if entry.group is None:
+            found += names_in({entry.path: choices}, inside=True)
+            continue
+        for option in choices:
+            node = lookup(plan.bases.of({entry.group: option}), entry.group)
+            found += names_in(node, f"{entry.group}={option}: {entry.group}")
+    for called, config in more:
+        found += names_in(config, called)
+    return [(where, name) for name, where in {name: where for where, name in found[::-1]}.items()]
+
+
+def enqueued_configs(plan: SweepPlan) -> list[tuple[str, TrialConfig]]:
+    """The enqueued configs, each with the prefix that messages call it by.
+
+    Raises:
+        ConfigError: see ``besom.study.preset_trials.enqueued``.
+    """
+    return [(f"sweep.enqueue[{i}]: ", preset.config) for i, preset in enumerate(enqueued(plan))]

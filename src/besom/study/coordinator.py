@@ -10,24 +10,21 @@ from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
 from besom.executors.suspend_clock import SuspendAwareClock
 from besom.seam import TrialResult
-from besom.store.database import Attendant, DatabaseAway
+from besom.store.database import DatabaseAway, OutageHandler
 from besom.store.optuna_private import storage_of
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.store.storage import SweepStudy, attend
+from besom.store.storage import SweepStudy, handle_outages
 from besom.study.artifacts import Artifacts
-from besom.study.ask import Asker
+from besom.study.ask import Asker, Duplicates
 from besom.study.budget import Budget
-from besom.study.duplicates import Duplicates
-from besom.study.early_stopping import EarlyStopping
-from besom.study.outcome import TrialEnd, end_of_failed, end_of_finished
 from besom.study.plan import SweepPlan
-from besom.study.running_trial import RunningTrial
-from besom.study.tell import set_constraints, tell, tell_duplicate
+from besom.study.running_trial import EarlyStopping, RunningTrial
+from besom.study.tell import tell, tell_duplicate
 from besom.study.watcher import Watcher
 from besom.text.counting import counted
 
 
-class Coordinator(Attendant, TrialSource):
+class Coordinator(OutageHandler, TrialSource):
     """Drives one study to its budget on one executor; ``run_sweep`` makes it.
 
     Example:
@@ -108,7 +105,7 @@ class Coordinator(Attendant, TrialSource):
         Raises:
             BesomError: the storage cannot be written, or workers cannot be prepared.
         """
-        attend(storage_of(self._study), self)
+        handle_outages(storage_of(self._study), self)
         try:
             self._waiting.extend(self._asker.recover())
             self._check_budget()
@@ -151,7 +148,7 @@ class Coordinator(Attendant, TrialSource):
             return False  # (a sampler that proposes the same again and again waits for its end)
         if not self._screening_cut:
             self._screening_cut = self._asker.time_is_up(self._budget.remaining_s, n_workers)
-        return self._asker.given_wait if self._screening_cut else not self._asker.exhausted
+        return self._asker.preset_waits if self._screening_cut else not self._asker.exhausted
 
     def next_trial(self) -> TrialTask | None:
         """Ask for a trial, unless one waits; None if its config has run or runs already."""
@@ -178,38 +175,12 @@ class Coordinator(Attendant, TrialSource):
 
     def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:
         """Tell the study how a trial ended."""
-        running, limits = self._running.pop(event.trial), self._plan.sweep.constraints
-        result, numbers = TrialResult(), dict[str, float]()
+        running = self._running.pop(event.trial)
+        if isinstance(event, Finished) and running.stopped is Outcome.PRUNED and not was_stopped:
+            running.stopped, running.reason = None, ""  # it had ended before it could be told
+        self._store(tell(self._study, self._plan, running, event, self._environment))
         if isinstance(event, Finished):
-            result, usage = event.result, event.usage
-            cost = {"seconds": usage.seconds, "cpu_seconds": usage.cpu_seconds}
-            numbers = {**result.numbers, **cost}
-            if running.stopped is Outcome.PRUNED and not was_stopped:
-                running.stopped, running.reason = None, ""  # it had ended before it could be told
-        set_constraints(running.trial, limits, numbers)
-        if isinstance(event, Finished):
-            objectives = self._plan.objectives
-            end = end_of_finished(running, result.history, numbers, objectives, limits)
-        else:
-            end = end_of_failed(event)
-        self._tell(running, end, event, result)
-        self._pass_on_remarks(result)
-
-    def _tell(
-        self, running: RunningTrial, end: TrialEnd, event: Finished | Failed, result: TrialResult
-    ) -> None:
-        self._store(
-            tell(
-                self._study,
-                self._plan.objectives,
-                running,
-                end,
-                result=result,
-                usage=event.usage,
-                worker=event.worker,
-                environment=self._environment,
-            )
-        )
+            self._pass_on_remarks(event.result)
 
     def _store(self, record: TrialRecord) -> None:
         """Take note of a trial that has been told to the study."""

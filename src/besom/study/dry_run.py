@@ -6,27 +6,27 @@ import itertools
 import json
 import statistics
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
 
 from besom.errors import SpaceError
-from besom.executors.base import Epoch, Executor, Failed, Finished, Ready
-from besom.executors.hearing import hear
+from besom.executors.base import Epoch, Executor, Failed, Finished
+from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
+from besom.executors.session import started
 from besom.report.tables import shown_params
 from besom.seam import TrialConfig, TrialResult
 from besom.space import Sample, Space
 from besom.store.records import Origin
 from besom.study.checks import check_names
-from besom.study.constraints import broken
+from besom.study.objective import broken
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import all_preset_trials
-from besom.study.samplers import SpaceGridSampler
+from besom.study.samplers import SpaceGridSampler, build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
-from besom.study.strategy import build_pruner, build_sampler
 
 #: Builds a model and measures a few steps.
 PROBE = "besom.training.dry_run_probe:probe"
@@ -122,6 +122,30 @@ class DryRun:
         return n_begun * to_begin + n_epochs * probed.seconds_per_epoch
 
 
+class _Probes(TrialSource):
+    """Runs each config once; it ends by itself after one report."""
+
+    def __init__(self, configs: Iterable[tuple[int, TrialConfig]]) -> None:
+        self._waiting = deque(configs)
+        self.results: dict[int, TrialResult] = {}
+        self.failed: dict[int, str] = {}
+
+    def has_next(self) -> bool:
+        return bool(self._waiting)
+
+    def next_trial(self) -> TrialTask:
+        return TrialTask(*self._waiting.popleft())
+
+    def stops_after(self, event: Epoch) -> bool:  # noqa: ARG002
+        return True
+
+    def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:  # noqa: ARG002
+        if isinstance(event, Failed):
+            self.failed[event.trial] = event.reason
+        else:
+            self.results[event.trial] = event.result
+
+
 def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
     """Build the base config, the space's corners and five sampled configs; train none of them.
 
@@ -131,31 +155,14 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         BesomError: the workers cannot be prepared (the data is missing, say).
     """
     wanted = _wanted(plan)
-    results: dict[int, TrialResult] = {}
-    failed: dict[int, str] = {}
-    facts: dict[str, Any] = {}
-    began, start_s = time.monotonic(), 0.0
-    try:
-        executor.start(PROBE, plan.as_composed, None, n_trials=len(wanted))
-        waiting = list(enumerate(wanted))
-        while len(results) + len(failed) < len(wanted):
-            while waiting and executor.idle:
-                number, (_, _, config) = waiting.pop(0)
-                executor.submit(number, config, None)
-            for event in hear(executor, timeout_s=1.0):
-                if isinstance(event, Ready) and not facts:  # one worker stands for all
-                    start_s = time.monotonic() - began
-                    facts = event.facts
-                    check_names(plan, facts)
-                elif isinstance(event, Epoch):
-                    executor.answer(event.trial, stop=True)
-                elif isinstance(event, Finished):
-                    results[event.trial] = event.result
-                elif isinstance(event, Failed):
-                    failed[event.trial] = event.reason
+    probes = _Probes(enumerate(config for _, _, config in wanted))
+    began = time.monotonic()
+    with started(executor, PROBE, plan.as_composed, None, len(wanted)) as facts:
+        start_s = time.monotonic() - began
+        check_names(plan, facts)
+        RunLoop(executor, probes).run()
         n_workers = executor.n_workers
-    finally:
-        executor.close()
+    results, failed = probes.results, probes.failed
     if failed:
         lines = [
             f"{name} ({shown_params(params)}): {failed[i]}"

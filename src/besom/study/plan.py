@@ -9,19 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from besom.config import TRAIN_GROUPS, Composer, find_sweep, overlap
-from besom.config.schema import ObjectiveSchema, SweepNode
+from besom.config import TRAIN_GROUPS, Composed, Composer, find_sweep, overlap
+from besom.config.schema import SweepNode
 from besom.config.tree import within
-from besom.errors import ConfigError, did_you_mean
+from besom.errors import ConfigError
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
 from besom.space.command_line import sort_out
 from besom.store.paths import StudyPaths, checked_folder, checked_name
 from besom.store.records import Objective
 from besom.store.storage_url import check_no_password
-from besom.study.base_configs import BaseConfigs, with_objective
-from besom.study.constraints import check_constraints
-from besom.text.values import given_text
+from besom.study.objective import TRIAL_NUMBERS, check_constraints, objectives_of
 
 #: The path that a space may sample, and that every trial's config has.
 SEED = "seed"
@@ -35,8 +33,56 @@ _SET_BY_OBJECTIVE = {
     "trainer.restore_best": False,
 }
 
-DIRECTIONS = ("maximize", "minimize")
-EPOCHS = ("best", "last")
+
+class BaseConfigs:
+    """Composes the base config once for each choice of options.
+
+    Args:
+        composer, overrides: compose the config again for other choices of groups.
+        composed: the config with the options that the sweep itself chooses.
+        objectives: the trainer watches the first that is a metric of the history.
+    """
+
+    def __init__(
+        self,
+        composer: Composer,
+        overrides: Sequence[str],
+        composed: Composed,
+        objectives: Sequence[Objective],
+    ) -> None:
+        self._composer, self._overrides = composer, overrides
+        self._choices, self._objectives = composed.choices, objectives
+        base = with_objective(composed.config, objectives)
+        self._configs: dict[tuple[tuple[str, str], ...], TrialConfig] = {(): base}
+        #: The paths that are made by interpolation, and the paths these read; see ``Composed``.
+        self.reads: dict[str, frozenset[str]] = dict(composed.reads)
+
+    def of(self, groups: Mapping[str, str]) -> TrialConfig:
+        """The trial config for a choice of group options; a group left out is as the sweep has it.
+
+        It has no search space, and no sampled value.
+        """
+        key = tuple(sorted((g, o) for g, o in groups.items() if self._choices.get(g) != o))
+        if key not in self._configs:
+            composed = self._composer.compose_for(dict(key), self._overrides)
+            for path, read in composed.reads.items():
+                self.reads[path] = self.reads.get(path, frozenset()) | read
+            self._configs[key] = with_objective(composed.config, self._objectives)
+        return self._configs[key]
+
+
+def with_objective(config: Mapping[str, Any], objectives: Sequence[Objective]) -> TrialConfig:
+    """What the worker gets; the trainer keeps the weights of the objective's epoch."""
+    part: TrialConfig = {key: config[key] for key in (*TRAIN_GROUPS, "seed")}
+    watched = next((o for o in objectives if o.metric not in TRIAL_NUMBERS), None)
+    if watched is not None and isinstance(part["trainer"], Mapping):
+        part["trainer"] = {
+            **part["trainer"],
+            "monitor": watched.metric,
+            "mode": "max" if watched.sign > 0 else "min",
+            "restore_best": watched.epoch == "best",
+        }
+    return part
 
 
 @dataclass(frozen=True)
@@ -126,15 +172,17 @@ def make_plan(
     check_no_password(node["storage"] or "")
     node["storage"] = _absolute(node["storage"])
     sweep = SweepNode.of(node)
-    study_name = checked_name("sweep.name", primary if sweep.name is None else sweep.name)
-    objectives = _objectives(sweep)
+    study = checked_name("sweep.name", primary if sweep.name is None else sweep.name)
+    folder = checked_folder(config["results_dir"]) if results_dir is None else Path(results_dir)
     if not isinstance(config["trainer"], Mapping):
         raise ConfigError(f"trainer is {config['trainer']!r}, expected a mapping such as {{}}.")
+    objectives = objectives_of(sweep)
     check_constraints(sweep.constraints)
     bases = BaseConfigs(composer, asked.plain, composed, objectives)
+    base = bases.of({})
     space = parse_space(
         sweep.space,
-        base=bases.of({}),
+        base=base,
         groups={group: list(composer.groups.get(group, {})) for group in TRAIN_GROUPS},
         choices=composed.choices,
         compose=bases.of,
@@ -142,27 +190,13 @@ def make_plan(
         fixed=asked.fixed,
         dropped=asked.dropped,
     )
-    if space.spec != flatten(sweep.space, bases.of({})):  # else it stays as written
+    if space.spec != flatten(sweep.space, base):  # else it stays as written
         node["space"] = space.spec
-    plan = SweepPlan(
-        name=study_name,
-        config=config,
-        choices=composed.choices,
-        objectives=objectives,
-        space=space,
-        paths=StudyPaths.of(
-            checked_folder(config["results_dir"]) if results_dir is None else Path(results_dir),
-            study_name,
-        ),
-        composer=composer,
-        bases=bases,
-        notes=(*space.notes, *_unused_settings(config, bases.of({}))),
-    )
-    _check_seed(plan)
-    _check_epochs(plan)
-    _check_interpolations(plan)
-    _check_watched(plan)
-    return plan
+    _check_sampled(space, bases, sweep)
+    notes = (*space.notes, *_unused_settings(config, base))
+    paths = StudyPaths.of(folder, study)
+    choices = composed.choices
+    return SweepPlan(study, config, choices, objectives, space, paths, composer, bases, notes)
 
 
 def _own_spaces(composer: Composer) -> Callable[[str, str], Mapping[str, Any]]:
@@ -193,42 +227,25 @@ def _absolute(storage: str | None) -> str | None:
     return storage if not name or name == ":memory:" else f"{scheme}{Path(name).absolute()}"
 
 
-def _objectives(sweep: SweepNode) -> tuple[Objective, ...]:
-    """The list ``objectives``, if it has any, else the one ``objective``."""
-    named = [(f"sweep.objectives[{i}]", node) for i, node in enumerate(sweep.objectives)]
-    objectives = tuple(
-        _objective(path, node) for path, node in named or [("sweep.objective", sweep.objective)]
-    )
-    metrics = [o.metric for o in objectives]
-    if len(set(metrics)) < len(metrics):
-        raise ConfigError(f"sweep.objectives names a metric twice: {', '.join(metrics)}.")
-    return objectives
-
-
-def _objective(path: str, node: ObjectiveSchema) -> Objective:
-    for key, known in (("direction", DIRECTIONS), ("epoch", EPOCHS)):
-        value = getattr(node, key)
-        if value not in known:
-            raise ConfigError(
-                f"{path}.{key} is {given_text(value)}." + did_you_mean(str(value), known)
-            )
-    return Objective(**vars(node))
-
-
-def _check_seed(plan: SweepPlan) -> None:
-    if plan.sweep.vary_seed and SEED in plan.space.paths:
+def _check_sampled(space: Space, bases: BaseConfigs, sweep: SweepNode) -> None:
+    """Refuse to sample what something else decides, and what no trial could run."""
+    if sweep.vary_seed and SEED in space.paths:
         raise ConfigError(
             "sweep.space samples 'seed', and sweep.vary_seed gives each trial its own seed: only "
             "one of them can. Set sweep.vary_seed=false, or take 'seed' out of the space."
         )
-
-
-def _check_epochs(plan: SweepPlan) -> None:
-    entries = [entry for entry in plan.space.entries if entry.path == EPOCHS_PATH]
-    for least in (v for entry in entries for v in (entry.low, *(entry.choices or ()))):
+    if path := next((p for p in space.paths if p in _SET_BY_OBJECTIVE), None):
+        raise ConfigError(
+            f"sweep.space samples {path!r}, but in a sweep the objective decides what patience "
+            "watches and which epoch's weights are kept. Take it out of the space, and see "
+            "sweep.objective."
+        )
+    sampled_epochs = [entry for entry in space.entries if entry.path == EPOCHS_PATH]
+    for least in (v for entry in sampled_epochs for v in (entry.low, *(entry.choices or ()))):
         check_epochs(least, f"{EPOCHS_PATH} in sweep.space")
-    if not entries:
-        check_epochs(plan.base["trainer"].get("epochs"), EPOCHS_PATH)
+    if not sampled_epochs:
+        check_epochs(bases.of({})["trainer"].get("epochs"), EPOCHS_PATH)
+    _check_interpolations(space, bases)
 
 
 def check_epochs(epochs: Any, what: str) -> None:
@@ -243,10 +260,10 @@ def check_epochs(epochs: Any, what: str) -> None:
         )
 
 
-def _check_interpolations(plan: SweepPlan) -> None:
+def _check_interpolations(space: Space, bases: BaseConfigs) -> None:
     """Refuse what is made from a sampled value: it is resolved before, and would not follow it."""
-    sampled = [entry.path for entry in plan.space.entries if entry.group is None]
-    for path, read in plan.bases.reads.items():
+    sampled = [entry.path for entry in space.entries if entry.group is None]
+    for path, read in bases.reads.items():
         is_sampled = any(within(path, outer) for outer in sampled)
         if path.partition(".")[0] not in TRAIN_GROUPS or is_sampled:
             continue
@@ -256,16 +273,6 @@ def _check_interpolations(plan: SweepPlan) -> None:
                 f"samples {stale[0]}: {path} would not follow it, but keep its value from the base "
                 f"config. Write its value, as in {path}=VALUE, or sample it too."
             )
-
-
-def _check_watched(plan: SweepPlan) -> None:
-    """Refuse to sample what the trainer watches: that is the objective."""
-    if path := next((p for p in plan.space.paths if p in _SET_BY_OBJECTIVE), None):
-        raise ConfigError(
-            f"sweep.space samples {path!r}, but in a sweep the objective decides what patience "
-            "watches and which epoch's weights are kept. Take it out of the space, and see "
-            "sweep.objective."
-        )
 
 
 def _unused_settings(config: Mapping[str, Any], base: TrialConfig) -> list[str]:

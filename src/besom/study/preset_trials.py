@@ -11,9 +11,9 @@ import optuna
 
 from besom.config import TRAIN_GROUPS, Composer, apply, check_keys, has_path, lookup, read_yaml
 from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
-from besom.regular import oddity
+from besom.regular import special_kind
 from besom.seam import TrialConfig
-from besom.store.records import GIVEN, Origin, StudyRecord, TrialRecord
+from besom.store.records import PRESET, Origin, StudyRecord, TrialRecord
 from besom.store.storage import load_record
 from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
 from besom.targets import TARGET
@@ -53,7 +53,7 @@ class PresetTrial:
         """Put it in the study's queue. With parameters, if it has any, so that samplers learn."""
         params = self.params(plan) or {}
         stored = {"origin": str(self.origin), "config": self.config, "params": self.shown}
-        study.enqueue_trial(params, user_attrs={GIVEN: stored})
+        study.enqueue_trial(params, user_attrs={PRESET: stored})
 
 
 def baseline(plan: SweepPlan) -> PresetTrial:
@@ -88,7 +88,7 @@ def _read(plan: SweepPlan, name: str, entry: Any) -> PresetTrial:
             "the path of a config file."
         )
     path = Path(entry).expanduser()
-    if not path.is_file() and not oddity(path):
+    if not path.is_file() and not special_kind(path):
         raise ConfigError(f"{name}: there is no file {entry!r}.")
     try:
         content = read_yaml(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,6 @@ from besom.executors.base import Executor
 from besom.executors.session import started
 from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending
-from besom.seam import TrialConfig
 from besom.store import storage, study_identity
 from besom.store.environment import software
 from besom.store.lock import CoordinatorLock
@@ -29,15 +29,17 @@ from besom.study.checks import (
     check_new_study,
     check_same_data,
     check_strategy,
+    check_trusted,
+    enqueued_configs,
+    names_of,
     remarks,
     remarks_on_workers,
 )
 from besom.study.coordinator import Coordinator
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import all_preset_trials, remarks_on_preset_trials
+from besom.study.samplers import build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
-from besom.study.strategy import build_pruner, build_sampler
-from besom.study.trusted_names import check_trusted, enqueued_configs, names_of
 from besom.study.warm_start import warm_start
 from besom.study.watcher import Watcher
 from besom.targets import instantiate
@@ -96,55 +98,68 @@ def run_sweep(
     watcher = watcher or Watcher()
     check_strategy(plan)
     storage.check_files(plan.paths)
-    run_as_they_are: list[tuple[str, TrialConfig]] = []
-    if fresh or not (plan.paths.journal.exists() or plan.paths.storage_url.exists()):
+    if fresh or not _is_stored(plan):
         check_new_study(plan)  # a study that continues read them when it began
-        run_as_they_are = enqueued_configs(plan)
-    existed_before = plan.paths.root.exists()
-    made = [folder for folder in plan.paths.root.parents if not folder.exists()]
-    try:
-        if fresh and existed_before:
+    with _study_folder(plan, fresh):
+        if fresh and plan.paths.root.exists():
             with CoordinatorLock(plan.paths.lock, "sweep"):
                 _archive(plan)
-            existed_before = False
         with CoordinatorLock(plan.paths.lock, "sweep"):
             remove_leftovers(plan.paths.root)
-            settled = storage.settle_url(plan.paths, plan.name, plan.sweep.storage)
-            plan = plan.stored_in(settled)
-            stored = _stored_study(plan)
-            if stored is not None:
-                study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
-                running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
-                run_as_they_are = [(f"trial {t.number}: ", t.config) for t in running]
-                check_trusted(plan, run_as_they_are)
-                n_left, reason = _trials_left(stored, plan)
-                if not n_left:
-                    storage.remember_url(plan.paths, plan.sweep.storage)
-                    n_all = plan.sweep.n_trials + _n_continued(stored)
-                    watcher.began(lambda: stored, n_all, 0)
-                    return SweepOutcome(stored, Ending.DONE, reason)
-            else:
-                n_left = plan.sweep.n_trials
-            if executor is None:
-                executor = instantiate(plan.sweep.executor)
-            with StopSignals() as signals, trusting(named=names_of(plan, run_as_they_are)):
-                return _run_locked(plan, n_left, watcher, executor, signals)
+            url = storage.settle_url(plan.paths, plan.name, plan.sweep.storage)
+            return _continue(plan.stored_in(url), extend, watcher, executor)
+
+
+def _is_stored(plan: SweepPlan) -> bool:
+    return plan.paths.journal.exists() or plan.paths.storage_url.exists()
+
+
+@contextlib.contextmanager
+def _study_folder(plan: SweepPlan, fresh: bool) -> Iterator[None]:
+    """Say what cannot be written, and remove the folder again if no study began in it."""
+    root = plan.paths.root
+    is_new = fresh or not root.exists()
+    made = [folder for folder in root.parents if not folder.exists()]
+    try:
+        yield
     except OSError as error:
-        there = plan.paths.journal.exists() or plan.paths.storage_url.exists()
         raise StudyError(
-            f"{error.filename or plan.paths.root} cannot be written: {error.strerror or error}."
-            + (" No finished trial is lost." if there else "")
+            f"{error.filename or root} cannot be written: {error.strerror or error}."
+            + (" No finished trial is lost." if _is_stored(plan) else "")
             + " Free disk space or fix the permissions, or choose another results_dir."
         ) from error
     finally:
-        if not existed_before and not plan.paths.journal.exists() and _never_began(plan):
-            shutil.rmtree(plan.paths.root, ignore_errors=True)
+        if is_new and not plan.paths.journal.exists() and _never_began(plan):
+            shutil.rmtree(root, ignore_errors=True)
             for folder in made:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
 
 
-def _run_locked(
+def _continue(
+    plan: SweepPlan, extend: bool, watcher: Watcher, executor: Executor | None
+) -> SweepOutcome:
+    """Run what is left of a study, or all of a new one; its lock is held."""
+    stored = _stored_study(plan)
+    if stored is None:
+        n_left, run_as_they_are = plan.sweep.n_trials, enqueued_configs(plan)
+    else:
+        study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
+        running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
+        run_as_they_are = [(f"trial {t.number}: ", t.config) for t in running]
+        check_trusted(plan, run_as_they_are)
+        n_left, reason = _trials_left(stored, plan)
+        if not n_left:
+            storage.remember_url(plan.paths, plan.sweep.storage)
+            watcher.began(lambda: stored, plan.sweep.n_trials + _n_continued(stored), 0)
+            return SweepOutcome(stored, Ending.DONE, reason)
+    if executor is None:
+        executor = instantiate(plan.sweep.executor)
+    with StopSignals() as signals, trusting(named=names_of(plan, run_as_they_are)):
+        return _run(plan, n_left, watcher, executor, signals)
+
+
+def _run(
     plan: SweepPlan, n_left: int, watcher: Watcher, executor: Executor, signals: StopSignals
 ) -> SweepOutcome:
     function = plan.sweep.trial_function
@@ -152,6 +167,7 @@ def _run_locked(
         executor, function, plan.as_composed, plan.paths.logs, n_left, plan.paths.root
     ) as facts:
         check_names(plan, facts)
+        facts = {**facts, "gpus_per_worker": executor.gpus_per_worker}
         study, environment = _open_study(plan, facts, watcher)
         said = {"model"} if facts.get("unsavable") else ()
         record = read_study(study)

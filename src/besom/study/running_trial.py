@@ -1,15 +1,23 @@
-"""A trial between ask and tell."""
+"""A trial between ask and tell, and whether it stops after an epoch."""
 
 from __future__ import annotations
 
+import copy
+import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import optuna
 from optuna.trial import Trial
 
 from besom.seam import TrialConfig
+from besom.store.optuna_private import as_stored, storage_of, store_intermediate_value
 from besom.store.records import Origin, Outcome
+from besom.store.storage import OwnTrialsStudy
+from besom.study.objective import last_value
+from besom.study.plan import SweepPlan
 
 
 @dataclass
@@ -59,3 +67,63 @@ class RunningTrial:
         """Forget what it has done: it runs again from its beginning."""
         self.history.clear()
         self.stopped, self.reason = None, ""
+
+
+class EarlyStopping:
+    """Decides after each epoch of a trial whether it stops.
+
+    Args:
+        plan: the sweep.
+        study: with its pruner; asked only where there is one objective.
+    """
+
+    def __init__(self, plan: SweepPlan, study: optuna.Study) -> None:
+        self._plan, self._pruner = plan, study.pruner
+        # Knowledge from another study has no epochs to be compared with.
+        self._study = (
+            OwnTrialsStudy(plan.name, storage_of(study)) if plan.sweep.warm_start else study
+        )
+        self._prunes = len(plan.objectives) == 1 and not isinstance(
+            study.pruner, optuna.pruners.NopPruner
+        )
+
+    def stops(self, running: RunningTrial, epoch: int) -> bool:
+        """Whether the trial stops after this epoch; notes in it why."""
+        objective = self._plan.objectives[0]
+        value = last_value(objective, running.history)
+        if value is None:
+            return False
+        if running.stopped is Outcome.DIVERGED:
+            return True  # decided while the database was away and the trial had its answer
+        if not math.isfinite(value):
+            running.stopped = Outcome.DIVERGED
+            running.reason = f"{objective.metric} is {value} at epoch {epoch}"
+            return True
+        if self._prunes and self._pruner_stops(running, epoch, value):
+            running.stopped = Outcome.PRUNED
+            running.reason = f"stopped at epoch {epoch} with {objective.metric} {value:.4g}"
+            return True
+        return False
+
+    def _pruner_stops(self, running: RunningTrial, epoch: int, value: float) -> bool:
+        trial = running.trial
+        # Not trial.report: it ignores an epoch that an earlier, lost attempt has reported.
+        store_intermediate_value(trial, epoch, value)
+        if running.audited_at is not None or epoch == running.n_epochs:
+            return False  # after the last epoch nothing is spared: the trial is complete
+        if running.stopped is Outcome.PRUNED:
+            return True
+        frozen = copy.copy(as_stored(trial))
+        # An earlier, lost attempt may have come further: this one is judged by what it has done.
+        seen = frozen.intermediate_values.items()
+        frozen.intermediate_values = {step: value for step, value in seen if step <= epoch}
+        if not self._pruner.prune(self._study, frozen):
+            return False
+        share = self._plan.sweep.audit
+        if (
+            share
+            and random.Random(f"{self._plan.config['seed']}:{running.number}").random() < share
+        ):
+            running.audited_at = epoch
+            return False
+        return True

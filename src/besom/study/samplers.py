@@ -1,4 +1,4 @@
-"""What each sampler can and cannot do, and besom's own grid."""
+"""A sweep's sampler and pruner: how they are built, what each sampler can do, and the grid."""
 
 from __future__ import annotations
 
@@ -16,12 +16,22 @@ from optuna.trial import FrozenTrial, TrialState
 from besom.errors import ConfigError, SpaceError
 from besom.space import Space
 from besom.store.optuna_private import all_trials, id_of
-from besom.store.records import GIVEN, Origin
+from besom.store.records import Origin, origin_of
 from besom.targets import TARGET
 from besom.text.values import given_text
 
 if TYPE_CHECKING:
     import optuna
+
+
+import warnings
+
+import numpy as np
+import optuna
+from optuna.exceptions import ExperimentalWarning
+
+from besom.store.optuna_private import filter_brackets
+from besom.targets import instantiate
 
 #: More points than this are not listed: nobody trains so many, and they would fill the memory.
 MOST_POINTS = 200_000
@@ -176,8 +186,7 @@ class SpaceGridSampler(BaseSampler):
         return {
             self._point_of(t)
             for t in all_trials(study, states)
-            if (but is None or t.number != but.number)
-            and t.user_attrs.get(GIVEN, {}).get("origin") != Origin.WARM_START
+            if (but is None or t.number != but.number) and origin_of(t) is not Origin.WARM_START
         }
 
     def _point_of(self, trial: FrozenTrial) -> str:
@@ -199,7 +208,7 @@ def _key(point: Mapping[str, Any]) -> str:
     return json.dumps(point, sort_keys=True)
 
 
-def check_numeric(space: Space) -> None:
+def _check_numeric(space: Space) -> None:
     """Refuse a space that CMA-ES cannot search.
 
     Raises:
@@ -223,24 +232,71 @@ def check_numeric(space: Space) -> None:
         )
 
 
-def check_single(n_objectives: int) -> None:
-    """Refuse several objectives, for samplers that know one only.
+def mix_seed(seed: int, *parts: int) -> int:
+    """A seed that depends on every part, so that a resumed sampler does not repeat itself."""
+    return int(np.random.SeedSequence([seed & 0xFFFFFFFF, *parts]).generate_state(1)[0])
+
+
+def build_sampler(
+    node: Mapping[str, Any], space: Space, n_existing: int, n_objectives: int = 1
+) -> Any:
+    """The sampler of ``sweep.sampler``.
+
+    Args:
+        node: its config; a ``seed`` is mixed with ``n_existing``, so that a resume does not draw
+            the same again; a ``group`` of null becomes true where the space has conditions.
+        space: what it will sample.
+        n_existing: how many trials the study has already.
+        n_objectives: how many objectives it has.
 
     Raises:
-        ConfigError: says which samplers take several.
+        ConfigError: the node builds no sampler, or one that cannot take several objectives.
+        SpaceError: the sampler cannot take this space.
     """
-    if n_objectives > 1:
+    arguments = dict(node)
+    traits = traits_of(node)
+    if arguments.get("seed") is not None and n_existing:
+        mixed = mix_seed(int(arguments["seed"]), n_existing)
+        if not traits.sequence:
+            arguments["seed"] = mixed
+        elif traits.random_outside:  # which must not be drawn again
+            arguments.setdefault("independent_sampler", optuna.samplers.RandomSampler(mixed))
+    if "group" in arguments and arguments["group"] is None:
+        arguments["group"] = space.is_conditional and bool(arguments.get("multivariate"))
+    if traits.walks_space and arguments.get("search_space") is None:
+        arguments["search_space"] = space
+    if traits.single_objective and n_objectives > 1:
         raise ConfigError(
             f"sweep/sampler=cmaes takes one objective, but sweep.objectives has {n_objectives}. "
             "Use sweep/sampler=nsga2, nsga3, tpe or gp."
         )
+    if traits.numbers_only:
+        _check_numeric(space)
+    if traits.needs_torch and importlib.util.find_spec("torch") is None:
+        raise ConfigError("sweep/sampler=gp needs PyTorch: python -m pip install 'besom[gp]'.")
+    return _build(arguments, optuna.samplers.BaseSampler, "sweep.sampler")
 
 
-def check_torch() -> None:
-    """Refuse the Gaussian process where PyTorch is missing.
+def build_pruner(node: Mapping[str, Any]) -> optuna.pruners.BasePruner:
+    """The pruner of ``sweep.pruner``.
 
     Raises:
-        ConfigError: says how to install it.
+        ConfigError: the node builds no pruner.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise ConfigError("sweep/sampler=gp needs PyTorch: python -m pip install 'besom[gp]'.")
+    pruner: optuna.pruners.BasePruner = _build(node, optuna.pruners.BasePruner, "sweep.pruner")
+    if isinstance(pruner, optuna.pruners.HyperbandPruner):
+        filter_brackets(pruner)
+    return pruner
+
+
+def _build(node: Mapping[str, Any], kind: type, path: str) -> Any:
+    with warnings.catch_warnings():
+        # The config names the class, so the user has chosen it.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        built = instantiate(node)
+    if not isinstance(built, kind):
+        raise ConfigError(
+            f"{path}: {node.get(TARGET)} built a {type(built).__name__}, expected a "
+            f"{kind.__module__.split('.')[0]} {kind.__name__}."
+        )
+    return built

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from optuna.pruners import BasePruner
 
 from besom.errors import ConfigError
-from besom.store.records import GIVEN, Objective, Origin, Outcome, TrialRecord
+from besom.store.records import Objective, Origin, Outcome, TrialRecord, origin_of
 from besom.text.values import given_text
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ class ScreeningPruner(BasePruner):
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:  # noqa: ARG002
         """Whether the trial has run its epochs; a baseline or continued trial goes on."""
-        preset = trial.user_attrs.get(GIVEN, {})
-        if preset.get("origin") in (Origin.BASELINE, Origin.CONTINUED):
+        if origin_of(trial) in (Origin.BASELINE, Origin.CONTINUED):
             return False
         return trial.last_step is not None and trial.last_step >= self.epochs
 

@@ -1,15 +1,16 @@
-"""Writes down how a trial ended: first what it was, then, in one durable step, that it ended."""
+"""How a trial ended, and how that is stored: first what it was, then, durably, that it ended."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import Trial, TrialState
 
-from besom.executors.base import Usage
+from besom.executors.base import Failed, FailureKind, Finished
 from besom.seam import TrialResult
 from besom.store.optuna_private import as_stored, store_intermediate_value
 from besom.store.predictions import EpochBits
@@ -19,12 +20,67 @@ from besom.store.records import (
     Outcome,
     TrialRecord,
     from_frozen,
+    kept_of,
     to_attribute,
 )
-from besom.study.constraints import Limits, excesses
-from besom.study.objective import best_epoch
-from besom.study.outcome import TrialEnd
+from besom.study.objective import Limits, best_epoch, broken, excesses, objective_values, undefined
+from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """How a trial ended.
+
+    Attributes:
+        outcome: as it is stored.
+        reason: one line for the leaderboard; empty where nothing needs saying.
+        values: one per objective, all finite; None unless it is complete.
+        detail: everything known about a failure.
+    """
+
+    outcome: Outcome
+    reason: str
+    values: list[float] | None = None
+    detail: str = ""
+
+
+def stored_outcome(kind: FailureKind) -> Outcome:
+    """What a failure is stored as. Out of memory is an error whose reason says so."""
+    return Outcome.ERROR if kind is FailureKind.OUT_OF_MEMORY else Outcome(kind.value)
+
+
+def end_of_finished(
+    running: RunningTrial,
+    history: Mapping[str, Sequence[float]],
+    numbers: Mapping[str, float],
+    objectives: Sequence[Objective],
+    limits: Limits,
+) -> TrialEnd:
+    """How a trial ended whose function returned.
+
+    Args:
+        running: the trial; it says whether and why it was stopped.
+        history: metric name to its value after each epoch.
+        numbers: everything else that was measured once.
+        objectives: what the study optimises.
+        limits: ``sweep.constraints``.
+
+    Raises:
+        ConfigError: the trial has no such metric or number as an objective asks for.
+    """
+    if unknown := undefined(limits, numbers):
+        return TrialEnd(Outcome.DIVERGED, "; ".join(unknown))
+    if exceeded := broken(limits, numbers):
+        return TrialEnd(Outcome.INFEASIBLE, "; ".join(exceeded))
+    if running.stopped is not None:
+        return TrialEnd(running.stopped, running.reason)
+    values = objective_values(objectives, history, numbers)
+    pairs = zip(objectives, values, strict=True)
+    if bad := [f"{o.metric} is {value}" for o, value in pairs if not math.isfinite(value)]:
+        return TrialEnd(Outcome.DIVERGED, "; ".join(bad))
+    return TrialEnd(Outcome.COMPLETE, running.reason, values)
+
 
 #: What Optuna is told. A diverged trial is pruned, not failed: TPE learns from pruned trials, and
 #: forgets failed ones. A duplicate has whatever its original has.
@@ -38,28 +94,43 @@ _STATES = {
 
 def tell(
     study: optuna.Study,
-    objectives: Sequence[Objective],
+    plan: SweepPlan,
     running: RunningTrial,
-    end: TrialEnd,
-    *,
-    result: TrialResult,
-    usage: Usage,
-    worker: int | None,
+    event: Finished | Failed,
     environment: str,
 ) -> TrialRecord:
     """Store how a trial ended, and return its record as stored.
 
     Args:
         study: the study it belongs to.
-        objectives: what the study optimises.
+        plan: the sweep.
         running: the trial.
-        end: how it ended.
-        result: what came of it; empty where nothing did.
-        usage: what it cost.
-        worker: which one ran it; None if none did.
+        event: how its worker says it ended.
         environment: the identity of the software and data it ran with.
+
+    Raises:
+        ConfigError: the trial has no such metric or number as an objective asks for.
     """
+    objectives, limits, usage = plan.objectives, plan.sweep.constraints, event.usage
+    result, numbers = TrialResult(), dict[str, float]()
+    if isinstance(event, Finished):
+        result = event.result
+        cost = {"seconds": usage.seconds, "cpu_seconds": usage.cpu_seconds}
+        numbers = {**result.numbers, **cost}
+    for name, excess in excesses(limits, numbers).items():
+        running.trial.set_constraint(name, excess)
+    if isinstance(event, Finished):
+        end = end_of_finished(running, result.history, numbers, objectives, limits)
+    else:
+        end = TrialEnd(stored_outcome(event.kind), event.reason, detail=event.detail)
     history = result.history or running.history
+    facts = {
+        **kept_of(result),
+        "history": finite_epochs(history),
+        "best_epoch": result.best_epoch or best_epoch(objectives[0], history),
+        "correct_by_epoch": _epochs_chosen_from(objectives, end.outcome, result),
+        "environment": {"id": environment, **_particulars(result.environment)},
+    }
     record = TrialRecord(
         number=running.number,
         outcome=end.outcome,
@@ -68,18 +139,12 @@ def tell(
         detail=end.detail,
         config=running.config,
         seed=running.config["seed"],
-        history=_finite_epochs(history),
-        best_epoch=result.best_epoch or best_epoch(objectives[0], history),
-        numbers=result.numbers,
         seconds=usage.seconds,
         cpu_seconds=usage.cpu_seconds,
-        worker=worker,
-        n_validation=result.n_validation,
-        correct=result.correct,
-        correct_by_epoch=_epochs_chosen_from(objectives, end.outcome, result),
-        environment={"id": environment, **_particulars(result.environment)},
+        worker=event.worker,
         continues=running.continues,
         audited_at=running.audited_at,
+        **facts,
     )
     state = _STATES.get(end.outcome, TrialState.FAIL)
     return _store(study, running.trial, record, state, end.values)
@@ -119,12 +184,6 @@ def tell_duplicate(
     return _store(study, running.trial, record, state, values)
 
 
-def set_constraints(trial: Trial, limits: Limits, numbers: Mapping[str, float]) -> None:
-    """Tell Optuna how far each constraint is exceeded."""
-    for name, excess in excesses(limits, numbers).items():
-        trial.set_constraint(name, excess)
-
-
 def _store(
     study: optuna.Study,
     trial: Trial,
@@ -154,16 +213,12 @@ def _epochs_chosen_from(
     return EpochBits.pack(result.correct_by_epoch) if chosen and result.correct_by_epoch else None
 
 
-def _finite_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+def finite_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     """The epochs before the first one with a value that is not finite: those are measurements."""
-    columns = list(history.values())
-    n = max((len(values) for values in columns), default=0)
-    good = next((i for i in range(n) if any(not _is_finite(values, i) for values in columns)), n)
-    return {name: [float(value) for value in values[:good]] for name, values in history.items()}
-
-
-def _is_finite(values: Sequence[float], index: int) -> bool:
-    return index >= len(values) or math.isfinite(values[index])
+    epochs = range(max(map(len, history.values()), default=0))
+    bad = (i for i in epochs for v in history.values() if i < len(v) and not math.isfinite(v[i]))
+    n_good = next(bad, None)
+    return {name: [float(value) for value in values[:n_good]] for name, values in history.items()}
 
 
 def _particulars(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from besom.errors import ConfigError
-from besom.store.defaults import as_of_now
-from besom.store.records import ATTRIBUTE, GIVEN, Origin, Outcome, StudyRecord, TrialRecord
-from besom.study.constraints import excesses
-from besom.study.objective import objective_values
+from besom.store.records import ATTRIBUTE, PRESET, Origin, Outcome, StudyRecord, TrialRecord
+from besom.store.study_identity import as_of_now
+from besom.study.objective import excesses, objective_values
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import choices_of
 from besom.text.counting import IS, counted
@@ -126,6 +125,6 @@ def _as_knowledge(
         values=values,
         params=dict(stored),
         distributions={name: distributions[name] for name in stored},
-        user_attrs={GIVEN: preset, ATTRIBUTE: ending},
+        user_attrs={PRESET: preset, ATTRIBUTE: ending},
         constraints=excesses(plan.sweep.constraints, trial.numbers),
     )

@@ -1,9 +1,14 @@
-"""How a sweep notifies its observers: the live view, the leaderboard's writer, a test."""
+"""Who is notified of what happens in a sweep: a live view, the leaderboard's writer, a test."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from besom.report.leaderboard import write_leaderboard
+from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
 
 
@@ -45,44 +50,46 @@ class Watchers(Watcher):
     """Several watchers as one."""
 
     def __init__(self, *watchers: Watcher) -> None:
-        self._all = watchers
+        for name in vars(Watcher):
+            if not name.startswith("_"):
+                setattr(self, name, _calling_all([getattr(watcher, name) for watcher in watchers]))
 
-    def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:
-        for watcher in self._all:
-            watcher.began(study, n_trials, n_workers)
 
-    def started(self, trial: int, worker: int) -> None:
-        for watcher in self._all:
-            watcher.started(trial, worker)
+def _calling_all(methods: Sequence[Callable[..., None]]) -> Callable[..., None]:
+    def call(*what: Any) -> None:
+        for method in methods:
+            method(*what)
 
-    def epoch(self, trial: int, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
-        for watcher in self._all:
-            watcher.epoch(trial, worker, epoch, metrics)
+    return call
 
-    def finished(self, trial: TrialRecord) -> None:
-        for watcher in self._all:
-            watcher.finished(trial)
 
-    def retried(self, trial: int, reason: str) -> None:
-        for watcher in self._all:
-            watcher.retried(trial, reason)
+#: The leaderboard is rewritten at most this often, and never takes more than 1/SHARE of the time:
+#: its cost grows with the study.
+INTERVAL_S = 2.0
+SHARE = 100
 
-    def kept(self, trial: int) -> None:
-        for watcher in self._all:
-            watcher.kept(trial)
 
-    def extended(self, n_trials: int) -> None:
-        for watcher in self._all:
-            watcher.extended(n_trials)
+class LeaderboardWriter(Watcher):
+    """Rewrites the leaderboard as trials finish."""
 
-    def stopping(self, reason: str) -> None:
-        for watcher in self._all:
-            watcher.stopping(reason)
+    def __init__(self, paths: StudyPaths, clock: Callable[[], float] = time.monotonic) -> None:
+        self._paths, self._clock = paths, clock
+        self._study: Callable[[], StudyRecord] | None = None
+        self._due = False
+        self._next = 0.0
 
-    def remarked(self, text: str) -> None:
-        for watcher in self._all:
-            watcher.remarked(text)
+    def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:  # noqa: ARG002
+        self._study = study
+
+    def finished(self, trial: TrialRecord) -> None:  # noqa: ARG002
+        self._due = True
 
     def idle(self) -> None:
-        for watcher in self._all:
-            watcher.idle()
+        now = self._clock()
+        if not self._due or now < self._next or self._study is None:
+            return
+        with contextlib.suppress(OSError):  # reported when the sweep ends and writes it again
+            write_leaderboard(self._study(), self._paths)
+        self._due = False
+        took = self._clock() - now
+        self._next = now + max(INTERVAL_S, SHARE * took)

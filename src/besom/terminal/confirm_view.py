@@ -7,21 +7,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from rich.console import Console, Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
+from besom.rerun.confirm.confirm_run import ConfirmWatcher
 from besom.rerun.confirm.contest import Contest, RunKey
 from besom.rerun.confirm.result import score_of
 from besom.rerun.confirm.run_journal import RunRecord
 from besom.terminal.live_panel import STARTING, LivePanel, stopping_text
 from besom.text.console import say
 from besom.text.counting import counted
-from besom.text.numbers import duration
-from besom.text.printable import one_line
 
 
 class PlainConfirmView(ConfirmWatcher):
@@ -87,7 +83,6 @@ class LiveConfirmView(LivePanel, PlainConfirmView):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._workers: dict[int, tuple[RunKey, int]] = {}
-        self._stopping = ""
         self._began, self._n_before = 0.0, 0
 
     def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
@@ -106,35 +101,18 @@ class LiveConfirmView(LivePanel, PlainConfirmView):
         if run.outcome.failed:
             super().ended(run)
 
-    def stopping(self, reason: str) -> None:
-        self._stopping = stopping_text(reason)
-
     def render(self) -> RenderableType:
         if self._plan is None or self._contest is None:
             return Text(STARTING)
-        head = Table.grid(padding=(0, 1))
-        n_done, n_runs = len(self._contest.scores), self._contest.n_runs
-        bar = ProgressBar(total=max(n_runs, 1), completed=n_done, width=30)
-        head.add_row(
-            Text(one_line(self._plan.study.name), style="bold"), bar, self._progress(), self._eta()
-        )
-        workers = Table.grid(padding=(0, 2))
-        for worker in sorted(self._workers):
-            (trial, seed), epoch = self._workers[worker]
-            workers.add_row(f"worker {worker}", f"trial {trial} seed {seed}", f"epoch {epoch}")
-        lines: list[RenderableType] = [head, workers]
-        if self._stopping:
-            lines.append(Text(one_line(self._stopping), style="yellow"))
-        return Group(*lines)
-
-    def _eta(self) -> str:
-        assert self._contest is not None
-        done = len(self._contest.scores) - self._n_before
-        if not done or self._stopping:
-            return ""
-        left = self._contest.n_runs - len(self._contest.scores)
-        seconds = (time.monotonic() - self._began) / done * left
-        return f"ETA {duration(seconds)}"
+        done, total = len(self._contest.scores), self._contest.n_runs
+        here, eta_s = done - self._n_before, None
+        if here:
+            eta_s = (time.monotonic() - self._began) / here * (total - done)
+        rows = [
+            [f"worker {worker}", f"trial {trial} seed {seed}", f"epoch {epoch}"]
+            for worker, ((trial, seed), epoch) in sorted(self._workers.items())
+        ]
+        return self.panel(self._plan.study.name, done, total, eta_s, [], rows)
 
 
 def _named(run: RunRecord) -> str:

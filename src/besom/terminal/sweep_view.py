@@ -2,25 +2,98 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
-from rich.console import Console, Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console, RenderableType
 from rich.text import Text
 
-from besom.store.records import Objective, StudyRecord, TrialRecord
+from besom.report.tables import outcome_counts, over_baseline
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.study.watcher import Watcher
-from besom.terminal.live_panel import STARTING, LivePanel, stopping_text
-from besom.terminal.progress import SweepProgress
+from besom.terminal.live_panel import NARROW, STARTING, LivePanel, stopping_text
 from besom.text.console import say
-from besom.text.counting import counted
-from besom.text.numbers import duration
+from besom.text.counting import counted, tally
 from besom.text.printable import one_line
 
-#: A terminal narrower than this has no room for a bar, nor for a metric's name on each line.
-NARROW = 60
-BAR = 30
+
+class SweepProgress:
+    """Counts a study's trials as they end."""
+
+    def __init__(self, study: StudyRecord, n_trials: int) -> None:
+        self.name = study.name
+        self.objective: Objective = study.objective
+        self.n_trials = n_trials
+        self.best: TrialRecord | None = None
+        self.baseline: TrialRecord | None = None
+        self.ended: list[TrialRecord] = []
+        for trial in study.trials:
+            if trial.outcome not in (Outcome.RUNNING, Outcome.WARM_START):
+                self._count(trial)
+        self.resumed = self.finished
+        self._began = time.monotonic()
+        self._end: float | None = None  # when all will have ended, at the pace so far
+
+    def count(self, trial: TrialRecord) -> bool:
+        """Count a finished trial; True if it is the new best."""
+        better = self._count(trial)
+        self._update_end()
+        return better
+
+    def _count(self, trial: TrialRecord) -> bool:
+        self.ended.append(trial)
+        if trial.outcome is not Outcome.COMPLETE:
+            return False
+        if trial.baseline:
+            self.baseline = trial
+        better = self.best is None or self.gain(trial, self.best) > 0
+        if better:
+            self.best = trial
+        return better
+
+    def gain(self, trial: TrialRecord, over: TrialRecord) -> float:
+        """How much better one complete trial is than another; positive is better."""
+        assert trial.value is not None
+        assert over.value is not None
+        return self.objective.sign * (trial.value - over.value)
+
+    @property
+    def finished(self) -> int:
+        """Trials that ended, in whatever way."""
+        return len(self.ended)
+
+    def extend(self, n_trials: int) -> None:
+        """More trials than at first will run."""
+        self.n_trials = n_trials
+        self._update_end()
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to go at this run's pace so far; None before its first trial has ended.
+
+        Counts down between the endings of trials.
+        """
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def _update_end(self) -> None:
+        now, here = time.monotonic(), self.finished - self.resumed
+        left = max(0, self.n_trials - self.finished)
+        self._end = now + (now - self._began) / here * left if here else None
+
+    def best_text(self) -> str:
+        """The best so far and its gain over the baseline."""
+        if self.best is None or self.best.value is None:
+            return "no complete trial yet"
+        aim = self.objective
+        text = f"best {aim.metric} {aim.text(self.best.value)} (trial {self.best.number})"
+        if self.baseline is not None and self.baseline is not self.best:
+            gain = self.gain(self.best, self.baseline)
+            text += f", {over_baseline(self.objective, gain)}"
+        return text
+
+    def counts_text(self) -> str:
+        """How many trials ended in which way."""
+        return tally(outcome_counts(self.ended))
 
 
 class PlainView(Watcher):
@@ -40,11 +113,12 @@ class PlainView(Watcher):
     def finished(self, trial: TrialRecord) -> None:
         progress = self._progress
         assert progress is not None
-        new_best = progress.count(trial)
+        is_first = progress.best is None
+        new_best = progress.count(trial) and not is_first
         aim = progress.objective
         if trial.value is not None:
             what = f"{aim.metric} {aim.text(trial.value)}"
-            what += " *" if new_best and progress.counts["complete"] > 1 else ""
+            what += " *" if new_best else ""
         else:
             what = trial.reason
         took = f"{counted(trial.epochs, 'epoch')}, {trial.seconds:.1f} s"
@@ -80,7 +154,6 @@ class LiveView(LivePanel, Watcher):
         self._console = console
         self._progress: SweepProgress | None = None
         self._workers: dict[int, tuple[int, int, float | None]] = {}
-        self._stopping = ""
 
     def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:  # noqa: ARG002
         self._progress = SweepProgress(study(), n_trials)
@@ -111,9 +184,6 @@ class LiveView(LivePanel, Watcher):
     def kept(self, trial: int) -> None:
         self._clear(trial)
 
-    def stopping(self, reason: str) -> None:
-        self._stopping = stopping_text(reason)
-
     def remarked(self, text: str) -> None:
         say(self._console, text, wrap=True)
 
@@ -124,37 +194,15 @@ class LiveView(LivePanel, Watcher):
         progress = self._progress
         if progress is None:
             return Text(STARTING)
-        lines: list[RenderableType] = [self._head(progress), Text(one_line(progress.best_text()))]
-        lines.append(Text(progress.counts_text(), style="dim"))
-        if self._stopping:
-            lines.append(Text(one_line(self._stopping), style="yellow"))
-        # Last: on a low terminal, what does not fit is cut off at the bottom.
-        return Group(*lines, self._workers_table(progress.objective))
-
-    def _head(self, progress: SweepProgress) -> RenderableType:
-        eta = progress.eta_s
-        to_go = "" if eta is None else f"ETA {duration(eta)}"
-        texts = [
-            f"{progress.finished}/{progress.n_trials}",
-            "stopping" if self._stopping else to_go,
-        ]
-        bar: list[RenderableType] = []
-        if self._console.width >= NARROW:
-            bar = [ProgressBar(total=progress.n_trials, completed=progress.finished, width=BAR)]
-        # If there is no room, it is the name that gives way.
-        room = self._console.width - sum(len(text) + 1 for text in texts) - len(bar) * (BAR + 1)
-        head = Table.grid(padding=(0, 1))
-        head.add_column(no_wrap=True, overflow="ellipsis", max_width=max(1, room))
-        head.add_row(Text(one_line(progress.name), style="bold"), *bar, *texts)
-        return head
-
-    def _workers_table(self, aim: Objective) -> Table:
-        table = Table.grid(padding=(0, 1))
+        lines = [Text(one_line(progress.best_text()))]
+        if counts := progress.counts_text():
+            lines.append(Text(counts, style="dim"))
+        aim, n_trials = progress.objective, progress.n_trials
         name = f"{aim.metric} " if self._console.width >= NARROW else ""
+        rows = []
         # A list of its own: workers come and go while this is drawn, in a thread of its own.
         for worker, (trial, epoch, value) in sorted(self._workers.items()):
             shown = "" if value is None else f"{name}{aim.text(value)}"
-            table.add_row(
-                f"worker {worker}", f"trial {trial}", f"epoch {epoch}", Text(one_line(shown))
-            )
-        return table
+            rows.append([f"worker {worker}", f"trial {trial}", f"epoch {epoch}", shown])
+        eta_s = progress.eta_s
+        return self.panel(progress.name, progress.finished, n_trials, eta_s, lines, rows)

@@ -1,12 +1,14 @@
-"""The console of every command: what is printed to it cannot steer the terminal."""
+"""The console of every command, and its tables: what is printed cannot steer the terminal."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from besom.text.printable import one_line, visible
@@ -44,3 +46,35 @@ class TerminalConsole(Console):
 def say(console: Console, line: str, wrap: bool = False) -> None:
     """Print one line of plain text; with ``wrap`` it is broken between words where it is long."""
     console.print(Text(one_line(line)), soft_wrap=not wrap)
+
+
+def rich_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str,
+    *,
+    wrapped: Collection[str] = (),
+    left: Collection[str] = (),
+    overflow: Literal["fold", "ellipsis"] = "fold",
+) -> Table:
+    """Return a table in which nothing is taken for rich's markup.
+
+    Args:
+        headings: one per column.
+        rows: texts, one per column; at the end of a row they may be missing.
+        title: stands above it.
+        wrapped: columns of texts: they begin at the left and may be wrapped.
+        left: other columns that begin at the left.
+        overflow: what becomes of a number that has no room.
+    """
+    shown = Text(one_line(title), style="table.title")
+    table = Table(title=shown, title_justify="left", header_style="bold")
+    for heading in headings:
+        justify: Literal["left", "right"] = "left" if heading in (*wrapped, *left) else "right"
+        no_wrap = heading not in wrapped
+        table.add_column(
+            Text(one_line(heading)), justify=justify, no_wrap=no_wrap, overflow=overflow
+        )
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    return table

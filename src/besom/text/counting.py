@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 #: The verbs that go with a number.
 IS, WAS, HAS = ("is", "are"), ("was", "were"), ("has", "have")
-SHARES, LEADS = ("shares", "share"), ("leads", "lead together")
+LEADS = ("leads", "lead together")
 
 #: More than these are counted, or cut off, rather than listed.
 MOST_LISTED = 6

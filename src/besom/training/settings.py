@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
 from besom.text.values import given_text
 
@@ -48,7 +49,7 @@ class TrainerSettings:
             _whole("patience", self.patience, least=0)
         if self.evaluation_batch_size is not None:
             _whole("evaluation_batch_size", self.evaluation_batch_size, least=1)
-        if not _is_number(self.min_delta) or self.min_delta < 0:
+        if not is_real(self.min_delta) or self.min_delta < 0:
             _refuse("min_delta", self.min_delta, "a number from 0")
         if self.steps_per_epoch is not None:
             _whole("steps_per_epoch", self.steps_per_epoch, least=1)
@@ -81,10 +82,6 @@ class TrainerSettings:
     def judges_epochs(self) -> bool:
         """Whether the best epoch matters: for early stopping, or for the weights kept."""
         return self.patience is not None or self.restore_best
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _whole(name: str, value: Any, least: int) -> None:

@@ -84,6 +84,11 @@ class Allocation:
         """The GPUs that workers get, as ``CUDA_VISIBLE_DEVICES`` names them."""
         return resources.visible_gpus() if self._gpus is None else self._gpus
 
+    @property
+    def gpus_per_worker(self) -> float:
+        """How much of a GPU each worker holds, where there are GPUs."""
+        return 1.0 / self._per_gpu
+
     @cached_property
     def n_workers(self) -> int:
         """How many workers there are.

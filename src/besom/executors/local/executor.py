@@ -19,15 +19,14 @@ from typing import Any
 
 from besom import errors
 from besom.errors import BesomError, ConfigError
-from besom.executors import interrupts
 from besom.executors.base import Epoch, Event, Executor, Failed, Finished, Ready, Started
 from besom.executors.channel import Answer, FromWorker, Prepared, Quit, Unprepared, make_setup
 from besom.executors.local.allocation import Allocation
 from besom.executors.local.process import Launch, WorkerProcess
 from besom.executors.local.resources import OutOfMemoryKills
-from besom.executors.local.selector import WorkerSelector
 from besom.executors.local.slot import Assignment, Slot
-from besom.executors.local.worker_pool import WorkerPool
+from besom.executors.local.worker_pool import WorkerPool, WorkerSelector
+from besom.executors.signals import held_back
 from besom.executors.suspend_clock import LOOK_EVERY_S, SuspendAwareClock
 from besom.seam import TrialConfig
 
@@ -100,6 +99,11 @@ class LocalExecutor(Executor):
         """
         return 0 if self._fatal is not None or self._ready_early is not None else self._pool.idle
 
+    @property
+    def gpus_per_worker(self) -> float:
+        """How much of a GPU each worker holds, where workers have GPUs."""
+        return self._allocation.gpus_per_worker
+
     def start(
         self,
         trial_function: str,
@@ -123,7 +127,7 @@ class LocalExecutor(Executor):
                 environment = self._allocation.environment(worker, os.environ)
                 setup_of_worker = replace(setup, first=worker == 0)
                 launch = Launch(worker, setup_of_worker, environment, folder, log_file)
-                with interrupts.held():
+                with held_back():
                     self._pool.slots.append(Slot(launch, WorkerProcess(launch), self._clock))
                 self._selector.connect(self._pool.slots[-1].process)
         except BaseException:
@@ -184,7 +188,7 @@ class LocalExecutor(Executor):
                 for process in processes:
                     process.has_ended(within_s=max(0.0, until - time.monotonic()))
         finally:
-            with interrupts.held():
+            with held_back():
                 self._end(processes)
 
     def _end(self, processes: list[WorkerProcess]) -> None:
@@ -282,7 +286,7 @@ class LocalExecutor(Executor):
 
     def _respawn(self, slot: Slot) -> None:
         try:
-            with interrupts.held():
+            with held_back():
                 slot.respawn()
         except BesomError as error:
             self._fatal = error

@@ -22,8 +22,7 @@ from typing import IO, Any
 
 import besom
 from besom.errors import BesomError
-from besom.executors.channel import Setup, ToWorker, trial_marker
-from besom.executors.local.wire import PipeChannel
+from besom.executors.channel import PipeChannel, Setup, ToWorker, trial_marker
 
 _LOG_TAIL_BYTES = 8192
 _LOG_TAIL_LINES = 40

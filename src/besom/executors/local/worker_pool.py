@@ -1,12 +1,14 @@
-"""The workers of one executor: which are idle, which run which trial, which were told to quit.
+"""The workers of one executor: which are idle, run which trial or were told to quit, and what they
+have to say.
 
-The pool only keeps track. What follows from a message, a death or a limit is decided in
-``besom.executors.local.executor``.
+The pool and the selector only keep track. What follows from a message, a death or a limit is
+decided in ``besom.executors.local.executor``.
 """
 
 from __future__ import annotations
 
 import math
+import selectors
 from collections.abc import Callable
 
 from besom.executors.channel import Run
@@ -88,3 +90,51 @@ class WorkerPool:
         """Forget everything."""
         for account in (self.slots, self._held, self._leaving):
             account.clear()
+
+
+#: How often to look for dead workers where the system cannot tell (only Linux can).
+_LOOK_EVERY_S = 0.5
+
+
+class WorkerSelector:
+    """Watches the connections and the ends of a set of worker processes."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._unwatched: set[WorkerProcess] = set()  # whose end the system does not tell
+
+    def connect(self, process: WorkerProcess) -> None:
+        """Watch for messages of a process, and for its end."""
+        self._selector.register(process.connection, selectors.EVENT_READ, (process, False))
+        if process.sentinel is None:
+            self._unwatched.add(process)
+        else:
+            self._selector.register(process.sentinel, selectors.EVENT_READ, (process, True))
+
+    def mute(self, process: WorkerProcess) -> None:
+        """Watch only for its end."""
+        self._selector.unregister(process.connection)
+
+    def disconnect(self, process: WorkerProcess) -> None:
+        """Forget a process; call it before its descriptors are closed."""
+        for key in list(self._selector.get_map().values()):
+            if key.data[0] is process:
+                self._selector.unregister(key.fd)
+        self._unwatched.discard(process)
+
+    def wait(self, wait_s: float) -> list[tuple[WorkerProcess, bool]]:
+        """Wait for a sign of any process, at most ``wait_s`` seconds (infinity = for ever).
+
+        Returns:
+            Each process that speaks or has ended, and whether it is the latter. A process can
+            stand for both; on a system that cannot tell ends, the list may be empty early.
+        """
+        if self._unwatched:
+            wait_s = min(wait_s, _LOOK_EVERY_S)
+        ready = self._selector.select(None if wait_s == math.inf else wait_s)
+        signs: list[tuple[WorkerProcess, bool]] = [key.data for key, _ in ready]
+        return signs + [(process, True) for process in self._unwatched if process.has_ended()]
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._selector.close()

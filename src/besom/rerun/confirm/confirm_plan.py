@@ -8,22 +8,29 @@ from typing import Any, Literal
 
 from besom.config import parse_overrides, plain_value
 from besom.errors import ConfigError, StudyError
-from besom.rerun.confirm.entrants import choose
+from besom.report.export import find_trial
+from besom.report.leaderboard import ranking
 from besom.rerun.stored_runs import check_trusted, executor_config, stored_config
 from besom.seam import KERAS_TRIALS, TrialConfig
+from besom.statistics import claim
 from besom.store import study_identity
 from besom.store.paths import StudyPaths
-from besom.store.records import Objective, StudyRecord, TrialRecord
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.text.counting import named
+from besom.text.printable import command
 
 Images = Literal["test", "validation"]
 
-DEFAULT_SEEDS = 5
+DEFAULT_SEEDS, DEFAULT_TOP = 5, 5
 #: How the option ``--interval`` names what ``besom.statistics.mean_interval`` does.
 INTERVALS = {"t": "student-t", "bootstrap": "bootstrap"}
 #: Which trial function measures the test images after what the sweep's own one does.
 TEST_FUNCTIONS = {KERAS_TRIALS: "besom.training.confirmation.run_confirmation"}
 
 _PRECISION = "trainer.precision"
+
+#: Not trained, so there is nothing to train again.
+_NEVER_RAN = (Outcome.INFEASIBLE, Outcome.DUPLICATE, Outcome.WARM_START, Outcome.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -115,8 +122,7 @@ def make_confirm_plan(
     """Choose what is confirmed, and check that it can be; nothing is written or opened.
 
     Args:
-        study: the study.
-        paths: where it lives.
+        study, paths: the study, and where it lives.
         top: how many of the leaderboard's first; None: 5, or none if ``trials`` are named.
         trials: trials by number, beside those.
         n_seeds: fresh seeds for each, at least 2.
@@ -134,7 +140,7 @@ def make_confirm_plan(
         TrustError: the study names what a config may not run.
     """
     _check_options(top, n_seeds, interval)
-    chosen, left_out = choose(study, top, trials)
+    chosen, left_out = _choose(study, top, trials)
     precision, rest = _precision(words)
     function: str = study.config["sweep"]["trial_function"]
     if new_split:
@@ -245,3 +251,69 @@ def _precision(words: Sequence[str]) -> tuple[str | None, list[str]]:
         else:
             rest.append(word)
     return precision, rest
+
+
+def _choose(
+    study: StudyRecord, top: int | None, trials: Collection[int]
+) -> tuple[tuple[TrialRecord, ...], str]:
+    """Return the trials to confirm, and a sentence on those that the cut left out by chance.
+
+    Args:
+        study: the study.
+        top: how many of the leaderboard's first; None: ``DEFAULT_TOP``, or none if trials are
+            named.
+        trials: trials by number, beside those.
+
+    Returns:
+        The entrants in the leaderboard's order, then the named ones; a baseline that is among
+        neither comes last. And the sentence; empty if nobody was left out who is as good, by all
+        that is known, as one that was taken.
+
+    Raises:
+        StudyError: no complete trial, no such trial, one that was never trained, or no first ones.
+    """
+    if not study.complete:
+        raise StudyError(
+            f"The study {study.name!r} has no complete trial to confirm. "
+            f"`{command('leaderboard', study.name)}` shows how its trials ended."
+        )
+    if top is None and not trials:
+        top = DEFAULT_TOP
+    if top is not None and len(study.objectives) > 1:
+        metrics = " and ".join(objective.metric for objective in study.objectives)
+        raise StudyError(
+            f"The study {study.name!r} has {len(study.objectives)} objectives ({metrics}), so it "
+            "has no first trials. Name those to confirm with --trial N, once for each; they are "
+            f"compared by {study.objective.metric}."
+        )
+    first, cut = _first(study, top, trials) if top else ([], "")
+    numbers = dict.fromkeys([*first, *trials])
+    chosen = [find_trial(study, number) for number in numbers]
+    for trial in chosen:
+        if trial.outcome in _NEVER_RAN or not trial.config:
+            raise StudyError(
+                f"Trial {trial.number} of {study.name!r} was never trained ({trial.outcome}), so "
+                "it cannot be trained again."
+            )
+    baseline = next((t for t in study.trials if t.baseline), None)
+    if baseline is not None and baseline.number not in numbers and baseline.config:
+        chosen.append(baseline)
+    return tuple(chosen), cut
+
+
+def _first(study: StudyRecord, top: int, wanted: Collection[int]) -> tuple[list[int], str]:
+    """The leaderboard's first ones, in its order, and a sentence on close ones left out."""
+    claimed = claim(study)
+    table = ranking(study, claimed)
+    order, ranks = [int(t) for t in table["trial"]], [int(r) for r in table["rank"]]
+    taken = {*order[:top], *wanted} | {t.number for t in study.trials if t.baseline}
+    beyond = [(t, ranks[at]) for at, t in enumerate(order) if at >= top and t not in taken]
+    last = ranks[min(top, len(ranks)) - 1]
+    close = [t for t, rank in beyond if rank == last or t in claimed.tied]
+    if not close:
+        return order[:top], ""
+    needed = max(map(order.index, close)) + 1
+    return order[:top], (
+        "Left out, but not distinguishable from those taken: "
+        f"{named('trial', close)}. --top {needed} takes them, too."
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.table import Table
 
 from besom.errors import StudyError
 from besom.report.tables import csv, frame_table, markdown, param_cell
@@ -20,11 +20,8 @@ from besom.rerun.confirm.sentences import (
     bounded,
     caveats,
     conclusion,
-    gain_span,
-    gained,
     span,
 )
-from besom.statistics import Gain
 from besom.store.environment import environment_then
 from besom.store.paths import write_atomically
 from besom.store.records import Objective
@@ -33,10 +30,8 @@ from besom.text.console import say
 from besom.text.counting import IS, counted, named
 from besom.text.printable import markdown_cell, markdown_line
 
-#: The columns of a gain's intervals.
-GAIN, NEW_GAIN = "its 95 % interval", "on new examples"
-#: How the columns of a gain's intervals are headed on a terminal.
-_ON_TERMINALS = {GAIN: "gain, 95 %", NEW_GAIN: "on new ones"}
+#: The columns of a mean's and a gain's intervals.
+MEAN, GAIN, NEW_GAIN = "95 % interval", "gain, 95 %", "on new examples"
 
 
 def files(plan: ConfirmPlan) -> tuple[Path, Path, Path]:
@@ -45,55 +40,50 @@ def files(plan: ConfirmPlan) -> tuple[Path, Path, Path]:
     Each kind has its own, so that one on validation images never replaces that on test images:
     ``confirm.csv`` on test images, ``confirm_validation.csv``, and both with ``_new_split``.
     """
-    stem = "confirm"
-    if plan.on == "validation":
-        stem += "_validation"
-    if plan.new_split:
-        stem += "_new_split"
+    stem = "confirm" + "_validation" * (plan.on == "validation") + "_new_split" * plan.new_split
     root = plan.paths.root
     return root / f"{stem}.csv", root / f"{stem}.md", root / f"{stem}.png"
 
 
 def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
     """Everything there is to say, as Markdown."""
-    plan = confirmation.plan
-    out = io.StringIO()
-    out.write(f"# {markdown_cell(plan.study.name)}: confirmed on the {plan.on} examples\n\n")
-    out.write(f"{markdown_line(conclusion(confirmation))}\n\n{markdown_line(_how(plan))}\n\n")
-    out.write(markdown(display(confirmation)) + "\n")
-    for sentence in [*caveats(confirmation), opened(plan, openings)]:
-        out.write(f"\n- {markdown_line(sentence)}" if sentence else "")
-    if new := _new_examples(confirmation):
-        out.write(f"\n- {markdown_line(new)}")
-    out.write("\n\n## The configs\n\n")
-    out.write(markdown(configs(plan)) + "\n")
-    failed = failures(confirmation)
+    plan, failed = confirmation.plan, failures(confirmation)
+    limits = filter(None, [*caveats(confirmation), opened(plan, openings)])
+    parts = [
+        f"# {markdown_cell(plan.study.name)}: confirmed on the {plan.on} examples",
+        markdown_line(conclusion(confirmation)),
+        markdown_line(_how(confirmation)),
+        markdown(display(confirmation)),
+        "\n".join(f"- {markdown_line(sentence)}" for sentence in limits),
+        "## The configs",
+        markdown(configs(plan)),
+    ]
     if len(failed):
-        out.write("\n## Runs that failed\n\n" + markdown(failed) + "\n")
-    return out.getvalue()
+        parts += ["## Runs that failed", markdown(failed)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def print_report(confirmation: Confirmation, openings: Sequence[Opening], console: Console) -> None:
     """The table, the conclusion and its limits, on the terminal."""
-    shown = display(confirmation)
-    if len(shown):
-        # Terminals have 80 columns; the files have these too.
-        left_out = ["rank", "sd", "seeds"]
-        both = has_new_gains(confirmation)
-        left_out += ["95 % interval", "gain"] if both else [GAIN]
-        shown = shown.drop(columns=left_out).rename(columns=_ON_TERMINALS)
-        title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
-        table = frame_table(shown, title, wrapped=("status",), overflow="ellipsis")
-        for interval in (_ON_TERMINALS[GAIN], "95 % interval"):
-            unbounded = console.options.update(max_width=1000)
-            wide = console.measure(table, options=unbounded).maximum > console.width
-            if wide and interval in shown:
-                shown = shown.drop(columns=interval)
-                table = frame_table(shown, title, wrapped=("status",), overflow="ellipsis")
-        console.print(table)
+    if confirmation.rows:
+        console.print(_table(confirmation, console))
     lines = [conclusion(confirmation), *caveats(confirmation), opened(confirmation.plan, openings)]
     for line in filter(None, lines):
         say(console, line)
+
+
+def _table(confirmation: Confirmation, console: Console) -> Table:
+    """What fits: terminals have 80 columns, and the files have everything."""
+    last = [NEW_GAIN, "status"] if has_new_gains(confirmation) else ["gain", "status"]
+    title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
+    unbounded = console.options.update(max_width=1000)
+    for interval in ([GAIN] if NEW_GAIN in last else [MEAN], []):
+        shown = display(confirmation)[["trial", "mean", *interval, *last]]
+        shown = shown.rename(columns={NEW_GAIN: "on new ones"})
+        table = frame_table(shown, title, wrapped=("status",), overflow="ellipsis")
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            break
+    return table
 
 
 def write_report(confirmation: Confirmation, openings: Sequence[Opening]) -> list[Path]:
@@ -151,65 +141,48 @@ def opened(plan: ConfirmPlan, openings: Sequence[Opening]) -> str:
     )
 
 
-def _how(plan: ConfirmPlan) -> str:
+def _how(confirmation: Confirmation) -> str:
+    """How the table is to be read."""
+    plan, first = confirmation.plan, confirmation.first
     seeds = ", ".join(map(str, plan.seeds))
     split = ", each with its own validation split" if plan.new_split else ""
     race = "a config that is beaten gets no more" if plan.race else "every config gets all of them"
     better = "higher" if plan.objective.sign > 0 else "lower"
     unit = "percentage points" if plan.objective.is_share else "units of the metric"
+    new = ""
+    if first is not None and first.new is not None:
+        new = " Those for new examples also allow for these."
+    if new and not has_new_gains(confirmation):
+        new += " Gains have none: these runs did not store which examples they got right."
     return (
         f"`{plan.objective.metric}`, {better} is better. Seeds {seeds}{split}; {race}. ± is one "
         "standard error, sd the standard deviation between seeds. Gains are over the baseline at "
-        f"the same seeds, in {unit}, positive where better. The first's own interval is wider, "
-        "because it was picked by its mean. A gain's interval holds for that row alone; the "
-        "conclusion and `p_gain` allow for the number of rows."
-    )
-
-
-def _new_examples(confirmation: Confirmation) -> str:
-    """What the intervals cover; empty where each seed had other examples, or none are known."""
-    first, plan = confirmation.first, confirmation.plan
-    if first is None or first.new is None:
-        return ""
-    text = (
-        f"Intervals allow for other seeds on these {plan.on} examples. Those for new examples also "
-        "allow for other examples from the same source"
-    )
-    if has_new_gains(confirmation):
-        return f"{text}, by which example each seed got right."
-    return (
-        f"{text}; gains have none, because these runs did not store which examples they got right."
+        f"the same seeds, in {unit}, positive where better. Intervals allow for other seeds, not "
+        f"for other {plan.on} examples.{new} The first's own is wider, because it was picked by "
+        "its mean. A gain's interval holds for that row alone; `p_gain` and the conclusion allow "
+        "for the number of rows."
     )
 
 
 def frame(confirmation: Confirmation) -> pd.DataFrame:
-    """One row per config, the first one first, then a column ``seed_N`` for each seed's score.
+    """One row per config, the first one first; empty where something is not known.
 
-    Columns: rank, trial, status, baseline, metric, mean, sd, low, high (these examples), new_low,
-    new_high (new examples), gain, gain_low, gain_high, p_gain (these examples), new_gain_low,
-    new_gain_high, p_new_gain (new examples), behind, p_behind (these examples), n_seeds, n_failed.
-    Gains and ``behind`` are positive where better, whatever the direction. Empty where it is
-    not known.
+    Intervals and p-values are for these examples; those that begin with ``new_`` and
+    ``p_new_gain`` are for new ones. Gains and ``behind`` are positive where better, whatever the
+    direction. There is a column ``seed_N`` for each seed's score.
     """
     rows, aim = [], confirmation.plan.objective
     for row in confirmation.rows:
-        cells: dict[str, Any] = {
-            "rank": row.rank,
-            "trial": row.trial,
-            "status": str(row.status),
-            "baseline": row.baseline,
-            "metric": aim.metric,
-        }
+        cells: dict[str, Any] = {"metric": aim.metric, "status": str(row.status)}
+        cells |= {name: getattr(row, name) for name in ("rank", "trial", "baseline")}
         if row.estimate is not None:
-            low, high = bounded(aim, row.estimate.interval)
             cells |= {"mean": row.estimate.mean, "sd": row.estimate.standard_deviation}
-            cells |= {"low": low, "high": high}
+            cells["low"], cells["high"] = bounded(aim, row.estimate.interval)
         if row.new is not None:
             cells["new_low"], cells["new_high"] = bounded(aim, row.new.interval)
         if row.gain is not None:
-            cells["gain"] = row.gain.estimate.mean
+            cells |= {"gain": row.gain.estimate.mean, "p_gain": row.p_gain}
             cells["gain_low"], cells["gain_high"] = row.gain.estimate.interval
-            cells["p_gain"] = row.p_gain
         if row.new_gain is not None:
             cells["new_gain_low"], cells["new_gain_high"] = row.new_gain.estimate.interval
             cells["p_new_gain"] = row.p_new_gain
@@ -218,37 +191,39 @@ def frame(confirmation: Confirmation) -> pd.DataFrame:
         cells |= {"n_seeds": len(row.scores), "n_failed": len(row.failures)}
         cells |= {f"seed_{s}": row.scores.get(s) for s in confirmation.plan.seeds}
         rows.append(cells)
-    table = pd.DataFrame(rows, columns=_columns(confirmation.plan))
-    table["rank"] = table["rank"].astype("Int64")
-    return table.replace([math.inf, -math.inf], math.nan)
-
-
-def _columns(plan: ConfirmPlan) -> list[str]:
     fixed = (
         "rank trial status baseline metric mean sd low high new_low new_high gain gain_low "
         "gain_high p_gain new_gain_low new_gain_high p_new_gain behind p_behind n_seeds n_failed"
     )
-    return [*fixed.split(), *(f"seed_{seed}" for seed in plan.seeds)]
+    columns = [*fixed.split(), *(f"seed_{seed}" for seed in confirmation.plan.seeds)]
+    table = pd.DataFrame(rows, columns=columns)
+    table["rank"] = table["rank"].astype("Int64")
+    return table.replace([math.inf, -math.inf], math.nan)
 
 
 def display(confirmation: Confirmation) -> pd.DataFrame:
     """The same for people: rounded, in percent where the metric is a share of images."""
     aim = confirmation.plan.objective
+    columns = ["rank", "trial", "mean", MEAN, "sd", "gain", GAIN, NEW_GAIN, "seeds", "status"]
     rows = []
     for row in confirmation.rows:
-        cells = {"rank": "" if row.rank is None else str(row.rank), "trial": str(row.trial)}
+        cells = dict.fromkeys(columns, "")
+        cells |= {"rank": "" if row.rank is None else str(row.rank), "trial": str(row.trial)}
         known = row.estimate
-        cells["mean"] = "" if known is None else amount(aim, known, digits=2)
-        cells["95 % interval"] = "" if known is None else span(aim, known.interval, digits=2)
-        cells["sd"] = "" if known is None else _width(aim, known.standard_deviation)
-        cells["gain"] = "" if row.gain is None else gained(aim, row.gain.estimate)
-        cells[GAIN] = _gain_span(aim, row.gain)
-        cells[NEW_GAIN] = _gain_span(aim, row.new_gain)
-        cells["seeds"] = _seeds(row)
+        if known is not None:
+            cells["mean"] = amount(aim, known, digits=2)
+            cells[MEAN] = span(aim, known.interval)
+            cells["sd"] = _width(aim, known.standard_deviation)
+        if row.gain is not None:
+            cells["gain"] = amount(aim, row.gain.estimate, "+", digits=2)
+            cells[GAIN] = span(aim, row.gain.estimate.interval, "+")
+        if row.new_gain is not None:
+            cells[NEW_GAIN] = span(aim, row.new_gain.estimate.interval, "+")
+        cells["seeds"] = str(len(row.scores))
         cells["status"] = _status_text(confirmation, row)
         rows.append(cells)
-    shown = pd.DataFrame(rows)
-    return shown if has_new_gains(confirmation) else shown.drop(columns=NEW_GAIN, errors="ignore")
+    shown = pd.DataFrame(rows, columns=columns)
+    return shown if has_new_gains(confirmation) else shown.drop(columns=NEW_GAIN)
 
 
 def has_new_gains(confirmation: Confirmation) -> bool:
@@ -282,14 +257,6 @@ def _status_text(confirmation: Confirmation, row: ConfirmRow) -> str:
     if row.failures and row.status is not Status.FAILED:
         words += f", {len(row.failures)} failed"
     return f"baseline, {words}" if row.baseline else words
-
-
-def _seeds(row: ConfirmRow) -> str:
-    return f"{len(row.scores)}" + (f" ({len(row.failures)} failed)" if row.failures else "")
-
-
-def _gain_span(aim: Objective, gain: Gain | None) -> str:
-    return "" if gain is None else gain_span(aim, gain.estimate.interval)
 
 
 def _width(aim: Objective, value: float) -> str:

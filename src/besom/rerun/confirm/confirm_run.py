@@ -13,7 +13,6 @@ from besom.executors.base import Epoch, Failed, Finished, Started
 from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.confirm_watcher import ConfirmWatcher
 from besom.rerun.confirm.contest import Contest, RunKey
 from besom.rerun.confirm.result import Confirmation, make_contest, score_of, summarise
 from besom.rerun.confirm.run_journal import FILE, RunJournal, RunRecord, find_runs, read_runs
@@ -24,8 +23,37 @@ from besom.store.lock import CoordinatorLock
 from besom.store.paths import remove_leftovers
 from besom.store.records import Outcome
 from besom.store.test_set_log import data_named, log_opening
-from besom.study.outcome import stored_outcome
+from besom.study.tell import stored_outcome
 from besom.trust import trusting
+
+
+class ConfirmWatcher:
+    """Is called as a confirmation proceeds; each method does nothing unless overridden."""
+
+    def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
+        """The workers are ready; ``contest`` keeps changing."""
+
+    def started(self, run: RunKey, worker: int) -> None:
+        """A worker began a run."""
+
+    def epoch(self, run: RunKey, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """An epoch of a run ended."""
+
+    def ended(self, run: RunRecord) -> None:
+        """A run ended, in whatever way, and is stored."""
+
+    def dropped(self, trial: int) -> None:
+        """A trial gets no more seeds."""
+
+    def retried(self, run: RunKey, reason: str) -> None:
+        """A run lost its worker and will be made again."""
+
+    def replaced(self, worker: int, reason: str) -> None:
+        """A worker was replaced by a fresh one."""
+
+    def stopping(self, reason: str) -> None:
+        """No new runs; those running stop at the end of their epoch."""
+
 
 #: How a worker's exception says that a dataset has no test part; see ``besom.training.data``.
 _NO_TEST_IMAGES = "NoTestImages"
@@ -227,7 +255,11 @@ class _ConfirmRuns(TrialSource):
         """Store how a run ended, and tell the contest."""
         key = self._numbers[event.trial]
         run = self._record(key, event)
-        self._check_test_images(run)
+        if run.outcome is Outcome.ERROR and _NO_TEST_IMAGES in run.detail:
+            raise StudyError(
+                f"There are no test examples to confirm on: {run.reason} Confirm on fresh seeds "
+                "with --on validation, and add --new-split for another split with each seed."
+            )
         self._journal.append(run)
         self._runs[key] = run
         out = self._contest.end(key, score_of(self._plan, run))
@@ -273,14 +305,11 @@ class _ConfirmRuns(TrialSource):
             n_images=result.n_validation,
             correct=result.correct,
         )
-        return _diverged_if_not_finite(self._plan, run)
-
-    def _check_test_images(self, run: RunRecord) -> None:
-        if run.outcome is Outcome.ERROR and _NO_TEST_IMAGES in run.detail:
-            raise StudyError(
-                f"There are no test examples to confirm on: {run.reason} Confirm on fresh seeds "
-                "with --on validation, and add --new-split for another split with each seed."
-            )
+        score = score_of(self._plan, run)
+        if score is None or math.isfinite(score):
+            return run
+        reason = f"{self._plan.objective.metric} is {score}"
+        return replace(run, outcome=Outcome.DIVERGED, reason=reason)
 
     def _count(self, run: RunRecord) -> None:
         """Give up where everything fails: more runs will not help."""
@@ -289,12 +318,3 @@ class _ConfirmRuns(TrialSource):
         most = int(self._plan.study.config["sweep"].get("max_failures", 5))
         if not self._any_succeeded and self._n_failed >= max(most, len(self._plan.entrants)):
             self.give_up(f"the first {self._n_failed} runs all failed")
-
-
-def _diverged_if_not_finite(plan: ConfirmPlan, run: RunRecord) -> RunRecord:
-    """A score that is not finite is no score."""
-    score = score_of(plan, run)
-    if score is None or math.isfinite(score):
-        return run
-    reason = f"{plan.objective.metric} is {score}"
-    return replace(run, outcome=Outcome.DIVERGED, reason=reason)

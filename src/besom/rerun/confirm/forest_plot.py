@@ -13,7 +13,6 @@ from besom.plots.scales import Floats, Window, window
 from besom.rerun.confirm.result import Confirmation, ConfirmRow, Status
 from besom.rerun.confirm.sentences import amount, bounded
 from besom.statistics import Interval
-from besom.store.records import Objective
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,21 +32,21 @@ _LOOKS = {
 }
 
 
+_UNKNOWN = Interval(math.nan, math.nan)
+
+
 class Line(NamedTuple):
-    """One config.
+    """One config; numbers in the unit of the axis, NaN where nothing is known.
 
     Attributes:
-        label: ``trial 41``, the baseline marked.
-        text: the mean with half its interval.
-        status: where it stands.
-        scores: (n_seeds,) in the unit of the axis.
-        mean, low, high: the same; the ends are NaN where a single seed cannot tell.
-        new_low, new_high: the ends for new examples; NaN where nothing is known of those.
+        row: what is known of it; ``text`` is its mean with its error.
+        scores: (n_seeds,).
+        mean, low, high: over seeds, on these examples.
+        new_low, new_high: the ends for new examples.
     """
 
-    label: str
+    row: ConfirmRow
     text: str
-    status: Status
     scores: Floats
     mean: float
     low: float
@@ -57,11 +56,11 @@ class Line(NamedTuple):
 
 
 class Forest(NamedTuple):
-    """What the picture shows; in percent if ``percent``.
+    """What the picture shows.
 
     Attributes:
         metric: the name of the score; ``sign`` is +1 where larger is better, else -1.
-        lines: best first.
+        lines: best first; configs without a score have none.
         baseline: the baseline's mean; None without one.
         percent: whether the axis is in percent.
         window: the part of the axis that is shown.
@@ -76,42 +75,26 @@ class Forest(NamedTuple):
 
 
 def summarise(confirmation: Confirmation) -> Forest:
-    """Read the lines off a confirmation; configs without a score have none."""
-    objective = confirmation.plan.objective
-    percent = objective.is_share
-    factor = 100.0 if percent else 1.0
-    lines = tuple(
-        _line(row, objective, factor) for row in confirmation.rows if row.estimate is not None
+    """Read the lines off a confirmation."""
+    aim = confirmation.plan.objective
+    factor = 100.0 if aim.is_share else 1.0
+    lines = []
+    for row in confirmation.rows:
+        if row.estimate is None:
+            continue
+        ends = [bounded(aim, e.interval) if e else _UNKNOWN for e in (row.estimate, row.new)]
+        values = [v if math.isfinite(v) else math.nan for interval in ends for v in interval]
+        text = amount(aim, row.estimate, digits=2)
+        scores = factor * np.array(list(row.scores.values()))
+        mean = factor * row.estimate.mean
+        lines.append(Line(row, text, scores, mean, *(factor * value for value in values)))
+    shown = window(
+        np.concatenate([line.scores for line in lines]) if lines else [],
+        aim.sign,
+        [v for line in lines for v in line[-4:] if math.isfinite(v)],
     )
-    base = (line.mean for line, row in zip(lines, confirmation.rows, strict=False) if row.baseline)
-    ends = [v for line in lines for v in line[-4:] if math.isfinite(v)]
-    scores = np.concatenate([line.scores for line in lines]) if lines else np.array([])
-    shown = window(scores, objective.sign, ends)
-    return Forest(objective.metric, objective.sign, lines, next(base, None), percent, shown)
-
-
-def _line(row: ConfirmRow, aim: Objective, factor: float) -> Line:
-    assert row.estimate is not None
-    low, high = bounded(aim, row.estimate.interval)
-    known = math.isfinite(row.estimate.interval.width)
-    unknown = Interval(math.nan, math.nan)
-    new = unknown if row.new is None else bounded(aim, row.new.interval)
-    return Line(
-        label=f"trial {row.trial}" + (" (baseline)" if row.baseline else ""),
-        text=amount(aim, row.estimate, digits=2),
-        status=row.status,
-        scores=factor * np.array(list(row.scores.values())),
-        mean=factor * row.estimate.mean,
-        low=factor * low if known else math.nan,
-        high=factor * high if known else math.nan,
-        new_low=factor * new.low,
-        new_high=factor * new.high,
-    )
-
-
-def height(forest: Forest) -> float:
-    """Inches of the picture without its headline."""
-    return _FRAME + _ROW * max(len(forest.lines), 3)
+    base = next((line.mean for line in lines if line.row.baseline), None)
+    return Forest(aim.metric, aim.sign, tuple(lines), base, aim.is_share, shown)
 
 
 def draw(forest: Forest, figure: Figure) -> None:
@@ -125,29 +108,29 @@ def draw(forest: Forest, figure: Figure) -> None:
     ax.set_xlim(forest.window.low, forest.window.high)
     ax.set_xlabel(forest.metric + (" (%)" if forest.percent else ""))
     style.format_axis(ax.xaxis, log=False, low=0, high=1)
-    ax.set_yticks(range(n_lines), [line.label for line in forest.lines])
+    rows = [line.row for line in forest.lines]
+    names = [f"trial {row.trial}" + " (baseline)" * row.baseline for row in rows]
+    ax.set_yticks(range(n_lines), names)
     ax.grid(visible=False, axis="y")
     for spot, line in enumerate(forest.lines):
         _draw_line(ax, forest, spot, line)
-    statuses = dict.fromkeys(line.status for line in forest.lines)
+    statuses = dict.fromkeys(row.status for row in rows)
     handles = [style.key("a seed", marker="o", ls="", ms=4, mfc="none", c=style.MUTED)]
     for status in statuses:
         label, colour = _LOOKS[status]
         handles.append(style.key(label, marker="o", ms=6, lw=2.2, c=colour))
     if any(math.isfinite(line.new_low) for line in forest.lines):
         handles.append(style.key("for new examples", lw=_THIN, c=style.MUTED))
-    if forest.baseline is not None:
-        look: style.Look = {"c": style.INK, "ls": (0, (5, 3)), "lw": 1.2}
-        if forest.window.holds(forest.baseline):
-            ax.axvline(forest.baseline, zorder=1, **look)
-            handles.append(style.key("the baseline's mean", **look))
+    if forest.baseline is not None and forest.window.holds(forest.baseline):
+        ax.axvline(forest.baseline, zorder=1, **style.BASELINE)
+        handles.append(style.key("the baseline's mean", **style.BASELINE))
     style.legend(figure, handles)
 
 
 def _draw_line(ax: Axes, forest: Forest, spot: int, line: Line) -> None:
     shown = forest.window.clip(line.scores)
     inside = shown == line.scores
-    colour = _LOOKS[line.status][1]
+    colour = _LOOKS[line.row.status][1]
     dots: style.Look = {"marker": "o", "ls": "", "ms": 4, "mfc": "none", "c": colour, "alpha": 0.75}
     ax.plot(shown[inside], np.full(inside.sum(), spot + 0.2), zorder=3, **dots)
     if not inside.all():
@@ -177,13 +160,13 @@ def write_confirmation(confirmation: Confirmation, path: Path) -> Path:
     """Write the picture as PNG, in one atomic step."""
     plan = confirmation.plan
     forest = summarise(confirmation)
-    better = "higher" if forest.sign > 0 else "lower"
     split = ", each with its own validation split" if plan.new_split else ""
     subtitle = (
-        f"{forest.metric}, {better} is better; mean and 95 % interval over up to "
+        f"{style.reading(forest.metric, forest.sign)}; mean and 95 % interval over up to "
         f"{len(plan.seeds)} fresh seeds{split}, on the {plan.on} examples"
     )
     title = f"{plan.study.name}: confirmed"
-    with style.picture(path, height(forest), title, subtitle) as figure:
+    height = _FRAME + _ROW * max(len(forest.lines), 3)
+    with style.picture(path, height, title, subtitle) as figure:
         draw(forest, figure)
     return path

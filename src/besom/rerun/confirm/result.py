@@ -1,29 +1,134 @@
-"""What a confirmation has shown: one row per config, from the scores alone."""
+"""What a confirmation has shown: one row per config, from scores and from who got what right.
+
+Every seed of a confirmation is measured on the same examples, so its scores hold the luck of the
+seed but not that of the examples. Runs store which examples they got right; ``rights_of`` makes of
+that what may be claimed of new ones.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from besom.equality import SameFields
-from besom.rerun.confirm import new_examples
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.contest import RACE_ALPHA, Contest, RunKey
 from besom.rerun.confirm.run_journal import RunRecord
 from besom.statistics import (
     Estimate,
     Gain,
+    RightBySeed,
     Standing,
+    add_image_error,
+    gain_for_new_images,
     gain_over,
     holm,
+    image_error,
     mean_interval,
     standings,
+    unpacked,
+    widen_for_images,
 )
 from besom.store.records import Outcome
 from besom.study.objective import objective_values
+
+#: Trial to what each of its seeds got right; without trials and seeds of which that is not known.
+Rights = Mapping[int, RightBySeed]
+
+
+def n_images(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> int:
+    """How many images each of these runs was judged on; 0 if that is not one number."""
+    sizes = {
+        run.numbers.get("n_test", 0.0) if plan.on == "test" else run.n_images
+        for run in runs
+        if run.outcome is Outcome.COMPLETE and run.on == plan.on
+    }
+    return int(next(iter(sizes))) if len(sizes) == 1 else 0
+
+
+def step_of(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> float:
+    """What one image is worth in a score; 0 if unknown."""
+    n = n_images(plan, runs) if plan.objective.is_share else 0
+    return 1.0 / n if n else 0.0
+
+
+def rights_of(
+    plan: ConfirmPlan, runs: Mapping[RunKey, RunRecord], scores: Mapping[int, Mapping[int, float]]
+) -> Rights:
+    """Return which images each run got right, where the score is what these bits say.
+
+    Empty where not all were judged on the same images: with a validation split for each seed. A
+    run whose score is something else, as a loss or an accuracy among the first five guesses, has no
+    part in it, nor has one that was stored before besom stored bits.
+
+    Args:
+        plan: what was asked.
+        runs: every run, by trial and seed.
+        scores: trial to the score of each seed.
+    """
+    if (plan.on == "validation" and plan.new_split) or plan.objective.is_loss:
+        return {}
+    known: dict[int, dict[int, NDArray[np.bool_]]] = {}
+    images = set()
+    for (trial, seed), run in runs.items():
+        score = scores.get(trial, {}).get(seed)
+        if score is None or run.correct is None or run.on != plan.on or run.n_images < 2:
+            continue
+        right = unpacked(run.correct, run.n_images)
+        if right is None:
+            continue
+        share = right.mean() if plan.objective.sign > 0 else 1.0 - right.mean()
+        if abs(share - score) <= 0.5 / run.n_images:
+            known.setdefault(trial, {})[seed] = right
+            images.add((run.n_images, _fingerprint(plan, run)))
+    return known if len(images) == 1 else {}
+
+
+def _fingerprint(plan: ConfirmPlan, run: RunRecord) -> object:
+    """What tells one set of validation images from another; the test images are one set."""
+    data = run.environment.get("data")
+    return data.get("fingerprint") if plan.on == "validation" and isinstance(data, dict) else None
+
+
+def score_on_new_images(
+    plan: ConfirmPlan,
+    estimate: Estimate | None,
+    right: RightBySeed,
+    runs: Iterable[RunRecord],
+    confidence: float,
+) -> Estimate | None:
+    """A mean for new examples; without bits, of test images, by their number.
+
+    None where nothing can be said, as of a loss or over a single seed.
+    """
+    if estimate is None or not math.isfinite(estimate.interval.width):
+        return None
+    error = image_error(right)
+    if math.isfinite(error):
+        return add_image_error(estimate, error, confidence)
+    n = n_images(plan, runs)
+    if plan.on != "test" or not n or not plan.objective.is_share:
+        return None
+    return widen_for_images(estimate, n, confidence)
+
+
+def gain_on_new_images(
+    gain: Gain | None, right: RightBySeed, other: RightBySeed, confidence: float
+) -> Gain | None:
+    """A gain for new examples; None where too few seeds of both have bits, or are paired."""
+    if gain is None or not math.isfinite(gain.estimate.interval.width):
+        return None
+    error = image_error(right, other)
+    if not math.isfinite(error) or gain.estimate.method != "paired-t":
+        return None
+    return gain_for_new_images(gain, error, confidence)
+
 
 ALPHA = 0.05
 
@@ -56,7 +161,7 @@ class ConfirmRow(SameFields):
         estimate: the mean with its interval, these examples being fixed; None without a score. The
             first was picked from K by its mean, so its interval has the confidence 1 - ``ALPHA``/K
             (Bonferroni): it holds whichever of the K turned out to be first.
-        new: the same for new examples, see ``besom.rerun.confirm.new_examples``; None where that
+        new: the same for new examples, see ``besom.rerun.confirm.result``; None where that
             says nothing.
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
         p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be tested.
@@ -71,19 +176,19 @@ class ConfirmRow(SameFields):
 
     trial: int
     status: Status
-    rank: int | None
     baseline: bool
     scores: Mapping[int, float]
     estimate: Estimate | None
     new: Estimate | None
-    gain: Gain | None
-    p_gain: float
-    new_gain: Gain | None
-    p_new_gain: float
     behind: Gain | None
     new_behind: Gain | None
-    p_behind: float
     failures: tuple[RunRecord, ...]
+    rank: int | None = None
+    gain: Gain | None = None
+    p_gain: float = math.nan
+    new_gain: Gain | None = None
+    p_new_gain: float = math.nan
+    p_behind: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -150,13 +255,26 @@ def summarise(
     finalists = {t: by_seed for t, by_seed in scored.items() if t not in contest.beaten}
     placed = standings(finalists, contest.direction, alpha=ALPHA, method=plan.method)
     if contest.looks:
-        placed = {trial: _after_the_race(standing) for trial, standing in placed.items()}
+        # The race has already asked who is worse and spent its part of ``ALPHA``: so "behind" and
+        # "beaten" together are wrong in ``ALPHA`` of confirmations at most.
+        left = ALPHA - RACE_ALPHA
+        placed = {t: _decided(s, s.corrected * ALPHA / left) for t, s in placed.items()}
     first = next(iter(placed), None)
-    known = _Known(plan, runs, scores, new_examples.rights(plan, runs, scores))
+    known = _Known(plan, runs, scores, rights_of(plan, runs, scores))
     gains = _gains(known)
     if first is not None and plan.baseline in placed and plan.baseline != first:
-        placed[plan.baseline] = _as_the_gain_says(placed[plan.baseline], gains[first].p_value)
-    rows = [_placed_row(known, t, s, first, gains) for t, s in placed.items()]
+        # That the first is better than the baseline is asked once, as a gain: the baseline was not
+        # picked by these scores, so its test needs a milder correction than the others'.
+        placed[plan.baseline] = _decided(placed[plan.baseline], gains[first]["p_gain"])
+    rows = []
+    for trial, standing in placed.items():
+        if standing.behind is None:
+            row = _row(known, trial, Status.FIRST, alpha=ALPHA / len(scored))
+        else:
+            status = Status.TIED if standing.tied else Status.BEHIND
+            row = _row(known, trial, status, first, standing.behind)
+            row = replace(row, p_behind=standing.corrected)
+        rows.append(replace(row, rank=standing.rank))
     others = sorted(
         (t for t in scored if t not in placed),
         key=lambda t: -contest.beaten[t],  # who lasted longer, then the leaderboard's order
@@ -164,10 +282,11 @@ def summarise(
     for trial in others:
         assert first is not None
         behind = gain_over(scored[first], scored[trial], contest.direction)
-        rows.append(_row(known, trial, Status.BEATEN, gains, first=first, behind=behind))
+        rows.append(_row(known, trial, Status.BEATEN, first, behind))
     for trial in contest.entrants:
         if trial not in scored and any(key[0] == trial for key in runs):
-            rows.append(_row(known, trial, Status.FAILED, gains))
+            rows.append(_row(known, trial, Status.FAILED))
+    rows = [replace(row, **gains.get(row.trial, {})) for row in rows]
     missing = contest.n_runs - len(contest.scores)
     return Confirmation(plan, tuple(rows), runs, missing, dict(contest.beaten))
 
@@ -178,113 +297,70 @@ class _Known(NamedTuple):
     plan: ConfirmPlan
     runs: Mapping[RunKey, RunRecord]
     scores: Mapping[int, Mapping[int, float]]
-    rights: new_examples.Rights
+    rights: Rights
 
     def of_new_images(self, gain: Gain | None, trial: int, other: int) -> Gain | None:
         """The gain of a trial over another, for new examples."""
         mine, theirs = self.rights.get(trial, {}), self.rights.get(other, {})
-        return new_examples.gain_on_new_images(gain, mine, theirs, 1.0 - ALPHA)
+        return gain_on_new_images(gain, mine, theirs, 1.0 - ALPHA)
 
 
-class _Gained(NamedTuple):
-    """A gain over the baseline, on these examples and for new ones, with corrected p-values."""
-
-    gain: Gain | None = None
-    p_value: float = math.nan
-    new: Gain | None = None
-    p_new: float = math.nan
-
-
-def _after_the_race(standing: Standing) -> Standing:
-    """A standing decided with what the race has left of ``ALPHA``.
-
-    The race has already asked who is worse and spent its part; so "behind" and "beaten" together
-    are wrong in ``ALPHA`` of confirmations at most.
-    """
-    corrected = min(1.0, standing.corrected * ALPHA / (ALPHA - RACE_ALPHA))
-    return replace(standing, corrected=corrected, tied=corrected > ALPHA)
-
-
-def _as_the_gain_says(baseline: Standing, p_gain: float) -> Standing:
-    """The baseline's standing, decided by the test of the first one's gain over it.
-
-    That the first is better than the baseline is asked once, as a gain: the baseline was not
-    picked by these scores, so its test needs a milder correction than those between the others.
-    """
-    p_value = 1.0 if math.isnan(p_gain) else p_gain
-    return replace(baseline, corrected=p_value, tied=p_value > ALPHA)
-
-
-def _placed_row(
-    known: _Known,
-    trial: int,
-    standing: Standing,
-    first: int | None,
-    gains: Mapping[int, _Gained],
-) -> ConfirmRow:
-    if standing.behind is None:
-        n_picked_from = sum(bool(by_seed) for by_seed in known.scores.values())
-        alpha = ALPHA / n_picked_from
-        return _row(known, trial, Status.FIRST, gains, rank=standing.rank, alpha=alpha)
-    status = Status.TIED if standing.tied else Status.BEHIND
-    row = _row(known, trial, status, gains, rank=standing.rank, first=first, behind=standing.behind)
-    return replace(row, p_behind=standing.corrected)
+def _decided(standing: Standing, p_value: float) -> Standing:
+    """A standing that another p-value decides; NaN, of what cannot be tested, shows nothing."""
+    p_value = 1.0 if math.isnan(p_value) else min(1.0, p_value)
+    return replace(standing, corrected=p_value, tied=p_value > ALPHA)
 
 
 def _row(
     known: _Known,
     trial: int,
     status: Status,
-    gains: Mapping[int, _Gained],
-    *,
-    rank: int | None = None,
     first: int | None = None,
     behind: Gain | None = None,
     alpha: float = ALPHA,
 ) -> ConfirmRow:
+    """A config's row, but for its rank and its gain over the baseline."""
     plan, scores = known.plan, known.scores[trial]
     mine = [known.runs[key] for key in sorted(known.runs) if key[0] == trial]
     estimate = None
     if scores:
-        step = new_examples.step(plan, mine)
-        values = list(scores.values())
-        estimate = mean_interval(values, confidence=1.0 - alpha, method=plan.method, step=step)
-    right = known.rights.get(trial, {})
-    gained = gains.get(trial, _Gained())
+        estimate = mean_interval(
+            list(scores.values()),
+            confidence=1.0 - alpha,
+            method=plan.method,
+            step=step_of(plan, mine),
+        )
     return ConfirmRow(
         trial=trial,
         status=status,
-        rank=rank,
         baseline=trial == plan.baseline,
         scores=scores,
         estimate=estimate,
-        new=new_examples.score_on_new_images(plan, estimate, right, mine, 1.0 - alpha),
-        gain=gained.gain,
-        p_gain=gained.p_value,
-        new_gain=gained.new,
-        p_new_gain=gained.p_new,
+        new=score_on_new_images(plan, estimate, known.rights.get(trial, {}), mine, 1.0 - alpha),
         behind=behind,
         new_behind=None if first is None else known.of_new_images(behind, first, trial),
-        p_behind=math.nan,
         failures=tuple(run for run in mine if run.outcome is not Outcome.COMPLETE),
     )
 
 
-def _gains(known: _Known) -> dict[int, _Gained]:
-    """Each config's gain over the baseline."""
+def _gains(known: _Known) -> dict[int, dict[str, Any]]:
+    """Each config's gain over the baseline, as the fields of its row."""
     plan, scored = known.plan, {t: scores for t, scores in known.scores.items() if scores}
     baseline = plan.baseline
     if baseline is None or baseline not in scored:
         return {}
-    step = new_examples.step(plan, known.runs.values())
+    step = step_of(plan, known.runs.values())
     gains = {
         t: gain_over(by_seed, scored[baseline], plan.objective.direction, step=step)
         for t, by_seed in scored.items()
         if t != baseline
     }
     new = {t: known.of_new_images(gain, t, baseline) for t, gain in gains.items()}
-    p_values, p_new = _corrected(gains), _corrected(new)
-    return {t: _Gained(gains[t], p_values[t], new[t], p_new[t]) for t in gains}
+    p_gain, p_new = _corrected(gains), _corrected(new)
+    return {
+        t: {"gain": gains[t], "p_gain": p_gain[t], "new_gain": new[t], "p_new_gain": p_new[t]}
+        for t in gains
+    }
 
 
 def _corrected(gains: Mapping[int, Gain | None]) -> dict[int, float]:

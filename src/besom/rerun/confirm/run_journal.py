@@ -20,7 +20,7 @@ from besom.errors import StudyError
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
 from besom.store.records import Outcome
-from besom.text.storable import storable
+from besom.text.printable import storable
 
 FILE = Path("confirm") / "runs.jsonl"
 

@@ -26,7 +26,7 @@ from typing import Literal
 import numpy as np
 
 from besom.errors import DataError
-from besom.regular import oddity
+from besom.regular import special_kind
 from besom.training.data.array_checks import (
     Array,
     MissingArrays,
@@ -67,9 +67,9 @@ def _expanded(path: object) -> Path:
             f"data.path={path} does not exist (looked for {expanded.absolute()}). Expected an "
             ".npz file or a folder of IDX files."
         )
-    if not expanded.is_dir() and (odd := oddity(expanded)):
+    if not expanded.is_dir() and (kind := special_kind(expanded)):
         raise DataError(
-            f"data.path={path} is {odd}, expected an .npz file or a folder of IDX files."
+            f"data.path={path} is {kind}, expected an .npz file or a folder of IDX files."
         )
     return expanded
 
@@ -180,8 +180,8 @@ def _read_idx_part(folder: Path, split: Split, what: Literal["images", "labels"]
     found = next((path for path in candidates if path.is_file()), None)
     if found is not None:
         return _read_idx(found, n_dimensions)
-    if odd := next(filter(oddity, candidates), None):
-        raise DataError(f"{odd} is {oddity(odd)}, expected an IDX file.")
+    if special := next(filter(special_kind, candidates), None):
+        raise DataError(f"{special} is {special_kind(special)}, expected an IDX file.")
     there = sorted(path.name for path in folder.iterdir())
     listed = ", ".join(there[:8]) + (", ..." if len(there) > 8 else "") if there else "nothing"
     raise MissingArrays(f"{folder} has no {names[0]} or {names[0]}.gz. It holds: {listed}.")

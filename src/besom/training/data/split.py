@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from besom.equality import is_real
 from besom.errors import DataError
 from besom.text.values import given_text
 from besom.training.data.array_checks import Array
@@ -131,7 +132,7 @@ def n_held_out(validation_split: object, n: int) -> int:
     """
     expected = "expected a share such as 0.1, a number of examples such as 5000, or 0 for none"
     given = f"{_OPTION}={validation_split}"
-    if isinstance(validation_split, bool) or not isinstance(validation_split, int | float):
+    if not is_real(validation_split):
         raise DataError(f"{_OPTION}={given_text(validation_split)}: {expected}.")
     if not 0 <= validation_split < float("inf"):
         raise DataError(f"{given}: {expected}.")
