@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from besom.errors import DataError, reason_of
-from besom.regular import oddity
+from besom.regular import special_kind
 from besom.text.values import given_text
 from besom.training.data.dataset import Dataset, NoTestExamples, Split
 from besom.training.data.frame_table import Table, TableOptions
@@ -170,6 +170,6 @@ def _existing(path: Any, option: str, kind: str) -> Path:
             f"data.{option}={path} does not exist (looked for {file.absolute()}). Expected a "
             f"{kind} file."
         )
-    if odd := oddity(file):
+    if odd := special_kind(file):
         raise DataError(f"data.{option}={path} is {odd}, expected a {kind} file.")
     return file

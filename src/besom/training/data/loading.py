@@ -221,6 +221,10 @@ def _part(data: Mapping[str, Any], split: Split) -> tuple[Dataset, Mapping[str, 
         for key, value in data.items()
         if key in _FOR_LOADING or (key in _IF_NOT_ITS_OWN and key not in own)
     }
+    if options.get("test_split") and data.get("test_path"):
+        raise DataError(
+            "data.test_path and data.test_split both say what the test part is: set one of them."
+        )
     given = instantiate({k: v for k, v in data.items() if k not in options}, split)
     if isinstance(given, Dataset):
         return given, options
