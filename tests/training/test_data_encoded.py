@@ -44,22 +44,14 @@ def test_columns_are_encoded_as_the_training_part_alone_teaches(tmp_path: Path) 
     assert list(data.positions) == list(range(40, 50))
 
 
+def model_with_space(feature_space: Any) -> None:
+    """A user's model function."""
+
+
 def test_a_model_may_get_the_columns_and_the_feature_space(tmp_path: Path) -> None:
     data = load_training(node(tmp_path, encode=False))
     assert data.input_shape == {"age": (), "city": ()}
-
-    def model(feature_space: Any) -> None: ...
-
-    import sys
-    import types
-
-    mine = types.ModuleType("mine_with_space")
-    mine.model = model  # type: ignore[attr-defined]
-    sys.modules["mine_with_space"] = mine
-    try:
-        given = model_arguments({"_target_": "mine_with_space.model"}, data)
-    finally:
-        del sys.modules["mine_with_space"]
+    given = model_arguments({"_target_": f"{__name__}.model_with_space"}, data)
     assert tuple(given["feature_space"].get_encoded_features().shape) == (None, 4)
 
 
