@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,27 @@ def test_a_test_part_is_set_aside_in_the_same_way_and_said(tmp_path: Path) -> No
     split = load_training(at_random).split
     assert split == "random; test part of 10 set aside random, seed 3"
     assert load_test(at_random).y.tolist() != load_test({**at_random, "test_seed": 4}).y.tolist()
+
+
+def test_a_saved_model_takes_the_columns_and_is_not_kept_alive(tmp_path: Path) -> None:
+    import keras
+
+    from besom.training.saving import load_kept, save_model
+
+    data = load_training(node(tmp_path))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    expected = model.predict(data.x_validation, verbose=0)
+    assert save_model(model, tmp_path / "m.keras", data) is None
+    raw = {"age": np.arange(1000, 1010), "city": np.array(["Paris"] * 10, object)}
+    saved = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(saved.predict(raw, verbose=0), expected, rtol=1e-5)
+    inner = load_kept(tmp_path / "m.keras", data)
+    np.testing.assert_array_equal(inner.predict(data.x_validation, verbose=0), expected)
+    alive = weakref.ref(model)
+    del model
+    keras.backend.clear_session(free_memory=False)
+    gc.collect()
+    assert alive() is None
 
 
 # Folders

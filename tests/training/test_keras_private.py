@@ -20,6 +20,7 @@ pytestmark = pytest.mark.tensorflow
 TRAINING = Path(str(besom.training.__file__)).parent
 DOOR = Path(keras_private.__file__)
 MODEL = ("_flatten_layers", "_call_has_training_arg", "_compute_loss", "_loss_tracker")
+GRAPH = ("_keras_history", "_outbound_nodes")
 OPTIMIZER = ("_backend_update_step", "_get_variable_index")
 SLOTS = ("_momentums", "_velocities", "_velocity_hats", "_average_gradients")
 
@@ -29,7 +30,7 @@ def private_uses(path: Path) -> list[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keras.src"):
             uses.append(str(node.module))
-        if isinstance(node, ast.Attribute) and node.attr in (*MODEL, *OPTIMIZER, *SLOTS):
+        if isinstance(node, ast.Attribute) and node.attr in (*MODEL, *GRAPH, *OPTIMIZER, *SLOTS):
             uses.append(node.attr)
     return uses
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from besom.equality import same
 from besom.errors import DataError, StudyError, reason_of
-from besom.rerun.stored_runs import check_trusted, stored_config
+from besom.rerun.single_run import native_output_hidden
+from besom.rerun.stored_runs import check_trusted, same_data, stored_config
 from besom.seam import KERAS_TRIALS
 from besom.store.environment import environment_then
 from besom.store.paths import StudyPaths
@@ -53,36 +53,33 @@ def validation_predictions(
     with trusting(named=named):
         from besom.training import runtime
 
-        runtime.start()
-        from besom.training.data.loading import load_training
+        with native_output_hidden():
+            runtime.start()
+            runtime.device()
         from besom.training.saving import load_kept
         from besom.training.trainer import fit
 
         follow(named)
-        data = load_training(config["data"])
+        data = runtime.training_data(config)
         _check_data(study, trial, data)
-        kept, problem = paths.model(trial.number), ""
-        model = None
+        kept, why = paths.model(trial.number), "was not kept"
         if kept.is_file():
             try:
-                model = load_kept(kept, data)
+                frame = _frame(load_kept(kept, data), data)
             except Exception as error:  # whatever a user's layers raise when they are loaded
-                problem = f" ({reason_of(error)})"
-        if model is not None:
-            say(f"Predicted by the kept model of trial {trial.number}.")
-        else:
-            why = "cannot be loaded" if kept.is_file() else "was not kept"
-            say(f"The model of trial {trial.number} {why}{problem}: training it again.")
-            model = fit(config, data, on_epoch=lambda *_: False).model
-        return _frame(model, data)
+                why = f"cannot be used ({reason_of(error)})"
+            else:
+                say(f"Predicted by the kept model of trial {trial.number}.")
+                return frame
+        say(f"The model of trial {trial.number} {why}: training it again.")
+        return _frame(fit(config, data, on_epoch=lambda *_: False).model, data)
 
 
 def _check_data(study: StudyRecord, trial: TrialRecord, data: Any) -> None:
     if data.validation is None:
         raise DataError(f"{data.name} has no validation examples (data.validation_split=0).")
     then = environment_then(study, trial).get("data", {}).get("fingerprint")
-    is_base = same(trial.config.get("data"), study.config.get("data"))
-    if is_base and then is not None and then != data.fingerprint:
+    if same_data(study, trial) and then is not None and then != data.fingerprint:
         raise DataError(
             f"{data.name} has changed since the sweep (fingerprint {then} then, "
             f"{data.fingerprint} now), so its validation examples may be others."

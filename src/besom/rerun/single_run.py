@@ -72,7 +72,7 @@ def train_once(
 
     refuse_untrusted(composed.config)
     name = run_name(composed)  # refused before anything is trained
-    with _native_output_hidden():
+    with native_output_hidden():
         runtime.start()
         runtime.device()
     from besom.training.data.dataset import NoTestImages, label_gaps
@@ -242,7 +242,7 @@ def changed_settings(exported: Mapping[str, Any], config: Mapping[str, Any]) -> 
 
 
 @contextmanager
-def _native_output_hidden() -> Iterator[None]:
+def native_output_hidden() -> Iterator[None]:
     """Hide what TensorFlow's C++ code prints while it loads; no setting silences it."""
     sys.stderr.flush()
     try:

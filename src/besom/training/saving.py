@@ -44,7 +44,8 @@ def save_model(model: Any, path: Path, data: Any = None) -> str | None:
     partial = path.with_name(f".partial-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _with_raw_inputs(model, data).save(partial)
+        with _raw_model(model, data) as exported:
+            exported.save(partial)
         if data is not None and data.class_names is not None:
             with zipfile.ZipFile(partial, "a") as archive:
                 archive.writestr(MODEL_NOTES, json.dumps({"class_names": _plain(data.class_names)}))
@@ -56,9 +57,11 @@ def save_model(model: Any, path: Path, data: Any = None) -> str | None:
     return None
 
 
-def _with_raw_inputs(model: Any, data: Any) -> Any:
+def _raw_model(model: Any, data: Any) -> contextlib.AbstractContextManager[Any]:
     columns = None if data is None else data.columns
-    return model if columns is None or not columns.is_applied else columns.with_raw_inputs(model)
+    if columns is None or not columns.is_applied:
+        return contextlib.nullcontext(model)
+    return columns.raw_model(model)  # type: ignore[no-any-return]
 
 
 def _plain(names: Any) -> Any:
@@ -77,10 +80,11 @@ def load_kept(path: Path, data: Any) -> Any:
     """
     import keras
 
+    from besom.training.fast.keras_private import producer
+
     model = keras.models.load_model(path, compile=False)
-    if data.columns is not None and data.columns.is_applied:
-        return model.outputs[0]._keras_history.operation
-    return model
+    is_raw = data.columns is not None and data.columns.is_applied
+    return producer(model.outputs[0]) if is_raw else model
 
 
 def _remedy(error: Exception) -> str:

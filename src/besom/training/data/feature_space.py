@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,10 +107,13 @@ class EncodedColumns:
                 )
             )
 
-    def with_raw_inputs(self, model: Any) -> Any:
-        """The same model, but it takes the columns: a dict of arrays (n,) or (n, 1)."""
+    @contextmanager
+    def raw_model(self, model: Any) -> Iterator[Any]:
+        """While open, the same model, but it takes the columns: a dict of arrays (n,) or (n, 1)."""
         import keras
 
-        space = self.feature_space
-        outputs = model(space.get_encoded_features())
-        return keras.Model(space.get_inputs(), outputs, name=model.name)
+        from besom.training.fast.keras_private import uses_forgotten
+
+        encoded = self.feature_space.get_encoded_features()
+        with uses_forgotten(encoded):
+            yield keras.Model(self.feature_space.get_inputs(), model(encoded), name=model.name)
