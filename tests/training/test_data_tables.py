@@ -148,7 +148,7 @@ def test_categories_that_only_the_test_file_has_are_refused_or_unknown(tmp_path:
         ({"features": ["area", "romms"]}, "data.features names the column 'romms'"),
         ({"exclude": ["citi"]}, "data.exclude names the column 'citi'"),
         ({"group": "town"}, "data.group names the column 'town'"),
-        ({"target": "???"}, "data=csv needs data.target=COLUMN"),
+        ({"target": None}, "data=csv needs data.target=COLUMN"),
         ({"target": 3.5}, "data.target=3.5: expected the name of a column"),
         ({"features": ["price"]}, "data.features names 'price', which is data.target"),
         ({"features": []}, "no column is left to predict price from"),

@@ -46,7 +46,7 @@ class TableOptions:
         for name in ("target", "features", "exclude", "categorical"):
             if name != "features" or given[name] is not None:
                 given[name] = _names(given[name], name)
-        if given["target"] in ([], ["???"]):
+        if not given["target"]:
             raise DataError(f"data={option} needs data.target=COLUMN: the column to predict.")
         for name, expected in _EXPECTED.items():
             if given[name] not in expected:

@@ -24,7 +24,7 @@ _Missing = Literal["refuse", "drop"]
 def csv(
     split: Split,
     path: str,
-    target: str | Sequence[str],
+    target: str | Sequence[str] | None,
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     categorical: Sequence[str] = (),
@@ -87,7 +87,7 @@ def csv(
 def parquet(
     split: Split,
     path: str,
-    target: str | Sequence[str],
+    target: str | Sequence[str] | None,
     features: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     categorical: Sequence[str] = (),
