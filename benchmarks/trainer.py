@@ -5,7 +5,7 @@
 
 - floor, for MNIST alone: only the matrix products (and convolutions) of a training step, forward
   and backward, in one compiled loop on operands already in memory. Nothing that trains is faster.
-- besom: one epoch of ``besom.training.fast.engine`` (shuffle, gather, scale, step, metrics).
+- besom: one epoch of the compiled engine (shuffle, gather, scale, step, metrics).
 - keras: one epoch of ``model.fit`` from float32 NumPy arrays, as a tutorial writes it.
 
 Every case runs in its own process with ``--threads`` threads; in it the three alternate, after
@@ -179,7 +179,7 @@ def besom_epoch(case: Case, options: argparse.Namespace, data: Any) -> Callable[
     from besom.training.data.examples import Stream
     from besom.training.epochs.batches import tensors_of, training_passes
     from besom.training.epochs.job import epoch_order
-    from besom.training.fast.engine import CompiledStream, CompiledTraining
+    from besom.training.fast.training_loop import CompiledStream, CompiledTraining
     from besom.training.matching import matched
     from besom.training.settings import TrainerSettings
 

@@ -283,7 +283,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_nearly() -> None:
 def test_two_images_are_enough_and_one_is_refused() -> None:
     selection = correct_for_selection(np.array([[True, False], [False, True]]))
     assert 0.0 <= selection.interval.low <= selection.corrected <= selection.interval.high <= 1.0
-    with pytest.raises(ValueError, match="2 images"):
+    with pytest.raises(ValueError, match="2 examples"):
         correct_for_selection(np.array([[True]]))
 
 

@@ -55,5 +55,11 @@ def kind_of(metric: str) -> MetricKind:
     return "number"
 
 
+def within_place(metric: str) -> str:
+    """A metric without where it was measured: ``loss`` for ``val_loss`` and ``test_loss``."""
+    place, _, name = metric.partition("_")
+    return name if name and place in _PLACES - {"train"} else metric
+
+
 def _words(metric: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", metric)}

@@ -24,6 +24,7 @@ from besom.equality import SameFields
 #:   return at once, with ``numbers`` and an empty history.
 #: - ``save_model``: ``{path, better_than}``: write the ``.keras`` of the weights that count to
 #:   ``path``, if their monitored value is better than ``better_than`` (None: in any case).
+#: - ``per_example``: the metrics of which a result should have ``TrialResult.per_example``.
 #: - ``rehearse``: ``{name: config}``, for ``prepare``: configs to try before the test set is read.
 #: - ``checkpoint``: ``{save, load}``: paths or None. Go on from the state in ``load`` with the
 #:   epoch after it, if the file is there; leave the state after the last epoch in ``save``.
@@ -34,6 +35,13 @@ KERAS_TRIALS = "besom.training.trial.run_trial"
 
 #: What a kept ``.keras`` holds beside Keras's own files: JSON with ``class_names``.
 MODEL_NOTES = "besom.json"
+
+#: What ``TrialResult.per_example`` may be, and what ``prepare`` says of metrics under ``kinds``.
+PER_EXAMPLE = ("share", "mean", "other")
+
+#: In a result's ``environment``: why a metric asked for is not in ``per_example``, as the end of a
+#: sentence about it: ``{val_loss: "is no mean over examples"}``.
+UNEXAMINED = "unexamined"
 
 #: ``report(epoch, metrics) -> stop``: called after each epoch (from 1); True means stop now.
 Report = Callable[[int, Mapping[str, float]], bool]
@@ -55,6 +63,14 @@ class TrialResult(SameFields):
             ``best_epoch`` classify it right; None if not known.
         correct_by_epoch: the same after each epoch of ``history``, so that the luck of having
             chosen the best of them can be taken out of the score; None if not known.
+        per_example: what is known of each validation example by a metric, for its error (±), ties
+            and correction. Metric to a mapping of ``kind``, ``values`` and, where known,
+            ``by_epoch``, a list with the same for each epoch of ``history``. ``share``: one bit
+            each, as in ``correct``, whose share is the metric. ``mean``: one little-endian float32
+            each, whose mean is the metric. ``other``: float32, the metric on each of several
+            bootstrap draws of the examples, the same draws in all trials, then on what each draw
+            left out. Where examples are resampled in groups, a ``mean`` has a number for each of
+            ``units`` groups instead.
         environment: versions, device, data fingerprint: what the values depend on. ``remarks`` in
             it, what each is about to a sentence, are for the user, who is shown one about each.
     """
@@ -66,6 +82,7 @@ class TrialResult(SameFields):
     n_validation: int = 0
     correct: bytes | None = None
     correct_by_epoch: list[bytes] | None = None
+    per_example: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -86,6 +103,7 @@ class TrialFunction(Protocol):
     plain facts about the environment, stored with the study. Of these are read: ``metrics`` (every
     name a history will have) and ``numbers`` (every name in a result's ``numbers``), for objectives
     and constraints to be checked against, unless ``open_ended`` says that there may be more;
+    ``kinds`` (metric to one of ``PER_EXAMPLE``), which the study stores with its objectives;
     ``objective``, the metric to suggest in place of one that is not there; ``data``, whose
     ``fingerprint`` a resume must find unchanged; and ``unsavable``, why no model can be saved. All
     may be left out (see ``besom.training.trial.prepare``). What ``prepare`` raises ends the sweep

@@ -50,11 +50,30 @@ def test_every_field_of_a_result_arrives():
         n_validation=9,
         correct=b"\xff\x80",
         correct_by_epoch=[b"\xff\x80"],
+        per_example={
+            "loss": {"kind": "mean", "values": b"1234" * 9, "by_epoch": [b"1234" * 9]},
+            "auc": {"kind": "other", "values": b"1234" * 4},
+        },
         environment={"device": "cpu"},
     )
     names = [field.name for field in dataclasses.fields(TrialResult)]
     assert all(getattr(sent, name) != getattr(TrialResult(), name) for name in names)
     assert plain_result(sent) == sent
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({"kind": "loss", "values": b"1234"}, "has no kind of share, mean, other"),
+        ({"kind": "mean", "values": b"1234"}, "has a row of 4 bytes, expected 8 bytes"),
+        ({"kind": "mean", "values": b"1234" * 2, "by_epoch": [b"1"]}, "1 epochs for 2 of history"),
+        ({"kind": "other", "values": b"1234"}, "expected float32 twice for each draw"),
+    ],
+)
+def test_what_is_kept_of_each_example_must_fit_their_number(known: dict, message: str):
+    result = TrialResult(history={"a": [1.0, 2.0]}, n_validation=2, per_example={"a": known})
+    with pytest.raises(ValueError, match=message):
+        plain_result(result)
 
 
 def test_an_array_may_not_leave_the_worker():

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from besom.errors import DataError, TrialDiverged
 from besom.seam import Report, TrialConfig, TrialResult
 
@@ -57,6 +59,24 @@ def remarking(config: TrialConfig, report: Report) -> TrialResult:
     """As ``quadratic``; each trial has something to remark."""
     result = quadratic(config, report)
     result.environment["remarks"] = {"model": "This model cannot be saved."}
+    return result
+
+
+def examined(config: TrialConfig, report: Report) -> TrialResult:
+    """As ``quadratic``, with a loss on each of 400 examples and a score on draws of them."""
+    result = quadratic(config, report)
+    shared = np.random.default_rng(0).exponential(size=400)
+    own = np.random.default_rng(int(1e6 * config["model"]["dropout"])).normal(size=(3, 400))
+    losses = shared / shared.mean() + 0.1 * (own - own.mean(axis=1, keepdims=True)) - 1.0
+    losses += np.array(result.history["val_loss"])[:, None]
+    draws = np.random.default_rng(1).normal(0.0, 0.01, size=(2, 50))
+    rows = [row.astype("<f4").tobytes() for row in losses]
+    scores = (draws + result.history["val_accuracy"][-1]).astype("<f4").tobytes()
+    result.n_validation = 400
+    result.per_example = {
+        "val_loss": {"kind": "mean", "values": rows[-1], "by_epoch": rows},
+        "val_accuracy": {"kind": "other", "values": scores},
+    }
     return result
 
 

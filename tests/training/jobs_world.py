@@ -143,6 +143,11 @@ def of_table(input_shape: Any, names: Any = None) -> Any:
     return keras.Model(inputs, layers.Dense(1, "sigmoid")(hidden))
 
 
+def of_pair(input_shape: Any) -> Any:
+    inputs = [keras.Input(shape) for shape in input_shape]
+    return keras.Model(inputs, layers.Dense(1)(layers.Concatenate()(inputs)))
+
+
 def of_text(input_shape: Any, num_classes: int, training_x: Any) -> Any:
     inputs = keras.Input(input_shape, dtype="string")
     vectorize = layers.TextVectorization(output_sequence_length=3)

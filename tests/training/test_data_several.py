@@ -50,6 +50,8 @@ def test_x_and_y_are_enough_and_the_rest_is_inferred() -> None:
     assert training.scaling == "x × 1/255"
     assert training.split == "stratified by class"
     assert str(training.task) == "classification, 3 classes"
+    assert training.is_remarkable
+    assert not load_training(own(Dataset(x=x, y=y, scale=1.0))).is_remarkable
 
 
 def test_inputs_and_outputs_may_be_mappings_and_stay_together() -> None:
@@ -72,7 +74,8 @@ def test_only_images_are_scaled_and_other_inputs_keep_their_type() -> None:
     assert train.x["age"].dtype == np.float32
     assert train.x["words"].dtype == np.int64
     assert train.x["city"].dtype.kind == "U"
-    assert load_training(own(replace(MIXED, scale={"photo": 0.5}))).scale["photo"] == 0.5
+    said = load_training(own(replace(MIXED, scale={"photo": 0.5})))
+    assert (said.scale["photo"], said.scaling) == (0.5, "")
 
 
 def test_a_tuple_of_inputs_stays_a_tuple() -> None:

@@ -25,9 +25,10 @@ from training_world import (
 
 from besom.training.build import build_model, seed_everything
 from besom.training.epochs.job import epoch_order
-from besom.training.fast import engine, graph_optimizers
-from besom.training.fast.engine import CompiledEvaluation, CompiledTraining
+from besom.training.fast import graph_optimizers, training_loop
+from besom.training.fast.evaluation_loop import CompiledEvaluation
 from besom.training.fast.tensors import Tensors
+from besom.training.fast.training_loop import CompiledTraining
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import evaluate, fit
 
@@ -207,8 +208,8 @@ def trained(brief: bool = False) -> tuple[list[dict[str, Any]], list[Any]]:
 
 def test_where_an_epoch_is_cut_into_calls_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, weights = trained()
-    monkeypatch.setattr(engine, "FIRST_CALL_STEPS", 3)
-    monkeypatch.setattr(engine, "CALL_SECONDS", 1e-9)  # then one step a call
+    monkeypatch.setattr(training_loop, "FIRST_CALL_STEPS", 3)
+    monkeypatch.setattr(training_loop, "CALL_SECONDS", 1e-9)  # then one step a call
     cut, weights_of_cut = trained()
     assert cut == whole
     for a, b in zip(weights, weights_of_cut, strict=True):

@@ -107,6 +107,17 @@ def test_three_outputs_are_named_as_keras_names_them(as_list: bool) -> None:
     assert {"val_kind_accuracy", "val_size_mae", "val_tags_binary_accuracy"} <= set(defaults)
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_inputs_in_a_tuple_or_a_list(kind: type) -> None:
+    parts = kind([world.NUMBERS[:, :2], world.NUMBERS[:, 2:]])
+    task = world.Task("regression", None, (1,))
+    ours, _ = both(world.data(parts, world.NUMBERS[:, 0], task), "of_pair")
+    held = ours.history["val_loss"][-1]
+    validation = world.data(parts, world.NUMBERS[:, 0], task).validation
+    measured = evaluate(ours.model, validation.x, validation.y, validation.scales)
+    assert measured["loss"] == pytest.approx(held, rel=1e-5)
+
+
 def test_without_labels_a_model_gives_back_its_input() -> None:
     ours, _ = both(world.unlabelled(), "autoencoder")
     added, _ = both(world.unlabelled(), "with_its_loss")

@@ -19,8 +19,14 @@ pytestmark = pytest.mark.tensorflow
 
 TRAINING = Path(str(besom.training.__file__)).parent
 DOOR = Path(keras_private.__file__)
-MODEL = ("_flatten_layers", "_call_has_training_arg", "_compute_loss", "_loss_tracker")
 GRAPH = ("_keras_history", "_outbound_nodes")
+MODEL = (
+    *("_flatten_layers", "_call_has_training_arg", "_compute_loss", "_loss_tracker"),
+    *("_compile_metrics", "_compile_loss"),
+)
+METRICS = ("_flat_metrics", "_flat_weighted_metrics", "_flatten_y")
+LOSS = ("_flat_losses", "_metrics")
+WRAPPER = ("_fn", "_fn_kwargs")
 OPTIMIZER = ("_backend_update_step", "_get_variable_index")
 SLOTS = ("_momentums", "_velocities", "_velocity_hats", "_average_gradients")
 
@@ -30,7 +36,15 @@ def private_uses(path: Path) -> list[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keras.src"):
             uses.append(str(node.module))
-        if isinstance(node, ast.Attribute) and node.attr in (*MODEL, *GRAPH, *OPTIMIZER, *SLOTS):
+        if isinstance(node, ast.Attribute) and node.attr in (
+            *GRAPH,
+            *MODEL,
+            *METRICS,
+            *LOSS[:1],
+            *WRAPPER,
+            *OPTIMIZER,
+            *SLOTS,
+        ):
             uses.append(node.attr)
     return uses
 
@@ -44,7 +58,8 @@ def test_no_other_module_uses_private_names_of_keras() -> None:
 def test_every_private_name_is_there_in_the_installed_keras() -> None:
     keras.utils.set_random_seed(1)  # TensorFlow has no generator before
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile(optimizer=keras.optimizers.Adam(), loss="mse")
+    model.compile(optimizer=keras.optimizers.Adam(), loss="mse", metrics=["mae"])
+    model.train_on_batch(np.zeros((2, 2)), np.zeros((2, 1)))
     made = [
         keras.optimizers.Adam(amsgrad=True),
         keras.optimizers.SGD(momentum=0.9),
@@ -55,6 +70,9 @@ def test_every_private_name_is_there_in_the_installed_keras() -> None:
     adam, sgd, rmsprop = made
     owners: list[tuple[Any, tuple[str, ...]]] = [
         (model, MODEL),
+        (model._compile_metrics, METRICS),
+        (model._compile_loss, LOSS),
+        (model._compile_metrics.metrics[0], WRAPPER),
         *((optimizer, OPTIMIZER) for optimizer in made),
         (adam, ("_momentums", "_velocities", "_velocity_hats")),
         (sgd, ("momentums",)),

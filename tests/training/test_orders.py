@@ -236,3 +236,24 @@ def test_a_run_whose_model_and_picture_cannot_be_written_leaves_all_else(
         paths.history.name,
         paths.metrics.name,
     }
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_the_metrics_asked_for_are_given_example_by_example(engine: str) -> None:
+    asked = {"per_example": ["val_loss", "val_accuracy", "n_params", "loss"]}
+    result = run(asked, engine=engine, evaluation_batch_size=100)
+    assert result.per_example.keys() == {"val_loss"}  # the accuracy has its bits
+    kept = result.per_example["val_loss"]
+    values = result.history["val_loss"]
+    assert kept["kind"] == "mean"
+    numbers = [np.frombuffer(row, "<f4") for row in (kept["values"], *kept["by_epoch"])]
+    assert {row.size for row in numbers} == {result.n_validation}
+    means = [float(row.mean(dtype=np.float64)) for row in numbers]
+    assert means == pytest.approx([values[result.best_epoch - 1], *values], rel=1e-5)
+
+
+def test_a_run_that_is_continued_knows_the_examples_of_its_last_epochs_only(tmp_path):
+    state, asked = str(tmp_path / "state"), {"per_example": ["val_loss"]}
+    run({"checkpoint": {"save": state, "load": None}, **asked}, stop_after=2)
+    continued = run({"checkpoint": {"save": None, "load": state}, **asked})
+    assert "by_epoch" not in continued.per_example["val_loss"]

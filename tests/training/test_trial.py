@@ -57,7 +57,6 @@ def test_prepare_tells_what_every_trial_will_have() -> None:
         "num_classes": 10,
         "task": "classification, 10 classes",
         "split": "stratified by class",
-        "scaled": "x × 1/16",
     }
     assert facts["n_classes_unjudged"] == 0
     assert set(facts["versions"]) == {"tensorflow", "keras", "numpy", "python"}

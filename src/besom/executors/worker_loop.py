@@ -32,7 +32,7 @@ from besom.executors.channel import (
     trial_marker,
 )
 from besom.executors.failures import describe_exception, message_of, shorten
-from besom.seam import TrialConfig, TrialFunction, TrialResult
+from besom.seam import PER_EXAMPLE, TrialConfig, TrialFunction, TrialResult
 
 #: What in a trial's ``orders`` names a file or folder of the study.
 _ARTIFACTS = {"save_model": ("path",), "checkpoint": ("load", "save")}
@@ -235,6 +235,10 @@ def plain_result(result: Any) -> TrialResult:
         "best_epoch": best_epoch,
         "correct": None if result.correct is None else bytes(result.correct),
         "correct_by_epoch": _plain_epochs(result),
+        "per_example": {
+            _text(metric): _plain_examples(_text(metric), known, result)
+            for metric, known in result.per_example.items()
+        },
     }
     names = [f.name for f in fields(TrialResult) if f.name not in checked]
     return TrialResult(**checked, **{name: plain(getattr(result, name), name) for name in names})
@@ -255,6 +259,26 @@ def _plain_epochs(result: TrialResult) -> list[bytes] | None:
             f"{result.n_validation} validation examples (numpy.packbits)"
         )
     return rows
+
+
+def _plain_examples(metric: str, known: Any, result: TrialResult) -> dict[str, Any]:
+    """What is kept of each example by a metric, checked to be as many bytes as it must be."""
+    where, n = f"per_example[{metric!r}]", int(result.n_validation)
+    found = plain(known, where)
+    if not isinstance(found, dict) or found.get("kind") not in PER_EXAMPLE:
+        raise ValueError(f"{where} has no kind of {', '.join(PER_EXAMPLE)}")
+    rows = [found.get("values"), *(found.get("by_epoch") or ())]
+    if len(rows) not in (1, 1 + result.epochs):
+        raise ValueError(f"{where} has {len(rows) - 1} epochs for {result.epochs} of history")
+    n_rows = int(found.get("units") or n)
+    size = {"share": (n + 7) // 8, "mean": 4 * n_rows}.get(found["kind"])
+    for row in rows:
+        if not isinstance(row, bytes):
+            raise TypeError(f"{where} holds a {_kind(row)}, expected bytes")
+        if len(row) != size and (size is not None or len(row) % 8 or not row):
+            expected = "float32 twice for each draw" if size is None else f"{size} bytes"
+            raise ValueError(f"{where} has a row of {len(row)} bytes, expected {expected}")
+    return found
 
 
 def _text(value: Any) -> str:

@@ -12,12 +12,12 @@ import pandas as pd
 from besom.config import TRAIN_GROUPS, leaves
 from besom.equality import same
 from besom.report.tables import csv
-from besom.statistics import correctness_matrix, has_predictions, mcnemar, paired_gain, same_images
+from besom.statistics import alike, p_values, paired_gain, scored, table_of
 from besom.store import study_identity
 from besom.store.environment import environment_then
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.study_identity import as_of_now
-from besom.text.numbers import points
+from besom.text.numbers import points, with_error
 from besom.text.values import ABSENT, value_text
 
 #: The part whose values are a config's; those of the others are what besom or a machine says.
@@ -61,26 +61,37 @@ def contrast(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str
 def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
     """One sentence: which of the two is better on the same examples; empty if that is not known.
 
-    McNemar's test, uncorrected: for two trials picked beforehand, not for the first against others.
+    Uncorrected: for two trials picked beforehand, not for the first against others.
     """
-    known = has_predictions(one) and has_predictions(other) and same_images(one, other)
-    if one is other or not known or not study.objective.is_share or one.n_validation < 2:
+    aim = study.objective
+    if one is other or one.value is None or other.value is None or one.n_validation < 2:
         return ""
-    correct = correctness_matrix([one, other])
-    if correct[1].sum() > correct[0].sum():
-        one, other, correct = other, one, correct[::-1]
-    gain = paired_gain(correct[0], correct[1], 0.95)
-    only_one = int((correct[0] & ~correct[1]).sum())
-    only_other = int((correct[1] & ~correct[0]).sum())
-    p_value = float(mcnemar(only_one, only_other))
+    mine, theirs = scored(one, aim, one.value), scored(other, aim, other.value)
+    if mine is None or theirs is None or not alike(one, mine, other, theirs):
+        return ""
+    gain = paired_gain(mine.row, theirs.row)
+    if gain.gain < 0.0:
+        one, other, mine, theirs = other, one, theirs, mine
+        gain = paired_gain(mine.row, theirs.row)
+    p_value = float(p_values(table_of([theirs, mine]), 0)[1])
     found = "they are not distinguishable"
     if p_value <= 0.05:
         found = "they differ, if these two were chosen beforehand and not by their scores"
-    shown = points(gain.gain, gain.standard_error)
+    share = mine.kind == "share"
+    ahead = points(gain.gain, gain.standard_error)
+    if not share:
+        ahead = with_error(gain.gain, gain.standard_error, is_share=False)
+    head = (
+        f"On the same {one.n_validation} validation examples trial {one.number} is {ahead} ahead "
+        f"of trial {other.number}"
+    )
+    if not share:
+        return f"{head} (p = {p_value:.2g}), so {found}."
+    only_one = int((mine.row & ~theirs.row).sum())
+    only_other = int((theirs.row & ~mine.row).sum())
     return (
-        f"On the same {one.n_validation} validation examples trial {one.number} is {shown} ahead "
-        f"of trial {other.number}: {only_one} examples that it alone gets right, against "
-        f"{only_other} (McNemar p = {p_value:.2g}), so {found}."
+        f"{head}: {only_one} examples that it alone gets right, against {only_other} (McNemar p = "
+        f"{p_value:.2g}), so {found}."
     )
 
 

@@ -32,7 +32,7 @@ from besom.report.tables import (
 )
 from besom.statistics import Claim, pareto_front, ranks
 from besom.store.paths import StudyPaths, write_atomically
-from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.text.counting import counted, named
 from besom.text.printable import markdown_cell, markdown_line
 from besom.text.values import value_text
@@ -94,17 +94,19 @@ def columns_for(
     for index, objective in enumerate(study.objectives):
         value = _value_of(index)
         found.append(LeaderboardColumn(objective.metric, value, objective.text, narrow_from=0))
+        if claimed is not None and objective.metric in claimed.each:
+            found += _by_one(objective, claimed.each[objective.metric])
     if baseline is not None and single:
         over = baseline.value or 0.0
         gain = lambda t: aim.sign * (t.value - over) + 0.0  # noqa: E731
         found.append(LeaderboardColumn("gain", gain, aim.gain_text, narrow_from=0))
     if claimed is not None and claimed.rows:
         rows, corrected = claimed.rows, {claimed.leader: claimed.corrected}
-        error_text = "{:.4f}".format if aim.is_share else "{:.4g}".format
+        error_text = "{:.4f}".format if aim.is_share else "{:.2g}".format
         for name, cell_of, text, narrow_from in (
             ("standard_error", lambda t: rows[t.number].standard_error, error_text, 0),
             ("tied", lambda t: rows[t.number].tied, lambda tied: "tied" if tied else "no", 0),
-            ("corrected", lambda t: corrected.get(t.number), error_text, 100),
+            ("corrected", lambda t: corrected.get(t.number), aim.text, 100),
         ):
             found.append(
                 LeaderboardColumn(name, cell_of, text, needs_values=True, narrow_from=narrow_from)
@@ -128,6 +130,26 @@ def columns_for(
     for path in dict.fromkeys(path for trial in study.complete for path in trial.params):
         by_name[path] = LeaderboardColumn(path, _param_of(path), is_param=True)
     return [*by_name.values(), LeaderboardColumn("note", _note, needs_values=True)]
+
+
+def _by_one(objective: Objective, claimed: Claim) -> list[LeaderboardColumn]:
+    """Of one of several objectives: the error of its values, and who is tied with its best."""
+    rows = claimed.rows
+    return [
+        LeaderboardColumn(
+            f"{objective.metric}_error",
+            lambda t: rows[t.number].standard_error,
+            "{:.4f}".format if objective.is_share else "{:.2g}".format,
+            needs_values=True,
+            narrow_from=0,
+        ),
+        LeaderboardColumn(
+            f"tied_by_{objective.metric}",
+            lambda t: rows[t.number].tied,
+            lambda tied: "tied" if tied else "no",
+            needs_values=True,
+        ),
+    ]
 
 
 def make_frame(columns: Sequence[LeaderboardColumn], trials: Sequence[TrialRecord]) -> pd.DataFrame:
@@ -196,8 +218,9 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     ``besom.report.tables``), a column for each sampled hyperparameter by its dotted path, and note.
     ``besom.report.leaderboard`` says what each is.
 
-    With several objectives the rank is that of the Pareto front: 1 is beaten by no other trial, 2
-    only by those of rank 1, and so on.
+    With several objectives each has METRIC_error and tied_by_METRIC in place of standard_error and
+    tied, and the rank is that of the Pareto front: 1 is beaten by no other trial, 2 only by those
+    of rank 1, and so on.
     """
     trials = study.complete
     if len(study.objectives) > 1:

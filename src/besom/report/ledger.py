@@ -29,6 +29,9 @@ from besom.statistics import (
     fewest_trials,
     proportion_standard_error,
     pruning_cost,
+    scored,
+    standard_error,
+    table_of,
 )
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.text.console import say
@@ -226,8 +229,11 @@ def _prospect(study: StudyRecord, trials: list[TrialRecord]) -> Prospect | None:
         return None
     ended = [t for t in trials if t.outcome is not Outcome.RUNNING]
     best = _best(study.complete, study.objective)
+    known = scored(best, study.objective, best.value or 0.0)
     noise = math.nan
-    if best.n_validation and study.objective.is_share and best.value is not None:
+    if known is not None:
+        noise = standard_error(table_of([known]), 0)
+    elif best.n_validation and study.objective.is_share and best.value is not None:
         noise = proportion_standard_error(best.value, best.n_validation)
     return expected_gain([t.value for t in ended], N_MORE, study.objective.direction, noise=noise)
 

@@ -82,7 +82,8 @@ def _cells(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
     assert trial.value is not None
     cells |= {"best": aim.text(trial.value), "trial": str(first.trial)}
     if first.standard_error is not None:
-        cells["best"] += f" ± {aim.text(first.standard_error)}"
+        error = first.standard_error
+        cells["best"] += f" ± {aim.text(error) if aim.is_share else f'{error:.2g}'}"
     if first.corrected is not None:
         cells["corrected"] = aim.text(first.corrected)
     if first.n_tied is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -47,7 +49,10 @@ def print_ranking(frame: pd.DataFrame, study: StudyRecord, console: Console) -> 
     title = f"Leaderboard of {study.name}"
     table = frame_table(display(frame), title)
     if _natural_width(table, console) > console.width:
-        table = frame_table(_narrow(frame, study.objective.metric, console.width), title)
+        errors = {study.objective.metric: "standard_error"}
+        if len(study.objectives) > 1:
+            errors = {o.metric: f"{o.metric}_error" for o in study.objectives}
+        table = frame_table(_narrow(frame, errors, console.width), title)
     console.print(table)
 
 
@@ -56,8 +61,14 @@ def _natural_width(table: Table, console: Console) -> int:
     return console.measure(table, options=unlimited).maximum
 
 
-def _narrow(frame: pd.DataFrame, metric: str, width: int) -> pd.DataFrame:
-    """What fits: the error beside the score, the hyperparameters in one column."""
+def _narrow(frame: pd.DataFrame, errors: Mapping[str, str], width: int) -> pd.DataFrame:
+    """What fits: the error beside each score, the hyperparameters in one column.
+
+    Args:
+        frame: a ranking.
+        errors: metric to the column with its error.
+        width: of the terminal.
+    """
     paths = hyperparameters(frame)
     words = [
         shown_params({path: row[path] for path in paths})
@@ -66,7 +77,8 @@ def _narrow(frame: pd.DataFrame, metric: str, width: int) -> pd.DataFrame:
     ]
     own = [c for c in columns_of(frame) if c.narrow_from is not None and c.narrow_from <= width]
     shown = display(frame[[column.name for column in own]])
-    if "standard_error" in shown:
-        scores = zip(shown[metric], shown.pop("standard_error"), strict=True)
-        shown[metric] = [f"{score} ± {error}" if error else score for score, error in scores]
+    for metric, column in errors.items():
+        if column in shown:
+            scores = zip(shown[metric], shown.pop(column), strict=True)
+            shown[metric] = [f"{score} ± {error}" if error else score for score, error in scores]
     return shown.assign(hyperparameters=words)

@@ -83,7 +83,8 @@ def train_once(
     config = composed.config
     follow(names_in(config))  # before the data is read and the test set opened
     data = load_training(config["data"])
-    say(f"{data_in_words(runtime.environment(data))}.")
+    if data.is_remarkable:
+        say(f"{data_in_words(runtime.environment(data))}.")
     if gaps := label_gaps(data):
         say(f"{gaps[:1].upper()}{gaps[1:]}.")
     identity = {"name": data.name, "fingerprint": data.fingerprint}

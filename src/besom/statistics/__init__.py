@@ -8,7 +8,16 @@ that of the seed (``seeds``, ``racing``), that of having been stopped early (``f
 """
 
 from besom.statistics.claim import BaselineGain, Claim, Row
-from besom.statistics.correctness import correctness_matrix, has_predictions, same_images, unpacked
+from besom.statistics.correctness import (
+    ScoredRow,
+    alike,
+    correctness_matrix,
+    has_predictions,
+    same_images,
+    scored,
+    table_of,
+    unpacked,
+)
 from besom.statistics.distributions import Interval, proportion_standard_error, wilson_interval
 from besom.statistics.fidelity import (
     PruningCost,
@@ -17,13 +26,13 @@ from besom.statistics.fidelity import (
     pruning_cost,
     rank_agreement,
 )
+from besom.statistics.kinds import DrawnScores, mcnemar, p_values, standard_error
 from besom.statistics.make_claim import claim, score
 from besom.statistics.paired import (
     PairedGain,
     PairedTests,
     compare_with_first,
     holm,
-    mcnemar,
     paired_gain,
 )
 from besom.statistics.racing import Race, Standing, race, standings
@@ -44,6 +53,7 @@ from besom.statistics.stopping import Prospect, expected_gain, fewest_trials
 __all__ = [
     "BaselineGain",
     "Claim",
+    "DrawnScores",
     "Estimate",
     "Gain",
     "Interval",
@@ -55,11 +65,13 @@ __all__ = [
     "RankAgreement",
     "RightBySeed",
     "Row",
+    "ScoredRow",
     "SeedScores",
     "Selection",
     "Standing",
     "add_image_error",
     "agreement_by_epoch",
+    "alike",
     "claim",
     "compare_with_first",
     "correct_for_selection",
@@ -74,6 +86,7 @@ __all__ = [
     "knee",
     "mcnemar",
     "mean_interval",
+    "p_values",
     "paired_gain",
     "pareto_front",
     "proportion_standard_error",
@@ -83,7 +96,10 @@ __all__ = [
     "ranks",
     "same_images",
     "score",
+    "scored",
+    "standard_error",
     "standings",
+    "table_of",
     "unpacked",
     "widen_for_images",
     "wilson_interval",

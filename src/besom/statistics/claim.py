@@ -10,14 +10,15 @@ from besom.statistics.distributions import Interval
 
 @dataclass(frozen=True)
 class Row:
-    """What may be said of one complete trial. Shares, where the objective is one, are 0 to 1.
+    """What may be said of one complete trial. Shares of examples are from 0 to 1.
 
     Attributes:
         trial: its number.
         rank: equal scores share a rank.
-        value: the objective; the exact share of images where the bits say the same (``score``).
-        standard_error: of ``value``, from the number of images; None if it is no share of images.
-        interval: Wilson's, of ``value``: for a trial picked beforehand, not for the best of many.
+        value: the objective; the exact share of examples where the bits say the same (``score``).
+        standard_error: of ``value``, by the luck of the examples; None if it is not known of each
+            what the trial scored on it.
+        interval: of ``value``: for a trial picked beforehand, not for the best of many.
         p_value: of "as good as the first", paired and corrected; None if it cannot be tested.
         tied: whether it is not distinguishable from the first (the first included); None if not
             testable.
@@ -34,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class BaselineGain:
-    """What the leader gains over the baseline on the same images; positive is better.
+    """What the leader gains over the baseline on the same examples; positive is better.
 
     Attributes:
         trial: the baseline's number.
@@ -43,7 +44,7 @@ class BaselineGain:
             choice of its epoch.
         standard_error: of ``gain``.
         interval: for the true gain, from the lower end of ``gain`` to the upper end of ``raw``.
-        p_value: McNemar's, times the number of trials and epochs the leader was picked from
+        p_value: paired, times the number of trials and epochs the leader was picked from
             (Bonferroni): an upper bound that trusts no bootstrap.
     """
 
@@ -76,6 +77,7 @@ class Claim:
             raw one's upper end (see ``correct_for_selection``).
         baseline: the gain over the baseline; None if that cannot be tested, or if it leads itself.
         front: with several objectives, the trials on the Pareto front; else empty.
+        each: with several objectives, what may be claimed by each alone, by its metric; else empty.
         rows: every complete trial by its number, best first; empty with several objectives.
         caveats: sentences that limit the claim in this very study; docs/what-may-i-claim.md has
             those that limit every one.
@@ -90,5 +92,6 @@ class Claim:
     interval: Interval | None = None
     baseline: BaselineGain | None = None
     front: tuple[int, ...] = ()
+    each: Mapping[str, Claim] = field(default_factory=dict)
     rows: Mapping[int, Row] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()

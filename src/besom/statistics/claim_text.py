@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from besom.seam import KERAS_TRIALS
+from besom.seam import KERAS_TRIALS, UNEXAMINED
 from besom.statistics.claim import Claim
 from besom.statistics.distributions import Interval
-from besom.store.records import StudyRecord, TrialRecord
+from besom.store.records import Objective, StudyRecord, TrialRecord
 from besom.text.counting import HAS, LEADS, WAS, counted, listed, named
-from besom.text.numbers import percent_digits, points
+from besom.text.numbers import decimals, percent_digits, points, with_error
 from besom.text.printable import command
 
 NO_BASELINE = "the baseline did not complete, so no gain over it can be claimed"
 
 
-def percent(share: float, error: float, interval: Interval, alpha: float) -> str:
+def amount(
+    value: float, error: float, interval: Interval, alpha: float, is_share: bool = True
+) -> str:
     """Return ``"98.31 % ± 0.19 (95 % interval 97.93 to 98.72)"``; ± is one standard error."""
-    digits = percent_digits(error)
-    value, deviation, low, high = (f"{100.0 * x:.{digits}f}" for x in (share, error, *interval))
-    return f"{value} % ± {deviation} ({_level(alpha)} interval {low} to {high})"
+    factor, digits = (100.0, percent_digits(error)) if is_share else (1.0, decimals(error))
+    low, high = (f"{factor * end:.{digits}f}" for end in interval)
+    shown = with_error(value, error, is_share)
+    return f"{shown} ({_level(alpha)} interval {low} to {high})"
 
 
 def _level(alpha: float) -> str:
@@ -32,6 +35,7 @@ def sentence(
     first: Sequence[int],
     alpha: float,
     *,
+    is_share: bool = True,
     epoch_was_picked: bool = False,
 ) -> str:
     """Return the claim in one sentence: who leads, who is tied, and the corrected score.
@@ -41,13 +45,14 @@ def sentence(
         leader: its leader.
         first: all trials that share the best score.
         alpha: 1 less the confidence.
+        is_share: whether its numbers are shares of examples.
         epoch_was_picked: whether the correction has taken out the luck of the best epoch.
     """
     assert claim.corrected is not None
     assert claim.standard_error is not None
     assert claim.interval is not None
-    worth = percent(claim.corrected, claim.standard_error, claim.interval, alpha)
-    worth += _over_baseline(claim, leader)
+    worth = amount(claim.corrected, claim.standard_error, claim.interval, alpha, is_share)
+    worth += _over_baseline(claim, leader, is_share)
     if len(claim.rows) == 1:
         only = f"trial {leader.number} is the only complete trial"
         if epoch_was_picked:
@@ -69,16 +74,27 @@ def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) ->
         head = f"trial {leader.number} is the only complete trial, with {metric} {leader.value:.6g}"
     else:
         head = f"{named('trial', first, LEADS)} with {metric} {leader.value:.6g}"
-    if leader.correct is None:
-        why = "the validation examples that it got right are not stored"
-    elif leader.n_validation < 2:
-        why = "it was judged on a single example"
-    else:
-        why = f"{metric} is not the share of validation examples that is stored as right"
     return (
-        f"{head}; {why}, so neither ties nor a correction for selection can be claimed from one "
-        f"run each: confirm it over several seeds ({_confirming(study)})"
+        f"{head}; {why_untestable(study.objective, leader)}, so neither ties nor a correction for "
+        "selection can be claimed from one run each: confirm it over several seeds "
+        f"({_confirming(study)})"
     )
+
+
+def why_untestable(aim: Objective, leader: TrialRecord) -> str:
+    """Return why a metric has no error from the examples, in a few words."""
+    metric, kept = aim.metric, leader.per_example
+    if leader.n_validation == 1:
+        return "it was judged on a single example"
+    if reason := leader.environment.get(UNEXAMINED, {}).get(metric):
+        return f"{metric} {reason}"
+    if kept.kind(metric) in ("mean", "other") and kept.numbers(metric) is None:
+        return f"the file of trial {leader.number} in predictions/ is lost"
+    if metric in leader.numbers:
+        return f"{metric} is no mean over examples"
+    if leader.correct is None:
+        return f"its scores by {metric} on single examples are not stored"
+    return f"{metric} is not the share of validation examples that is stored as right"
 
 
 def _confirming(study: StudyRecord) -> str:
@@ -97,6 +113,21 @@ def no_winner(study: StudyRecord, front: Sequence[int]) -> str:
         f"{counted(len(study.complete), 'complete trial')} {be} on the Pareto front "
         f"(trial{'s' * (len(front) > 1)} {listed(front)})"
     )
+
+
+def by_each(study: StudyRecord, each: Mapping[str, Claim]) -> str:
+    """Return the end of that sentence: who leads by each objective alone, and who is tied."""
+    parts = []
+    for objective in study.objectives:
+        found = each[objective.metric]
+        row = found.rows[found.leader] if found.leader is not None else None
+        if row is None or row.standard_error is None or found.corrected is None:
+            continue
+        n = len(found.tied)
+        tied = f"{n} {'other is' if n == 1 else 'others are'} tied with it" if n else "no ties"
+        shown = with_error(row.value, row.standard_error, objective.is_share)
+        parts.append(f"by {objective.metric} trial {found.leader} leads with {shown}, {tied}")
+    return "".join(f"; {part}" for part in parts)
 
 
 def nothing_completed(study: StudyRecord) -> str:
@@ -152,17 +183,19 @@ def unjudged_classes(n: int) -> str:
     )
 
 
-def few_images(n: int) -> str:
+def few_images(n: int, of: str = "examples", is_share: bool = True) -> str:
     """Return the caveat about a small validation set."""
-    return f"there are only {n} validation examples: one of them is {100.0 / n:.2g} points"
+    worth = f": one of them is {100.0 / n:.2g} points" if is_share else ""
+    return f"there are only {n} validation {of}{worth}"
 
 
-def _over_baseline(claim: Claim, leader: TrialRecord) -> str:
+def _over_baseline(claim: Claim, leader: TrialRecord, is_share: bool) -> str:
     if leader.baseline:
         return ", and it is the baseline itself"
     if claim.baseline is None:
         return ""
-    gain = points(claim.baseline.gain, claim.baseline.standard_error)
+    gained, error = claim.baseline.gain, claim.baseline.standard_error
+    gain = points(gained, error) if is_share else with_error(gained, error, is_share=False)
     if claim.baseline.shown:
         return f", a gain of {gain} over the baseline"
     return f", which is not distinguishable from the baseline (a gain of {gain})"

@@ -1,4 +1,4 @@
-"""From the packed bits that trials store to matrices: which trial got which example right.
+"""From what trials store of each example to tables: what each trial scored on each.
 
 Comparisons between trials hold only where all were judged on the same examples; what is not known
 to be so is kept apart here, so that nothing above has to think of it.
@@ -10,14 +10,18 @@ from their scores alone; only of those are the stored predictions unpacked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from besom.equality import same
 from besom.errors import StudyError
+from besom.statistics.kinds import REACH, DrawnScores, Table, stacked
+from besom.store.predictions import EpochBits
 from besom.store.records import Objective, TrialRecord
 
 #: One row per trial, one column per validation example: True where the trial is right.
@@ -30,13 +34,16 @@ def has_predictions(trial: TrialRecord) -> bool:
 
 
 def same_images(trial: TrialRecord, other: TrialRecord) -> bool:
-    """Return whether both stored their predictions and, by all that is known, of the same images.
+    """Return whether both stored which examples they got right, of the same ones if known."""
+    return has_predictions(trial) and has_predictions(other) and same_examples(trial, other)
 
-    Known are the number of images and the data's fingerprint, which changes with the images held
-    out; where a record has none, the config's ``data`` node, which decides them.
+
+def same_examples(trial: TrialRecord, other: TrialRecord) -> bool:
+    """Return whether both were judged on the same validation examples, by all that is known.
+
+    Known are the number of examples and the data's fingerprint, which changes with those held out;
+    where a record has none, the config's ``data`` node, which decides them.
     """
-    if not (has_predictions(trial) and has_predictions(other)):
-        return False
     if trial.n_validation != other.n_validation:
         return False
     mine, theirs = _fingerprint(trial), _fingerprint(other)
@@ -101,15 +108,104 @@ def unpacked(packed: bytes, n_images: int) -> NDArray[np.bool_] | None:
     return bits.view(np.bool_)
 
 
-#: A row whose lead over another is this many standard deviations is not overtaken in any number of
-#: draws that can be made.
-REACH = 8
-
 #: No more candidates than this take part, the best by score: time and memory stay bounded. Among
 #: 20,000 unrelated equals, with 1.27 points of luck, that leaves 0.01 of them in the score.
 MOST = 2000
 
+#: Nor more numbers than this, of metrics that have a number for each example.
+_MOST_NUMBERS = 50_000_000
+
+#: The mean of stored numbers may differ from the value in the history by so much of it, and by a
+#: hundredth of its standard error.
+_ROUNDING = 1e-3
+
 Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class ScoredRow:
+    """What one trial scored on each validation example by one metric; larger is better.
+
+    Attributes:
+        kind: ``share``, ``mean`` or ``other``.
+        row: one row of a table, see ``besom.statistics.kinds``.
+        value: the metric; of a share exactly that of the bits.
+    """
+
+    kind: str
+    row: Any
+    value: float
+
+
+def scored(trial: TrialRecord, objective: Objective, value: float) -> ScoredRow | None:
+    """Return what a trial scored on each example, if that comes to ``value``.
+
+    An accuracy to be maximised (or an error rate to be minimised) is confirmed if the stored bits
+    give the same within half an example; the exact share is then its value, so that trials that got
+    equally many examples right score equally, whatever the rounding on the way.
+
+    Returns:
+        None where nothing is stored by this metric, or only of another epoch than the value's.
+
+    Raises:
+        StudyError: the bits are damaged. A file of numbers may be lost.
+    """
+    n, metric, sign = trial.n_validation, objective.metric, objective.sign
+    kind = trial.per_example.kind(metric)
+    if n < 1 or (kind is None and (trial.correct is None or objective.is_loss)):
+        return None
+    if kind in (None, "share"):
+        right = _rights(trial, objective)
+        share = float(right.mean() if sign > 0 else 1.0 - right.mean())
+        confirmed = abs(share - value) <= max(0.5 / n, 1e-6)
+        return ScoredRow("share", right, share) if confirmed else None
+    numbers = trial.per_example.numbers(metric)
+    if numbers is None or not np.isfinite(numbers).all():
+        return None
+    if kind == "other":
+        if numbers.ndim != 2 or numbers.shape[1] < 2:
+            return None
+        drawn, left_out = sign * numbers.astype(np.float64)
+        return ScoredRow("other", DrawnScores(np.array(sign * value), drawn, left_out), value)
+    mean = float(numbers.mean(dtype=np.float64))
+    if numbers.shape != (trial.per_example.n_units(metric, n),):
+        return None
+    luck = float(numbers.std(dtype=np.float64)) / math.sqrt(numbers.size)
+    if abs(mean - value) > _ROUNDING * abs(value) + luck / 100.0:
+        return None
+    return ScoredRow("mean", sign * numbers, value)
+
+
+def _bits(trial: TrialRecord, objective: Objective) -> tuple[bytes | None, EpochBits | None, bool]:
+    """The packed bits, those by epoch, and whether they say what is right, not what the metric is.
+
+    Studies made before besom kept them by metric have those of what is classified right.
+    """
+    kept, metric = trial.per_example, objective.metric
+    if kept.kind(metric) == "share":
+        return kept.bits(metric), kept.bits_by_epoch(metric), objective.sign > 0
+    return trial.correct, trial.correct_by_epoch, True
+
+
+def _rights(trial: TrialRecord, objective: Objective) -> Correctness:
+    """Which example the trial got right, shape (n,)."""
+    packed, _, are_right = _bits(trial, objective)
+    row = correctness_matrix([replace(trial, correct=packed)])
+    return np.asarray(row[0] if are_right else ~row[0])
+
+
+def alike(trial: TrialRecord, row: ScoredRow, other: TrialRecord, best: ScoredRow) -> bool:
+    """Whether two trials were judged in the same way, on the same examples, of more than one."""
+    if row.kind != best.kind or trial.n_validation < 2 or not same_examples(trial, other):
+        return False
+    if row.kind == "other":
+        return bool(row.row.drawn.shape == best.row.drawn.shape)
+    return bool(row.row.shape == best.row.shape and row.row.size > 1)
+
+
+def table_of(trials: Sequence[ScoredRow]) -> Table:
+    """One row per trial, of one kind."""
+    return stacked(*(trial.row for trial in trials))
 
 
 @dataclass(frozen=True)
@@ -117,14 +213,14 @@ class Candidates:
     """What could have been picked.
 
     Attributes:
-        correct: shape ``(n_candidates, n_images)``; a trial's rows stand together, the one that
-            counts first, and the first trial's before all others.
+        table: a row each; a trial's rows stand together, the one that counts first, and the first
+            trial's before all others.
         trial: shape ``(n_candidates,)``: the index of the trial that each row belongs to.
         n_unknown: trials whose epoch was picked from several, of which only that one is known.
         n_epochs: from how many, at most; 1 if there is no such trial.
     """
 
-    correct: Correctness
+    table: Table
     trial: Indices
     n_unknown: int
     n_epochs: int
@@ -137,82 +233,108 @@ def n_epochs_picked_from(trial: TrialRecord, objective: Objective) -> int:
     return max(len(trial.history.get(objective.metric, ())), 1)
 
 
-def candidates(trials: Sequence[TrialRecord], objective: Objective) -> Candidates:
+def candidates(
+    trials: Sequence[TrialRecord], objective: Objective, known: Sequence[ScoredRow]
+) -> Candidates:
     """Return what the best of the trials was picked from.
 
     Args:
-        trials: the first has the best score; each score is a share of the same images, which the
-            trial's bits confirm.
+        trials: the first has the best score; all were judged on the same examples.
         objective: by which they were picked.
+        known: what each of them scored.
 
     Raises:
-        StudyError: a trial's stored predictions are damaged.
+        StudyError: a trial's stored bits are damaged.
     """
-    n_images = trials[0].n_validation
-    right = [_right(trial, objective) for trial in trials]
-    within_reach = _within_reach(right, n_images)
+    scores = [_scores(trial, objective, row) for trial, row in zip(trials, known, strict=True)]
+    n_examples, most = None, MOST
+    if known[0].kind == "share":
+        n_examples = trials[0].n_validation
+    elif known[0].kind == "mean":
+        most = max(min(MOST, _MOST_NUMBERS // known[0].row.size), 2)
+    within_reach = _within_reach(scores, n_examples, most)
     unknown = [
         n_epochs
-        for trial in trials
-        if trial.correct_by_epoch is None
-        and (n_epochs := n_epochs_picked_from(trial, objective)) > 1
+        for trial, of_epochs in zip(trials, scores, strict=True)
+        if len(of_epochs) == 1 and (n_epochs := n_epochs_picked_from(trial, objective)) > 1
     ]
-    rows, owners = [], []
+    rows: list[Any] = []
+    owners: list[int] = []
     for index, epochs in within_reach.items():
-        trial = trials[index]
-        found = _unpacked(trial, right[index]) if len(right[index]) > 1 else None
-        if found is None:
-            if len(right[index]) > 1:
-                unknown.append(len(right[index]))
-            rows.append(correctness_matrix([trial]))
-        else:
-            rows.append(found[epochs])
-        owners += [index] * len(rows[-1])
+        n_epochs, found = len(scores[index]), None
+        if n_epochs > 1:
+            found = _by_epoch(trials[index], objective, scores[index])
+            if found is None:
+                unknown.append(n_epochs)
+        mine = [known[index].row] if found is None else list(found[epochs])
+        rows += mine
+        owners += [index] * len(mine)
     return Candidates(
-        correct=np.vstack(rows),
+        table=stacked(*rows),
         trial=np.array(owners, dtype=np.intp),
         n_unknown=len(unknown),
         n_epochs=max(unknown, default=1),
     )
 
 
-def _right(trial: TrialRecord, objective: Objective) -> NDArray[np.int64]:
-    """How many images were right at each epoch whose predictions are stored: one, or all."""
-    right: NDArray[np.int64]
-    if trial.correct_by_epoch is None or n_epochs_picked_from(trial, objective) == 1:
-        right = correctness_matrix([trial]).sum(axis=1, dtype=np.int64)
-    else:
+def _scores(trial: TrialRecord, objective: Objective, known: ScoredRow) -> NDArray[np.float64]:
+    """The score of each epoch that is stored, one or all; of shares the number right."""
+    n_epochs = n_epochs_picked_from(trial, objective)
+    is_stored = known.kind != "other" and n_epochs > 1
+    if known.kind == "share":
+        is_stored &= _bits(trial, objective)[1] is not None
+    elif is_stored:
+        is_stored = trial.per_example.has_epochs(objective.metric)
+    values = np.array([known.value], dtype=np.float64)
+    if is_stored:
         values = np.array(trial.history[objective.metric], dtype=np.float64)
-        share = values if objective.sign > 0 else 1.0 - values
-        right = np.rint(share * trial.n_validation).astype(np.int64)
-    return right
+    if known.kind != "share":
+        return objective.sign * values
+    return np.rint((values if objective.sign > 0 else 1.0 - values) * trial.n_validation)
 
 
-def _within_reach(right: Sequence[NDArray[np.int64]], n_images: int) -> dict[int, Indices]:
+def _within_reach(
+    scores: Sequence[NDArray[np.float64]], n_examples: int | None, most: int
+) -> dict[int, Indices]:
     """The epochs that might be best in some draw, best first, by the trial that they belong to.
 
-    ``selection`` asks the same of the images on which two rows differ; these are at most the errors
-    of both, which the scores tell.
+    ``selection`` asks the same of the examples on which two rows differ; of shares these are at
+    most the errors of both, which the scores tell. Of other metrics the scores do not tell.
     """
-    every = np.concatenate(right)
-    lead, errors = every.max() - every, 2 * n_images - every.max() - every
-    near = np.flatnonzero(lead**2 <= REACH**2 * errors)
-    best = near[np.argsort(-every[near], kind="stable")][:MOST]
-    sizes = [len(epochs) for epochs in right]
+    every = np.concatenate(scores)
+    near = np.arange(len(every))
+    if n_examples is not None:
+        lead, errors = every.max() - every, 2 * n_examples - every.max() - every
+        near = np.flatnonzero(lead**2 <= REACH**2 * errors)
+    best = near[np.argsort(-every[near], kind="stable")][:most]
+    sizes = [len(epochs) for epochs in scores]
     starts = np.cumsum([0, *sizes])
     owners = np.searchsorted(starts, best, side="right") - 1
     return {int(i): best[owners == i] - starts[i] for i in np.unique(owners)}
 
 
-def _unpacked(trial: TrialRecord, right: NDArray[np.int64]) -> Correctness | None:
-    """One row for each epoch; None if they are not what the history says."""
-    assert trial.correct_by_epoch is not None
+def _by_epoch(
+    trial: TrialRecord, objective: Objective, scores: NDArray[np.float64]
+) -> NDArray[Any] | None:
+    """One row for each epoch; None if they are not what the history says, or are lost."""
+    if trial.per_example.kind(objective.metric) == "mean":
+        numbers = trial.per_example.by_epoch(objective.metric)
+        n_units = trial.per_example.n_units(objective.metric, trial.n_validation)
+        if numbers is None or numbers.shape != (len(scores), n_units):
+            return None
+        rows = objective.sign * numbers.astype(np.float32)
+        off = np.abs(rows.mean(axis=1, dtype=np.float64) - scores)
+        luck = rows.std(axis=1, dtype=np.float64) / math.sqrt(n_units)
+        return rows if bool((off <= _ROUNDING * np.abs(scores) + luck / 100.0).all()) else None
+    _, stored, are_right = _bits(trial, objective)
+    assert stored is not None
     try:
-        rows = trial.correct_by_epoch.unpack(trial.n_validation)
+        bits = stored.unpack(trial.n_validation)
     except ValueError as error:
         raise StudyError(
             f"trial {trial.number} stores predictions of its epochs that cannot be read ({error}): "
             "its record is damaged"
         ) from error
-    same = len(rows) == len(right) and bool((rows.sum(axis=1) == right).all())
-    return rows if same else None
+    right = bits if are_right else ~bits
+    same = len(right) == len(scores) and bool((right.sum(axis=1) == scores).all())
+    return right if same else None

@@ -6,7 +6,6 @@ case in which one of them does not apply is named rather than passed over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,13 +14,15 @@ from besom.statistics import claim_text
 from besom.statistics.claim import BaselineGain, Claim, Row
 from besom.statistics.correctness import (
     Candidates,
+    ScoredRow,
+    alike,
     candidates,
-    correctness_matrix,
-    has_predictions,
     n_epochs_picked_from,
-    same_images,
+    scored,
+    table_of,
 )
-from besom.statistics.distributions import Interval, proportion_standard_error, wilson_interval
+from besom.statistics.distributions import Interval
+from besom.statistics.kinds import interval_of, standard_error
 from besom.statistics.paired import compare_with_first, paired_gain
 from besom.statistics.ranking import pareto_front, ranks
 from besom.statistics.selection import Draws, Selection, correct_for_selection
@@ -34,22 +35,17 @@ FEW_IMAGES = 200
 def score(trial: TrialRecord, objective: Objective) -> tuple[float, bool]:
     """Return a complete trial's score, and whether it is a share of examples that the bits confirm.
 
-    An accuracy to be maximised (or an error rate to be minimised) is confirmed if the stored bits
-    give the same within half an example; the exact share is then returned, so that trials that got
-    equally many examples right score equally, whatever the rounding on the way. Otherwise, as for a
-    loss, or an accuracy at another epoch than the bits', the value is returned as it is.
+    The exact share is then returned, see ``besom.statistics.correctness.scored``. Otherwise, as for
+    a loss, or an accuracy at another epoch than the bits', the value is returned as it is.
 
     Raises:
         ValueError: the trial has no value.
     """
     if trial.value is None:
         raise ValueError(f"trial {trial.number} is {trial.outcome} and has no score")
-    if not has_predictions(trial) or objective.is_loss:
-        return trial.value, False
-    right = correctness_matrix([trial]).mean()
-    share = float(right if objective.sign > 0 else 1.0 - right)
-    confirmed = abs(share - trial.value) <= max(0.5 / trial.n_validation, 1e-6)
-    return (share, True) if confirmed else (trial.value, False)
+    known = scored(trial, objective, trial.value)
+    is_share = known is not None and known.kind == "share"
+    return (known.value if known is not None else trial.value), is_share
 
 
 def claim(study: StudyRecord, *, alpha: float = 0.05, n_draws: int = 1000, seed: int = 0) -> Claim:
@@ -76,7 +72,7 @@ def claim(study: StudyRecord, *, alpha: float = 0.05, n_draws: int = 1000, seed:
     if not study.complete:
         return Claim(claim_text.nothing_completed(study))
     if len(study.objectives) > 1:
-        return _several_objectives(study)
+        return _several_objectives(study, alpha, n_draws, seed)
     table = _Table(study, alpha)
     if not table.testable:
         return Claim(
@@ -93,24 +89,33 @@ class _Table:
     """The complete trials of a study with one objective, ranked, and those that can be tested."""
 
     def __init__(self, study: StudyRecord, alpha: float) -> None:
-        self.study = study
-        scored = {trial.number: score(trial, study.objective) for trial in study.complete}
-        self.scores = {number: value for number, (value, _) in scored.items()}
-        rank_of = ranks(list(self.scores.values()), study.objective.direction)
+        self.study, self.aim = study, study.objective
+        known = {
+            trial.number: scored(trial, self.aim, trial.value or 0.0) for trial in study.complete
+        }
+        self.scores = {
+            trial.number: (trial.value or 0.0) if row is None else row.value
+            for trial, row in zip(study.complete, known.values(), strict=True)
+        }
+        rank_of = ranks(list(self.scores.values()), self.aim.direction)
         numbered = dict(zip(self.scores, rank_of, strict=True))
         self.ordered = sorted(study.complete, key=lambda t: (numbered[t.number], t.number))
         self.first_numbers = tuple(n for n, rank in sorted(numbered.items()) if rank == 1)
         # A leader with predictions can be tested; of equal ones, one that can be is taken.
         first = [trial for trial in self.ordered if numbered[trial.number] == 1]
-        self.leader = next((t for t in first if scored[t.number][1]), first[0])
-        confirmed = scored[self.leader.number][1] and self.leader.n_validation >= 2
-        self.testable = [
-            trial
-            for trial in self.ordered
-            if confirmed and scored[trial.number][1] and same_images(trial, self.leader)
-        ]
+        self.leader = next((t for t in first if known[t.number] is not None), first[0])
+        best = known[self.leader.number]
+        self.testable: list[TrialRecord] = []
+        self.known: list[ScoredRow] = []
+        for trial in self.ordered:
+            row = known[trial.number]
+            if best is not None and row is not None and alike(trial, row, self.leader, best):
+                self.testable.append(trial)
+                self.known.append(row)
         self.rows = {
-            trial.number: _row(trial, numbered[trial.number], *scored[trial.number], alpha)
+            trial.number: _row(trial, numbered[trial.number], self.scores[trial.number])
+            if (row := known[trial.number]) is None
+            else _judged_row(trial, numbered[trial.number], row, self.aim, alpha)
             for trial in self.ordered
         }
 
@@ -132,29 +137,51 @@ class _Table:
             n_picked = sum(n_epochs_picked_from(t, objective) > 1 for t in self.testable)
             n_trials = None if picked_from.n_unknown == n_picked else picked_from.n_unknown
             found.append(claim_text.best_epoch(picked_from.n_epochs, n_trials))
-        if self.leader.n_validation < FEW_IMAGES:
-            found.append(claim_text.few_images(self.leader.n_validation))
+        n = n_rows(self.leader, self.aim)
+        if n < FEW_IMAGES:
+            of = "examples" if n == self.leader.n_validation else "groups of examples"
+            found.append(claim_text.few_images(n, of, self.known[0].kind == "share"))
         return tuple(found)
 
 
-def _row(trial: TrialRecord, rank: int, value: float, is_share: bool, alpha: float) -> Row:
-    if not is_share:
-        return Row(trial.number, rank, value)
-    n = trial.n_validation
-    interval = wilson_interval(value, n, 1.0 - alpha)
-    return Row(trial.number, rank, value, proportion_standard_error(value, n), interval)
+def n_rows(trial: TrialRecord, aim: Objective) -> int:
+    """How many examples, or groups of them, a trial was judged on."""
+    return trial.per_example.n_units(aim.metric, trial.n_validation)
+
+
+def _row(trial: TrialRecord, rank: int, value: float) -> Row:
+    return Row(trial.number, rank, value)
+
+
+def _judged_row(trial: TrialRecord, rank: int, row: ScoredRow, aim: Objective, alpha: float) -> Row:
+    if row.kind == "mean" and row.row.size < 2:
+        return Row(trial.number, rank, row.value)
+    table = table_of([row])
+    interval = _in_metric(row.kind, aim, interval_of(table, 0, 1.0 - alpha))
+    return Row(trial.number, rank, row.value, standard_error(table, 0), interval)
+
+
+def _in_metric(kind: str, aim: Objective, interval: Interval) -> Interval:
+    """From a table, where larger is better, to the metric itself."""
+    low, high = interval
+    if aim.sign < 0:
+        whole = 1.0 if kind == "share" else 0.0
+        low, high = whole - high, whole - low
+    if aim.is_share:  # of groups of examples it is a mean, and no interval may leave 0 to 1
+        low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
+    return Interval(low, high)
 
 
 def _single_objective(
     study: StudyRecord, table: _Table, alpha: float, n_draws: int, seed: int
 ) -> Claim:
     """The claim where the leader's predictions are known; it is the first of ``testable``."""
-    correct = correctness_matrix(table.testable)
-    n_epochs = [n_epochs_picked_from(trial, study.objective) for trial in table.testable]
-    compared = compare_with_first(correct, 0, alpha=alpha, n_picked=n_epochs)
-    picked_from = candidates(table.testable, study.objective)
+    aim, kind = study.objective, table.known[0].kind
+    n_epochs = [n_epochs_picked_from(trial, aim) for trial in table.testable]
+    compared = compare_with_first(table_of(table.known), 0, alpha=alpha, n_picked=n_epochs)
+    picked_from = candidates(table.testable, aim, table.known)
     draws: Draws = {"n_draws": n_draws, "seed": seed, "confidence": 1.0 - alpha}
-    selection = correct_for_selection(picked_from.correct, picked_from.trial, **draws)
+    selection = correct_for_selection(picked_from.table, picked_from.trial, **draws)
     rows = dict(table.rows)
     for index, trial in enumerate(table.testable):
         rows[trial.number] = replace(
@@ -164,17 +191,16 @@ def _single_objective(
         )
     others = zip(table.testable[1:], compared.tied[1:], strict=True)
     tied = tuple(trial.number for trial, is_tied in others if is_tied)
-    gain = _gain_over_baseline(table.testable, study.objective, selection, draws)
-    maximise = study.objective.sign > 0
-    low, high = selection.interval
+    gain = _gain_over_baseline(table, selection, draws)
+    corrected = _in_metric(kind, aim, Interval(selection.corrected, selection.corrected)).low
     result = Claim(
         text="",
         leader=table.leader.number,
         tied=tied,
         raw=table.scores[table.leader.number],
-        corrected=selection.corrected if maximise else 1.0 - selection.corrected,
+        corrected=corrected,
         standard_error=selection.standard_error,
-        interval=Interval(low, high) if maximise else Interval(1.0 - high, 1.0 - low),
+        interval=_in_metric(kind, aim, selection.interval),
         baseline=gain,
         rows=rows,
         caveats=table.caveats(picked_from),
@@ -184,40 +210,38 @@ def _single_objective(
         table.leader,
         table.first_numbers,
         alpha,
-        epoch_was_picked=len(picked_from.correct) > 1,
+        is_share=kind == "share" or aim.is_share,
+        epoch_was_picked=len(picked_from.table) > 1,
     )
     return replace(result, text=sentence)
 
 
-def _gain_over_baseline(
-    testable: Sequence[TrialRecord], objective: Objective, selection: Selection, draws: Draws
-) -> BaselineGain | None:
+def _gain_over_baseline(table: _Table, selection: Selection, draws: Draws) -> BaselineGain | None:
     """Return what the leader gains over the baseline.
 
     Args:
-        testable: the trials that can be tested, the leader first.
-        objective: by which it was picked.
+        table: the trials that can be tested, the leader first.
         selection: the correction of its score.
         draws: the same that this correction was made with.
 
     Returns:
-        None if the baseline leads itself, or is not among ``testable``.
+        None if the baseline leads itself, or cannot be tested.
 
     Raises:
         StudyError: the baseline's stored predictions are damaged.
     """
-    leader = testable[0]
-    baseline = next((trial for trial in testable if trial.baseline), leader)
-    if baseline is leader:
+    at = next((i for i, trial in enumerate(table.testable) if trial.baseline), 0)
+    if at == 0:
         return None
-    right = correctness_matrix([baseline, leader])
-    paired = paired_gain(right[1], right[0], draws["confidence"])
+    baseline, row, best = table.testable[at], table.known[at], table.known[0]
+    paired = paired_gain(best.row, row.row, draws["confidence"])
     # The baseline was not picked among trials, but its epoch was among its epochs: by that much it
     # looks too good, and the gain over it too small.
-    own = correct_for_selection(candidates([baseline], objective).correct, **draws)
+    own = correct_for_selection(candidates([baseline], table.aim, [row]).table, **draws)
     gain, half = paired.gain - selection.optimism + own.optimism, paired.interval.width / 2.0
-    p_value = compare_with_first(right, 0, first_was_chosen=False).p_value[1]
-    n_picked = sum(n_epochs_picked_from(t, objective) for t in testable if t is not baseline)
+    p_value = compare_with_first(table_of([row, best]), 0, first_was_chosen=False).p_value[1]
+    others = (trial for trial in table.testable if trial is not baseline)
+    n_picked = sum(n_epochs_picked_from(trial, table.aim) for trial in others)
     return BaselineGain(
         trial=baseline.number,
         raw=paired.gain,
@@ -228,9 +252,31 @@ def _gain_over_baseline(
     )
 
 
-def _several_objectives(study: StudyRecord) -> Claim:
+def _several_objectives(study: StudyRecord, alpha: float, n_draws: int, seed: int) -> Claim:
+    """No single winner; by each objective alone there is a leader, with its error and its ties."""
     complete = study.complete
     values = np.array([trial.values for trial in complete], dtype=np.float64)
     on_front = pareto_front(values, [objective.direction for objective in study.objectives])
     front = tuple(t.number for t, is_on in zip(complete, on_front, strict=True) if is_on)
-    return Claim(claim_text.no_winner(study, front), front=front)
+    each = {
+        objective.metric: claim(_by_one(study, index), alpha=alpha, n_draws=n_draws, seed=seed)
+        for index, objective in enumerate(study.objectives)
+    }
+    text = claim_text.no_winner(study, front) + claim_text.by_each(study, each)
+    return Claim(text, front=front, each=each)
+
+
+def _by_one(study: StudyRecord, index: int) -> StudyRecord:
+    """The study as if it had one of its objectives alone."""
+    aim = study.objectives[index]
+    measured = [
+        o.epoch == "best" and any(o.metric in t.history for t in study.complete)
+        for o in study.objectives
+    ]
+    if index != (measured.index(True) if True in measured else None):
+        aim = replace(aim, epoch="last")  # the epoch was picked by another objective
+    trials = tuple(
+        trial if trial.values is None else replace(trial, values=(trial.values[index],))
+        for trial in study.trials
+    )
+    return replace(study, objectives=(aim,), trials=trials)

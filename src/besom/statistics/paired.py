@@ -1,42 +1,30 @@
-"""Are two trials really different, judged on the same images? One test a pair, corrected for many.
+"""Are two trials really different on the same examples? One test a pair, corrected for many.
 
-Trials share most of their mistakes, so only the images on which they disagree say anything; a test
-on those (McNemar) sees differences that two separate intervals cannot.
+Trials share most of their mistakes, so only the examples on which they disagree say anything; a
+test on those sees differences that two separate intervals cannot.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from besom.statistics.correctness import Correctness
-from besom.statistics.distributions import Interval, fair_binomial_mid_p, normal_quantile
+from besom.statistics.distributions import Interval
+from besom.statistics.kinds import (
+    DrawnScores,
+    Table,
+    differences,
+    is_rights,
+    p_values,
+    quantile,
+    stacked,
+)
 
 Floats = NDArray[np.float64]
-
-
-def mcnemar(only_first: ArrayLike, only_second: ArrayLike) -> Floats:
-    """Return the two-sided mid-p value of McNemar's test, elementwise.
-
-    Of the ``d = b + c`` images that exactly one of the two gets right, either is as likely to be
-    the one if both are equally good: with ``X ~ Binomial(d, 1/2)`` and ``k = min(b, c)`` the value
-    is ``2 P(X <= k) - P(X = k)``; it is 1 for ``b = c``, and where there is no such image.
-
-    McNemar 1947 (Psychometrika 12:153). The mid-p version keeps its level, averaged over the luck
-    of d, for few images and many (computed from a level of 0.05 down to 1e-6), where
-    the exact test and the continuity-corrected chi-square are needlessly weak: Fagerland, Lydersen
-    and Laake 2013 (BMC Med. Res. Methodol. 13:91).
-
-    Args:
-        only_first: how many images only the first gets right (b).
-        only_second: how many images only the second gets right (c), of the same shape.
-    """
-    b, c = np.asarray(only_first), np.asarray(only_second)
-    fewer, discordant = np.minimum(b, c), b + c
-    return np.clip(2.0 * fair_binomial_mid_p(fewer, discordant), 0.0, 1.0)
 
 
 def holm(p_values: ArrayLike, *, chosen_reference: bool = False) -> Floats:
@@ -72,12 +60,12 @@ def holm(p_values: ArrayLike, *, chosen_reference: bool = False) -> Floats:
 
 @dataclass(frozen=True)
 class PairedTests:
-    """Every row against one row, image by image; all arrays have one entry a row.
+    """Every row against one row, example by example; all arrays have one entry a row.
 
     Attributes:
         first: the index of the row the others are compared with.
-        gain: share right of the row less that of the first.
-        p_value: McNemar's mid-p; 1 for the first itself.
+        gain: score of the row less that of the first.
+        p_value: see ``besom.statistics.kinds.p_values``; 1 for the first itself.
         corrected: the same after ``holm``; 1 for the first itself.
         tied: True where ``corrected`` is above alpha, the first included.
     """
@@ -90,43 +78,41 @@ class PairedTests:
 
 
 def compare_with_first(
-    correct: Correctness,
+    table: Table,
     first: int = 0,
     *,
     alpha: float = 0.05,
     first_was_chosen: bool = True,
     n_picked: ArrayLike | None = None,
 ) -> PairedTests:
-    """Test every row against row ``first`` on the same images (McNemar, Holm).
+    """Test every row against row ``first`` on the same examples (``p_values``, ``holm``).
 
     Args:
-        correct: shape ``(n_rows, n_images)``.
+        table: the rows, see ``besom.statistics.kinds``.
         first: the row to compare with.
         alpha: how often, at most, any row that equals the first may be called different.
-        first_was_chosen: True if the first leads because it scored highest on these very images;
+        first_was_chosen: True if the first leads because it scored highest on these very examples;
             False if it was fixed beforehand, such as the baseline. See ``holm``.
         n_picked: shape ``(n_rows,)``: each row is the best of so many epochs; None: of equally
             many. Where the first had r times as many as another, its p-value counts r times.
     """
-    right = correct.sum(axis=1, dtype=np.int64)
-    both = (correct & correct[first]).sum(axis=1, dtype=np.int64)
-    p_value = mcnemar(right[first] - both, right - both)
+    p_value = p_values(table, first)
     if n_picked is not None:
         picked = np.asarray(n_picked, dtype=np.float64)
         p_value = np.minimum(p_value * np.maximum(picked[first] / picked, 1.0), 1.0)
-    others = np.arange(len(correct)) != first
+    others = np.arange(len(p_value)) != first
     corrected = np.ones_like(p_value)
     corrected[others] = holm(p_value[others], chosen_reference=first_was_chosen)
-    gain = (right - right[first]) / correct.shape[1]
+    gain, _ = differences(table, first)
     return PairedTests(first, gain, p_value, corrected, corrected > alpha)
 
 
 @dataclass(frozen=True)
 class PairedGain:
-    """How much more of the same images one gets right than another.
+    """How much better one row is than another on the same examples.
 
     Attributes:
-        gain: difference of the two shares, from -1 to 1.
+        gain: difference of the two scores, positive where the row is better.
         standard_error: of the gain, in the same unit, for these two rows fixed beforehand.
         interval: of the gain.
     """
@@ -136,22 +122,26 @@ class PairedGain:
     interval: Interval
 
 
-def paired_gain(row: Correctness, other: Correctness, confidence: float = 0.95) -> PairedGain:
-    """Return how much more ``row`` gets right than ``other``, with its interval.
+def paired_gain(row: Any, other: Any, confidence: float = 0.95) -> PairedGain:
+    """Return how much better ``row`` is than ``other``, with its interval.
 
-    With b (c) images that only ``row`` (``other``) gets right, the gain is ``(b - c)/n``; its error
-    is ``sqrt((p + q - (p - q)²)/(n + 2))`` with ``p = (b + 1)/(n + 2)``, ``q = (c + 1)/(n + 2)``,
-    which stays positive for equal predictions (Bonett and Price 2012, J. Educ. Behav. Stat.
-    37:479).
+    Of bits, with b (c) examples that only ``row`` (``other``) gets right, the gain is ``(b - c)/n``
+    and its error ``sqrt((p + q - (p - q)²)/(n + 2))`` with ``p = (b + 1)/(n + 2)``,
+    ``q = (c + 1)/(n + 2)``, which stays positive for equal predictions (Bonett and Price 2012, J.
+    Educ. Behav. Stat. 37:479). Else both are those of ``besom.statistics.kinds.differences``.
 
     Args:
-        row: booleans of shape ``(n_images,)``.
-        other: booleans of the same images.
+        row: one row of a table.
+        other: one of the same table, or of one of the same examples.
         confidence: the rate at which such intervals hold the true gain.
     """
-    n = row.size
-    b, c = int((row & ~other).sum()), int((other & ~row).sum())
-    p, q = (b + 1) / (n + 2), (c + 1) / (n + 2)
-    error = math.sqrt((p + q - (p - q) ** 2) / (n + 2))
-    z, gain = normal_quantile(confidence), (b - c) / n
-    return PairedGain(gain, error, Interval(gain - z * error, gain + z * error))
+    table = stacked(other, row)
+    if isinstance(table, DrawnScores) or not is_rights(table):
+        (_, gain), (_, error) = (pair.tolist() for pair in differences(table, 0))
+    else:
+        n = table.shape[1]
+        b, c = int((row & ~other).sum()), int((other & ~row).sum())
+        p, q = (b + 1) / (n + 2), (c + 1) / (n + 2)
+        error, gain = math.sqrt((p + q - (p - q) ** 2) / (n + 2)), (b - c) / n
+    half = quantile(table, confidence) * error
+    return PairedGain(gain, error, Interval(gain - half, gain + half))

@@ -1,7 +1,7 @@
-"""Seeds and images were both drawn: what a mean over both says of other seeds *and* other images.
+"""Seeds and examples were both drawn: what a mean over both says of other seeds *and* examples.
 
-``seeds`` keeps the images as they are. Here the table of which seed got which image right is taken
-apart into the luck of the seed, that of the image, and that of the two together.
+``seeds`` keeps the examples as they are. Here the table of what each seed scored on each example is
+taken apart into the luck of the seed, that of the example, and that of the two together.
 """
 
 from __future__ import annotations
@@ -9,25 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from besom.statistics.distributions import student_quantile_at
+from besom.statistics.kinds import DrawnScores
 from besom.statistics.seeds import Gain, add_image_error
 
-#: One config: seed to, for each image, whether it was classified right; bool, shape (n_images,).
-RightBySeed = Mapping[int, NDArray[np.bool_]]
+#: One config: seed to what it scored on each example, bool or float, shape (n_examples,); or to the
+#: one row of ``DrawnScores`` that a metric has which does not come apart into examples.
+RightBySeed = Mapping[int, Any]
 
 #: Every p-value below e to this power is as good as 0.
 _SMALLEST_LOG_P = -700.0
 
 
 def image_error(right: RightBySeed, other: RightBySeed | None = None) -> float:
-    """Return the standard error that the choice of the images gives to a share right, or a gain.
+    """Return the standard error that the choice of the examples gives to a score, or a gain.
 
-    Seed s is right about image i to the amount ``m + a_s + b_i + e_si`` (of a gain: less the other
+    Seed s scores on example i the amount ``m + a_s + b_i + e_si`` (of a gain: less the other
     config at the same seed), so the mean of k seeds on n images has the variance ``var(a)/k +
     var(b)/n + var(e)/(k n)``. What scatters between seeds holds the first and the third term, see
     ``mean_interval``; the second is what this returns the root of, by the mean squares of the
@@ -38,14 +40,19 @@ def image_error(right: RightBySeed, other: RightBySeed | None = None) -> float:
     that the terms are uncorrelated (the crossed random effects of Owen 2007, Ann. Appl. Stat.
     1:386, whose pigeonhole bootstrap would count ``var(e)`` three times).
 
-    It is never less than ``1/n``, one image: that no image differs is no proof that none will.
+    That second term is how much two seeds' scores vary together, which is what scores on common
+    bootstrap draws show too: there it is their mean covariance over all pairs of seeds.
+
+    Of shares it is never less than ``1/n``, one example: that none differs is no proof that none
+    will.
 
     Args:
-        right: at least two seeds, equally many images each, at least two.
-        other: the same images; only seeds that both have count.
+        right: at least two seeds, equally many examples each, at least two.
+        other: the same examples; only seeds that both have count.
 
     Returns:
-        A share, from 0 to 1; NaN with fewer than two seeds, which cannot tell image from luck.
+        In the unit of the score; NaN with fewer than two seeds, which cannot tell the two lucks
+        apart.
 
     Raises:
         ValueError: the numbers of images differ, or are below two.
@@ -53,19 +60,27 @@ def image_error(right: RightBySeed, other: RightBySeed | None = None) -> float:
     seeds = sorted(right if other is None else right.keys() & other.keys())
     if len(seeds) < 2:
         return math.nan
-    table = np.stack([right[seed] for seed in seeds]).astype(np.int8)
+    first = right[seeds[0]]
+    if isinstance(first, DrawnScores):
+        drawn = np.stack([right[seed].drawn for seed in seeds])
+        if other is not None:
+            drawn = drawn - np.stack([other[seed].drawn for seed in seeds])
+        covariances, k = np.cov(drawn), len(seeds)
+        together = (covariances.sum() - np.trace(covariances)) / (k * (k - 1))
+        return math.sqrt(max(float(together), 0.0))
+    table = np.stack([right[seed] for seed in seeds]).astype(np.float64)
     if other is not None:
-        table -= np.stack([other[seed] for seed in seeds]).astype(np.int8)
+        table -= np.stack([other[seed] for seed in seeds])
     k, n = table.shape
     if n < 2:
         raise ValueError(f"{n} example was given; at least two are needed to see their scatter")
     mean = float(table.mean())
     by_seed = n * float(np.square(table.mean(axis=1) - mean).sum())
     by_image = k * float(np.square(table.mean(axis=0) - mean).sum())
-    total = float(np.count_nonzero(table)) - k * n * mean**2  # a square of -1, 0, 1 is 1 or 0
+    total = float(np.square(table).sum()) - k * n * mean**2
     rest = max(total - by_seed - by_image, 0.0) / ((k - 1) * (n - 1))
     variance = (by_image / (n - 1) - rest) / (k * n)
-    return math.sqrt(max(variance, 1.0 / n**2))
+    return math.sqrt(max(variance, 1.0 / n**2 if first.dtype == np.bool_ else 0.0))
 
 
 def gain_for_new_images(gain: Gain, error: float, confidence: float = 0.95) -> Gain:

@@ -89,8 +89,9 @@ class StudyPaths:
 
     The study itself is ``journal``, or in the storage that ``storage_url`` names. What is shown can
     be deleted and made again from it; not so what only training or opening the test images has
-    given: ``models``, the checkpoints of screened trials, ``logs``, ``confirm/runs.jsonl`` (each
-    run of ``besom confirm``) and ``test_openings.csv`` (who has seen the test images, and when).
+    given: ``models``, ``predictions``, the checkpoints of screened trials, ``logs``,
+    ``confirm/runs.jsonl`` (each run of ``besom confirm``) and ``test_openings.csv`` (who has seen
+    the test images, and when).
     """
 
     root: Path
@@ -153,6 +154,15 @@ class StudyPaths:
     def model(self, trial: int) -> Path:
         """The kept model of a trial."""
         return self.models / f"trial-{trial}.keras"
+
+    @property
+    def predictions(self) -> Path:
+        """What is kept of each validation example, apart from bits; errors and ties rest on it."""
+        return self.root / "predictions"
+
+    def prediction(self, trial: int) -> Path:
+        """The same of one trial."""
+        return self.predictions / f"trial-{trial}.npz"
 
     def checkpoint(self, trial: int) -> Path:
         """The state of a screened trial, until it is continued."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import TrialState
@@ -17,7 +18,8 @@ from besom.errors import StudyError
 from besom.metrics import MetricKind, kind_of
 from besom.seam import TrialResult
 from besom.store.optuna_private import all_trials
-from besom.store.predictions import EpochBits
+from besom.store.paths import StudyPaths
+from besom.store.predictions import EpochBits, KeptExamples
 from besom.text.numbers import difference, number
 from besom.text.printable import storable
 
@@ -84,6 +86,12 @@ class Objective:
         if self.kind is None:
             object.__setattr__(self, "kind", kind_of(self.metric))
 
+    def of_kind(self, said: str | None) -> Objective:
+        """As a worker says that the metric is (``besom.seam.PER_EXAMPLE``), whatever its name."""
+        if said is None or (said == "share") == self.is_share:
+            return self
+        return replace(self, kind="share" if said == "share" else "number")
+
     @property
     def sign(self) -> int:
         """+1 where larger is better, else -1."""
@@ -131,6 +139,7 @@ class TrialRecord(SameFields):
         worker: the worker that ran it last.
         n_validation, correct: validation images judged, and the packed bits of which were right.
         correct_by_epoch: the same after each epoch, where one of them was chosen; else None.
+        per_example: what is kept of each validation example by the objectives' metrics.
         environment: versions, device, data fingerprint, as the worker saw them.
         baseline: True for the base config as composed.
         origin: where its config comes from.
@@ -161,6 +170,7 @@ class TrialRecord(SameFields):
     n_validation: int = 0
     correct: bytes | None = None
     correct_by_epoch: EpochBits | None = None
+    per_example: KeptExamples = field(default_factory=KeptExamples)
     environment: dict[str, Any] = field(default_factory=dict)
     baseline: bool = False
     origin: Origin = Origin.SAMPLED
@@ -226,10 +236,14 @@ _STORED_ELSEWHERE = {
 _STORED = tuple(f.name for f in fields(TrialRecord) if f.name not in _STORED_ELSEWHERE)
 
 #: Of these, what JSON does not have: how it is written and read. None is left out.
-_CODECS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
+_CODECS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "outcome": (str, Outcome),
     "correct": (lambda bits: base64.b64encode(bits).decode("ascii"), base64.b64decode),
     "correct_by_epoch": (lambda bits: bits.stored, EpochBits),
+    "per_example": (
+        lambda kept: dict(kept.stored) or None,
+        lambda stored: KeptExamples({metric: dict(known) for metric, known in stored.items()}),
+    ),
 }
 
 #: What a trial function returns and a record keeps, under the same name.
@@ -249,8 +263,8 @@ def to_attribute(record: TrialRecord) -> dict[str, Any]:
     attribute: dict[str, Any] = {name: getattr(record, name) for name in _STORED}
     for name, (write, _) in _CODECS.items():
         value = attribute.pop(name)
-        if value is not None:
-            attribute[name] = write(value)
+        if value is not None and (written := write(value)) is not None:
+            attribute[name] = written
     return attribute
 
 
@@ -259,8 +273,13 @@ def origin_of(trial: FrozenTrial) -> Origin:
     return Origin(trial.user_attrs.get(PRESET, {}).get("origin", Origin.SAMPLED))
 
 
-def from_frozen(trial: FrozenTrial) -> TrialRecord:
-    """The record of one of Optuna's trials; a trial without our attribute is shown as running."""
+def from_frozen(trial: FrozenTrial, folder: Path | None = None) -> TrialRecord:
+    """The record of one of Optuna's trials; a trial without our attribute is shown as running.
+
+    Args:
+        trial: as stored.
+        folder: the study's, with what is kept of each example.
+    """
     attribute = trial.user_attrs.get(ATTRIBUTE, {})
     preset, origin = trial.user_attrs.get(PRESET, {}), origin_of(trial)
     known = {name: attribute[name] for name in _STORED if name in attribute}
@@ -273,6 +292,9 @@ def from_frozen(trial: FrozenTrial) -> TrialRecord:
     known.setdefault("outcome", Outcome.WARM_START if is_taken else Outcome.RUNNING)
     if not trial.state.is_finished():
         known["outcome"] = Outcome.RUNNING
+    if folder is not None and "per_example" in known:
+        path = StudyPaths(folder).prediction(trial.number)
+        known["per_example"] = replace(known["per_example"], path=path)
     ranked = trial.state is TrialState.COMPLETE
     return TrialRecord(
         number=trial.number,
@@ -300,8 +322,12 @@ def _reading(study: optuna.Study, what: str) -> Iterator[None]:
         ) from error
 
 
-def read_study(study: optuna.Study) -> StudyRecord:
+def read_study(study: optuna.Study, folder: Path | None = None) -> StudyRecord:
     """Every trial of a study that besom made, except waiting ones.
+
+    Args:
+        study: in Optuna's storage.
+        folder: its own, with what is kept of each example; None: without that.
 
     Raises:
         StudyError: the study was not made by besom, or what is stored is no record of it.
@@ -317,7 +343,7 @@ def read_study(study: optuna.Study) -> StudyRecord:
     for trial in all_trials(study):
         if trial.state is not TrialState.WAITING:
             with _reading(study, f"trial {trial.number}"):
-                records.append(from_frozen(trial))
+                records.append(from_frozen(trial, folder))
     with _reading(study, "its definition"):
         return StudyRecord(
             name=study.study_name,

@@ -254,7 +254,8 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
 
 def load_record(results_dir: Path, name: str) -> StudyRecord:
     """Read a study into records, under its folder's name; see ``load_optuna_study`` for errors."""
-    return replace(read_study(load_optuna_study(results_dir, name)), name=name)
+    study = load_optuna_study(results_dir, name)
+    return replace(read_study(study, results_dir / name), name=name)
 
 
 def only_other(storage: BaseStorage, name: str) -> str | None:

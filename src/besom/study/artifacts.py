@@ -42,8 +42,9 @@ class Artifacts:
             self._rank(trial)
 
     def of(self, running: RunningTrial) -> dict[str, Any]:
-        """The key ``orders`` for a trial's config; nothing where nothing is asked."""
-        orders: dict[str, Any] = {}
+        """The key ``orders`` for a trial's config."""
+        metrics = [objective.metric for objective in self._plan.objectives]
+        orders: dict[str, Any] = {"per_example": metrics}
         if self._plan.sweep.constraints:
             orders["constraints"] = self._plan.sweep.constraints
         if self._keeps_models:
@@ -59,7 +60,7 @@ class Artifacts:
             elif running.origin is not Origin.BASELINE:
                 save = self._name(self._plan.paths.checkpoint(running.number))
                 orders["checkpoint"] = {"load": None, "save": save}
-        return {"orders": orders} if orders else {}
+        return {"orders": orders}
 
     def _name(self, path: Path) -> str:
         """Relative to the study's folder, which may be elsewhere for a worker."""

@@ -28,6 +28,7 @@ _NAMES, _MAPPING = ((list, dict), "a list of names"), ((dict,), "a mapping")
 _FACTS = {
     "metrics": _NAMES,
     "numbers": _NAMES,
+    "kinds": _MAPPING,
     "data": _MAPPING,
     "device": _MAPPING,
     "versions": _MAPPING,

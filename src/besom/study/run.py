@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,7 +170,7 @@ def _run(
         facts = {**facts, "gpus_per_worker": executor.gpus_per_worker}
         study, environment = _open_study(plan, facts, watcher)
         said = {"model"} if facts.get("unsavable") else ()
-        record = read_study(study)
+        record = read_study(study, plan.paths.root)
         coordinator = Coordinator(plan, study, executor, record, environment, watcher, said)
         signals.stop = coordinator.interrupt
         watcher.began(coordinator.record, coordinator.n_trials, executor.n_workers)
@@ -201,7 +201,7 @@ def _open_study(
     environment = {**here, **facts}
     environment["versions"] = {**here["versions"], **facts.get("versions", {})}
     identity = study_identity.fingerprint(environment)
-    stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _new_facts(plan)
+    stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _new_facts(plan, facts)
     check_same_data(plan.name, stored, environment)
     stored = {
         **stored,
@@ -217,12 +217,13 @@ def _open_study(
     return study, identity
 
 
-def _new_facts(plan: SweepPlan) -> dict[str, Any]:
-    """What a new study is."""
+def _new_facts(plan: SweepPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a new study is; the workers have said what each metric is."""
+    kinds = facts.get("kinds", {})
     return {
         "format": study_identity.FORMAT,
         "created": time.time(),
-        "objectives": [vars(o) for o in plan.objectives],
+        "objectives": [vars(o.of_kind(kinds.get(o.metric))) for o in plan.objectives],
         "choices": plan.choices,
         "task_hash": study_identity.fingerprint(study_identity.split(plan.config)["task"]),
         "environments": {},
@@ -255,7 +256,8 @@ def _stored_study(plan: SweepPlan) -> StudyRecord | None:
                 "To start over here, add --fresh."
             ) from None
         return None
-    return read_study(study) if STUDY_ATTRIBUTE in study.user_attrs else None
+    known = STUDY_ATTRIBUTE in study.user_attrs
+    return read_study(study, plan.paths.root) if known else None
 
 
 def _trials_left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:

@@ -13,7 +13,8 @@ from optuna.trial import Trial, TrialState
 from besom.executors.base import Failed, FailureKind, Finished
 from besom.seam import TrialResult
 from besom.store.optuna_private import as_stored, store_intermediate_value
-from besom.store.predictions import EpochBits
+from besom.store.paths import StudyPaths
+from besom.store.predictions import EpochBits, KeptExamples, keep
 from besom.store.records import (
     ATTRIBUTE,
     Objective,
@@ -129,6 +130,7 @@ def tell(
         "history": finite_epochs(history),
         "best_epoch": result.best_epoch or best_epoch(objectives[0], history),
         "correct_by_epoch": _epochs_chosen_from(objectives, end.outcome, result),
+        "per_example": _per_example(objectives, end.outcome, result, plan.paths, running.number),
         "environment": {"id": environment, **_particulars(result.environment)},
     }
     record = TrialRecord(
@@ -147,7 +149,7 @@ def tell(
         **facts,
     )
     state = _STATES.get(end.outcome, TrialState.FAIL)
-    return _store(study, running.trial, record, state, end.values)
+    return _store(study, running.trial, record, state, end.values, plan.paths)
 
 
 def tell_duplicate(
@@ -190,13 +192,14 @@ def _store(
     record: TrialRecord,
     state: TrialState,
     values: list[float] | None,
+    paths: StudyPaths | None = None,
 ) -> TrialRecord:
     trial.set_user_attr(ATTRIBUTE, to_attribute(record))
     if state is TrialState.COMPLETE:
         study.tell(trial, values)
     else:
         study.tell(trial, state=state)
-    return from_frozen(as_stored(trial))
+    return from_frozen(as_stored(trial), None if paths is None else paths.root)
 
 
 def _epochs_chosen_from(
@@ -211,6 +214,36 @@ def _epochs_chosen_from(
         and len(result.history.get(objectives[0].metric, ())) > 1
     )
     return EpochBits.pack(result.correct_by_epoch) if chosen and result.correct_by_epoch else None
+
+
+def _per_example(
+    objectives: Sequence[Objective],
+    outcome: Outcome,
+    result: TrialResult,
+    paths: StudyPaths,
+    number: int,
+) -> KeptExamples:
+    """What is kept of each example by the objectives' metrics, written before the trial is told.
+
+    A file that cannot be written costs the errors and ties, not the trial.
+    """
+    metrics = {o.metric: o for o in objectives if o.metric in result.per_example}
+    if outcome is not Outcome.COMPLETE or not metrics:
+        return KeptExamples()
+    picked = [
+        metric
+        for metric, objective in metrics.items()
+        if objective.epoch == "best" and len(result.history.get(metric, ())) > 1
+    ]
+    given = {metric: result.per_example[metric] for metric in metrics}
+    try:
+        return keep(given, paths.prediction(number), picked)
+    except OSError as error:
+        result.environment.setdefault("remarks", {})["predictions"] = (
+            f"{paths.predictions} cannot be written: {error.strerror or error}. Trials count, but "
+            "have no error (±) and no ties."
+        )
+        return KeptExamples()
 
 
 def finite_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:

@@ -26,6 +26,20 @@ def percent_digits(error: float) -> int:
     return min(max(1 - math.floor(math.log10(100.0 * error)), 0), 4) if error > 0.0 else 2
 
 
+def decimals(error: float) -> int:
+    """As many decimals of a value that is no share as show two digits of its error."""
+    return min(max(1 - math.floor(math.log10(error)), 0), 12) if error > 0.0 else 4
+
+
+def with_error(value: float, error: float, is_share: bool) -> str:
+    """``98.31 % ± 0.19`` of a share, ``0.3122 ± 0.0042`` of anything else."""
+    if is_share:
+        digits = percent_digits(error)
+        return f"{100.0 * value:.{digits}f} % ± {100.0 * error:.{digits}f}"
+    digits = decimals(error)
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
 def points(gain: float, error: float) -> str:
     """``0.42 ± 0.13 points``: percentage points, for a difference of two shares."""
     digits = percent_digits(error)

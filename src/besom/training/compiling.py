@@ -48,6 +48,8 @@ def compile_model(model: Any, optimizer: Any, settings: TrainerSettings, data: A
         ConfigError: a loss or metric is unknown, does not fit the outputs, or is missing.
     """
     outputs = Outputs.of(model, data.train)
+    if outputs is not None and isinstance(data.task.kind, Mapping) and not has_own_step(model):
+        outputs.arranged(data.task.kind, "labels")  # each output has some
     kinds = kinds_of(settings, data.task, outputs)
     loss = _losses(model, settings, data, outputs, kinds)
     has_loss = any(each is not None for each in (loss.values() if by_name(loss) else [loss]))

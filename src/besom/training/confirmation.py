@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from besom.errors import DataError
 from besom.seam import Report, TrialConfig, TrialResult
 from besom.training import runtime, trial
 
@@ -27,8 +28,8 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
     The result is that of ``besom.training.trial.run_trial``, its history bit for bit. ``numbers``
     has, beside that one's, ``test_loss`` and ``test_<metric>`` for each metric, by the weights that
     count, and ``n_test``, the number of test examples; none of these if ``report`` stopped the run.
-    The examples that count here are those: ``n_validation`` is their number, and ``correct`` has a
-    bit for each of them.
+    The examples that count here are those: ``n_validation`` is their number, and ``correct`` and
+    ``per_example`` are of them.
 
     Raises:
         NoTestImages: the dataset has no test part; nothing was trained then.
@@ -36,16 +37,21 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
         ConfigError, DataError: the config cannot be trained, or the data cannot be loaded.
     """
     runtime.start()
+    from besom.training.epochs.job import EVALUATION_BATCH_SIZE
     from besom.training.epochs.rows import CORRECT
+    from besom.training.kept_examples import Examined, kept_of_trial
+    from besom.training.matching import part_matched
     from besom.training.trainer import judge
 
     test = _test(json.dumps(config["data"], sort_keys=True))
     size = config.get("trainer", {}).get("evaluation_batch_size")
     n_test = test.examples.n
+    asked = config.get("orders", {}).get("per_example", ())
     right: bytes | None = None
+    kept: dict[str, dict[str, Any]] = {}
 
     def measure(fitted: Any) -> Mapping[str, float]:
-        nonlocal right
+        nonlocal right, kept
         measured, rows = judge(
             fitted.model,
             test.x,
@@ -58,10 +64,26 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
         )
         each = (rows or {}).get(CORRECT)
         right = None if each is None else np.packbits(each).tobytes()
-        return {"n_test": n_test, **{f"test_{name}": v for name, v in measured.items()}}
+        numbers = {f"test_{name}": v for name, v in measured.items()}
+        wanted = {metric: [numbers[metric]] for metric in asked if metric in numbers}
+        part = part_matched(fitted.model, test.examples)
+        examined = Examined(part, rows, fitted.keeping, _units(config["data"], test))
+        kept, _ = kept_of_trial(fitted.model, examined, wanted, 0, size or EVALUATION_BATCH_SIZE)
+        return {"n_test": n_test, **numbers}
 
     result = trial.train(config, report, measure)
-    return replace(result, n_validation=n_test, correct=right, correct_by_epoch=None)
+    of_test = {"n_validation": n_test, "correct": right, "per_example": kept}
+    return replace(result, correct_by_epoch=None, **of_test)
+
+
+def _units(data: Mapping[str, Any], test: Any) -> Any:
+    """What of the test part is resampled together; None where it does not say so."""
+    from besom.training.data.holding_out import units_of
+
+    try:
+        return units_of(data, test, f"{test.name} (test)")
+    except DataError:  # the training part has groups, or an order, and this part has not
+        return None
 
 
 @functools.lru_cache(maxsize=1)

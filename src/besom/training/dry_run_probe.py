@@ -101,7 +101,7 @@ def _compiled_steps(
 ) -> tuple[int, Callable[[], object]]:
     """An epoch of the compiled engine over the first examples, as prepared as one over them all."""
     from besom.training.epochs.batches import first_of, in_memory, tensors_of, training_passes
-    from besom.training.fast import engine, graph_optimizers
+    from besom.training.fast import graph_optimizers, training_loop
 
     train = data.train
     n_train = train.n or N_EXAMPLES
@@ -111,11 +111,11 @@ def _compiled_steps(
     order = np.arange(n, dtype=np.int32)
     if in_memory(train):
         tensors = tensors_of(train.take(order))
-        training = engine.CompiledTraining(model, tensors, settings.batch_size, brief)
+        training = training_loop.CompiledTraining(model, tensors, settings.batch_size, brief)
         return training.n_steps, lambda: training.epoch(order)
     few = train if hasattr(train, "take") else first_of(train)
     passes = training_passes(few, settings.batch_size, None, lambda _: order)
-    streaming = engine.CompiledStream(model, passes, brief)
+    streaming = training_loop.CompiledStream(model, passes, brief)
     return streaming.n_steps, lambda: streaming.epoch(1)
 
 

@@ -7,6 +7,7 @@ runs one epoch over a few examples.
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import tempfile
@@ -34,6 +35,7 @@ from besom.training.epochs.batches import (
 )
 from besom.training.epochs.engine_choice import choose_engine, untraceable
 from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
+from besom.training.epochs.per_example import kinds_of
 from besom.training.epochs.rows import Rows
 from besom.training.epochs.watch import Watch, monitored
 from besom.training.fast import engine
@@ -41,6 +43,8 @@ from besom.training.fast.keras_private import random_state_kept
 from besom.training.matching import matched
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import check_monitor
+
+log = logging.getLogger("besom")
 
 #: Examples in the one batch; few, since a sweep waits for it.
 N_EXAMPLES = 8
@@ -53,6 +57,7 @@ class Rehearsed:
     Attributes:
         engine: what a run of it takes, ``compiled`` or ``keras``; ``engine_reason`` says why.
         metrics: every name that its history will have.
+        kinds: of each metric of the validation examples what it is: ``share``, ``mean``, ``other``.
         monitor: the metric that judges a trial where nothing else is said.
         open_ended: whether callbacks may add metrics of their own.
         n_params: the model's parameters.
@@ -62,6 +67,7 @@ class Rehearsed:
     engine: str
     engine_reason: str
     metrics: list[str]
+    kinds: dict[str, str]
     monitor: str
     open_ended: bool
     n_params: int
@@ -94,9 +100,9 @@ def rehearse(
         measured = [name for name in names if not name.startswith("val_")]
         monitor = monitored(settings, data.task.default_objective[0], names)
         check_monitor(settings, names + [f"test_{name}" for name in measured if test], monitor)
-        return Rehearsed(
-            chosen, reason, names, monitor, bool(callbacks), model.count_params(), _unsavable(model)
-        )
+        n_params, kinds = model.count_params(), stage.kinds(model, names)
+        found = (chosen, reason, names, kinds, monitor, bool(callbacks))
+        return Rehearsed(*found, n_params, _unsavable(model))
 
 
 def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], Any]:
@@ -186,6 +192,19 @@ class _Stage:
         if self.data.validation is not None:
             return collector.names
         return [name for name in collector.names if not name.startswith("val_")]
+
+    def kinds(self, model: Any, names: list[str]) -> dict[str, str]:
+        """What the metrics of the validation examples are, by a model that has made a step."""
+        measured = [name.removeprefix("val_") for name in names if name.startswith("val_")]
+        if not measured:
+            return {}
+        batch = first_batch(matched(model, self._few, self.settings).validation, N_EXAMPLES)
+        try:
+            found = kinds_of(model, measured, batch)
+        except Exception as error:  # what is kept beside a trial never decides it
+            log.debug("kinds of metrics: %s", reason_of(error))
+            return {}
+        return {f"val_{name}": kind for name, kind in found.items()}
 
     def explanation(self, error: BaseException) -> str:
         """Which part of the config makes a step fail, in a sentence; empty if that is not known."""

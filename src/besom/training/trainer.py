@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,17 @@ from besom.errors import ConfigError, did_you_mean
 from besom.training.build import build_callbacks, build_model, resolved_precision, seed_everything
 from besom.training.compiling import has_logits, kinds_of
 from besom.training.data.examples import Examples, Stream
-from besom.training.data.nests import is_nest, map_nest
 from besom.training.epochs import keras_engine
 from besom.training.epochs.batches import cached
 from besom.training.epochs.engine_choice import choose_engine, untraceable
 from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
+from besom.training.epochs.per_example import PerExample
 from besom.training.epochs.rows import CORRECT, Kept, Rows
 from besom.training.epochs.watch import OnEpoch, Watch
 from besom.training.epochs.weights import CHANGED_LATER
 from besom.training.fast import engine
+from besom.training.fast.evaluation_loop import compiled_evaluation
+from besom.training.fast.tensors import scales_of
 from besom.training.matching import matched, part_matched
 from besom.training.outputs import Outputs
 from besom.training.settings import TrainerSettings
@@ -48,7 +50,9 @@ class Fitted:
         best_epoch: the epoch (from 1) whose weights the model holds.
         stopped_early: whether the run's own patience ended it.
         rows: what is kept of each validation example by the weights that count; None without such.
+        rows_by_epoch: the numbers among them after each epoch, if they are known of every one.
         keeping: says what is kept of examples.
+        data: what it was trained on, matched to the model.
         monitor: the metric that judges epochs, and whether it is maximized.
         correct_by_epoch: the same after each epoch, as packed bits; None also where the engine does
             not know it.
@@ -64,7 +68,9 @@ class Fitted:
     best_epoch: int
     stopped_early: bool = False
     rows: Kept | None = None
+    rows_by_epoch: list[Kept] = field(default_factory=list)
     keeping: Rows | None = None
+    data: Any = None
     monitor: tuple[str, bool] = ("", True)
     correct_by_epoch: list[bytes] | None = None
     epoch_seconds: list[float] = field(default_factory=list)
@@ -93,6 +99,7 @@ def fit(
     on_epoch: OnEpoch,
     test: Any | None = None,
     on_built: OnBuilt | None = None,
+    keep: Collection[str] = (),
     resume_from: Path | None = None,
     save_to: Path | None = None,
 ) -> Fitted:
@@ -106,6 +113,8 @@ def fit(
         on_epoch: called after each epoch (from 1) with its metrics; True ends the run.
         test: a ``besom.training.data.Dataset``, loaded, measured after each epoch as ``test_...``.
         on_built: called with the model before it is trained; what it raises ends the run.
+        keep: metrics, as Keras names them without ``val_``, of which each validation example's part
+            is kept.
         resume_from: a checkpoint to go on from; where the file is missing, or the engine is
             ``keras``, the run begins at the beginning.
         save_to: where the state after the last epoch is left; not with the engine ``keras``.
@@ -130,7 +139,7 @@ def fit(
         seed,
         callbacks,
         Watch(settings, model, on_epoch, data.task.default_objective[0]),
-        rows_of(model, settings, data),
+        rows_of(model, settings, data, keep),
         None if test is None else part_matched(model, cached(test.examples)),
         resume_from,
         save_to,
@@ -147,7 +156,7 @@ def fit(
         if settings.engine == "compiled":
             raise ConfigError(f"trainer.engine=compiled: {reason}.") from failed.__cause__
         with_keras = {**config, "trainer": {**config.get("trainer", {}), "engine": "keras"}}
-        options: Any = {"on_epoch": on_epoch, "test": test, "on_built": on_built}
+        options: Any = {"on_epoch": on_epoch, "test": test, "on_built": on_built, "keep": keep}
         return replace(fit(with_keras, data, **options), engine_reason=reason)
     return Fitted(
         model=model,
@@ -155,6 +164,8 @@ def fit(
         best_epoch=watch.counted_epoch,
         stopped_early=watch.stopped_early,
         rows=run.rows,
+        rows_by_epoch=watch.rows_by_epoch,
+        data=data,
         keeping=job.rows,
         monitor=(watch.monitor, watch.maximize),
         correct_by_epoch=watch.correct_by_epoch,
@@ -167,12 +178,14 @@ def fit(
     )
 
 
-def rows_of(model: Any, settings: TrainerSettings, data: Any) -> Rows:
-    """What is kept of each validation example."""
+def rows_of(model: Any, settings: TrainerSettings, data: Any, keep: Collection[str] = ()) -> Rows:
+    """What is kept of each validation example; see ``fit``."""
     outputs = Outputs.of(model, data.train) if settings.loss is None else None
     logits = outputs is not None and not outputs.are_several and has_logits(model, outputs)
     kind = kinds_of(settings, data.task, outputs)
-    return Rows(kind, 0.0 if logits else 0.5)
+    if kind in ("classification", "one-hot", "binary"):
+        keep = set(keep) - {"accuracy", "acc"}  # it has its bits
+    return Rows(kind, 0.0 if logits else 0.5, PerExample(model, keep) if keep else None)
 
 
 def evaluate(
@@ -220,17 +233,11 @@ def judge(
         What ``evaluate`` returns; and each row, shape (n,), None if there is none.
     """
     size, rows = batch_size or EVALUATION_BATCH_SIZE, rows or Rows("classification")
-    part = (
-        x
-        if isinstance(x, Stream)
-        else Examples(
-            x, y, weight, scale if is_nest(x) and is_nest(scale) else map_nest(lambda _: scale, x)
-        )
-    )
+    part = x if isinstance(x, Stream) else Examples(x, y, weight, scales_of(x, scale))
     part = part_matched(model, cached(part))
     model.reset_metrics()
     if (by or choose_engine("auto", model, [], part)[0]) == "compiled":
-        evaluation = engine.compiled_evaluation(model, part, size, rows=rows)
+        evaluation = compiled_evaluation(model, part, size, rows=rows)
         measured, kept = evaluation.measure(), evaluation.rows
     else:
         measured = keras_engine.evaluate(model, part, size)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from besom.errors import ConfigError
-from besom.seam import Report, TrialConfig, TrialResult
+from besom.metrics import within_place
+from besom.seam import UNEXAMINED, Report, TrialConfig, TrialResult
 from besom.training import runtime
 from besom.training.saving import save_model
 
@@ -29,15 +30,20 @@ NUMBERS = ("n_params", "seconds_per_epoch", "model_bytes")
 Measure = Callable[[Any], Mapping[str, float]]
 
 
+#: ``TrialResult.per_example``, and why a metric is not in it (``besom.seam.UNEXAMINED``).
+KeptOfTrial = tuple[dict[str, dict[str, Any]], dict[str, str]]
+
+
 def prepare(config: TrialConfig) -> dict[str, Any]:
     """Import TensorFlow, load the data, and try a step of the config, so that what no trial could
     run is refused here.
 
     Returns:
         Plain facts: ``metrics`` (every name a history will have; callbacks may add more if
-        ``open_ended`` is there), ``objective`` (the metric that the task suggests), ``numbers``
-        (every name in a result's ``numbers``), ``n_params``, ``unsavable`` (why no model can be
-        saved; only there if so), and those of ``runtime.environment``.
+        ``open_ended`` is there), ``kinds`` (what those of the validation examples are),
+        ``objective`` (the metric that the task suggests), ``numbers`` (every name in a result's
+        ``numbers``), ``n_params``, ``unsavable`` (why no model can be saved; only there if so), and
+        those of ``runtime.environment``.
 
     Raises:
         ConfigError: the config cannot be trained.
@@ -59,6 +65,7 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
     runtime.settle()
     return {
         "metrics": tried.metrics,
+        "kinds": tried.kinds,
         **({"open_ended": True} if tried.open_ended else {}),
         "objective": tried.monitor,
         "numbers": list(NUMBERS),
@@ -126,6 +133,7 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
             data,
             on_epoch=on_epoch,
             on_built=lambda model: requests.check(model_numbers(model)),
+            keep={within_place(metric) for metric in requests.per_example},
             resume_from=requests.resume_from,
             save_to=requests.save_to,
         )
@@ -136,7 +144,8 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
             measured = measure(fitted) if measure is not None else {}
         for remark in fitted.remarks.values():
             log.warning(remark)
-        return _result_of(fitted, data, measured)
+        kept = ({}, {}) if stopped else _kept_of(fitted, requests)
+        return _result_of(fitted, data, measured, kept)
     except OutOfBounds as out:
         return TrialResult(numbers=out.numbers)
     finally:
@@ -144,7 +153,31 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
         runtime.free_models()
 
 
-def _result_of(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialResult:
+def _kept_of(fitted: Any, requests: TrialRequests) -> KeptOfTrial:
+    """What is known of each validation example by the metrics asked for."""
+    from besom.training.epochs.job import EVALUATION_BATCH_SIZE
+    from besom.training.kept_examples import Examined, kept_of_trial
+
+    history, data = fitted.history, fitted.data
+    metrics = [m for m in requests.per_example if m.startswith("val_") and m in history]
+    if data.validation is None or not metrics:
+        return {}, {}
+    examined = Examined(
+        data.validation,
+        fitted.rows,
+        fitted.keeping,
+        data.units,
+        fitted.rows_by_epoch,
+        fitted.correct_by_epoch,
+    )
+    wanted = {metric: history[metric] for metric in metrics}
+    size = EVALUATION_BATCH_SIZE
+    return kept_of_trial(fitted.model, examined, wanted, fitted.best_epoch - 1, size)
+
+
+def _result_of(
+    fitted: Any, data: Any, measured: Mapping[str, float], kept: KeptOfTrial
+) -> TrialResult:
     return TrialResult(
         history=fitted.history,
         numbers={
@@ -157,6 +190,7 @@ def _result_of(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialRe
         n_validation=data.n_validation,
         correct=None if fitted.correct is None else np.packbits(fitted.correct).tobytes(),
         correct_by_epoch=fitted.correct_by_epoch,
+        per_example=kept[0],
         environment={
             **runtime.environment(data),
             "engine": fitted.engine,
@@ -164,6 +198,7 @@ def _result_of(fitted: Any, data: Any, measured: Mapping[str, float]) -> TrialRe
             "kernel": fitted.kernel,
             "precision": fitted.precision,
             **({"remarks": fitted.remarks} if fitted.remarks else {}),
+            **({UNEXAMINED: kept[1]} if kept[1] else {}),
         },
     )
 
@@ -197,6 +232,7 @@ class TrialRequests:
         resume_from, save_to: checkpoints, see ``besom.training.saving``.
         model_path: where the trained model goes, if it is better than ``better_than`` (None: in
             any case) by the monitored metric; None: nowhere.
+        per_example: metrics of which each validation example's part is wanted.
         rehearse: configs that ``prepare`` tries besides its own, by name.
     """
 
@@ -205,6 +241,7 @@ class TrialRequests:
     save_to: Path | None = None
     model_path: Path | None = None
     better_than: float | None = None
+    per_example: tuple[str, ...] = ()
     rehearse: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -218,6 +255,7 @@ class TrialRequests:
             save_to=_path(checkpoint.get("save")),
             model_path=_path(model.get("path")),
             better_than=model.get("better_than"),
+            per_example=tuple(orders.get("per_example", ())),
             rehearse=orders.get("rehearse", {}),
         )
 

@@ -15,12 +15,20 @@ from besom.executors.stop import Ending
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.contest import Contest, RunKey
 from besom.rerun.confirm.result import Confirmation, make_contest, score_of, summarise
-from besom.rerun.confirm.run_journal import FILE, RunJournal, RunRecord, find_runs, read_runs
+from besom.rerun.confirm.run_journal import (
+    FILE,
+    RunJournal,
+    RunRecord,
+    find_runs,
+    numbers_of,
+    read_runs,
+)
 from besom.rerun.stored_runs import check_trusted, same_data, started_executor, stored_config
 from besom.seam import TrialConfig, TrialResult
 from besom.store.environment import environment_now, environment_then, merge
 from besom.store.lock import CoordinatorLock
 from besom.store.paths import remove_leftovers
+from besom.store.predictions import KeptExamples, keep
 from besom.store.records import Outcome
 from besom.store.test_set_log import data_named, log_opening
 from besom.study.tell import stored_outcome
@@ -214,7 +222,8 @@ class _ConfirmRuns(TrialSource):
         number = len(self._numbers)
         self._numbers[number] = key
         self._history[number] = {}
-        config = self._plan.config_of(trial, seed)
+        orders = {"per_example": [self._plan.objective.metric]}
+        config = {**self._plan.config_of(trial, seed), "orders": orders}
         return TrialTask(number, config, int(config["trainer"].get("epochs") or 0))
 
     def _log(self, key: RunKey) -> None:
@@ -304,12 +313,22 @@ class _ConfirmRuns(TrialSource):
             environment=merge(self._environment, result.environment),
             n_images=result.n_validation,
             correct=result.correct,
+            per_example=self._kept(self._plan.key_of(trial, seed), result),
         )
         score = score_of(self._plan, run)
         if score is None or math.isfinite(score):
             return run
         reason = f"{self._plan.objective.metric} is {score}"
         return replace(run, outcome=Outcome.DIVERGED, reason=reason)
+
+    def _kept(self, key: str, result: TrialResult) -> KeptExamples:
+        """What is kept of each example; a file that cannot be written costs no run."""
+        metric, path = self._plan.objective.metric, self._plan.paths.root / FILE
+        given = {m: known for m, known in result.per_example.items() if m == metric}
+        try:
+            return keep(given, numbers_of(path, self._plan.on, key))
+        except OSError:
+            return KeptExamples()
 
     def _count(self, run: RunRecord) -> None:
         """Give up where everything fails: more runs will not help."""

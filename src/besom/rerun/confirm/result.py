@@ -1,8 +1,8 @@
-"""What a confirmation has shown: one row per config, from scores and from who got what right.
+"""What a confirmation has shown: one row per config, from scores and from those on each example.
 
 Every seed of a confirmation is measured on the same examples, so its scores hold the luck of the
-seed but not that of the examples. Runs store which examples they got right; ``rights_of`` makes of
-that what may be claimed of new ones.
+seed but not that of the examples. Runs store what they scored on each; ``rights_of`` makes of that
+what may be claimed of new ones.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from besom.equality import SameFields
+from besom.errors import StudyError
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.contest import RACE_ALPHA, Contest, RunKey
 from besom.rerun.confirm.run_journal import RunRecord
@@ -24,6 +22,7 @@ from besom.statistics import (
     Estimate,
     Gain,
     RightBySeed,
+    ScoredRow,
     Standing,
     add_image_error,
     gain_for_new_images,
@@ -31,14 +30,15 @@ from besom.statistics import (
     holm,
     image_error,
     mean_interval,
+    scored,
     standings,
-    unpacked,
     widen_for_images,
 )
-from besom.store.records import Outcome
+from besom.store.records import Objective, Outcome, TrialRecord
 from besom.study.objective import objective_values
 
-#: Trial to what each of its seeds got right; without trials and seeds of which that is not known.
+#: Trial to what each of its seeds scored on each example; without trials and seeds of which that is
+#: not known.
 Rights = Mapping[int, RightBySeed]
 
 
@@ -61,33 +61,45 @@ def step_of(plan: ConfirmPlan, runs: Iterable[RunRecord]) -> float:
 def rights_of(
     plan: ConfirmPlan, runs: Mapping[RunKey, RunRecord], scores: Mapping[int, Mapping[int, float]]
 ) -> Rights:
-    """Return which images each run got right, where the score is what these bits say.
+    """Return what each run scored on each example, where that comes to its score.
 
-    Empty where not all were judged on the same images: with a validation split for each seed. A
-    run whose score is something else, as a loss or an accuracy among the first five guesses, has no
-    part in it, nor has one that was stored before besom stored bits.
+    Empty where not all were judged on the same examples: with a validation split for each seed. A
+    run whose score is no mean over examples has no part in it, nor has one that was stored before
+    besom stored them.
 
     Args:
         plan: what was asked.
         runs: every run, by trial and seed.
         scores: trial to the score of each seed.
     """
-    if (plan.on == "validation" and plan.new_split) or plan.objective.is_loss:
+    if plan.on == "validation" and plan.new_split:
         return {}
-    known: dict[int, dict[int, NDArray[np.bool_]]] = {}
-    images = set()
+    known: dict[int, dict[int, Any]] = {}
+    examples = set()
     for (trial, seed), run in runs.items():
         score = scores.get(trial, {}).get(seed)
-        if score is None or run.correct is None or run.on != plan.on or run.n_images < 2:
+        if score is None or run.on != plan.on or run.n_images < 2:
             continue
-        right = unpacked(run.correct, run.n_images)
-        if right is None:
-            continue
-        share = right.mean() if plan.objective.sign > 0 else 1.0 - right.mean()
-        if abs(share - score) <= 0.5 / run.n_images:
-            known.setdefault(trial, {})[seed] = right
-            images.add((run.n_images, _fingerprint(plan, run)))
-    return known if len(images) == 1 else {}
+        if (row := _scored(run, plan.objective, score)) is not None:
+            known.setdefault(trial, {})[seed] = row.row
+            size = row.row.drawn.size if row.kind == "other" else row.row.size
+            examples.add((row.kind, size, run.n_images, _fingerprint(plan, run)))
+    return known if len(examples) == 1 else {}
+
+
+def _scored(run: RunRecord, objective: Objective, score: float) -> ScoredRow | None:
+    """What a run scored on each example; None if that is not known, or its bits are damaged."""
+    record = TrialRecord(
+        run.trial,
+        run.outcome,
+        n_validation=run.n_images,
+        correct=run.correct,
+        per_example=run.per_example,
+    )
+    try:
+        return scored(record, objective, score)
+    except StudyError:
+        return None
 
 
 def _fingerprint(plan: ConfirmPlan, run: RunRecord) -> object:

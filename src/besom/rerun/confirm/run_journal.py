@@ -19,6 +19,8 @@ from besom.equality import SameFields
 from besom.errors import StudyError
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.store.append_only import all_or_nothing, drop_cut_line, write_all
+from besom.store.paths import StudyPaths
+from besom.store.predictions import KeptExamples
 from besom.store.records import Outcome
 from besom.text.printable import storable
 
@@ -47,6 +49,7 @@ class RunRecord(SameFields):
         n_images: how many images it was measured on; 0 if unknown.
         correct: one bit for each of them (``numpy.packbits``), set where it is right; None if not
             known. In the file, base64.
+        per_example: what is kept of each of them by the objective's metric.
     """
 
     key: str
@@ -66,11 +69,17 @@ class RunRecord(SameFields):
     environment: dict[str, Any] = field(default_factory=dict)
     n_images: int = 0
     correct: bytes | None = None
+    per_example: KeptExamples = field(default_factory=KeptExamples)
 
     @property
     def epochs(self) -> int:
         """Epochs run."""
         return max((len(values) for values in self.history.values()), default=0)
+
+
+def numbers_of(journal: Path, on: str, key: str) -> Path:
+    """The file with what is kept of each example of a run, beside those of the study's trials."""
+    return StudyPaths(journal.parents[1]).predictions / f"confirm-{on}-{key}.npz"
 
 
 class RunJournal:
@@ -103,6 +112,7 @@ class RunJournal:
         """
         line = asdict(run)
         line["correct"] = run.correct and base64.b64encode(run.correct).decode("ascii")
+        line["per_example"] = dict(run.per_example.stored)
         data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
         try:
             with all_or_nothing(self._descriptor):
@@ -138,7 +148,9 @@ def _parse(path: Path, number: int, line: bytes) -> RunRecord:
         values["outcome"] = Outcome(values["outcome"])
         if values.get("correct") is not None:
             values["correct"] = base64.b64decode(values["correct"], validate=True)
-        return RunRecord(**values)
+        kept = {metric: dict(known) for metric, known in values.get("per_example", {}).items()}
+        file = numbers_of(path, values["on"], values["key"]) if kept else None
+        return RunRecord(**{**values, "per_example": KeptExamples(kept, file)})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StudyError(
             f"{path} is damaged: line {number} is not a run ({error!r}). Restore the file from a "

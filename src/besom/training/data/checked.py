@@ -58,13 +58,20 @@ def checked_dataset(
     return dataset, task
 
 
-def scaling(dataset: Dataset) -> str:
-    """Which inputs of a checked dataset are scaled, and by how much, in a phrase; may be empty."""
+def scaling(dataset: Dataset, said: Dataset) -> str:
+    """Which inputs are scaled though nobody said so, and by how much, in a phrase; may be empty.
+
+    Args:
+        dataset: checked.
+        said: the same before, as the user gives it.
+    """
     scales: list[float] = []
     map_nest(lambda _, scale: scales.append(scale), dataset.x, dataset.scale)
-    named = zip(named_leaves(dataset.x), scales, strict=True)
+    named = zip(named_leaves(dataset.x), scales, _scales(said, said.name), strict=True)
     return ", ".join(
-        f"{name or 'x'} × {_factor(scale)}" for (name, _), scale in named if scale != 1.0
+        f"{name or 'x'} × {_factor(scale)}"
+        for (name, _), scale, was_said in named
+        if was_said is None and scale != 1.0
     )
 
 

@@ -107,7 +107,8 @@ class TrainingData:
             together; None where each stands for itself.
         fixed_split: whether no seed would choose other validation examples: none are held out, or
             the last ones, or a given set.
-        scaling: which inputs are scaled, and by how much, in a phrase; may be empty.
+        scaling: which inputs are scaled though nobody said so, and by how much, in a phrase; may be
+            empty.
         class_names: the classes' names, in the order of their numbers.
         columns: how a table's columns became the inputs, a
             ``besom.training.data.feature_space.EncodedColumns``; None: they are no such.
@@ -128,6 +129,14 @@ class TrainingData:
     class_names: Any = None
     columns: Any = None
     positions: Array | None = None
+
+    @property
+    def is_remarkable(self) -> bool:
+        """Whether something was inferred that a user should see: another task than class numbers,
+        another split than by class, or a scale."""
+        usual = self.task.kind == "classification"
+        usual &= self.split in ("stratified by class", "none held out")
+        return bool(self.scaling) or not usual
 
     @property
     def n_train(self) -> int | None:

@@ -91,6 +91,25 @@ def hold_out(data: Mapping[str, Any], dataset: Dataset, task: Task, where: str) 
     return HeldOut(*random_split(n, n_held, seed), "random")
 
 
+def units_of(data: Mapping[str, Any], dataset: Dataset, where: str) -> Array | None:
+    """What is resampled together of a part that is measured as a whole, such as the test part.
+
+    Returns:
+        (n,) numbers, equal where examples belong to one group or block; None: each is its own.
+
+    Raises:
+        DataError: as ``hold_out``.
+    """
+    groups = _named(data, "group", dataset.groups, dataset, where)
+    if groups is not None:
+        return _codes(groups, len(in_memory(dataset.examples)), where)
+    times = _named(data, "order", dataset.order, dataset, where)
+    if times is None:
+        return None
+    n = len(in_memory(dataset.examples))
+    return _blocks(_as_times(times, n, where), _gap(data, times))
+
+
 def _by_group(codes: Array, n_held: int, seed: int) -> HeldOut:
     kept, held = group_split(codes, n_held, seed)
     units = np.unique(codes[held], return_inverse=True)[1]

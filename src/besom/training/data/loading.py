@@ -64,11 +64,11 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     dataset, where = part.dataset, f"{dataset.name} (train)"
     if streams.is_stream(dataset.x):
         return streams.training_data(dataset, options, where)
-    said_scale = dataset.scale
-    dataset, task = checked_dataset(dataset, where, said=options.get("task"))
+    said = dataset
+    dataset, task = checked_dataset(said, where, said=options.get("task"))
     check_worth_learning(task, dataset.y, where)
     if dataset.x_validation is not None:
-        training = _with_validation(dataset, task, options, said_scale)
+        training = _with_validation(dataset, task, options, said.scale)
     else:
         chosen, examples = hold_out(options, dataset, task, where), in_memory(dataset.examples)
         n_held = len(chosen.held)
@@ -95,7 +95,7 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     training = replace(
         training,
         split="; ".join(filter(None, [training.split, part.how])),
-        scaling=scaling(dataset),
+        scaling=scaling(dataset, said),
         class_names=dataset.class_names,
     )
     if dataset.columns is not None:

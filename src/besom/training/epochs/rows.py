@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from besom.training.epochs.per_example import PerExample
+
 #: The row that says of each example whether it is classified right.
 CORRECT = "correct"
 
@@ -24,25 +26,33 @@ class Rows:
         kind: the task, one of ``besom.training.data.task.KINDS``; anything else: nothing is known
             to be right.
         threshold: from where a lone output says yes.
+        per_example: the metrics of which each example's part is kept too, by their names.
 
     Attributes:
         dtypes: the rows that there may be, and their dtypes.
     """
 
-    def __init__(self, kind: Any, threshold: float = 0.5) -> None:
-        self._kind, self._threshold = kind, threshold
+    def __init__(
+        self, kind: Any, threshold: float = 0.5, per_example: PerExample | None = None
+    ) -> None:
+        self._kind, self._threshold, self.per_example = kind, threshold, per_example
         self.dtypes: dict[str, Any] = {CORRECT: tf.bool}
+        if per_example is not None:
+            self.dtypes |= dict.fromkeys(sorted(per_example.names - {CORRECT}), tf.float32)
 
-    def of(self, y: Any, predictions: Any, weight: Any = None) -> dict[str, Any]:  # noqa: ARG002
+    def of(self, y: Any, predictions: Any, weight: Any = None) -> dict[str, Any]:
         """Return the rows of a batch as tensors (batch,); those that cannot be had are left out.
 
         Args:
             y, predictions, weight: tensors, or nests of them by output; weight may be None.
         """
+        rows: dict[str, Any] = {}
+        if self.per_example is not None and y is not None:
+            rows |= self.per_example.values(y, predictions, weight)
         if not (tf.is_tensor(y) and tf.is_tensor(predictions)):
-            return {}
+            return rows
         right = classified_right(predictions, y, tf.experimental.numpy, self._kind, self._threshold)
-        return {} if right is None else {CORRECT: right}
+        return rows if right is None else {**rows, CORRECT: right}
 
 
 def classified_right(

@@ -17,6 +17,9 @@ from besom.training.epochs.rows import CORRECT, Kept
 from besom.training.epochs.weights import Weights, alike
 from besom.training.settings import TrainerSettings
 
+#: Numbers of so many bytes are kept of the epochs that do not count.
+MOST_ROW_BYTES = 2**26
+
 #: ``on_epoch(epoch, metrics) -> stop``: after each epoch (from 1); True means stop now.
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
 
@@ -34,6 +37,7 @@ class Watch:
         changed_later: whether something has changed the weights after the last epoch was measured;
             known at the end.
         stopped_early: whether the run's own patience ended it.
+        rows_by_epoch: the numbers among them after each epoch; empty where they are too many.
         correct_by_epoch: which validation examples were right after each epoch of the history
             (``numpy.packbits``); None where that is not known of every one.
     """
@@ -57,6 +61,8 @@ class Watch:
         self.changed_later = False
         self._last_gain, self._gained_to = 0, -math.inf  # the epoch patience counts from
         self.correct_by_epoch: list[bytes] | None = []
+        self.rows_by_epoch: list[Kept] = []
+        self._n_kept = 0
 
     def epoch_ended(
         self,
@@ -89,6 +95,7 @@ class Watch:
             self.correct_by_epoch = None
         else:
             self.correct_by_epoch.append(np.packbits(right).tobytes())
+        self._keep(rows or {})
         self.measured = weights
         if self._settings.judges_epochs:
             self._judge(epoch, values)
@@ -97,6 +104,14 @@ class Watch:
         if self._on_epoch(epoch, values):
             self.stopped_early = False
             self._model.stop_training = True
+
+    def _keep(self, rows: Kept) -> None:
+        """Keep an epoch's numbers; those of no epoch where they would take too much memory."""
+        numbers = {name: row for name, row in rows.items() if row.dtype != np.bool_}
+        self._n_kept += sum(row.nbytes for row in numbers.values())
+        self.rows_by_epoch.append(numbers)
+        if self._n_kept > MOST_ROW_BYTES:
+            self.rows_by_epoch = []
 
     def _check_same_names(self, epoch: int, values: Mapping[str, float]) -> None:
         """Refuse a metric that some epochs have and others have not: no curve could be drawn."""

@@ -10,9 +10,10 @@ TensorFlow's registry of gradients is the business of ``besom.training.fast.cust
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -118,3 +119,98 @@ def random_state_kept() -> Iterator[None]:
         vars(tracker).clear()
         vars(tracker).update(of_keras)
         vars(eager).update(of_tensorflow)
+
+
+class CompiledMetric(NamedTuple):
+    """A metric of a compiled model: its name in the history, and which output it judges."""
+
+    name: str
+    metric: Any
+    output: int
+    weighted: bool
+
+
+def compiled_metrics(model: Any) -> list[CompiledMetric]:
+    """The metrics that were named in ``compile``, with the names that their results have.
+
+    None before the model's first step, when Keras makes them.
+    """
+    compiled = model._compile_metrics
+    if compiled is None or not compiled.built:
+        return []
+    found: list[CompiledMetric] = []
+    for weighted, group in (
+        (False, compiled._flat_metrics),
+        (True, compiled._flat_weighted_metrics),
+    ):
+        for output, metrics in enumerate(group):
+            before = f"{metrics.output_name}_" if metrics and metrics.output_name else ""
+            for metric in metrics.metrics if metrics else ():
+                found.append(CompiledMetric(before + metric.name, metric, output, weighted))
+    names = [metric.name for metric in found]
+    # Keras numbers the second of a name; which one is meant is then not told from here.
+    return [metric for metric in found if names.count(metric.name) == 1]
+
+
+def flat_outputs(model: Any, y: Any) -> list[Any]:
+    """Labels, or predictions, by the position of the output that ``CompiledMetric`` names."""
+    flat: list[Any] = model._compile_metrics._flatten_y(y)
+    return flat
+
+
+class LossCall(NamedTuple):
+    """One loss of a compiled model, and what Keras calls it with.
+
+    Attributes:
+        name: of the output, where there are several.
+        loss: a ``keras.losses.Loss``.
+        factor: ``loss_weights`` of it.
+        y, predictions, weight: a batch of them.
+    """
+
+    name: str
+    loss: Any
+    factor: Any
+    y: Any
+    predictions: Any
+    weight: Any
+
+
+def loss_calls(model: Any, y: Any, predictions: Any, weight: Any) -> list[LossCall]:
+    """What each of the losses named in ``compile`` is called with: Keras decides which output."""
+    compiled = model._compile_loss
+    if compiled is None or not compiled.built:
+        return []
+    calls: list[LossCall] = []
+
+    def noted(named: Any) -> Any:
+        def note(y: Any, predictions: Any, weight: Any) -> float:
+            calls.append(
+                LossCall(named.name, named.loss, named.loss_weights, y, predictions, weight)
+            )
+            return 0.0
+
+        return named._replace(loss=note)
+
+    losses, metrics = compiled._flat_losses, compiled._metrics
+    compiled._flat_losses = [noted(named) for named in losses]
+    compiled._metrics = [None] * len(losses)  # they would count these examples once more
+    try:
+        compiled(y, predictions, weight)
+    finally:
+        compiled._flat_losses, compiled._metrics = losses, metrics
+    return calls
+
+
+def mean_of(metric: Any) -> Any | None:
+    """The function whose mean over examples a metric is; None where it is anything else."""
+    wrapper = keras.metrics.MeanMetricWrapper
+    for method in ("update_state", "result", "reset_state"):
+        if getattr(type(metric), method) is not getattr(wrapper, method):
+            return None
+    return functools.partial(metric._fn, **metric._fn_kwargs)
+
+
+def is_masked(predictions: Any) -> bool:
+    """Whether some of the predictions do not count, as padded steps of sequences."""
+    return getattr(predictions, "_keras_mask", None) is not None

@@ -32,9 +32,9 @@ class Tensors:
         *,
         target_is_x: bool = False,
     ) -> None:
-        scales = scale if is_nest(x) and is_nest(scale) else map_nest(lambda _: scale, x)
+        scales = scales_of(x, scale)
         self._x, self._y, self._weight = _tensors(x), _tensors(y), _tensors(weight)
-        self._scales, self._target_is_x = _tuples(scales), target_is_x
+        self._scales, self._target_is_x = scales, target_is_x
         self.n = int(leaves(self._x)[0].shape[0])
 
     def gather(self, indices: Any) -> Any:
@@ -50,6 +50,13 @@ class Tensors:
         y = x if self._target_is_x else None if self._y is None else map_nest(part, self._y)
         weight = None if self._weight is None else map_nest(part, self._weight)
         return keras.utils.pack_x_y_sample_weight(x, y, weight)
+
+
+def scales_of(x: Nest, scale: Nest) -> Nest:
+    """The factors by input, whether they are given so or as one for all."""
+    if isinstance(scale, Mapping | list | tuple):
+        return scale
+    return map_nest(lambda _: scale, x)
 
 
 def ready(leaf: Any, scale: float) -> Any:
