@@ -164,12 +164,16 @@ def test_training_imports_nothing_of_besom_but_the_seam() -> None:
     assert not offenders
 
 
-def test_only_train_and_show_load_training_and_only_when_they_run() -> None:
+#: `besom train`, `besom show` and `besom export --predictions`.
+_LOADERS = ("rerun.single_run", "rerun.preview", "rerun.predicted")
+
+
+def test_only_train_show_and_predictions_load_training_and_only_when_they_run() -> None:
     for name, path in modules():
         if name.startswith(TRAINING):
             continue
         loads = {dotted for dotted in imports(path) if part_of(dotted) == TRAINING}
-        assert not loads or name in ("rerun.single_run", "rerun.preview"), f"{name} imports {loads}"
+        assert not loads or name in _LOADERS, f"{name} imports {loads}"
         early = {d for d in imports(path, top_level_only=True) if part_of(d) == TRAINING}
         assert not early, f"{name} imports {early} when it is imported itself"
 

@@ -33,6 +33,9 @@ TrialConfig = dict[str, Any]
 #: The trial function that trains with Keras, as ``sweep.trial_function`` names it.
 KERAS_TRIALS = "besom.training.trial.run_trial"
 
+#: What a kept ``.keras`` holds beside Keras's own files: JSON with ``class_names``.
+MODEL_NOTES = "besom.json"
+
 #: What ``TrialResult.per_example`` may be, and what ``prepare`` says of metrics under ``kinds``.
 PER_EXAMPLE = ("share", "mean", "other")
 

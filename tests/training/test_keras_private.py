@@ -19,6 +19,7 @@ pytestmark = pytest.mark.tensorflow
 
 TRAINING = Path(str(besom.training.__file__)).parent
 DOOR = Path(keras_private.__file__)
+GRAPH = ("_keras_history", "_outbound_nodes")
 MODEL = (
     *("_flatten_layers", "_call_has_training_arg", "_compute_loss", "_loss_tracker"),
     *("_compile_metrics", "_compile_loss"),
@@ -36,6 +37,7 @@ def private_uses(path: Path) -> list[str]:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keras.src"):
             uses.append(str(node.module))
         if isinstance(node, ast.Attribute) and node.attr in (
+            *GRAPH,
             *MODEL,
             *METRICS,
             *LOSS[:1],

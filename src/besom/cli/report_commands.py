@@ -10,7 +10,8 @@ from click.core import ParameterSource
 
 from besom.cli.group import echo, echo_as, format_option, main, results_dir_option
 from besom.equality import same
-from besom.errors import StudyError
+from besom.errors import ConfigError, StudyError
+from besom.text.counting import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,20 +115,30 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
 @click.option("--trial", type=int, metavar="N", help="Export trial N instead of the first.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
 @click.option("--model", is_flag=True, help="Copy the trained .keras instead.")
+@click.option(
+    "--predictions", is_flag=True, help="Write the validation predictions as CSV instead."
+)
 @results_dir_option
 def export(
-    name: str, trial: int | None, output: Path | None, model: bool, results_dir: Path
+    name: str,
+    trial: int | None,
+    output: Path | None,
+    model: bool,
+    predictions: bool,
+    results_dir: Path,
 ) -> None:
     """Write the best trial of NAME as a config for `besom train`.
 
-    The config goes to standard output, a model to NAME.keras, unless --output is given. With
-    several objectives, the knee of the Pareto front is taken.
+    The config goes to standard output, a model to NAME.keras, predictions to NAME.csv, unless
+    --output is given. With several objectives, the knee of the Pareto front is taken.
     """
-    from besom.report.export import best_trial, find_trial, kept_model, to_yaml
+    from besom.report.export import best_trial, class_names_of, find_trial, kept_model, to_yaml
     from besom.store.environment import environment_then
     from besom.store.paths import StudyPaths, write_atomically
     from besom.store.storage import load_record
 
+    if model and predictions:
+        raise ConfigError("--model and --predictions write different files: give one of them.")
     study = load_record(results_dir, name)
     chosen = best_trial(study) if trial is None else find_trial(study, trial)
     if trial is None and len(study.objectives) > 1:
@@ -141,12 +152,28 @@ def export(
         target = output or Path(f"{name}.keras")
         write_atomically(target, kept.read_bytes())
         echo(f"Trial {chosen.number} of {name}: {target}")
+        for of, names in class_names_of(kept).items():
+            echo(
+                f"Classes{f' of {of}' if of else ''}, in the order of the outputs: {listed(names)}"
+            )
         data = environment_then(study, chosen).get("data", {})
         scale, scaled = data.get("input_scale", 1.0), data.get("scaled")
         if isinstance(scale, float) and scale != 1.0:
             echo(f"It was trained on images multiplied by {scale:.8g}: scale yours the same way.")
         elif scaled:  # of several inputs, or of a stream, each has a scale or none
             echo(f"It was trained on scaled inputs ({scaled}): scale yours the same way.")
+        return
+    if predictions:
+        from besom.report.tables import csv
+        from besom.rerun.predicted import validation_predictions
+
+        frame = validation_predictions(study, chosen, StudyPaths.of(results_dir, name), echo)
+        target = output or Path(f"{name}.csv")
+        write_atomically(target, csv(frame))
+        echo(
+            f"Trial {chosen.number} of {name}, "
+            f"{counted(len(frame), 'validation example')}: {target}"
+        )
         return
     text = to_yaml(study, chosen)
     if output is None:

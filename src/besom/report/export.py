@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from besom.config.schema import TRAIN_GROUPS
 from besom.errors import ConfigError, StudyError
 from besom.regular import special_kind
 from besom.report.leaderboard import ranking
-from besom.seam import KERAS_TRIALS
+from besom.seam import KERAS_TRIALS, MODEL_NOTES
 from besom.statistics import knee
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
@@ -72,6 +74,21 @@ def kept_model(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Pat
             + " sweep.keep_models sets how many are kept; `besom train` trains one again."
         )
     return path
+
+
+def class_names_of(model: Path) -> dict[str, list[str]]:
+    """The names of the classes that a kept model tells apart, by output.
+
+    Returns:
+        The one output's name is empty; an empty mapping where classes have no names.
+    """
+    try:
+        with zipfile.ZipFile(model) as archive:
+            names = json.loads(archive.read(MODEL_NOTES))["class_names"]
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
+        return {}
+    by_output = names if isinstance(names, dict) else {"": names}
+    return {str(output): own for output, own in by_output.items() if own}
 
 
 def find_trial(study: StudyRecord, number: int) -> TrialRecord:

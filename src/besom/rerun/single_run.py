@@ -72,7 +72,7 @@ def train_once(
 
     refuse_untrusted(composed.config)
     name = run_name(composed)  # refused before anything is trained
-    with _native_output_hidden():
+    with native_output_hidden():
         runtime.start()
         runtime.device()
     from besom.training.data.dataset import NoTestImages, label_gaps
@@ -141,7 +141,7 @@ def train_once(
         "data": identity,
         "versions": runtime.versions(),
     }
-    missing = _write(paths, composed, fitted.model, fitted.history, metrics)
+    missing = _write(paths, composed, fitted.model, data, fitted.history, metrics)
     if tried.unsavable:  # already mentioned
         missing.pop(paths.model.name, None)
     for remark in [*fitted.remarks.values(), *missing.values()]:
@@ -251,7 +251,7 @@ def changed_settings(exported: Mapping[str, Any], config: Mapping[str, Any]) -> 
 
 
 @contextmanager
-def _native_output_hidden() -> Iterator[None]:
+def native_output_hidden() -> Iterator[None]:
     """Hide what TensorFlow's C++ code prints while it loads; no setting silences it."""
     sys.stderr.flush()
     try:
@@ -273,6 +273,7 @@ def _write(
     paths: TrainPaths,
     composed: Composed,
     model: Any,
+    data: Any,
     history: Mapping[str, list[float]],
     metrics: Mapping[str, Any],
 ) -> dict[str, str]:
@@ -305,7 +306,7 @@ def _write(
         except Exception as error:  # a missing plot is no reason to lose the run
             file = paths.learning_curve.name
             missing[file] = f"{file} is missing: {reason_of(error)}."
-        if problem := save_model(model, beside.model):
+        if problem := save_model(model, beside.model, data):
             missing[paths.model.name] = f"{paths.model.name} is missing: {problem}"
         write_atomically(beside.metrics, json.dumps(metrics, indent=2) + "\n")
         partial.rename(paths.root)

@@ -140,6 +140,12 @@ def _check_single(name: str, input_shape: Any, num_classes: Any, output_shape: A
                 f"model={name} takes one array and has one output, but the data has {len(several)} "
                 f"{what} ({', '.join(map(str, several))}). Write a model function of your own."
             )
+        if shape == () and what == "inputs":
+            raise ConfigError(
+                f"model={name} takes arrays of numbers, but an example of the data is a single "
+                "value, such as a text. Write a model function that begins with a layer for it, "
+                "such as keras.layers.TextVectorization."
+            )
         if None in shape and what == "inputs":
             raise ConfigError(
                 f"model={name} takes examples of one shape, but the data's have {shape}: their "

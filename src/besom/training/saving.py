@@ -14,21 +14,28 @@ import contextlib
 import json
 import logging
 import os
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from besom.errors import reason_of
+from besom.seam import MODEL_NOTES
 from besom.training.epochs.watch import Watch
 
 
-def save_model(model: Any, path: Path) -> str | None:
+def save_model(model: Any, path: Path, data: Any = None) -> str | None:
     """Write the model as ``.keras``, in one atomic step.
+
+    A table's model takes its columns. What the model does not say itself (the names of its classes)
+    is in the archive too, as JSON.
 
     Args:
         model: a ``keras.Model``.
         path: the file; its folder is made.
+        data: the ``besom.training.data.TrainingData`` it was trained on; None: not known.
 
     Returns:
         None; or, where it cannot be written for whatever reason, why and what to do about it.
@@ -37,13 +44,47 @@ def save_model(model: Any, path: Path) -> str | None:
     partial = path.with_name(f".partial-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        model.save(partial)
+        with _raw_model(model, data) as exported:
+            exported.save(partial)
+        if data is not None and data.class_names is not None:
+            with zipfile.ZipFile(partial, "a") as archive:
+                archive.writestr(MODEL_NOTES, json.dumps({"class_names": _plain(data.class_names)}))
         os.replace(partial, path)  # noqa: PTH105
     except Exception as error:  # a user's layers may raise anything when asked for their config
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         return f"The model cannot be saved: {reason_of(error)}. {_remedy(error)}"
     return None
+
+
+def _raw_model(model: Any, data: Any) -> contextlib.AbstractContextManager[Any]:
+    columns = None if data is None else data.columns
+    if columns is None or not columns.is_applied:
+        return contextlib.nullcontext(model)
+    return columns.raw_model(model)  # type: ignore[no-any-return]
+
+
+def _plain(names: Any) -> Any:
+    """Class names as JSON has them."""
+    if isinstance(names, Mapping):
+        return {str(output): _plain(own) for output, own in names.items()}
+    return None if names is None else [str(name) for name in names]
+
+
+def load_kept(path: Path, data: Any) -> Any:
+    """Load a model that ``save_model`` wrote, as it was trained: on what ``data`` holds.
+
+    Args:
+        path: the file.
+        data: the ``besom.training.data.TrainingData`` it was trained on.
+    """
+    import keras
+
+    from besom.training.fast.keras_private import producer
+
+    model = keras.models.load_model(path, compile=False)
+    is_raw = data.columns is not None and data.columns.is_applied
+    return producer(model.outputs[0]) if is_raw else model
 
 
 def _remedy(error: Exception) -> str:

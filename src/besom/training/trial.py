@@ -139,7 +139,7 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
         )
         measured: Mapping[str, float] = {}
         if not stopped:
-            if problem := requests.keep_model(fitted):
+            if problem := requests.keep_model(fitted, data):
                 fitted.remarks["model"] = problem
             measured = measure(fitted) if measure is not None else {}
         for remark in fitted.remarks.values():
@@ -273,11 +273,12 @@ class TrialRequests:
             if (low is not None and value < low) or (high is not None and value > high):
                 raise OutOfBounds(numbers)
 
-    def keep_model(self, fitted: Any) -> str | None:
+    def keep_model(self, fitted: Any, data: Any) -> str | None:
         """Save the trained model as ``.keras``, if it is good enough.
 
         Args:
             fitted: a ``besom.training.trainer.Fitted``.
+            data: the ``besom.training.data.TrainingData`` it was trained on.
 
         Returns:
             Why it cannot be saved, for the user; None if it was saved or not asked for.
@@ -290,7 +291,7 @@ class TrialRequests:
             sign = 1.0 if maximize else -1.0
             if sign * values[fitted.best_epoch - 1] <= sign * self.better_than:
                 return None
-        problem = save_model(fitted.model, self.model_path)
+        problem = save_model(fitted.model, self.model_path, data)
         if problem is None:
             return None
         return f"{problem} Trials count without it. sweep.keep_models=0 turns saving off."

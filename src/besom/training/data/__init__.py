@@ -2,6 +2,8 @@
 
 from besom.training.data.builtin import digits, fashion_mnist, mnist, npz
 from besom.training.data.dataset import Dataset, NoTestExamples, NoTestImages, TrainingData
+from besom.training.data.folders import image_folder, text_folder
+from besom.training.data.frames import csv, parquet
 from besom.training.data.loading import load_test, load_training
 
 __all__ = [
@@ -9,10 +11,14 @@ __all__ = [
     "NoTestExamples",
     "NoTestImages",
     "TrainingData",
+    "csv",
     "digits",
     "fashion_mnist",
+    "image_folder",
     "load_test",
     "load_training",
     "mnist",
     "npz",
+    "parquet",
+    "text_folder",
 ]

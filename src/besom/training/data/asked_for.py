@@ -25,8 +25,8 @@ def model_arguments(node: Mapping[str, Any], data: TrainingData) -> dict[str, An
     Args:
         node: the config's ``model``, whose ``_target_`` may have parameters ``input_shape``,
             ``num_classes``, ``output_shape``, ``output_activation``, ``training_x``,
-            ``class_names`` and ``vocabulary``. Where the config itself gives ``output_shape`` or
-            one after it, that counts.
+            ``class_names``, ``feature_space`` and ``vocabulary``. Where the config itself gives
+            ``output_shape`` or one after it, that counts.
         data: what it will be trained on.
 
     Returns:
@@ -40,6 +40,7 @@ def model_arguments(node: Mapping[str, Any], data: TrainingData) -> dict[str, An
         - training_x: the training part's inputs as the model will see them, for layers that
           ``adapt``: no validation example is among them
         - class_names: as the dataset gives them
+        - feature_space: of a table, a ``keras.utils.FeatureSpace`` adapted to the training part
         - vocabulary: for each input of text the values of the training part, the most frequent
           first; a nest for several inputs, None for those that are numbers
 
@@ -146,6 +147,7 @@ _OFFERS: dict[str, _Offer] = {
     "output_activation": lambda data: data.task.output_activation,
     "training_x": _training_x,
     "class_names": lambda data: data.class_names,
+    "feature_space": lambda data: None if data.columns is None else data.columns.feature_space,
     "vocabulary": _vocabulary,
 }
 

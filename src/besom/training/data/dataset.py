@@ -52,6 +52,8 @@ class Dataset:
         order: (n,) when each example was taken: the latest are held out.
         x_validation, y_validation, sample_weight_validation: a validation set of its own.
             ``x_validation`` may be a ``Dataset``.
+        columns: how the columns in ``x`` are encoded, a
+            ``besom.training.data.feature_space.ColumnFeatures``; None: not at all.
 
     Example:
         >>> x, y = np.zeros((3, 8, 8), np.uint8), np.array([0, 1, 1])
@@ -72,6 +74,7 @@ class Dataset:
     x_validation: Any = None
     y_validation: Any = None
     sample_weight_validation: Any = None
+    columns: Any = None
 
     @property
     def input_shape(self) -> Any:
@@ -107,6 +110,10 @@ class TrainingData:
         scaling: which inputs are scaled though nobody said so, and by how much, in a phrase; may be
             empty.
         class_names: the classes' names, in the order of their numbers.
+        columns: how a table's columns became the inputs, a
+            ``besom.training.data.feature_space.EncodedColumns``; None: they are no such.
+        positions: (n_validation,) where the validation examples are in the dataset's training part;
+            None where they are not from it.
     """
 
     train: Examples | Stream
@@ -120,6 +127,8 @@ class TrainingData:
     fixed_split: bool = False
     scaling: str = ""
     class_names: Any = None
+    columns: Any = None
+    positions: Array | None = None
 
     @property
     def is_remarkable(self) -> bool:

@@ -27,9 +27,11 @@ from besom.targets import TARGET, instantiate, resolve
 from besom.training.data import streams
 from besom.training.data.checked import as_trained_on, checked_dataset, scaling
 from besom.training.data.dataset import Dataset, Split, TrainingData, in_memory
-from besom.training.data.examples import Stream
+from besom.training.data.examples import Examples, Stream
+from besom.training.data.feature_space import ColumnFeatures
 from besom.training.data.fingerprint import fingerprint
 from besom.training.data.holding_out import hold_out
+from besom.training.data.setting_aside import one_part
 from besom.training.data.task import Task, check_worth_learning
 
 log = logging.getLogger("besom")
@@ -37,7 +39,7 @@ log = logging.getLogger("besom")
 #: Keys of the node that are besom's own, never the function's.
 _FOR_LOADING = ("validation_split", "split_seed")
 #: The same, unless the function has a parameter of that name.
-_IF_NOT_ITS_OWN = ("task", "stratify", "group", "order", "gap")
+_IF_NOT_ITS_OWN = ("task", "stratify", "group", "order", "gap", "test_split", "test_seed")
 
 
 def load_training(data: Mapping[str, Any]) -> TrainingData:
@@ -46,7 +48,8 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     Args:
         data: the config node: ``_target_``, ``task``, ``validation_split`` (a share below 1 or a
             number of examples; default 0.1), ``split_seed`` (default 0; it seeds nothing but the
-            split), ``stratify``, ``group``, ``order``, ``gap``, and the parameters of the target.
+            split), ``stratify``, ``group``, ``order``, ``gap``, ``test_split`` and ``test_seed``
+            (the same for a test part, where the target has none), and the parameters of the target.
 
     Returns:
         The same arrays and fingerprint for the same config and files, on every machine.
@@ -57,7 +60,8 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             cannot be made.
     """
     dataset, options = _part(data, "train")
-    where = f"{dataset.name} (train)"
+    part = one_part(dataset, options, "train")
+    dataset, where = part.dataset, f"{dataset.name} (train)"
     if streams.is_stream(dataset.x):
         return streams.training_data(dataset, options, where)
     said = dataset
@@ -75,15 +79,48 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             validation=examples.take(chosen.held) if n_held else None,
             task=task,
             num_classes=task.num_classes,
-            fingerprint=fingerprint(dataset, task, chosen.held, chosen.kept if is_cut else None),
+            fingerprint=fingerprint(
+                dataset,
+                task,
+                chosen.held,
+                chosen.kept if is_cut else None,
+                None if dataset.columns is None else dataset.columns.identity,
+            ),
             name=dataset.name,
             split=chosen.how,
             units=chosen.units,
+            positions=chosen.held if part.positions is None else part.positions[chosen.held],
             fixed_split=chosen.is_fixed,
         )
-    training = replace(training, scaling=scaling(dataset, said), class_names=dataset.class_names)
+    training = replace(
+        training,
+        split="; ".join(filter(None, [training.split, part.how])),
+        scaling=scaling(dataset, said),
+        class_names=dataset.class_names,
+    )
+    if dataset.columns is not None:
+        training = _with_columns(training, dataset.columns)
     log.info("%s: %s; split %s%s", where, task, training.split, _scaled(training))
     return training
+
+
+def _with_columns(training: TrainingData, columns: ColumnFeatures) -> TrainingData:
+    """Encode a table's columns as the training part alone teaches."""
+    adapted = columns.adapted(training.x_train)
+    training = replace(training, columns=adapted)
+    if not columns.encode:
+        return training
+
+    def encoded(part: Examples) -> Examples:
+        return replace(part, x=adapted.encode(part.x), scales=1.0)
+
+    held = training.validation
+    return replace(
+        training,
+        train=encoded(in_memory(training.train)),
+        validation=None if held is None else encoded(in_memory(held)),
+        scaling=columns.in_words,
+    )
 
 
 def opened_anew(data: Mapping[str, Any], training: TrainingData) -> TrainingData:
@@ -161,13 +198,19 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
         ConfigError, DataError: as ``load_training``; a label that training has no class for;
             another example shape or scale than in training.
     """
-    dataset, options = _part(data, "test")
+    is_split = data.get("test_split") and "test_split" not in _parameters(data)
+    dataset, options = _part(data, "train" if is_split else "test")
+    dataset = one_part(dataset, options, "test").dataset
     where = f"{dataset.name} (test)"
     if streams.is_stream(dataset.x):
         return streams.checked_test(dataset, training, where)
     task = None if training is None else training.task
     test, _ = checked_dataset(dataset, where, task, options.get("task"))
-    return test if training is None else as_trained_on(test, training, where)
+    if training is None:
+        return test
+    if training.columns is not None and training.columns.is_applied:
+        test = replace(test, x=training.columns.encode(test.x), scale=1.0)
+    return as_trained_on(test, training, where)
 
 
 def _part(data: Mapping[str, Any], split: Split) -> tuple[Dataset, Mapping[str, Any]]:
@@ -178,6 +221,10 @@ def _part(data: Mapping[str, Any], split: Split) -> tuple[Dataset, Mapping[str, 
         for key, value in data.items()
         if key in _FOR_LOADING or (key in _IF_NOT_ITS_OWN and key not in own)
     }
+    if options.get("test_split") and data.get("test_path"):
+        raise DataError(
+            "data.test_path and data.test_split both say what the test part is: set one of them."
+        )
     given = instantiate({k: v for k, v in data.items() if k not in options}, split)
     if isinstance(given, Dataset):
         return given, options

@@ -51,6 +51,22 @@ def all_layers(model: Any) -> list[Any]:
     return layers
 
 
+def producer(tensor: Any) -> Any:
+    """The layer or model that a symbolic tensor is the output of."""
+    return tensor._keras_history.operation
+
+
+@contextmanager
+def uses_forgotten(tensor: Any) -> Iterator[None]:
+    """While open, models may be built on a symbolic tensor; its layer does not keep them alive."""
+    nodes = producer(tensor)._outbound_nodes
+    before = list(nodes)
+    try:
+        yield
+    finally:
+        nodes[:] = before
+
+
 def test_step(model: Any, x: Any, y: Any, weight: Any = None) -> Any:  # noqa: PT028
     """What ``keras.Model.test_step`` computes; returns the predictions, which Keras's drops."""
     predictions = model(x, training=False) if model._call_has_training_arg else model(x)
