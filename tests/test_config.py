@@ -257,6 +257,15 @@ def test_a_key_of_another_option_is_refused(project: Project) -> None:
     assert compose("optimizer.momentum=0.9", "optimizer=sgd").config["optimizer"]["momentum"] == 0.9
 
 
+def test_class_weights_may_be_numbered(project: Project) -> None:
+    config = compose("trainer.class_weight={0: 1.0, 1: 5.0}").config
+    assert config["trainer"]["class_weight"] == {"0": 1.0, "1": 5.0}
+
+
+def test_a_key_that_any_data_takes_may_be_added_to_data_of_ones_own(project: Project) -> None:
+    assert "or write +data.order=... if data=digits takes it" in refused("data.order=true")
+
+
 def test_a_plus_adds_a_key_that_the_option_does_not_list(project: Project) -> None:
     assert compose("+optimizer.use_ema=true").config["optimizer"]["use_ema"] is True
 

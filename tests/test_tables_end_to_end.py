@@ -102,5 +102,5 @@ def test_numbers_are_swept_as_quantities_and_a_model_not_kept_is_trained_again(
 def test_a_wrong_table_is_refused_before_the_first_trial(home: Project) -> None:
     done = home.run("sweep", "quickstart", *TABLE, "data.target=prize", "sweep.name=wrong", *SHORT)
     assert done.returncode == 2
-    assert "data.target names the column 'prize', which houses.csv has not. Did you" in done.stderr
+    assert "data.target names the column 'prize', which houses.csv does not have." in done.stderr
     assert "Traceback" not in done.stderr

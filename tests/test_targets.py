@@ -61,6 +61,10 @@ def test_a_partial_is_completed_by_its_caller() -> None:
     assert built(1) == (1, 7, None)
 
 
+def test_a_partial_without_arguments_is_the_function_itself() -> None:
+    assert instantiate({"_target_": f"{HERE}.takes", "_partial_": True}) is takes
+
+
 def test_the_node_is_left_as_it_was() -> None:
     node = {"_target_": f"{HERE}.takes", "a": [1], "c": {"_target_": "builtins.dict"}}
     before = repr(node)

@@ -181,7 +181,8 @@ def instantiate(node: Mapping[str, Any], /, *args: Any, **extra: Any) -> Any:
     if not callable(target):
         raise ConfigError(f"_target_ {node[TARGET]!r} is a {type(target).__name__}, not callable.")
     if node.get(PARTIAL, False):
-        return functools.partial(target, *positional, **kwargs)
+        # Without arguments the target itself: it has a name, and Keras can save it.
+        return functools.partial(target, *positional, **kwargs) if positional or kwargs else target
     _check_arguments(node[TARGET], target, positional, kwargs)
     try:
         return target(*positional, **kwargs)

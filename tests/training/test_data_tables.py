@@ -97,6 +97,18 @@ def test_rows_with_missing_values_can_be_dropped(tmp_path: Path) -> None:
     assert len(csv("train", path, "price", missing="drop").y) == N - 1
 
 
+def test_dropped_rows_are_told_and_examples_keep_their_place_in_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, **with_cell("city", 3, None))
+    node = {"_target_": "besom.training.data.csv", "path": path, "target": "price"}
+    for more in ({}, {"test_split": 0.25}):
+        data = load_training(node | {"missing": "drop", "validation_split": 0.5} | more)
+        assert "1 row with missing values dropped" in data.split
+        assert data.positions is not None
+        assert data.positions.max() > 3
+        prices = table()["price"].to_numpy()[data.positions]
+        np.testing.assert_allclose(data.y_validation, prices, rtol=1e-6)
+
+
 def test_parquet_gives_what_csv_gives(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "houses.parquet"
@@ -129,7 +141,7 @@ def test_categories_that_only_the_test_file_has_are_refused_or_unknown(tmp_path:
     test = written(tmp_path, "test.csv", **with_cell("city", 5, "Paris"))
     options = {"path": written(tmp_path), "target": "price", "test_path": test}
     said = refused(csv, "test", **options)
-    assert "'city' has categories that the training file has not: 'Paris' (in 1 row)" in said
+    assert "'city' has categories that the training file does not have: 'Paris' (in 1 row)" in said
     assert "data.unseen=unknown" in said
     assert "Paris" in csv("test", unseen="unknown", **options).x["city"]
     labels = written(tmp_path, "test.csv", **with_cell("kind", 5, "castle"))

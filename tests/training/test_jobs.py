@@ -242,9 +242,10 @@ def test_what_does_not_fit_is_one_sentence_before_the_first_trial(
     assert "\n" not in str(refused.value)
 
 
-def test_an_input_that_the_model_has_not_is_named() -> None:
+def test_an_input_that_the_model_does_not_have_is_named() -> None:
     data = world.table()
     data.train.x["agee"] = data.train.x["age"]
     data.train.scales["agee"] = 1.0
-    with pytest.raises(ConfigError, match=r"an input 'agee', .* has not\. Did you mean 'age'\?"):
+    expected = r"an input 'agee', .* does not have\. Did you mean 'age'\?"
+    with pytest.raises(ConfigError, match=expected):
         rehearse(config("of_table", model={"names": ["age", "size", "town"]}), data)

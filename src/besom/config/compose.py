@@ -23,7 +23,7 @@ from besom.config.backend import check_growth, explain, hydra_on, inherited, rea
 from besom.config.overrides import check_key, check_option, parse_overrides
 from besom.config.search_path import SearchPath, read_yaml
 from besom.config.tree import MISSING, has_path, leaves, lookup
-from besom.config.types import check_group, check_keys
+from besom.config.types import check_group, check_keys, numbers_as_text
 from besom.equality import same
 from besom.errors import ConfigError, did_you_mean
 from besom.regular import special_kind
@@ -33,6 +33,10 @@ _EXPORTED = "_exported_"
 
 #: The key of a group's option that holds search space entries of its own.
 OWN_SPACE = "space"
+
+
+#: The trainer's key whose keys are class numbers, for which no override could write text.
+_BY_CLASS = "class_weight"
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,11 @@ class Composer:
         """Which other options have a missing key, as a sentence; or empty."""
         for group, chosen in choices.items():
             if owners := [f"{group}={name}" for name in self._owners(group, key)]:
+                # How examples are held out, and their task, may be said of any data.
+                too = f", or write +{key}=... if {group}={chosen} takes it too"
                 return (
                     f" It is a key of {' or '.join(owners)}, but {group}={chosen} is chosen here: "
-                    f"add {owners[0]} to set it."
+                    f"add {owners[0]} to set it{too if group == 'data' else ''}."
                 )
         return ""
 
@@ -169,6 +175,8 @@ class Composer:
         assert isinstance(plain, dict)
         own = {k: v for k, v in choices.items() if not k.startswith("hydra") and v is not None}
         config = {str(k): v for k, v in plain.items()}
+        if isinstance(trainer := config.get("trainer"), dict) and _BY_CLASS in trainer:
+            trainer[_BY_CLASS] = numbers_as_text(trainer[_BY_CLASS])
         self._keep_own_keys(config, own, {o.key_or_group for o in overrides})
         if isinstance(sweep := config.get("sweep"), dict):
             schema.settle(sweep, self.groups, overrides)

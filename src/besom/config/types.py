@@ -143,6 +143,17 @@ def _expected(reference: Any) -> str:
     return _KINDS[kind_of(reference)][2]
 
 
+def numbers_as_text(node: Any) -> Any:
+    """A mapping by numbers, such as weights by class, with text for its keys: as it is stored.
+
+    >>> numbers_as_text({0: 1.0, "kind": {1: 5.0}})
+    {'0': 1.0, 'kind': {'1': 5.0}}
+    """
+    if not isinstance(node, dict) or len({str(key) for key in node}) < len(node):
+        return node
+    return {str(k) if type(k) is int else k: numbers_as_text(v) for k, v in node.items()}
+
+
 def check_keys(node: Any, path: str = "") -> None:
     """Refuse a mapping whose keys are not text, at any depth: none is stored as it is.
 

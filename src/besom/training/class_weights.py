@@ -169,7 +169,7 @@ def _table(
             position = known.index(text)
         else:
             raise ConfigError(
-                f"{key} names the class {text}, which the labels have not."
+                f"{key} names the class {text}, which the labels do not have."
                 + did_you_mean(text, names or known)
             )
         is_number = isinstance(weight, int | float) and not isinstance(weight, bool)

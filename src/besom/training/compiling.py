@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from besom.errors import ConfigError, did_you_mean
-from besom.targets import TARGET
+from besom.targets import PARTIAL, TARGET, resolve
 from besom.text.counting import listed
 from besom.text.values import given_text
 from besom.training.data.nests import leaves
@@ -31,7 +32,7 @@ _METRICS_KEY = "trainer.metrics"
 #: Said once where a model function returns its model compiled.
 COMES_COMPILED = (
     "The model comes compiled, and keeps its own optimizer, loss and metrics: `optimizer`, "
-    "trainer.loss and trainer.metrics are not used."
+    "trainer.loss and trainer.metrics are not used, and searching them changes nothing."
 )
 
 
@@ -302,7 +303,12 @@ def made_loss(loss: Any, key: str = "trainer.loss") -> Any:
 
 
 def _callable(key: str, node: Mapping[str, Any], expected: str) -> Any:
-    made = instantiated(key, node)
+    try:
+        made = instantiated(key, node)
+    except ConfigError as error:
+        if PARTIAL in node or not inspect.isfunction(resolve(node[TARGET], key)):
+            raise
+        raise ConfigError(f"{error} To use the function itself, add _partial_: true.") from error
     if not callable(made) and not isinstance(made, keras.metrics.Metric):
         what = f"{key} holds {node[TARGET]!r}, which is a {type(made).__name__}"
         raise ConfigError(f"{what}, expected {expected}.")
@@ -317,6 +323,11 @@ def _named(module: Any, key: str, name: Any) -> Any:
     try:
         module.get(name)
     except ValueError:
+        if "." in name:
+            raise ConfigError(
+                f"{key} is {given_text(name)}, which Keras does not know. A function of your own "
+                f"is {{_target_: {name}, _partial_: true}}, a class {{_target_: {name}}}."
+            ) from None
         known = [n for n in dir(module) if n.islower() and not n.startswith("_")]
         known = [n for n in known if n not in ("get", "serialize", "deserialize")]
         raise ConfigError(

@@ -92,13 +92,13 @@ def _check_inputs(model: Any, train: Any) -> None:
     for name in train.x:
         if name not in wanted:
             raise ConfigError(
-                f"The data has an input {name!r}, which the model {model.name!r} has not."
+                f"The data has an input {name!r}, which the model {model.name!r} does not have."
                 + did_you_mean(str(name), wanted)
             )
     for name in wanted:
         if name not in train.x:
             raise ConfigError(
-                f"The model {model.name!r} has an input {name!r}, which the data has not."
+                f"The model {model.name!r} has an input {name!r}, which the data does not have."
                 + did_you_mean(str(name), list(train.x))
             )
 

@@ -73,7 +73,7 @@ class Outputs:
             for name in values:
                 if name not in self.names:
                     raise ConfigError(
-                        f"{what} names the output {name!r}, which the model has not."
+                        f"{what} names the output {name!r}, which the model does not have."
                         + did_you_mean(str(name), self.names)
                     )
             return dict(values)

@@ -54,6 +54,7 @@ class Dataset:
             ``x_validation`` may be a ``Dataset``.
         columns: how the columns in ``x`` are encoded, a
             ``besom.training.data.feature_space.ColumnFeatures``; None: not at all.
+        kept: which rows of a table's file the examples are, a bool for each; None: all of them.
 
     Example:
         >>> x, y = np.zeros((3, 8, 8), np.uint8), np.array([0, 1, 1])
@@ -75,6 +76,7 @@ class Dataset:
     y_validation: Any = None
     sample_weight_validation: Any = None
     columns: Any = None
+    kept: Array | None = None
 
     @property
     def input_shape(self) -> Any:

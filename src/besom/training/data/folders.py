@@ -169,7 +169,7 @@ def _folder(
     there = _classes(folder, what, suffixes, least=1)
     if new := [name for name in there if name not in classes]:
         raise DataError(
-            f"{folder} has the class {new[0]!r}, which the training part has not: there they are "
+            f"{folder} has the class {new[0]!r}, which the training part does not have: it has "
             f"{listed(list(classes))}."
         )
     return folder, {name: there.get(name, []) for name in classes}

@@ -90,6 +90,7 @@ class Table:
         x: the features by column: float32, int64 for categories that are numbers, or text.
         y: class numbers, quantities, a matrix, or a dict by column.
         class_names: of ``y``; None where the labels are numbers.
+        kept: (n_rows,) which of the file's rows these are; None: all.
     """
 
     x: dict[str, Array]
@@ -98,6 +99,7 @@ class Table:
     groups: Array | None
     order: Array | None
     wanted: TableOptions
+    kept: Array | None
 
     @classmethod
     def of(cls, frame: Any, file: Path, wanted: TableOptions, train: Table | None = None) -> Table:
@@ -118,7 +120,9 @@ class Table:
             names, keys = list(train.x), replace(wanted, group=None, order=None)
         for option, columns in (("target", wanted.target), ("features", names)):
             _check_known(columns, frame.columns, option, file)
-        frame = _complete(frame, names, wanted, file)
+        kept = _complete(frame, names, wanted, file)
+        if kept is not None:
+            frame = frame[kept].reset_index(drop=True)
         x = {name: feature(frame[name], name in wanted.categorical, file) for name in names}
         if train is not None:
             _check_like_training(x, train, file)
@@ -127,7 +131,7 @@ class Table:
         if keys.order is not None:
             order = np.arange(len(frame)) if keys.order is True else frame[keys.order].to_numpy()
         groups = None if keys.group is None else frame[keys.group].to_numpy()
-        return cls(x, y, class_names, groups, order, wanted)
+        return cls(x, y, class_names, groups, order, wanted, kept)
 
     def dataset(self, name: str) -> Dataset:
         """These rows as a dataset."""
@@ -143,6 +147,7 @@ class Table:
             groups=self.groups,
             order=self.order,
             columns=kinds,
+            kept=self.kept,
         )
 
 
@@ -157,7 +162,7 @@ def _check_known(names: Sequence[str], columns: Any, option: str, file: Path) ->
         if name not in columns:
             is_one = len(columns) == 1 and any(mark in columns[0] for mark in ";\t|")
             raise DataError(
-                f"data.{option} names the column {name!r}, which {file} has not."
+                f"data.{option} names the column {name!r}, which {file} does not have."
                 + did_you_mean(name, columns)
                 + (" It has one column: is data.separator right?" if is_one else "")
             )
@@ -195,8 +200,8 @@ def _features(columns: Any, wanted: TableOptions, file: Path) -> list[str]:
     return found
 
 
-def _complete(frame: Any, names: Sequence[str], wanted: TableOptions, file: Path) -> Any:
-    """The rows without missing values.
+def _complete(frame: Any, names: Sequence[str], wanted: TableOptions, file: Path) -> Array | None:
+    """Which rows have no missing values; None: all of them.
 
     Raises:
         DataError: gives the columns that have some; a target may have none.
@@ -211,14 +216,14 @@ def _complete(frame: Any, names: Sequence[str], wanted: TableOptions, file: Path
             )
     gaps = frame[list(names)].isna()
     if not gaps.to_numpy().any():
-        return frame
+        return None
     if wanted.missing == "drop":
-        left = frame[~gaps.any(axis=1)].reset_index(drop=True)
-        if not len(left):
+        kept: Array = ~gaps.any(axis=1).to_numpy()
+        if not kept.any():
             raise DataError(
                 f"{file}: every row has a missing value, so data.missing=drop left none."
             )
-        return left
+        return kept
     counts = gaps.sum()
     where = listed([f"{name} ({n:,})" for name, n in counts[counts > 0].items()])
     raise DataError(
@@ -250,7 +255,7 @@ def _check_like_training(x: dict[str, Array], train: Table, file: Path) -> None:
         if new.any():
             values = listed([repr(v) for v in sorted(set(column[new].tolist()))])
             raise DataError(
-                f"{file}: the column {name!r} has categories that the training file has not: "
+                f"{file}: the column {name!r} has categories that the training file does not have: "
                 f"{values} (in {counted(int(new.sum()), 'row')}). Correct them, or set "
                 "data.unseen=unknown to take them as unknown."
             )

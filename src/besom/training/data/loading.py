@@ -22,16 +22,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from besom.errors import DataError
 from besom.targets import TARGET, instantiate, resolve
+from besom.text.counting import counted
 from besom.training.data import streams
+from besom.training.data.array_checks import Array
 from besom.training.data.checked import as_trained_on, checked_dataset, scaling
 from besom.training.data.dataset import Dataset, Split, TrainingData, in_memory
 from besom.training.data.examples import Examples, Stream
 from besom.training.data.feature_space import ColumnFeatures
 from besom.training.data.fingerprint import fingerprint
 from besom.training.data.holding_out import hold_out
-from besom.training.data.setting_aside import one_part
+from besom.training.data.setting_aside import OnePart, one_part
 from besom.training.data.task import Task, check_worth_learning
 
 log = logging.getLogger("besom")
@@ -89,12 +93,12 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             name=dataset.name,
             split=chosen.how,
             units=chosen.units,
-            positions=chosen.held if part.positions is None else part.positions[chosen.held],
+            positions=_in_file(dataset, part, chosen.held),
             fixed_split=chosen.is_fixed,
         )
     training = replace(
         training,
-        split="; ".join(filter(None, [training.split, part.how])),
+        split="; ".join(filter(None, [training.split, part.how, _dropped(dataset)])),
         scaling=scaling(dataset, said),
         class_names=dataset.class_names,
     )
@@ -133,6 +137,17 @@ def opened_anew(data: Mapping[str, Any], training: TrainingData) -> TrainingData
     assert isinstance(training.train, Stream)
     source = _part(data, "train")[0].x
     return replace(training, train=replace(training.train, source=source))
+
+
+def _in_file(dataset: Dataset, part: OnePart, held: Array) -> Array:
+    """Where examples are in what the user gave: before a test part or rows were taken out."""
+    held = held if part.positions is None else part.positions[held]
+    return held if dataset.kept is None else np.flatnonzero(dataset.kept)[held]
+
+
+def _dropped(dataset: Dataset) -> str:
+    n = 0 if dataset.kept is None else int(np.count_nonzero(~dataset.kept))
+    return f"{counted(n, 'row')} with missing values dropped" if n else ""
 
 
 def _scaled(training: TrainingData) -> str:
