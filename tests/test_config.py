@@ -263,7 +263,7 @@ def test_class_weights_may_be_numbered(project: Project) -> None:
 
 
 def test_a_key_that_any_data_takes_may_be_added_to_data_of_ones_own(project: Project) -> None:
-    assert "or write +data.order=... if data=digits takes it" in refused("data.order=true")
+    assert "or write +data.order=... if data=digits takes it" in refusal("data.order=true")
 
 
 def test_a_plus_adds_a_key_that_the_option_does_not_list(project: Project) -> None:
