@@ -183,10 +183,10 @@ def unjudged_classes(n: int) -> str:
     )
 
 
-def few_images(n: int, of: str = "examples", is_share: bool = True) -> str:
+def few_images(n: int, of: str = "validation examples", is_share: bool = True) -> str:
     """Return the caveat about a small validation set."""
     worth = f": one of them is {100.0 / n:.2g} points" if is_share else ""
-    return f"there are only {n} validation {of}{worth}"
+    return f"there are only {n} {of}{worth}"
 
 
 def _over_baseline(claim: Claim, leader: TrialRecord, is_share: bool) -> str:

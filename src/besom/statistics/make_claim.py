@@ -139,7 +139,9 @@ class _Table:
             found.append(claim_text.best_epoch(picked_from.n_epochs, n_trials))
         n = n_rows(self.leader, self.aim)
         if n < FEW_IMAGES:
-            of = "examples" if n == self.leader.n_validation else "groups of examples"
+            of = "validation examples"
+            if n != self.leader.n_validation:
+                of = f"groups, or blocks in time, of {of}"
             found.append(claim_text.few_images(n, of, self.known[0].kind == "share"))
         return tuple(found)
 
