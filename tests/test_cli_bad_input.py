@@ -305,7 +305,7 @@ BAD_ARRAYS = [
     ({"x_train": None}, "x_train"),
     ({"y_train": np.arange(39) % 2}, "39"),
     ({"x_train": np.full((40, 4), np.nan)}, "NaN"),
-    ({"y_train": np.arange(40) % 2 + 0.5}, "integer"),
+    ({"y_train": np.arange(40) % 2 + np.nan}, "nan"),
     ({"y_train": np.zeros(40, int)}, "at least two classes"),
 ]
 

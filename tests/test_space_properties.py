@@ -217,7 +217,9 @@ def test_a_sweep_file_composes_with_whatever_is_sampled(
         project.write(f"conf/optimizer/{option}.yaml", dump({**content, "space": own}))
     head = CHEAP_SWEEP.partition("sweep:\n")[0].partition("trainer:\n")[0]
     project.write("sweeps/made.yaml", head + dump({"sweep": {"space": spec.entries}}))
-    plan = make_plan("made", ["optimizer=sgd"] * (spec.entries.get("optimizer") is None))
+    words = ["trainer.loss=sparse_categorical_crossentropy"]  # which entries may depend on
+    words += ["optimizer=sgd"] * (spec.entries.get("optimizer") is None)
+    plan = make_plan("made", words)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     for _ in range(3):
         trial = study.ask()
