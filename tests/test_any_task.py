@@ -26,6 +26,7 @@ class Job:
         metrics: the objectives.
         trainer: settings of its own.
         unknown: why its scores have no error and no ties; empty: they have.
+        grown_mib: by how much its processes may grow; 0: they do not note it.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Job:
     metrics: tuple[str, ...] = ("val_loss",)
     trainer: str = ""
     unknown: str = ""
+    grown_mib: float = 0.0
 
 
 JOBS = {
@@ -58,7 +60,8 @@ JOBS = {
         "jobs_swept.stream",
         "stream: classification, 2 classes",
         ("val_accuracy",),
-        "callbacks: [{_target_: jobs_swept.Capped, mib: 200}]",
+        "callbacks: [{_target_: jobs_swept.NotesMemory}]",
+        grown_mib=200,
     ),
     "three": Job(
         "jobs_world.three_headed",
@@ -148,6 +151,10 @@ def test_a_job_is_swept_ranked_exported_retrained_confirmed_and_replayed(
     test = job.metrics[0].replace("val_", "test_")
     assert test in home.done("confirm", name, "--trial", "1", "--seeds", "2", "--on", "test")
     assert "equal" in home.done("replay", name, "1")
+    if job.grown_mib:
+        grown = [float(line) for line in Path("grown.txt").read_text().split()]
+        assert len(grown) >= 16
+        assert max(grown) < job.grown_mib
 
 
 def test_an_objective_that_the_task_does_not_measure_is_refused_with_one_that_it_does(
