@@ -107,10 +107,8 @@ sweep:
     )
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["table", *(pytest.param(name, marks=pytest.mark.long) for name in JOBS if name != "table")],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", JOBS)
 def test_a_job_is_swept_ranked_exported_retrained_confirmed_and_replayed(
     home: Project, name: str
 ) -> None:
