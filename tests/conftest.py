@@ -25,18 +25,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _moved_into(root: Path, patch: pytest.MonkeyPatch) -> Project:
+    """Make a folder the current one; modules in it and among the helpers can be named."""
+    patch.chdir(root)
+    for name in ("BESOM_RESULTS_DIR", "BESOM_STORAGE"):
+        patch.delenv(name, raising=False)
+    inherited = os.environ.get("PYTHONPATH")
+    paths = [STUDY, str(TESTS / "training"), str(TESTS), *([inherited] if inherited else [])]
+    patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    return Project(root)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty folder with one sweep of the user's own, ``cheap``, as the current folder."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("BESOM_RESULTS_DIR", "BESOM_STORAGE"):
-        monkeypatch.delenv(name, raising=False)
-    inherited = os.environ.get("PYTHONPATH")
-    paths = [str(TESTS / "study"), str(TESTS), *([inherited] if inherited else [])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    project = Project(tmp_path)
+    project = _moved_into(tmp_path, monkeypatch)
     project.write("sweeps/cheap.yaml", CHEAP_SWEEP)
     return project
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """An empty folder that the tests of a module share, as the current folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        root = tmp_path_factory.mktemp("home")
+        for path in (TESTS / "training", root):
+            patch.syspath_prepend(str(path))
+        yield _moved_into(root, patch)
 
 
 @pytest.fixture

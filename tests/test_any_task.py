@@ -1,8 +1,10 @@
-"""Tasks besides classification from end to end: sweep, export, retrain, replay."""
+"""Tasks besides classification of images, each from the sweep to the replay."""
 
 from __future__ import annotations
 
+import csv
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,116 +13,155 @@ from besom.store.records import Outcome
 from besom.study import load_record
 from user_project import Project
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(600)]
 
-DATA = """
-import numpy as np
-from besom.training.data import Dataset
 
-numbers = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
+@dataclass(frozen=True)
+class Job:
+    """A job and what is promised of it.
 
-def part(split, *arrays):
-    rows = slice(0, 150) if split == "train" else slice(150, 200)
-    return [array[rows] for array in arrays]
+    Attributes:
+        model, data: the functions.
+        task: what the sweep says of the data, after its name.
+        metrics: the objectives.
+        trainer: settings of its own.
+        unknown: why its scores have no error and no ties; empty: they have.
+        grown_mib: by how much its processes may grow; 0: they do not note it.
+    """
 
-def table(split):
-    town = np.where(numbers[:, :1] > 0, "Oslo", "Rome").astype(object)
-    bought = (numbers[:, 0] + numbers[:, 1] > 1).astype("float32")
-    age, size, town, bought = part(split, numbers[:, :1], numbers[:, 1:], town, bought)
-    return Dataset(x={"age": age, "size": size, "town": town}, y=bought, name="table")
+    model: str
+    data: str
+    task: str
+    metrics: tuple[str, ...] = ("val_loss",)
+    trainer: str = ""
+    unknown: str = ""
+    grown_mib: float = 0.0
 
-def stream(split):
-    import tensorflow as tf
 
-    x, y = part(split, numbers, numbers @ np.arange(3, dtype="float32"))
-    batches = tf.data.Dataset.from_tensor_slices((x, y))
-    if split == "test":
-        return Dataset(x=batches.batch(16), name="stream")
-    held = batches.skip(110).batch(16)
-    return Dataset(x=batches.take(110).shuffle(50).batch(16), x_validation=held, name="stream")
-"""
-MODELS = """
-import keras
+JOBS = {
+    "table": Job(
+        "jobs_world.of_table",
+        "jobs_swept.table",
+        "table: binary classification",
+        ("val_auc",),
+        "class_weight: balanced, metrics: [accuracy, {_target_: keras.metrics.AUC, name: auc}]",
+    ),
+    "quantities": Job(
+        "jobs_world.number", "jobs_swept.quantities", "quantities: regression", ("val_mae",)
+    ),
+    "texts": Job(
+        "jobs_world.of_text",
+        "jobs_swept.texts",
+        "texts: classification, 2 classes",
+        ("val_accuracy",),
+    ),
+    "stream": Job(
+        "jobs_swept.augmenting",
+        "jobs_swept.stream",
+        "stream: classification, 2 classes",
+        ("val_accuracy",),
+        "callbacks: [{_target_: jobs_swept.NotesMemory}]",
+        grown_mib=200,
+    ),
+    "three": Job(
+        "jobs_world.three_headed",
+        "jobs_swept.three",
+        "three: kind: classification, 2 classes; size: regression; tags: multi-label",
+        ("val_kind_accuracy", "val_size_mae"),
+    ),
+    "autoencoder": Job("jobs_world.autoencoder", "jobs_swept.unlabelled", "unlabelled: no labels"),
+    "vae": Job(
+        "jobs_world.vae",
+        "jobs_swept.unlabelled",
+        "unlabelled: no labels",
+        unknown="is no mean over examples",
+    ),
+}
 
-layers = keras.layers
 
-def table(input_shape, units=4):
-    inputs = {
-        name: keras.Input(shape, name=name, dtype="string" if name == "town" else "float32")
-        for name, shape in input_shape.items()
-    }
-    lookup = layers.StringLookup(vocabulary=["Oslo", "Rome"], output_mode="one_hot")
-    parts = [lookup(each) if name == "town" else each for name, each in inputs.items()]
-    hidden = layers.Dense(units, activation="relu")(layers.Concatenate()(parts))
-    return keras.Model(inputs, layers.Dense(1, activation="sigmoid")(hidden))
-
-def stream(input_shape, training_x, units=4):
-    scaled = layers.Normalization()
-    scaled.adapt(training_x)
-    hidden = layers.Dense(units, activation="relu")
-    return keras.Sequential([keras.Input(input_shape), scaled, hidden, layers.Dense(1)])
-"""
-SWEEP = """
+def prepare(home: Project, name: str) -> None:
+    """Write what the user of a job has in the folder."""
+    job = JOBS[name]
+    objectives = "".join(f"    - {{metric: {each}}}\n" for each in job.metrics)
+    home.write(f"conf/model/{name}.yaml", f"_target_: {job.model}\n")
+    home.write(f"conf/data/{name}.yaml", f"_target_: {job.data}\n")
+    home.write(
+        f"sweeps/{name}.yaml",
+        f"""
 defaults:
   - sweep
-  - override model: mine_{job}
-  - override data: mine_{job}
+  - override model: {name}
+  - override data: {name}
+  - override sweep/pruner: none
   - _self_
-trainer: {{epochs: 2, batch_size: 16{trainer}}}
+trainer: {{epochs: 2, batch_size: 32, {job.trainer}}}
 sweep:
   n_trials: 2
-  objective: {{metric: {metric}}}
-  executor: {{workers: 1}}
+  keep_models: 2
+  objectives:
+{objectives}
+  executor: {{workers: 1, gpus: none}}
   space:
-    model.units: {{low: 2, high: 8}}
-"""
-CLASS_WEIGHTS = (
-    ", class_weight: balanced, metrics: [accuracy, {_target_: keras.metrics.AUC, name: auc}]"
-)
+    optimizer.learning_rate: {{low: 1.0e-3, high: 1.0e-2, log: true}}
+""",
+    )
 
 
-@pytest.mark.parametrize(
-    ("job", "metric", "trainer"),
-    [
-        ("table", "val_auc", CLASS_WEIGHTS),
-        pytest.param("stream", "val_mae", "", marks=pytest.mark.long),
-    ],
-)
-def test_a_job_is_swept_exported_retrained_and_replayed(
-    project: Project, job: str, metric: str, trainer: str
+@pytest.mark.long
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_is_swept_ranked_exported_retrained_confirmed_and_replayed(
+    home: Project, name: str
 ) -> None:
-    project.write("mine_data.py", DATA)
-    project.write("mine_models.py", MODELS)
-    project.write(f"conf/data/mine_{job}.yaml", f"_target_: mine_data.{job}\n")
-    project.write(f"conf/model/mine_{job}.yaml", f"_target_: mine_models.{job}\nunits: 4\n")
-    sweep = SWEEP.format(job=job, metric=metric, trainer=trainer)
-    project.write("sweeps/job.yaml", sweep)
-    done = project.run("sweep", "job")
-    assert done.returncode == 0, done.stderr
-    study = load_record(Path("results"), "job")
+    job = JOBS[name]
+    prepare(home, name)
+    assert job.task in " ".join(home.done("sweep", name).split())
+    study = load_record(Path("results"), name)
     assert [trial.outcome for trial in study.trials] == [Outcome.COMPLETE] * 2
-    assert all(trial.history[metric] for trial in study.trials)
-    assert project.run("export", "job", "--trial", "1", "-o", "best.yaml").returncode == 0
-    trained = project.run("train", "best.yaml", "name=again")
-    assert trained.returncode == 0, trained.stderr
-    measured = json.loads(Path("results/train/again/metrics.json").read_text())
-    last = study.trials[1].history[metric][-1]
-    assert measured["last_epoch"][metric] == pytest.approx(last, rel=1e-5)
-    assert set(measured["test"]) >= {"loss", metric.removeprefix("val_")}
-    replayed = project.run("replay", "job", "1")
-    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert all(set(trial.history) >= set(job.metrics) for trial in study.trials)
+
+    several = len(job.metrics) > 1
+    shown = " ".join(home.done("leaderboard", name).split())
+    with Path(f"results/{name}/leaderboard.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for metric in job.metrics:
+        errors = [row[f"{metric}_error" if several else "standard_error"] for row in rows]
+        ties = [row[f"tied_by_{metric}" if several else "tied"] for row in rows]
+        if job.unknown:
+            assert not any(errors + ties)
+        else:
+            assert all(float(error) > 0 for error in errors)
+            assert "True" in ties
+    assert job.unknown in shown
+    assert "±" in shown or job.unknown
+
+    if not several:  # with several, no model is kept
+        home.done("export", name, "--trial", "1", "--model")
+        assert Path(f"{name}.keras").is_file()
+    home.done("export", name, "--trial", "1", "-o", "best.yaml")
+    home.done("train", "best.yaml", f"name={name}")
+    measured = json.loads(Path(f"results/train/{name}/metrics.json").read_text())
+    for metric in job.metrics:
+        last = study.trials[1].history[metric][-1]
+        assert measured["last_epoch"][metric] == pytest.approx(last, rel=1e-5)
+        assert metric.removeprefix("val_") in measured["test"]
+    assert Path(f"results/train/{name}/model.keras").is_file()
+
+    test = job.metrics[0].replace("val_", "test_")
+    assert test in home.done("confirm", name, "--trial", "1", "--seeds", "2", "--on", "test")
+    assert "equal" in home.done("replay", name, "1")
+    if job.grown_mib:
+        grown = [float(line) for line in Path("grown.txt").read_text().split()]
+        assert len(grown) >= 16
+        assert max(grown) < job.grown_mib
 
 
 def test_an_objective_that_the_task_does_not_measure_is_refused_with_one_that_it_does(
-    project: Project,
+    home: Project,
 ) -> None:
-    project.write("mine_data.py", DATA)
-    project.write("mine_models.py", MODELS)
-    project.write("conf/data/mine_stream.yaml", "_target_: mine_data.stream\n")
-    project.write("conf/model/mine_stream.yaml", "_target_: mine_models.stream\nunits: 4\n")
-    project.write("sweeps/job.yaml", SWEEP.format(job="stream", metric="val_accuracy", trainer=""))
-    done = project.run("sweep", "job")
-    assert done.returncode == 2
-    assert "which no trial reports" in done.stderr
-    assert "sweep.objective.metric=val_loss" in done.stderr
-    assert not Path("results/job").exists()
+    prepare(home, "quantities")
+    words = ["sweep.objectives=[]", "sweep.objective.metric=val_accuracy", "sweep.name=refused"]
+    done = home.besom("sweep", "quantities", *words)
+    assert done.exit_code == 2
+    assert "which no trial reports" in done.output
+    assert "sweep.objective.metric=val_loss" in done.output
+    assert not Path("results/refused").exists()

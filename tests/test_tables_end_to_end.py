@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -22,14 +21,10 @@ SHORT = ["sweep.n_trials=2", "sweep.executor.workers=1", "trainer.epochs=2"]
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def home(home: Project) -> Project:
     """A folder with a table in it, that the tests of this module share."""
-    with pytest.MonkeyPatch.context() as patch:
-        root = tmp_path_factory.mktemp("home")
-        patch.chdir(root)
-        patch.delenv("BESOM_RESULTS_DIR", raising=False)
-        houses().to_csv("houses.csv", index=False)
-        yield Project(root)
+    houses().to_csv("houses.csv", index=False)
+    return home
 
 
 def houses() -> pd.DataFrame:

@@ -59,6 +59,13 @@ class Project:
 
         return CliRunner().invoke(main, list(words))
 
+    def done(self, *words: str) -> str:
+        """Give a command in this process that has to succeed; return what it said."""
+        result = self.besom(*words)
+        assert result.exit_code == 0, f"{result.output}{result.exception!r}"
+        assert "Traceback" not in result.output
+        return result.output
+
     def spawn(self, *words: str, **options: object) -> subprocess.Popen[str]:
         """Give a command in a process of its own."""
         command = [sys.executable, "-c", "from besom.cli import main; main()", *words]
