@@ -150,6 +150,7 @@ def train_rows(home: Project, name: str) -> int:
         return len(list(csv.DictReader(file)))
 
 
+@pytest.mark.long
 def test_frozen_then_unfrozen_is_swept_confirmed_retrained_and_replayed(home: Project) -> None:
     home.done("sweep", "phases")
     study = load_record(home.root / "results", "phases")
@@ -170,6 +171,7 @@ def test_the_dry_run_says_who_trains(home: Project) -> None:
     assert "Training: by tune.frozen_then_unfrozen" in said
 
 
+@pytest.mark.long
 def test_a_vae_that_cannot_be_saved_is_swept_like_any_other(home: Project) -> None:
     said = home.done("sweep", "vaes")
     assert said.count("cannot be saved") == 1
