@@ -77,6 +77,7 @@ def test_the_exported_model_takes_the_columns_and_predictions_are_written(
         assert json.loads(archive.read("besom.json")) == {"class_names": ["cheap", "dear"]}
 
 
+@pytest.mark.long
 def test_numbers_are_swept_as_quantities_and_a_model_not_kept_is_trained_again(
     home: Project,
 ) -> None:

@@ -166,6 +166,7 @@ def test_frozen_then_unfrozen_is_swept_confirmed_retrained_and_replayed(home: Pr
     assert "equal" in home.done("replay", "phases", "0")
 
 
+@pytest.mark.long
 def test_the_dry_run_says_who_trains(home: Project) -> None:
     said = home.done("sweep", "phases", "--dry-run", "sweep.space=null")
     assert "Training: by tune.frozen_then_unfrozen" in said
