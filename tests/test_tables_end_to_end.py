@@ -82,8 +82,7 @@ def test_numbers_are_swept_as_quantities_and_a_model_not_kept_is_trained_again(
     home: Project,
 ) -> None:
     words = [*TABLE, "data.target=price", "data.exclude=[kind]", "sweep.name=prices"]
-    objective = ["sweep.objective.metric=val_loss", "sweep.keep_models=0"]
-    done = home.run("sweep", "quickstart", *words, *objective, *SHORT)
+    done = home.run("sweep", "quickstart", *words, "sweep.keep_models=0", *SHORT)
     assert done.returncode == 0, done.stderr
     assert "houses: regression; 128 training and 32 validation examples" in done.stdout
     done = home.run("export", "prices", "--predictions", "-o", "rows.csv")

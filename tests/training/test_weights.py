@@ -103,7 +103,8 @@ def test_a_loaded_model_scores_in_plain_keras_what_its_epoch_scored(
     # What `besom train` and `besom confirm --on test` measure in the end.
     told = at_the_epoch_that_counts(fitted, "test_")
     assert evaluate(fitted.model, test.x, test.y, 1 / 255) == pytest.approx(told, rel=1e-5)
-    _, right = judge(fitted.model, data.x_validation, data.y_validation, 1 / 255)
+    _, rows = judge(fitted.model, data.x_validation, data.y_validation, 1 / 255)
+    right = rows["correct"]
     assert list(fitted.correct) == list(right)
     assert fitted.correct_by_epoch[fitted.best_epoch - 1] == np.packbits(right).tobytes()
 
