@@ -35,6 +35,7 @@ def main() -> NoReturn:
 
     if handles_interrupts:
         signal.signal(signal.SIGINT, interrupt)
+        sys.unraisablehook = _end_if_interrupted
     code: object = 0
     try:
         command_line()
@@ -61,6 +62,13 @@ def _end_interrupted() -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(INTERRUPTED)
+
+
+def _end_if_interrupted(ignored: sys.UnraisableHookArgs) -> None:
+    """Python drops an exception that is raised in a destructor or a weak reference's callback."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        _end_now(signal.SIGINT, None)
+    sys.__unraisablehook__(ignored)
 
 
 def _end_now(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

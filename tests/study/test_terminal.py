@@ -241,6 +241,22 @@ def test_ctrl_c_in_the_midst_of_an_import_is_no_traceback(project: Project, impo
     assert not Path("results").exists()
 
 
+def test_ctrl_c_where_python_drops_exceptions_ends_the_command_all_the_same(
+    project: Project,
+) -> None:
+    project.write(
+        "shadows/optuna/__init__.py",
+        "import os, signal, time\n"
+        "class Interrupted:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(5)\n"
+        "Interrupted()\n"
+        "time.sleep(30)\n",
+    )
+    with spawned(project) as process:
+        out, err = process.communicate(timeout=15)
+    assert (process.returncode, out, err) == (130, "", "besom: interrupted\n")
+
+
 def test_ctrl_c_at_any_early_moment_ends_with_130_and_no_traceback(project: Project) -> None:
     """From the moment that Python itself is up, which is when its own handler is replaced."""
     project.write("shadows/sitecustomize.py", "open('born', 'w').close()\n")
