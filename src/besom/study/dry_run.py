@@ -156,12 +156,13 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         ConfigError: no trial would report an objective or a constraint.
         BesomError: the workers cannot be prepared (the data is missing, say).
     """
-    n_wanted = len(_wanted(plan))
+    wanted = _wanted(plan)
     began = time.monotonic()
-    with started(executor, PROBE, plan.as_composed, None, n_wanted) as facts:
+    with started(executor, PROBE, plan.as_composed, None, len(wanted)) as facts:
         start_s = time.monotonic() - began
-        plan = settled(plan, facts)
-        wanted = _wanted(plan)
+        if (judged := settled(plan, facts)) is not plan:
+            plan = judged
+            wanted = _wanted(plan)
         probes = _Probes(enumerate(config for _, _, config in wanted))
         RunLoop(executor, probes).run()
         n_workers = executor.n_workers

@@ -40,12 +40,7 @@ from besom.training.fast.keras_private import replaced
 def fit(job: Job) -> EpochsRun:
     """Run the job's epochs with ``model.fit``, on the compiled engine's batches in its order."""
     model, settings, size = job.model, job.settings, job.evaluation_batch_size
-    validation = job.judged.get("val_")
-    validation = None if validation is None else cached(validation)
-    recorder = None
-    # Replicas see parts, and of a stream it is not known how many examples there are.
-    if validation is not None and validation.n and not tf.distribute.has_strategy():
-        recorder = Recorder(validation.n, job.rows)
+    validation, recorder = recorded_validation(job)
     measuring = Measuring(job, recorder)
     passes = training_batches(job)
     with (
@@ -63,11 +58,28 @@ def fit(job: Job) -> EpochsRun:
             shuffle=False,  # the batches are shuffled already
             verbose=0,
         )
+    return EpochsRun(seconds=measuring.seconds, rows=restored_rows(job, validation))
+
+
+def recorded_validation(job: Job) -> tuple[Examples | Stream | None, Recorder | None]:
+    """What the run is measured on after each epoch, and what records its examples, if it can."""
+    validation = job.judged.get("val_")
+    if validation is None:
+        return None, None
+    validation = cached(validation)
+    # Replicas see parts, and of a stream it is not known how many examples there are.
+    if not validation.n or tf.distribute.has_strategy():
+        return validation, None
+    return validation, Recorder(validation.n, job.rows)
+
+
+def restored_rows(job: Job, validation: Examples | Stream | None) -> Kept | None:
+    """Put the weights that count into the model; return what is kept of each example by them."""
     job.watch.restore()
     rows = job.watch.rows
     if rows is None and validation is not None:
-        rows = examined(model, validation, size, job.rows)
-    return EpochsRun(seconds=measuring.seconds, rows=rows)
+        rows = examined(job.model, validation, job.evaluation_batch_size, job.rows)
+    return rows
 
 
 def training_batches(job: Job) -> Passes:

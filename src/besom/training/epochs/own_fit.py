@@ -24,13 +24,13 @@ from besom.errors import ConfigError, TrainingStopped
 from besom.targets import PARTIAL, TARGET, function_name
 from besom.training.data.examples import Examples, Stream, is_ragged
 from besom.training.data.nests import map_nest
-from besom.training.epochs.batches import cached, in_memory, tensors_of
+from besom.training.epochs.batches import in_memory, tensors_of
 from besom.training.epochs.job import EpochsRun, Job
 from besom.training.epochs.keras_engine import (
     Before,
     Measuring,
-    Recorder,
-    examined,
+    recorded_validation,
+    restored_rows,
     training_batches,
     validation_batches,
 )
@@ -84,11 +84,7 @@ def fit(job: Job, config: Mapping[str, Any]) -> EpochsRun:
             what the function raises, or what the run's watch does.
     """
     name, function = name_of(job.settings), function_of(job.settings)
-    validation = job.judged.get("val_")
-    validation = None if validation is None else cached(validation)
-    recorder = None
-    if validation is not None and validation.n and not tf.distribute.has_strategy():
-        recorder = Recorder(validation.n, job.rows)
+    validation, recorder = recorded_validation(job)
     measuring = Measuring(job, recorder)
     with (
         recorder.attached_to(job.model) if recorder else nullcontext(),
@@ -121,10 +117,7 @@ def fit(job: Job, config: Mapping[str, Any]) -> EpochsRun:
             f"trainer.fit={name} ended without an epoch: hand the callbacks that it is given to "
             "model.fit, as callbacks=callbacks."
         )
-    job.watch.restore()
-    rows = job.watch.rows
-    if rows is None and validation is not None:
-        rows = examined(job.model, validation, job.evaluation_batch_size, job.rows)
+    rows = restored_rows(job, validation)
     return EpochsRun(measuring.seconds, rows, remarks=_remarks(job, reports))
 
 
