@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from besom.errors import DataError
-from besom.training.data import keras_cache, load_test, load_training
+from besom.training.data import load_test, load_training
+from besom.training.data.reading import keras_cache
 
 X = np.arange(20 * 4 * 3, dtype=np.uint8).reshape(20, 4, 3)
 Y = np.arange(20, dtype=np.uint8) % 4

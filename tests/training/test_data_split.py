@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from besom.errors import DataError
 from besom.training.data import Dataset, load_training
 from besom.training.data.dataset import Split
-from besom.training.data.split import stratified_split
+from besom.training.data.splits.split import stratified_split
 
 
 def numbered(split: Split, y: Sequence[int] = (0,) * 10 + (1,) * 10) -> Dataset:

@@ -78,7 +78,7 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
 
 def _units(data: Mapping[str, Any], test: Any) -> Any:
     """What of the test part is resampled together; None where it does not say so."""
-    from besom.training.data.holding_out import units_of
+    from besom.training.data.splits.holding_out import units_of
 
     try:
         return units_of(data, test, f"{test.name} (test)")

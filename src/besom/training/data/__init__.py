@@ -1,10 +1,10 @@
 """Datasets: what ``data=...`` names, what a dataset is made of, and how one is opened."""
 
-from besom.training.data.builtin import digits, fashion_mnist, mnist, npz
 from besom.training.data.dataset import Dataset, NoTestExamples, NoTestImages, TrainingData
-from besom.training.data.folders import image_folder, text_folder
-from besom.training.data.frames import csv, parquet
 from besom.training.data.loading import load_test, load_training
+from besom.training.data.reading.builtin import digits, fashion_mnist, mnist, npz
+from besom.training.data.reading.folders import image_folder, text_folder
+from besom.training.data.tabular.frames import csv, parquet
 
 __all__ = [
     "Dataset",

@@ -53,7 +53,7 @@ class Dataset:
         x_validation, y_validation, sample_weight_validation: a validation set of its own.
             ``x_validation`` may be a ``Dataset``.
         columns: how the columns in ``x`` are encoded, a
-            ``besom.training.data.feature_space.ColumnFeatures``; None: not at all.
+            ``besom.training.data.tabular.feature_space.ColumnFeatures``; None: not at all.
         kept: which rows of a table's file the examples are, a bool for each; None: all of them.
 
     Example:
@@ -113,7 +113,7 @@ class TrainingData:
             empty.
         class_names: the classes' names, in the order of their numbers.
         columns: how a table's columns became the inputs, a
-            ``besom.training.data.feature_space.EncodedColumns``; None: they are no such.
+            ``besom.training.data.tabular.feature_space.EncodedColumns``; None: they are no such.
         positions: (n_validation,) where the validation examples are in the dataset's training part;
             None where they are not from it.
     """

@@ -32,10 +32,10 @@ from besom.training.data.array_checks import Array
 from besom.training.data.checked import as_trained_on, checked_dataset, scaling
 from besom.training.data.dataset import Dataset, Split, TrainingData, in_memory
 from besom.training.data.examples import Examples, Stream
-from besom.training.data.feature_space import ColumnFeatures
 from besom.training.data.fingerprint import fingerprint
-from besom.training.data.holding_out import hold_out
-from besom.training.data.setting_aside import OnePart, one_part
+from besom.training.data.splits.holding_out import hold_out
+from besom.training.data.splits.setting_aside import OnePart, one_part
+from besom.training.data.tabular.feature_space import ColumnFeatures
 from besom.training.data.task import Task, check_worth_learning
 
 log = logging.getLogger("besom")

@@ -13,7 +13,7 @@ from besom.text.counting import counted
 from besom.text.values import given_text
 from besom.training.data.array_checks import Array
 from besom.training.data.dataset import Dataset, in_memory
-from besom.training.data.split import (
+from besom.training.data.splits.split import (
     checked_seed,
     group_split,
     n_held_out,

@@ -1,7 +1,7 @@
 """``data=csv`` and ``data=parquet``: one part of a table, its columns as a model's inputs.
 
 Numbers become float32, text and what ``categorical`` names become categories. How the columns are
-encoded is learned later, from the training part alone (``besom.training.data.feature_space``).
+encoded is learned later, from the training part alone (``feature_space``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from besom.errors import DataError, reason_of
 from besom.regular import special_kind
 from besom.text.values import given_text
 from besom.training.data.dataset import Dataset, NoTestExamples, Split
-from besom.training.data.frame_table import Table, TableOptions
+from besom.training.data.tabular.frame_table import Table, TableOptions
 
 _Missing = Literal["refuse", "drop"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from besom.errors import DataError
-from besom.training.data import keras_cache
 from besom.training.data.dataset import Dataset, Split
-from besom.training.data.readers import read_part
-from besom.training.data.split import stratified_split
+from besom.training.data.reading import keras_cache
+from besom.training.data.reading.readers import read_part
+from besom.training.data.splits.split import stratified_split
 
 _N_DIGITS_TEST = 360
 _DIGITS_TEST_SEED = 20_000

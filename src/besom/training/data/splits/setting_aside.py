@@ -14,8 +14,8 @@ from besom.training.data.array_checks import Array
 from besom.training.data.checked import checked_dataset
 from besom.training.data.dataset import Dataset, Split
 from besom.training.data.examples import is_large_file, take_rows
-from besom.training.data.holding_out import hold_out
 from besom.training.data.nests import leaves, map_nest
+from besom.training.data.splits.holding_out import hold_out
 from besom.training.data.streams import is_stream
 
 

@@ -14,8 +14,8 @@ from besom.text.counting import counted, listed
 from besom.text.values import given_text
 from besom.training.data.array_checks import Array
 from besom.training.data.dataset import Dataset
-from besom.training.data.feature_space import ColumnFeatures
-from besom.training.data.frame_columns import feature, first_row, kind_of_column, labels_of
+from besom.training.data.tabular.feature_space import ColumnFeatures
+from besom.training.data.tabular.frame_columns import feature, first_row, kind_of_column, labels_of
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Where the packaged datasets come from: files, folders, Keras's cache."""

@@ -1,0 +1,1 @@
+"""Tables: ``data=csv`` and ``data=parquet``, and how columns become inputs and labels."""
