@@ -116,6 +116,8 @@ class TrainingData:
             ``besom.training.data.tabular.feature_space.EncodedColumns``; None: they are no such.
         positions: (n_validation,) where the validation examples are in the dataset's training part;
             None where they are not from it.
+        whole: of a fold, all of the data: its validation examples are those that some fold holds
+            out; None: this is no fold.
     """
 
     train: Examples | Stream
@@ -131,6 +133,7 @@ class TrainingData:
     class_names: Any = None
     columns: Any = None
     positions: Array | None = None
+    whole: TrainingData | None = None
 
     @property
     def is_remarkable(self) -> bool:
