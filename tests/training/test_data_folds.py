@@ -140,7 +140,7 @@ def test_a_run_gets_its_fold_and_the_facts_are_those_of_all_folds() -> None:
     assert [rows(part.validation) for part in seen] == held(Dataset(x=X, y=CLASSES)) * 2
     facts = [environment(part)["data"] for part in seen]
     assert facts == facts[:1] * 10
-    assert (facts[0]["n_train"], facts[0]["n_validation"]) == (60, 60)
+    assert (facts[0]["n_train"], facts[0]["n_validation"], facts[0]["folds"]) == (60, 60, 5)
     assert facts[0]["split"] == "5 folds stratified by class"
     undivided = training_data({"data": data, "run": {"repeat": 1}})
     assert undivided.fingerprint == load_training(data).fingerprint

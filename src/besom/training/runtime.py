@@ -198,9 +198,9 @@ def environment(data: Any) -> dict[str, Any]:
 
     Returns:
         ``data`` (name, fingerprint, task, split, scaled, each a phrase; fixed_split where no seed
-        would choose other validation examples; n_train, n_validation, input_shape, input_scale,
-        which is the factor on the examples, num_classes, and label_gaps where a class has no
-        example),
+        would choose other validation examples; folds, where there are some; n_train, n_validation,
+        input_shape, input_scale, which is the factor on the examples, num_classes, and label_gaps
+        where a class has no example),
         ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation example
         shows; 0 without such examples. Of a fold, the numbers of examples are those of all folds.
     """
@@ -215,6 +215,7 @@ def environment(data: Any) -> dict[str, Any]:
             "task": str(data.task),
             "split": data.split,
             **({"fixed_split": True} if data.fixed_split else {}),
+            **({"folds": data.n_folds} if data.n_folds else {}),
             **({"scaled": data.scaling} if data.scaling else {}),
             "n_train": whole.n_train,
             "n_validation": whole.n_validation,

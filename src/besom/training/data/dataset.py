@@ -118,6 +118,7 @@ class TrainingData:
             None where they are not from it.
         whole: of a fold, all of the data: its validation examples are those that some fold holds
             out; None: this is no fold.
+        n_folds: into how many folds the data is divided; 0: into none.
     """
 
     train: Examples | Stream
@@ -134,6 +135,7 @@ class TrainingData:
     columns: Any = None
     positions: Array | None = None
     whole: TrainingData | None = None
+    n_folds: int = 0
 
     @property
     def is_remarkable(self) -> bool:

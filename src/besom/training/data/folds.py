@@ -43,6 +43,7 @@ class Folds:
                 name=opened.dataset.name,
                 split=folding.how,
                 fixed_split=folding.is_fixed,
+                n_folds=folding.n_folds,
             )
         )
         self._columns: dict[int, EncodedColumns] = {}  # what adapting them takes is taken once
@@ -59,7 +60,7 @@ class Folds:
             data = self._opened.divided(held, self.whole.fingerprint, self._columns.get(number))
             if data.columns is not None:
                 self._columns[number] = data.columns
-            self._last = number, replace(data, whole=self.whole)
+            self._last = number, replace(data, whole=self.whole, n_folds=self.whole.n_folds)
         return self._last[1]
 
 
