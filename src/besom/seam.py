@@ -73,6 +73,8 @@ class TrialResult(SameFields):
             ``units`` groups instead.
         environment: versions, device, data fingerprint: what the values depend on. ``remarks`` in
             it, what each is about to a sentence, are for the user, who is shown one about each.
+        runs: of a trial that was pooled from several runs, what each came to, see
+            ``besom.study.pooling``; empty otherwise, and never set by a trial function.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class TrialResult(SameFields):
     correct_by_epoch: list[bytes] | None = None
     per_example: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:

@@ -141,6 +141,9 @@ class TrialRecord(SameFields):
         correct_by_epoch: the same after each epoch, where one of them was chosen; else None.
         per_example: what is kept of each validation example by the objectives' metrics.
         environment: versions, device, data fingerprint, as the worker saw them.
+        runs: of a trial of several runs, one mapping each: ``repeat``, ``fold`` (None without
+            folds), ``seed``, ``value`` (of the first objective, at ``best_epoch`` of the trial),
+            ``best_epoch`` (its own), ``epochs`` and ``seconds``; empty for a trial of one run.
         baseline: True for the base config as composed.
         origin: where its config comes from.
         continues: the screened trial that it continues.
@@ -175,6 +178,7 @@ class TrialRecord(SameFields):
     correct_by_epoch: EpochBits | None = None
     per_example: KeptExamples = field(default_factory=KeptExamples)
     environment: dict[str, Any] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
     baseline: bool = False
     origin: Origin = Origin.SAMPLED
     continues: int | None = None
