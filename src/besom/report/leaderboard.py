@@ -113,9 +113,7 @@ def columns_for(
             )
     if any(t.runs for t in study.complete):
         text = "{:.4f}".format if aim.is_share else "{:.2g}".format
-        found.append(
-            LeaderboardColumn("spread", lambda t: t.spread, text, needs_values=True, narrow_from=100)
-        )
+        found.append(LeaderboardColumn("spread", lambda t: t.spread, text, narrow_from=100))
     found += [
         LeaderboardColumn("best_epoch", lambda t: t.best_epoch, is_whole=True),
         LeaderboardColumn("epochs", lambda t: t.epochs),
