@@ -104,7 +104,7 @@ def _is_mean_over_examples(
 
 
 def _counted_epoch(objectives: Sequence[Objective], history: Mapping[str, list[float]]) -> int:
-    """By the first objective that picks its epoch, as ``objective_values`` has it; else the last."""
+    """By the first objective that picks its epoch, as in ``objective_values``; else the last."""
     picking = (best_epoch(o, history) for o in objectives if o.epoch == "best")
     last = max(len(values) for values in history.values())
     return next((epoch for epoch in picking if epoch is not None), last)
