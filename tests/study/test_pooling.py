@@ -30,7 +30,7 @@ from besom.report.tables import costs
 from besom.seam import UNEXAMINED, TrialResult
 from besom.statistics import claim, scored
 from besom.store.records import Objective, from_frozen, to_attribute
-from besom.study.pooling import RunOf, pooled
+from besom.study.pooling import EndedRun, pooled
 
 RIGHT = np.random.default_rng(0).random((4, 103)) < np.array([[0.5], [0.7], [0.9], [0.8]])
 
@@ -167,7 +167,7 @@ def test_runs_that_have_not_all_ended_have_a_mean_and_no_examples() -> None:
 
 
 def test_a_trial_that_measured_nothing_pools_to_its_numbers() -> None:
-    whole = pooled([(RunOf(), TrialResult(numbers={"n_params": 3}))], [ACCURACY])
+    whole = pooled([(EndedRun(), TrialResult(numbers={"n_params": 3}))], [ACCURACY])
     assert (whole.numbers, whole.history, whole.best_epoch) == ({"n_params": 3}, {}, None)
     assert whole.runs[0]["value"] is None
 
