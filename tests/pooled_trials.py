@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from besom.seam import TrialResult
-from besom.store.predictions import EpochBits, keep
+from besom.store.predictions import EpochBits, KeptExamples, keep
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord, kept_of
 from besom.study.objective import objective_values
 from besom.study.pooling import EndedRun, pooled
@@ -86,9 +86,14 @@ def trial_of(
     folder: Path | None = None,
     **more: Any,
 ) -> TrialRecord:
-    """The complete trial that these runs are, by repeat and fold, as it is stored."""
+    """The complete trial that these runs are, by repeat and fold, as it is stored.
+
+    Without a folder, no numbers of single examples are stored.
+    """
     whole = pooled(as_runs(results), [objective])
-    kept = keep(whole.per_example, (folder or Path()) / f"{number}.npz", list(whole.per_example))
+    kept = KeptExamples()
+    if folder is not None:
+        kept = keep(whole.per_example, folder / f"{number}.npz", list(whole.per_example))
     by_epoch = whole.correct_by_epoch
     facts = {
         **kept_of(whole),
