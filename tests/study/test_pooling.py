@@ -30,7 +30,7 @@ from besom.report.tables import costs
 from besom.seam import UNEXAMINED, TrialResult
 from besom.statistics import claim, scored
 from besom.store.records import Objective, from_frozen, to_attribute
-from besom.study.pooling import RunOf, pooled
+from besom.study.pooling import EndedRun, pooled
 
 RIGHT = np.random.default_rng(0).random((4, 103)) < np.array([[0.5], [0.7], [0.9], [0.8]])
 
@@ -167,7 +167,7 @@ def test_runs_that_have_not_all_ended_have_a_mean_and_no_examples() -> None:
 
 
 def test_a_trial_that_measured_nothing_pools_to_its_numbers() -> None:
-    whole = pooled([(RunOf(), TrialResult(numbers={"n_params": 3}))], [ACCURACY])
+    whole = pooled([(EndedRun(), TrialResult(numbers={"n_params": 3}))], [ACCURACY])
     assert (whole.numbers, whole.history, whole.best_epoch) == ({"n_params": 3}, {}, None)
     assert whole.runs[0]["value"] is None
 
@@ -213,14 +213,18 @@ def test_the_claim_rests_on_the_examples_of_all_folds() -> None:
 # What is shown of such trials
 
 
-def test_the_claim_says_over_what_it_was_trained_and_what_its_error_leaves_out() -> None:
+def test_the_claim_says_over_what_it_was_trained_and_what_its_error_leaves_out(
+    tmp_path: Path,
+) -> None:
     rng = np.random.default_rng(6)
     draw = lambda: in_folds(rng.random((2, 600)) < 0.9, 5)  # noqa: E731
     folds = claim(study_of([trial_of(i, [draw()]) for i in range(3)]))
     assert "interval" in folds.text
     assert ") over 5 folds" in folds.text
     assert any("each trained without its own fold" in caveat for caveat in folds.caveats)
-    both = claim(study_of([trial_of(i, [draw(), draw(), draw()]) for i in range(2)]))
+    both = claim(
+        study_of([trial_of(i, [draw() for _ in range(3)], folder=tmp_path) for i in range(2)])
+    )
     assert "over 5 folds and 3 repeats" in both.text
     assert " % ± " in both.text  # a mean of shares is shown as a share
     assert any("not that of other seeds" in caveat for caveat in both.caveats)
@@ -245,12 +249,13 @@ def test_a_trial_costs_the_epochs_of_all_its_runs() -> None:
     assert ledger(study).by_outcome["epochs"].tolist() == [40, 40]
 
 
-def test_two_trials_of_the_same_folds_are_compared_on_all_examples() -> None:
+def test_two_trials_of_the_same_folds_are_compared_on_all_examples(tmp_path: Path) -> None:
     one, other = (trial_of(i, [in_folds(np.roll(RIGHT, i, axis=1), 5)]) for i in range(2))
     study = study_of([one, other])
     assert verdict(study, one, other).startswith("On the same 103 validation examples trial ")
     repeated = [
-        trial_of(i, [in_folds(np.roll(RIGHT, i + r), 5) for r in range(2)]) for i in range(2)
+        trial_of(i, [in_folds(np.roll(RIGHT, i + r), 5) for r in range(2)], folder=tmp_path)
+        for i in range(2)
     ]
     assert " points ahead of trial " in verdict(study_of(repeated), *repeated)
     assert "spread over runs" in differences(study, one, other)["what"].tolist()
