@@ -150,9 +150,6 @@ class TrialRecord(SameFields):
         continues: the screened trial that it continues.
         duplicate_of: the trial whose value it reuses.
         audited_at: the epoch at which it would have been pruned, had it not been chosen to run on.
-        runs: of a trial of several runs, what each gave that ended: its ``repeat`` and ``fold``
-            (None without folds), ``seed``, ``value`` by the first objective, ``best_epoch``,
-            ``epochs`` and ``seconds``. Empty where it is one run.
         constraints: how far each constraint is exceeded; none above 0 in a feasible trial.
         distributions: Optuna's distributions, by Optuna's parameter name.
         raw_params: Optuna's parameters, by Optuna's parameter name (lists are spread out here).
@@ -185,7 +182,6 @@ class TrialRecord(SameFields):
     continues: int | None = None
     duplicate_of: int | None = None
     audited_at: int | None = None
-    runs: list[dict[str, Any]] = field(default_factory=list)
     constraints: dict[str, float] = field(default_factory=dict)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     raw_params: dict[str, Any] = field(default_factory=dict)

@@ -143,6 +143,14 @@ class SweepPlan:
         """The runs that each trial is, in order; one, without ``sweep.folds`` and ``repeats``."""
         return runs_of(self.sweep.folds, self.sweep.repeats)
 
+    @cached_property
+    def most_epochs(self) -> int:
+        """The most epochs that a run may have, by the base config and the space; 0: not known."""
+        sampled = [entry for entry in self.space.entries if entry.path == EPOCHS_PATH]
+        most = [n for entry in sampled for n in (entry.high, *(entry.choices or ()))]
+        most.append(self.base["trainer"].get("epochs"))
+        return int(max((n for n in most if isinstance(n, int | float)), default=0))
+
     @property
     def as_composed(self) -> TrialConfig:
         """The base config without the objective's settings: what workers prepare with.
