@@ -21,7 +21,7 @@ SOURCE = Path(besom.__file__).parent
 LAYERS = (
     ("errors", "metrics", "equality", "regular"),
     ("seam", "text", "trust"),
-    ("targets",),
+    ("runs", "targets"),
     ("config",),
     ("store",),
     ("space", "statistics", "executors"),
