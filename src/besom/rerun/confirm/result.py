@@ -2,7 +2,9 @@
 
 Every seed of a confirmation is measured on the same examples, so its scores hold the luck of the
 seed but not that of the examples. Runs store what they scored on each; ``rights_of`` makes of that
-what may be claimed of new ones.
+what may be claimed of new ones, and that decides: who is first, behind or tied, and what is gained.
+The numbers for these very examples stand beside it. Where what a run scored on each example is not
+known, they are all there is.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from besom.equality import SameFields
 from besom.errors import StudyError
@@ -21,18 +23,18 @@ from besom.rerun.confirm.run_journal import RunRecord
 from besom.statistics import (
     Estimate,
     Gain,
+    Interval,
     RightBySeed,
     ScoredRow,
-    Standing,
     add_image_error,
     gain_for_new_images,
     gain_over,
     holm,
     image_error,
     mean_interval,
+    ranks,
     scored,
-    standings,
-    widen_for_images,
+    within_a_share,
 )
 from besom.store.records import Objective, Outcome, TrialRecord
 from besom.study.objective import objective_values
@@ -108,41 +110,10 @@ def _fingerprint(plan: ConfirmPlan, run: RunRecord) -> object:
     return data.get("fingerprint") if plan.on == "validation" and isinstance(data, dict) else None
 
 
-def score_on_new_images(
-    plan: ConfirmPlan,
-    estimate: Estimate | None,
-    right: RightBySeed,
-    runs: Iterable[RunRecord],
-    confidence: float,
-) -> Estimate | None:
-    """A mean for new examples; without bits, of test images, by their number.
-
-    None where nothing can be said, as of a loss or over a single seed.
-    """
-    if estimate is None or not math.isfinite(estimate.interval.width):
-        return None
-    error = image_error(right)
-    if math.isfinite(error):
-        return add_image_error(estimate, error, confidence)
-    n = n_images(plan, runs)
-    if plan.on != "test" or not n or not plan.objective.is_share:
-        return None
-    return widen_for_images(estimate, n, confidence)
-
-
-def gain_on_new_images(
-    gain: Gain | None, right: RightBySeed, other: RightBySeed, confidence: float
-) -> Gain | None:
-    """A gain for new examples; None where too few seeds of both have bits, or are paired."""
-    if gain is None or not math.isfinite(gain.estimate.interval.width):
-        return None
-    error = image_error(right, other)
-    if not math.isfinite(error) or gain.estimate.method != "paired-t":
-        return None
-    return gain_for_new_images(gain, error, confidence)
-
-
 ALPHA = 0.05
+
+#: What is said of new examples needs the scatter between seeds, so at least two.
+_FEWEST_SEEDS = 2
 
 
 class Status(StrEnum):
@@ -152,17 +123,47 @@ class Status(StrEnum):
     TIED = "tied"
     """It is not distinguishable from the first."""
     BEHIND = "behind"
-    """The first is better, with 95 % confidence for all who are behind or beaten together; for the
-    baseline with that of the gain over it."""
-    BEATEN = "beaten"
-    """The same, so early that it got no more seeds."""
+    """The first is better, with 95 % confidence for all who are behind together; for the baseline
+    with that of the gain over it."""
     FAILED = "failed"
     """No run of it has a score."""
+
+
+@dataclass(frozen=True)
+class Multiplicity:
+    """How many chances luck has had on these examples, in this confirmation and in earlier ones.
+
+    Attributes:
+        n_configs: configs that were measured on them.
+        n_looks: reports that were made after runs were added; to print one again is no look.
+    """
+
+    n_configs: int = 0
+    n_looks: int = 1
+
+    @classmethod
+    def of(cls, plan: ConfirmPlan, runs: Iterable[RunRecord]) -> Multiplicity:
+        """Of all runs in a study's journal, those on the examples of this plan."""
+        mine = [run for run in runs if _on_its_examples(plan, run)]
+        looks = {run.look for run in mine}
+        return cls(len({run.trial for run in mine}), max(len(looks), 1))
+
+
+def _on_its_examples(plan: ConfirmPlan, run: RunRecord) -> bool:
+    if run.outcome is not Outcome.COMPLETE or plan.on == "test":
+        return run.outcome is Outcome.COMPLETE and run.on == "test"
+    if plan.new_split:
+        return run.split_seed == run.seed
+    data = plan.entrants[0].config.get("data")
+    return run.split_seed == (data.get("split_seed") if isinstance(data, Mapping) else None)
 
 
 @dataclass(frozen=True, eq=False)
 class ConfirmRow(SameFields):
     """One config over its seeds.
+
+    Whatever is estimated is for new examples, if ``Confirmation.of_new`` says so; what begins with
+    ``fixed_`` is for these very ones. Both allow for other seeds.
 
     Attributes:
         trial: whose config it is.
@@ -170,19 +171,15 @@ class ConfirmRow(SameFields):
         rank: by the mean, among those that got every seed; None for the others.
         baseline: whether it is the base config.
         scores: by seed, of the runs that have one; nothing else enters any number below.
-        estimate: the mean with its interval, these examples being fixed; None without a score. The
-            first was picked from K by its mean, so its interval has the confidence 1 - ``ALPHA``/K
+        estimate: the mean with its interval; None without a score. The first was picked from K by
+            its mean, at one of L looks, so its interval has the confidence 1 - ``ALPHA``/(K L)
             (Bonferroni): it holds whichever of the K turned out to be first.
-        new: the same for new examples, see ``besom.rerun.confirm.result``; None where that
-            says nothing.
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
-        p_gain: the p-value of ``gain``, Holm-corrected for all configs; NaN if it cannot be tested.
-        new_gain: the gain for new examples; None where that says nothing.
-        p_new_gain: its p-value, corrected in the same way.
+        p_gain: the p-value of ``gain``, Holm-corrected for all configs, times the looks; NaN if it
+            cannot be tested.
         behind: how much better the first is; None for the first.
-        new_behind: the same for new examples; None where that says nothing.
-        p_behind: its p-value, to be compared with ``ALPHA``, corrected for all pairs and for the
-            race (of the baseline, that of the first one's gain); NaN for the first and the beaten.
+        p_behind: its p-value, to be compared with ``ALPHA``, corrected for all pairs, the race and
+            the looks (of the baseline, that of the first one's gain); NaN for the first.
         failures: the runs without a score.
     """
 
@@ -190,17 +187,15 @@ class ConfirmRow(SameFields):
     status: Status
     baseline: bool
     scores: Mapping[int, float]
-    estimate: Estimate | None
-    new: Estimate | None
-    behind: Gain | None
-    new_behind: Gain | None
-    failures: tuple[RunRecord, ...]
-    rank: int | None = None
+    estimate: Estimate | None = None
+    fixed_estimate: Estimate | None = None
     gain: Gain | None = None
+    fixed_gain: Gain | None = None
     p_gain: float = math.nan
-    new_gain: Gain | None = None
-    p_new_gain: float = math.nan
+    behind: Gain | None = None
     p_behind: float = math.nan
+    failures: tuple[RunRecord, ...] = ()
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -212,14 +207,18 @@ class Confirmation:
         rows: the first one first.
         runs: every run that counts, by trial and seed.
         n_missing: runs that are still to be made; above 0 if it was interrupted.
-        beaten: trial to the seeds it was given before it was beaten.
+        dropped: trial to the seeds it was given before the race gave it no more.
+        of_new: whether it speaks of new examples; else of these, with other seeds.
+        looked: what the p-values are corrected for.
     """
 
     plan: ConfirmPlan
     rows: tuple[ConfirmRow, ...]
     runs: Mapping[RunKey, RunRecord]
     n_missing: int
-    beaten: Mapping[int, int]
+    dropped: Mapping[int, int]
+    of_new: bool
+    looked: Multiplicity
 
     @property
     def first(self) -> ConfirmRow | None:
@@ -256,128 +255,174 @@ def make_contest(plan: ConfirmPlan) -> Contest:
 
 
 def summarise(
-    plan: ConfirmPlan, contest: Contest, runs: Mapping[RunKey, RunRecord]
+    plan: ConfirmPlan,
+    contest: Contest,
+    runs: Mapping[RunKey, RunRecord],
+    journal: Iterable[RunRecord] = (),
 ) -> Confirmation:
     """Compute every row of a confirmation, complete or not.
 
-    Those who were beaten early are not ranked with the others: their means are over fewer seeds.
+    Those whom the race gave no more seeds are not ranked with the others, as their means are over
+    fewer seeds; they are compared with the first on the seeds that both have.
+
+    Args:
+        plan: what was asked.
+        contest: with every score.
+        runs: those that count, by trial and seed.
+        journal: every run of the study's confirmations; ``runs`` need not be among them.
     """
-    scores = {t: contest.scores_of(t) for t in contest.entrants}
-    scored = {t: by_seed for t, by_seed in scores.items() if by_seed}
-    finalists = {t: by_seed for t, by_seed in scored.items() if t not in contest.beaten}
-    placed = standings(finalists, contest.direction, alpha=ALPHA, method=plan.method)
-    if contest.looks:
-        # The race has already asked who is worse and spent its part of ``ALPHA``: so "behind" and
-        # "beaten" together are wrong in ``ALPHA`` of confirmations at most.
-        left = ALPHA - RACE_ALPHA
-        placed = {t: _decided(s, s.corrected * ALPHA / left) for t, s in placed.items()}
-    first = next(iter(placed), None)
-    known = _Known(plan, runs, scores, rights_of(plan, runs, scores))
-    gains = _gains(known)
-    if first is not None and plan.baseline in placed and plan.baseline != first:
-        # That the first is better than the baseline is asked once, as a gain: the baseline was not
-        # picked by these scores, so its test needs a milder correction than the others'.
-        placed[plan.baseline] = _decided(placed[plan.baseline], gains[first]["p_gain"])
+    looked = Multiplicity.of(plan, [*journal, *runs.values()])
+    known = _Known(plan, contest, runs, looked)
+    order = known.finalists
+    ranked = ranks([known.mean(trial) for trial in order], contest.direction)
+    rank_of = dict(zip(order, ranked, strict=True))
+    order.sort(key=lambda trial: (rank_of[trial], trial))
+    dropped = [t for t in known.scores if t not in rank_of]
+    dropped.sort(key=lambda t: -contest.beaten[t])  # who lasted longer, then as the leaderboard
+    gains, behind = known.gains(), known.behind(order, dropped)
     rows = []
-    for trial, standing in placed.items():
-        if standing.behind is None:
-            row = _row(known, trial, Status.FIRST, alpha=ALPHA / len(scored))
-        else:
-            status = Status.TIED if standing.tied else Status.BEHIND
-            row = _row(known, trial, status, first, standing.behind)
-            row = replace(row, p_behind=standing.corrected)
-        rows.append(replace(row, rank=standing.rank))
-    others = sorted(
-        (t for t in scored if t not in placed),
-        key=lambda t: -contest.beaten[t],  # who lasted longer, then the leaderboard's order
-    )
-    for trial in others:
-        assert first is not None
-        behind = gain_over(scored[first], scored[trial], contest.direction)
-        rows.append(_row(known, trial, Status.BEATEN, first, behind))
-    for trial in contest.entrants:
-        if trial not in scored and any(key[0] == trial for key in runs):
-            rows.append(_row(known, trial, Status.FAILED))
-    rows = [replace(row, **gains.get(row.trial, {})) for row in rows]
+    for trial in (*order, *dropped):
+        row = replace(known.row(trial, is_first=trial == order[0]), **gains.get(trial, {}))
+        if trial != order[0]:
+            row = replace(row, **behind[trial])
+            if row.baseline and trial in rank_of:
+                # That the first is better than the baseline is asked once, as a gain: the baseline
+                # was not picked by these scores, so its test needs a milder correction.
+                row = replace(row, p_behind=gains[order[0]]["p_gain"])
+            status = Status.BEHIND if row.p_behind <= ALPHA else Status.TIED
+            row = replace(row, status=status)
+        rows.append(replace(row, rank=rank_of.get(trial)))
+    failed = [t for t in contest.entrants if t not in known.scores and known.runs_of(t)]
+    rows += [replace(known.row(trial), status=Status.FAILED) for trial in failed]
     missing = contest.n_runs - len(contest.scores)
-    return Confirmation(plan, tuple(rows), runs, missing, dict(contest.beaten))
+    return Confirmation(
+        plan, tuple(rows), runs, missing, dict(contest.beaten), known.of_new, looked
+    )
 
 
-class _Known(NamedTuple):
+class _Known:
     """What all rows are made from."""
 
-    plan: ConfirmPlan
-    runs: Mapping[RunKey, RunRecord]
-    scores: Mapping[int, Mapping[int, float]]
-    rights: Rights
-
-    def of_new_images(self, gain: Gain | None, trial: int, other: int) -> Gain | None:
-        """The gain of a trial over another, for new examples."""
-        mine, theirs = self.rights.get(trial, {}), self.rights.get(other, {})
-        return gain_on_new_images(gain, mine, theirs, 1.0 - ALPHA)
-
-
-def _decided(standing: Standing, p_value: float) -> Standing:
-    """A standing that another p-value decides; NaN, of what cannot be tested, shows nothing."""
-    p_value = 1.0 if math.isnan(p_value) else min(1.0, p_value)
-    return replace(standing, corrected=p_value, tied=p_value > ALPHA)
-
-
-def _row(
-    known: _Known,
-    trial: int,
-    status: Status,
-    first: int | None = None,
-    behind: Gain | None = None,
-    alpha: float = ALPHA,
-) -> ConfirmRow:
-    """A config's row, but for its rank and its gain over the baseline."""
-    plan, scores = known.plan, known.scores[trial]
-    mine = [known.runs[key] for key in sorted(known.runs) if key[0] == trial]
-    estimate = None
-    if scores:
-        estimate = mean_interval(
-            list(scores.values()),
-            confidence=1.0 - alpha,
-            method=plan.method,
-            step=step_of(plan, mine),
+    def __init__(
+        self,
+        plan: ConfirmPlan,
+        contest: Contest,
+        runs: Mapping[RunKey, RunRecord],
+        looked: Multiplicity,
+    ) -> None:
+        self.plan, self._contest, self._runs = plan, contest, runs
+        by_seed = {trial: contest.scores_of(trial) for trial in contest.entrants}
+        self.scores = {trial: scores for trial, scores in by_seed.items() if scores}
+        self._n_configs = max(looked.n_configs, len(self.scores))
+        self._n_looks = looked.n_looks
+        self._rights = rights_of(plan, runs, self.scores)
+        testable = [t for t, scores in self.scores.items() if len(scores) >= _FEWEST_SEEDS]
+        self.of_new = bool(self._rights) and all(
+            len(self._rights.get(trial, ())) >= _FEWEST_SEEDS for trial in testable
         )
-    return ConfirmRow(
-        trial=trial,
-        status=status,
-        baseline=trial == plan.baseline,
-        scores=scores,
-        estimate=estimate,
-        new=score_on_new_images(plan, estimate, known.rights.get(trial, {}), mine, 1.0 - alpha),
-        behind=behind,
-        new_behind=None if first is None else known.of_new_images(behind, first, trial),
-        failures=tuple(run for run in mine if run.outcome is not Outcome.COMPLETE),
-    )
+
+    @property
+    def finalists(self) -> list[int]:
+        """Those with a score that were not dropped."""
+        return [trial for trial in self.scores if trial not in self._contest.beaten]
+
+    def mean(self, trial: int) -> float:
+        """Over the seeds of a trial with scores."""
+        return math.fsum(self.scores[trial].values()) / len(self.scores[trial])
+
+    def runs_of(self, trial: int) -> list[RunRecord]:
+        """Its runs, by seed."""
+        return [self._runs[key] for key in sorted(self._runs) if key[0] == trial]
+
+    def row(self, trial: int, *, is_first: bool = False) -> ConfirmRow:
+        """A config's row, but for where it stands and how it compares."""
+        mine, fixed, estimate = self.runs_of(trial), None, None
+        confidence = 1.0 - (ALPHA / self._n_configs / self._n_looks if is_first else ALPHA)
+        if trial in self.scores:
+            fixed = mean_interval(
+                list(self.scores[trial].values()),
+                confidence=confidence,
+                method=self.plan.method,
+                step=step_of(self.plan, mine),
+            )
+            estimate = self._estimate_for_new(fixed, trial, confidence) if self.of_new else fixed
+        return ConfirmRow(
+            trial=trial,
+            status=Status.FIRST,
+            baseline=trial == self.plan.baseline,
+            scores=self.scores.get(trial, {}),
+            estimate=estimate,
+            fixed_estimate=fixed,
+            failures=tuple(run for run in mine if run.outcome is not Outcome.COMPLETE),
+        )
+
+    def _estimate_for_new(self, fixed: Estimate, trial: int, confidence: float) -> Estimate:
+        right = self._rights.get(trial, {})
+        if not math.isfinite(fixed.interval.width) or len(right) < _FEWEST_SEEDS:
+            return fixed
+        estimate = add_image_error(fixed, image_error(right), confidence)
+        n = n_images(self.plan, self.runs_of(trial))
+        return within_a_share(estimate, n) if self.plan.objective.is_share and n else estimate
+
+    def gains(self) -> dict[int, dict[str, Any]]:
+        """Each config's gain over the baseline, as the fields of its row."""
+        baseline = self.plan.baseline
+        if baseline is None or baseline not in self.scores:
+            return {}
+        step = step_of(self.plan, self._runs.values())
+        fixed = {
+            t: gain_over(scores, self.scores[baseline], self.plan.objective.direction, step=step)
+            for t, scores in self.scores.items()
+            if t != baseline
+        }
+        gains = {t: self._gain_for_new(gain, t, baseline) for t, gain in fixed.items()}
+        p_values = self._corrected({t: gain.p_value for t, gain in gains.items()})
+        return {t: {"gain": gains[t], "fixed_gain": fixed[t], "p_gain": p_values[t]} for t in gains}
+
+    def behind(self, order: list[int], dropped: list[int]) -> dict[int, dict[str, Any]]:
+        """How much better the first is than each other, as the fields of its row."""
+        first, direction = order[0] if order else None, self._contest.direction
+        if first is None:
+            return {}
+        found = {}
+        for trial in (*order[1:], *dropped):
+            gain = gain_over(self.scores[first], self.scores[trial], direction)
+            found[trial] = self._gain_for_new(gain, first, trial)
+        p_values = {trial: gain.p_value for trial, gain in found.items()}
+        for trial in dropped:
+            # It was dropped at the look at which it looked worst: each look had its chance.
+            n_seeds = self._contest.beaten[trial]
+            p_values[trial] *= sum(look <= n_seeds for look in self._contest.looks)
+        p_values = self._corrected(p_values, chosen_reference=True)
+        if self._contest.looks:
+            # The race has already asked who is worse and spent its part of ``ALPHA``.
+            share = ALPHA / (ALPHA - RACE_ALPHA)
+            p_values = {trial: min(1.0, share * p) for trial, p in p_values.items()}
+        return {trial: {"behind": found[trial], "p_behind": p_values[trial]} for trial in found}
+
+    def _gain_for_new(self, gain: Gain, trial: int, other: int) -> Gain:
+        """A gain as it may be claimed; of new examples where this is about them."""
+        if not self.of_new or not math.isfinite(gain.estimate.interval.width):
+            return gain
+        mine, theirs = self._rights.get(trial, {}), self._rights.get(other, {})
+        if gain.estimate.method == "paired-t" and len(mine.keys() & theirs.keys()) > 1:
+            return gain_for_new_images(gain, image_error(mine, theirs), 1.0 - ALPHA)
+        nothing = replace(gain.estimate, standard_error=math.nan, interval=_UNKNOWN)
+        return Gain(nothing, math.nan)
+
+    def _corrected(
+        self, p_values: Mapping[int, float], *, chosen_reference: bool = False
+    ) -> dict[int, float]:
+        """P-values after ``holm`` for every config there ever was here, times the looks.
+
+        One that cannot be tested (NaN) counts as a test, and stays as it is.
+        """
+        trials = [t for t, p in p_values.items() if not math.isnan(p)]
+        others = max(self._n_configs - 1, len(p_values)) - len(trials)
+        family = [min(1.0, p_values[t]) for t in trials] + [1.0] * others
+        corrected = holm(family, chosen_reference=chosen_reference)[: len(trials)]
+        found = zip(trials, corrected, strict=True)
+        return {**p_values, **{t: min(1.0, self._n_looks * float(p)) for t, p in found}}
 
 
-def _gains(known: _Known) -> dict[int, dict[str, Any]]:
-    """Each config's gain over the baseline, as the fields of its row."""
-    plan, scored = known.plan, {t: scores for t, scores in known.scores.items() if scores}
-    baseline = plan.baseline
-    if baseline is None or baseline not in scored:
-        return {}
-    step = step_of(plan, known.runs.values())
-    gains = {
-        t: gain_over(by_seed, scored[baseline], plan.objective.direction, step=step)
-        for t, by_seed in scored.items()
-        if t != baseline
-    }
-    new = {t: known.of_new_images(gain, t, baseline) for t, gain in gains.items()}
-    p_gain, p_new = _corrected(gains), _corrected(new)
-    return {
-        t: {"gain": gains[t], "p_gain": p_gain[t], "new_gain": new[t], "p_new_gain": p_new[t]}
-        for t in gains
-    }
-
-
-def _corrected(gains: Mapping[int, Gain | None]) -> dict[int, float]:
-    """Each gain's p-value after ``holm``; NaN where it cannot be tested."""
-    p_values = {t: math.nan if gain is None else gain.p_value for t, gain in gains.items()}
-    known = [t for t, p_value in p_values.items() if not math.isnan(p_value)]
-    corrected = holm([p_values[t] for t in known])
-    return p_values | {t: float(p) for t, p in zip(known, corrected, strict=True)}
+_UNKNOWN = Interval(-math.inf, math.inf)
