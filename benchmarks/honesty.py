@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besom.rerun.confirm import Confirmation, ConfirmPlan, Status
-from besom.rerun.confirm.result import make_contest, score_of, summarise
+from besom.rerun.confirm.result import make_contest, score_of
 from besom.rerun.confirm.run_journal import RunRecord
+from besom.rerun.confirm.verdict import summarise
 from besom.seam import KERAS_TRIALS
 from besom.statistics import holm
 from besom.store.paths import StudyPaths

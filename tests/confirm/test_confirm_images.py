@@ -21,8 +21,9 @@ from besom.rerun.confirm.confirm_report import (
     write_report,
 )
 from besom.rerun.confirm.forest_plot import summarise as summarise_picture
-from besom.rerun.confirm.result import make_contest, rights_of, score_of, summarise
+from besom.rerun.confirm.result import make_contest, score_of
 from besom.rerun.confirm.sentences import aside, caveats, conclusion
+from besom.rerun.confirm.verdict import rights_of, summarise
 from besom.store.records import Objective
 
 PlanOf = Callable[..., ConfirmPlan]

@@ -26,8 +26,9 @@ from besom.rerun.confirm.confirm_report import (
 )
 from besom.rerun.confirm.forest_plot import summarise as summarise_picture
 from besom.rerun.confirm.forest_plot import write_confirmation
-from besom.rerun.confirm.result import make_contest, summarise
+from besom.rerun.confirm.result import make_contest
 from besom.rerun.confirm.sentences import aside, caveats, conclusion
+from besom.rerun.confirm.verdict import summarise
 from besom.store.records import Objective, StudyRecord
 from besom.store.test_set_log import Opening
 

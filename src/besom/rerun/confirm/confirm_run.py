@@ -14,7 +14,7 @@ from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.contest import Contest, RunKey
-from besom.rerun.confirm.result import Confirmation, make_contest, score_of, summarise
+from besom.rerun.confirm.result import Confirmation, make_contest, score_of
 from besom.rerun.confirm.run_journal import (
     FILE,
     RunJournal,
@@ -23,6 +23,7 @@ from besom.rerun.confirm.run_journal import (
     numbers_of,
     read_runs,
 )
+from besom.rerun.confirm.verdict import summarise
 from besom.rerun.stored_runs import check_trusted, same_data, started_executor, stored_config
 from besom.seam import TrialConfig, TrialResult
 from besom.store.environment import environment_now, environment_then, merge
