@@ -24,7 +24,8 @@ from besom.rerun.confirm.result import make_contest, score_of
 from besom.rerun.confirm.run_journal import RunRecord
 from besom.rerun.confirm.verdict import summarise
 from besom.seam import KERAS_TRIALS
-from besom.statistics import holm
+from besom.statistics import Interval, correct_for_selection, holm, paired_gain
+from besom.statistics.fresh_seeds import FreshGain, gains_on_fresh_seeds
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
@@ -109,6 +110,69 @@ def near_one(n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
     return rows
 
 
+def searched(n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """What a search of 50 configs claims to gain: by the leader's own seed, and by fresh ones.
+
+    ``own``: the share of examples on which each config has luck of its own.
+    """
+    rows = []
+    for n_examples, sd, own, gain in (
+        *((5_000, 0.002, own, 0.0) for own in (0.0, 0.1)),
+        *((10_000, 0.003, own, 0.0) for own in (0.0, 0.1)),
+        *((50_000, 0.002, own, 0.0) for own in (0.0, 0.1)),
+        (1_000, 0.005, 0.05, 0.02),
+        (10_000, 0.003, 0.05, 0.01),
+        (10_000, 0.003, 0.05, 0.02),
+    ):
+        by_one = claimed = held = 0
+        for _ in range(n):
+            gains, one = search_once(rng, n_examples, sd, own, gain)
+            by_one += one
+            claimed += any(found.shown for found, _ in gains)
+            held += all(low <= truth <= high for (low, high), truth in intervals(gains))
+        cell = {"examples": n_examples, "sd": f"{100 * sd:g}", "own": f"{own:g}", "true gain": gain}
+        rows.append({**cell, "claimed": claimed / n, "by one seed": by_one / n, "holds": held / n})
+    return rows
+
+
+def intervals(gains: list[tuple[FreshGain, float]]) -> list[tuple[Interval, float]]:
+    """Each interval and the truth that it should hold."""
+    return [(found.interval, truth) for found, truth in gains]
+
+
+def search_once(
+    rng: np.random.Generator, n: int, sd: float, own: float, gain: float, n_configs: int = 50
+) -> tuple[list[tuple[FreshGain, float]], bool]:
+    """The first three's gains on three fresh seeds with their truths; and one seed's claim."""
+    base = rng.random(n)
+    hard = [np.where(rng.random(n) < own, rng.random(n), base) for _ in range(n_configs)]
+    accuracy = [0.9 + gain * (i == 1) for i in range(n_configs)]
+    rows = np.stack([scored(rng, hard[i], accuracy[i], sd, 1)[0] for i in range(n_configs)])
+    order = np.argsort(-rows.mean(axis=1), kind="stable")
+    optimism = correct_for_selection(rows[order], n_draws=300).optimism
+    leaders = [int(i) for i in order if i != 0][:3]
+    fresh = {c: scored(rng, hard[c], accuracy[c], sd, 3) for c in (0, *leaders)}
+    gains = gains_on_fresh_seeds(
+        {c: dict(enumerate(table.mean(axis=1))) for c, table in fresh.items()},
+        {c: dict(enumerate(table)) for c, table in fresh.items()},
+        0,
+        optimism,
+    )
+    of_one = paired_gain(rows[leaders[0]], rows[0])
+    one = of_one.gain - optimism > of_one.interval.width / 2.0
+    return [(found, accuracy[c] - accuracy[0]) for c, found in gains.items()], one
+
+
+def scored(
+    rng: np.random.Generator, hard: NDArray[np.float64], accuracy: float, sd: float, n_seeds: int
+) -> NDArray[np.bool_]:
+    """What each seed gets right: its accuracy scatters by ``sd``, and it has luck with examples."""
+    right = np.empty((n_seeds, hard.size), dtype=np.bool_)
+    for row, luck in zip(right, rng.normal(0.0, sd, n_seeds), strict=True):
+        row[:] = hard + rng.normal(0.0, 0.02, hard.size) < accuracy + luck
+    return right
+
+
 def equals(rng: np.random.Generator, n_configs: int, n_seeds: int, n_examples: int) -> Rights:
     """What equal configs get right: a tenth of the examples is hard for one and not the others."""
     hard = rng.random(n_examples)
@@ -164,6 +228,7 @@ def confirmed(plan: ConfirmPlan, right: Rights) -> Confirmation:
 PARTS: dict[str, Callable[[int, np.random.Generator], list[dict[str, Any]]]] = {
     "confirm": confirm_equals,
     "near-one": near_one,
+    "searched": searched,
 }
 
 if __name__ == "__main__":
