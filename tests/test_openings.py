@@ -20,7 +20,6 @@ from besom.store.test_set_log import (
     how_often,
     how_often_outside,
     log_opening,
-    n_configs,
     openings_outside,
     outside,
     read_openings,
@@ -149,7 +148,6 @@ def test_a_trial_that_was_changed_is_not_logged_as_that_trial(results: Path) -> 
         (1, "train"),
         (1, "train (changed: model.k0, model.k1, model.k2, model.k3, model.k4, 2 more)"),
     ]
-    assert n_configs(read) == n_configs([*read, *read]) == 4
 
 
 def test_a_trial_that_the_study_does_not_have_is_logged_as_not_compared(results: Path) -> None:

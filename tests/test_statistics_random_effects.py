@@ -13,7 +13,6 @@ from besom.statistics import (
     gain_over,
     image_error,
     mean_interval,
-    widen_for_images,
 )
 from besom.statistics.seeds import add_image_error
 
@@ -69,16 +68,6 @@ def test_a_gain_pairs_image_by_image_over_the_seeds_that_both_have() -> None:
 def test_one_image_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two"):
         image_error(by_seed(np.ones((2, 1))))
-
-
-def test_the_bits_never_need_more_room_than_their_number_alone() -> None:
-    table = np.random.default_rng(2).random((5, 2000)) < np.random.default_rng(3).beta(9, 1, 2000)
-    known = mean_interval(list(scores(table).values()))
-    exact, bound = (
-        add_image_error(known, image_error(by_seed(table))),
-        widen_for_images(known, 2000),
-    )
-    assert known.interval.width < exact.interval.width < bound.interval.width
 
 
 def test_a_lopsided_interval_stays_lopsided_for_new_images() -> None:

@@ -1,4 +1,4 @@
-"""Means over seeds, gains, standings and the race: what they do with few, equal and odd scores."""
+"""Means over seeds, gains and the race: what they do with few, equal and odd scores."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import pytest
 from scipy import stats
 
 from besom.statistics import (
+    add_image_error,
     gain_over,
     mean_interval,
-    proportion_standard_error,
     race,
-    standings,
-    widen_for_images,
+    within_a_share,
 )
 
 SCORES = [0.981, 0.983, 0.982, 0.985, 0.979, 0.984, 0.982]
@@ -79,13 +78,19 @@ def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
 
 def test_new_images_widen_the_interval_and_never_narrow_it() -> None:
     seeds_only = mean_interval(SCORES)
-    both = widen_for_images(seeds_only, 10_000)
-    images = proportion_standard_error(seeds_only.mean, 10_000)
-    assert both.standard_error == math.hypot(seeds_only.standard_error, images)
+    both = add_image_error(seeds_only, 0.002)
+    assert both.standard_error == math.hypot(seeds_only.standard_error, 0.002)
     assert both.interval.width > seeds_only.interval.width
-    assert widen_for_images(seeds_only, 10**12).interval.width == pytest.approx(
-        seeds_only.interval.width, rel=1e-3
-    )
+    assert add_image_error(seeds_only, 0.0).interval == pytest.approx(seeds_only.interval)
+
+
+def test_a_share_of_one_has_an_interval_below_it_as_wide_as_its_examples_allow() -> None:
+    nearly = add_image_error(mean_interval([1.0] * 5, step=1 / 360), 1 / 360)
+    low, high = within_a_share(nearly, 360).interval
+    assert high == 1.0
+    assert 0.98 < low < 0.995
+    middling = add_image_error(mean_interval([0.52, 0.5, 0.49, 0.5, 0.51]), 0.02)
+    assert within_a_share(middling, 360).interval == pytest.approx(middling.interval, abs=2e-3)
 
 
 # Gains
@@ -144,34 +149,6 @@ def test_pairing_without_a_shared_seed_is_refused_with_the_remedy() -> None:
         gain_over({0: 0.9}, {1: 0.8}, "maximize", pairing="paired")
     with pytest.raises(ValueError, match="'auto', 'paired' or 'welch'"):
         gain_over({0: 0.9}, {1: 0.8}, "maximize", pairing="t")
-
-
-# Standings
-
-
-def test_standings_share_ranks_and_show_who_is_tied_with_the_first() -> None:
-    scores = {
-        8: by_seed(SCORES),
-        3: by_seed(SCORES[::-1]),
-        5: by_seed([v - 0.02 + 0.0003 * (i % 3) for i, v in enumerate(SCORES)]),
-    }
-    table = standings(scores, "maximize")
-    assert list(table) == [3, 8, 5]
-    assert [row.rank for row in table.values()] == [1, 1, 3]
-    assert [row.tied for row in table.values()] == [True, True, False]
-    assert table[3].behind is None
-    assert table[5].behind is not None
-    assert table[5].behind.estimate.mean == pytest.approx(0.02, abs=0.001)
-
-
-def test_a_config_with_too_few_seeds_to_tell_counts_as_tied() -> None:
-    table = standings({0: {0: 0.9}, 1: {0: 0.1}}, "maximize")
-    assert table[1].tied
-    assert table[1].corrected == 1.0
-
-
-def test_no_configs_have_no_standings() -> None:
-    assert standings({}, "maximize") == {}
 
 
 # The race

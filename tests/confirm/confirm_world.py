@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besom.rerun.confirm import Confirmation, ConfirmPlan
-from besom.rerun.confirm.result import make_contest, score_of, summarise
+from besom.rerun.confirm.result import make_contest, score_of
 from besom.rerun.confirm.run_journal import RunRecord
+from besom.rerun.confirm.verdict import summarise
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 QUALITIES = (0.60, 0.90, 0.89, 0.70)

@@ -26,8 +26,9 @@ from besom.rerun.confirm.confirm_report import (
 )
 from besom.rerun.confirm.forest_plot import summarise as summarise_picture
 from besom.rerun.confirm.forest_plot import write_confirmation
-from besom.rerun.confirm.result import make_contest, summarise
-from besom.rerun.confirm.sentences import caveats, conclusion
+from besom.rerun.confirm.result import make_contest
+from besom.rerun.confirm.sentences import aside, caveats, conclusion
+from besom.rerun.confirm.verdict import summarise
 from besom.store.records import Objective, StudyRecord
 from besom.store.test_set_log import Opening
 
@@ -48,13 +49,13 @@ def on_test(plan_of: PlanOf) -> ConfirmPlan:
     return plan_of(make_study(trial_function=RUN_TRIAL), on="test")
 
 
-def test_the_first_its_ties_and_its_gain_are_one_sentence(on_test: ConfirmPlan) -> None:
+def test_the_first_its_gain_and_its_ties_are_three_short_sentences(on_test: ConfirmPlan) -> None:
     said = conclusion(confirmed(on_test, CLEAR))
     assert said == (
-        "study: trial 1 is first on these 1,000 test examples with a mean test_accuracy of "
-        "98.20 % ± 0.10 over 5 seeds (95 % interval 97.77 to 98.63, on new examples 97.06 to "
-        "99.34); its gain over the baseline is +3.980 ± 0.049 points on these examples; tied with "
-        "it: trial 2."
+        "study: trial 1 is first on 1,000 test examples with a mean test_accuracy of 98.20 % ± "
+        "0.10 over 5 seeds (95 % interval for these examples, with other seeds: 97.77 to 98.63). "
+        "Gain over the baseline on these examples: +3.980 ± 0.049 points (+3.84 to +4.12). Tied "
+        "with it: trial 2."
     )
 
 
@@ -63,16 +64,25 @@ def test_statuses_and_gains_are_paired_over_the_seeds(on_test: ConfirmPlan) -> N
     assert {row.trial: row.status for row in result.rows} == {
         1: Status.FIRST,
         2: Status.TIED,
-        3: Status.BEATEN,
+        3: Status.BEHIND,
         0: Status.BEHIND,
     }
+    assert result.dropped == {3: 3}
     gain = result.rows[0].gain
     assert gain is not None
     assert gain.estimate.method == "paired-t"
     assert gain.estimate.mean == pytest.approx(0.0398)
-    assert result.rows[0].estimate is not None
-    assert result.rows[0].new is not None
-    assert result.rows[0].new.interval.width > result.rows[0].estimate.interval.width
+
+
+def test_without_what_each_example_scored_the_numbers_are_said_to_be_of_these(
+    on_test: ConfirmPlan,
+) -> None:
+    result = confirmed(on_test, CLEAR)
+    assert not result.of_new
+    assert "on these examples" in conclusion(result)
+    assert any("not known, so nothing here allows for other" in c for c in caveats(result))
+    assert result.rows[0].estimate == result.rows[0].fixed_estimate
+    assert aside(result) == ""
 
 
 def test_a_minimised_objective_turns_gains_and_order_round(plan_of: PlanOf) -> None:
@@ -88,21 +98,20 @@ def test_a_minimised_objective_turns_gains_and_order_round(plan_of: PlanOf) -> N
     assert result.rows[0].gain is not None
     assert result.rows[0].gain.estimate.mean == pytest.approx(0.2)
     assert "mean test_loss of 0.112 ± 0.0058" in conclusion(result)
-    assert result.rows[0].new is None
 
 
 def test_a_baseline_that_is_not_beaten_is_said_to_be_first(on_test: ConfirmPlan) -> None:
     said = conclusion(confirmed(on_test, {**CLEAR, 0: [0.99, 0.991, 0.992, 0.99, 0.989]}))
     assert "the baseline (trial 0) is first" in said
-    assert "no tuned config is shown to beat it" in said
+    assert "No tuned config is shown to beat it." in said
 
 
 def test_a_gain_that_may_be_luck_is_no_gain(plan_of: PlanOf) -> None:
     study = make_study(trial_function=RUN_TRIAL)
     plan = plan_of(study, on="test", top=1)
     said = conclusion(confirmed(plan, {1: [0.98, 0.95, 0.97], 0: [0.96, 0.97, 0.95]}))
-    assert "is not distinguishable from the baseline" in said
-    assert said.endswith("tied with it: trial 0.")
+    assert "not shown (p " in said
+    assert said.endswith("Tied with it: trial 0.")
 
 
 def test_the_baseline_is_tied_exactly_where_no_gain_is_shown(plan_of: PlanOf) -> None:
@@ -115,14 +124,14 @@ def test_the_baseline_is_tied_exactly_where_no_gain_is_shown(plan_of: PlanOf) ->
     result = confirmed(plan, {1: leader, **others, 0: baseline})
     first = result.rows[0]
     assert first.p_gain <= 0.05
-    assert "its gain over the baseline is" in conclusion(result)
+    assert "not shown" not in conclusion(result)
     row = next(row for row in result.rows if row.baseline)
     assert (row.status, row.p_behind) == (Status.BEHIND, first.p_gain)
     assert 0 not in result.tied
 
 
 @pytest.mark.slow
-def test_among_equals_hardly_any_is_called_behind_or_beaten_race_and_standings_together(
+def test_among_equals_hardly_any_is_called_behind_race_and_standings_together(
     plan_of: PlanOf,
 ) -> None:
     study = make_study([0.6, *(0.9 - i / 1000 for i in range(5))], trial_function=RUN_TRIAL)
@@ -134,7 +143,7 @@ def test_among_equals_hardly_any_is_called_behind_or_beaten_race_and_standings_t
         while (run := contest.next_run()) is not None:
             contest.end(run, float(scores[run[0], plan.seeds.index(run[1])]))
         rows = summarise(plan, contest, {}).rows
-        worse = [row for row in rows if row.status in (Status.BEHIND, Status.BEATEN)]
+        worse = [row for row in rows if row.status is Status.BEHIND]
         wrong += any(not row.baseline for row in worse)
     assert wrong / n_cases <= 0.05 + 3.5 * (0.05 * 0.95 / n_cases) ** 0.5
 
@@ -191,9 +200,9 @@ def test_a_failed_baseline_leaves_no_gain_and_says_so(on_test: ConfirmPlan) -> N
 def test_who_failed_is_neither_tied_nor_not_tied(on_test: ConfirmPlan, plan_of: PlanOf) -> None:
     alone = plan_of(make_study(trial_function=RUN_TRIAL), on="test", top=1)
     said = conclusion(confirmed(alone, {1: CLEAR[1], 0: [None] * 5}))
-    assert said.endswith("; there is no other to compare it with.")
+    assert said.endswith(" There is no other to compare it with.")
     said = conclusion(confirmed(on_test, {**CLEAR, 0: [None] * 5}))
-    assert said.endswith("; tied with it: trial 2.")
+    assert said.endswith(" Tied with it: trial 2.")
 
 
 def test_an_interrupted_confirmation_speaks_of_what_is_missing(on_test: ConfirmPlan) -> None:
@@ -206,7 +215,7 @@ def test_an_interrupted_confirmation_speaks_of_what_is_missing(on_test: ConfirmP
     write_confirmation(result, on_test.paths.root / "x.png")
 
 
-def test_who_was_beaten_early_is_never_ranked_above_the_finalists(on_test: ConfirmPlan) -> None:
+def test_who_was_dropped_early_is_never_ranked_above_the_finalists(on_test: ConfirmPlan) -> None:
     """Seeds 4 and 5 are hard for everyone, so early means are the higher ones."""
     hard = {
         1: [0.980, 0.981, 0.982, 0.90, 0.90],
@@ -215,10 +224,10 @@ def test_who_was_beaten_early_is_never_ranked_above_the_finalists(on_test: Confi
         0: [0.980, 0.981, 0.9815, 0.90, 0.90],
     }
     result = confirmed(on_test, hard)
-    beaten = result.rows[-1]
-    assert (beaten.trial, beaten.status, beaten.rank) == (3, Status.BEATEN, None)
-    assert beaten.behind is not None
-    assert beaten.behind.estimate.mean == pytest.approx(0.02, abs=1e-3)
+    dropped = result.rows[-1]
+    assert (dropped.trial, dropped.status, dropped.rank) == (3, Status.BEHIND, None)
+    assert dropped.behind is not None
+    assert dropped.behind.estimate.mean == pytest.approx(0.02, abs=1e-3)
 
 
 def test_intervals_of_an_accuracy_stay_possible(on_test: ConfirmPlan) -> None:
@@ -236,11 +245,13 @@ def test_the_csv_has_every_seeds_score_and_reads_back(on_test: ConfirmPlan) -> N
     assert float(rows["1"]["gain_low"]) < 0.0398 < float(rows["1"]["gain_high"])
 
 
-def test_the_test_images_openings_are_counted(on_test: ConfirmPlan, study: StudyRecord) -> None:
+def test_the_looks_at_the_test_examples_are_counted(on_test: ConfirmPlan) -> None:
     openings = [Opening("2026-01-02T10:00:00+00:00", "study", t, 1, "confirm") for t in (0, 1, 1)]
-    said = opened(on_test, openings)
-    assert "opened 3 times, first on 2026-01-02, for 2 configs" in said
-    assert opened(replace(on_test, on="validation"), openings) == ""
+    result = confirmed(on_test, CLEAR)
+    said = opened(result, [*openings, replace(openings[0], command="train")])
+    assert "1 confirmation (2 configs, 1 seed) and 1 run of `besom train`, first on 2026-" in said
+    on_validation = replace(result, plan=replace(on_test, on="validation"))
+    assert opened(on_validation, openings) == ""
 
 
 def test_what_the_sweep_ran_with_is_held_against_what_ran_now(on_test: ConfirmPlan) -> None:
@@ -305,7 +316,7 @@ def test_equal_scores_are_never_plus_or_minus_nothing(on_test: ConfirmPlan) -> N
     equal = {1: [0.98] * 5, 2: [0.97] * 5, 3: [0.96] * 5, 0: [0.95] * 5}
     result = confirmed(on_test, equal)
     said = conclusion(result)
-    assert "98.000 % ± 0.045 over 5 seeds (95 % interval 97." in said
+    assert "98.000 % ± 0.045 over 5 seeds (95 % interval for these examples" in said
     assert "± 0.00" not in said
     assert "± 0.00" not in to_markdown(result, [])
     assert any(c.startswith("All seeds of trials 1, ") for c in caveats(result))
@@ -316,7 +327,7 @@ def test_equal_losses_have_no_interval(plan_of: PlanOf) -> None:
     result = confirmed(plan_of(study, on="test", top=1), {1: [0.1] * 5, 0: [0.3] * 5})
     said = conclusion(result)
     assert "mean test_loss of 0.1 over 5 seeds" in said
-    assert "is not distinguishable from the baseline (gain +0.2)" in said
+    assert "Gain over the baseline on these examples: +0.2, not shown" in said
     assert "±" not in said
     assert write_confirmation(result, Path(result.plan.paths.root) / "x.png").exists()
 

@@ -59,7 +59,7 @@ def test_a_log_has_one_line_a_run(study: StudyRecord, plan_of: Callable[..., Con
         "[3/16] trial 1 seed 2: val_accuracy 0.9100 (2 epochs, 1.2 s)",
         "trial 2 seed 2 runs again on a fresh worker: killed by SIGKILL",
         "[4/16] trial 1 seed 3: error: ValueError: no [red] layer",
-        "trial 3 is beaten after 3 seeds and gets no more seeds",
+        "trial 3 is far behind after 3 seeds and gets no more",
         "trial 0 failed on every seed so far and gets no more seeds",
         "worker 1 replaced: its memory grew",
         "stopping after the running epochs (SIGINT received); a second Ctrl-C stops at once",

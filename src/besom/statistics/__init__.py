@@ -35,7 +35,7 @@ from besom.statistics.paired import (
     holm,
     paired_gain,
 )
-from besom.statistics.racing import Race, Standing, race, standings
+from besom.statistics.racing import Race, race
 from besom.statistics.random_effects import RightBySeed, gain_for_new_images, image_error
 from besom.statistics.ranking import knee, pareto_front, ranks
 from besom.statistics.seeds import (
@@ -45,7 +45,7 @@ from besom.statistics.seeds import (
     add_image_error,
     gain_over,
     mean_interval,
-    widen_for_images,
+    within_a_share,
 )
 from besom.statistics.selection import Selection, correct_for_selection
 from besom.statistics.stopping import Prospect, expected_gain, fewest_trials
@@ -68,7 +68,6 @@ __all__ = [
     "ScoredRow",
     "SeedScores",
     "Selection",
-    "Standing",
     "add_image_error",
     "agreement_by_epoch",
     "alike",
@@ -98,9 +97,8 @@ __all__ = [
     "score",
     "scored",
     "standard_error",
-    "standings",
     "table_of",
     "unpacked",
-    "widen_for_images",
     "wilson_interval",
+    "within_a_share",
 ]

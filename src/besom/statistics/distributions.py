@@ -103,8 +103,12 @@ def wilson_interval(share: float, n: float, confidence: float = 0.95) -> Interva
     Raises:
         ValueError: an argument is out of range.
     """
+    return wilson_at(share, n, normal_quantile(confidence))
+
+
+def wilson_at(share: float, n: float, z: float) -> Interval:
+    """Wilson's interval of z standard errors."""
     _check(share, n)
-    z = normal_quantile(confidence)
     scale = 1.0 + z * z / n
     middle = (share + z * z / (2.0 * n)) / scale
     half = z * math.sqrt(max(share * (1.0 - share), 0.0) / n + z * z / (4.0 * n * n)) / scale

@@ -1,8 +1,4 @@
-"""Several configs over seeds: where each stands, and who need not be given another seed.
-
-``standings`` is for the end and asks "is it tied with the first?"; ``race`` is for on the way and
-asks "can it still be the best?". The errors they guard against differ, and so do their corrections.
-"""
+"""Several configs over seeds: who need not be given another seed, as it can no longer be first."""
 
 from __future__ import annotations
 
@@ -11,79 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from besom.equality import SameFields
-from besom.statistics.paired import holm
-from besom.statistics.ranking import ranks, sign_of
-from besom.statistics.seeds import Estimate, Gain, SeedScores, gain_over, mean_interval
+from besom.statistics.ranking import sign_of
+from besom.statistics.seeds import Estimate, SeedScores, gain_over, mean_interval
 
 #: Two seeds have one degree of freedom and a scatter known within a factor of thirty.
 FEWEST_SEEDS_TO_LOSE = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Standing(SameFields):
-    """One config among those confirmed.
-
-    Attributes:
-        rank: 1 is the best mean; equal means share a rank.
-        estimate: its mean over seeds.
-        behind: how much better the first is than it; None for the first itself.
-        corrected: the p-value of ``behind`` after ``holm``; 1 for the first, and where there are
-            too few seeds to tell.
-        tied: True if it is not distinguishable from the first (the first included).
-    """
-
-    rank: int
-    estimate: Estimate
-    behind: Gain | None
-    corrected: float
-    tied: bool
-
-
-def standings(
-    scores: Mapping[int, SeedScores],
-    direction: str,
-    *,
-    alpha: float = 0.05,
-    method: str = "student-t",
-) -> dict[int, Standing]:
-    """Return where every config stands, best first, and which are tied with the first.
-
-    Each is compared with the first by ``gain_over``; the p-values are corrected by ``holm`` for all
-    pairs, because the first was chosen by these very scores. Too few seeds to tell counts as tied:
-    nothing has been shown.
-
-    Args:
-        scores: trial number to its score by seed, at least one seed each; may be empty.
-        direction: ``maximize`` or ``minimize``.
-        alpha: how often, at most, any config that equals the first may be called different; the
-            intervals of the means are at ``1 - alpha``.
-        method: of those intervals, see ``mean_interval``.
-
-    Raises:
-        ValueError: a config without scores, a score that is not finite, a bad direction or method.
-    """
-    means = {
-        trial: mean_interval(list(by_seed.values()), confidence=1.0 - alpha, method=method)
-        for trial, by_seed in scores.items()
-    }
-    rank_of = dict(zip(means, ranks([m.mean for m in means.values()], direction), strict=True))
-    order = sorted(means, key=lambda trial: (rank_of[trial], trial))
-    gains = {
-        trial: gain_over(scores[order[0]], scores[trial], direction, confidence=1.0 - alpha)
-        for trial in order[1:]
-    }
-    p_values = [1.0 if math.isnan(gain.p_value) else gain.p_value for gain in gains.values()]
-    corrected = dict(zip(gains, holm(p_values, chosen_reference=True), strict=True))
-    return {
-        trial: Standing(
-            rank=rank_of[trial],
-            estimate=means[trial],
-            behind=gains.get(trial),
-            corrected=float(corrected.get(trial, 1.0)),
-            tied=bool(corrected.get(trial, 1.0) > alpha),
-        )
-        for trial in order
-    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,11 +144,6 @@ def how_often_outside(results_dir: Path, data: str | None) -> str:
     return f"In addition, `besom train` has opened {whose} {how_often(found)}, outside any study."
 
 
-def n_configs(openings: Sequence[Opening]) -> int:
-    """For how many configs: a trial that ``train`` ran with changes is a different one."""
-    return len({(o.study, o.trial, o.command.partition(" (")[2]) for o in openings})
-
-
 def how_often(openings: Sequence[Opening]) -> str:
     """How often, for people: ``30 times, first on 2025-03-01``."""
     if not openings:

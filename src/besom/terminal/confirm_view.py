@@ -46,7 +46,7 @@ class PlainConfirmView(ConfirmWatcher):
         if trial in self._contest.beaten:
             n_seeds = self._contest.beaten[trial]
             self._say(
-                f"trial {trial} is beaten after {counted(n_seeds, 'seed')} and gets no more seeds"
+                f"trial {trial} is far behind after {counted(n_seeds, 'seed')} and gets no more"
             )
         else:
             self._say(f"trial {trial} failed on every seed so far and gets no more seeds")

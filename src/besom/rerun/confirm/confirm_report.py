@@ -17,6 +17,7 @@ from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.result import Confirmation, ConfirmRow, Status
 from besom.rerun.confirm.sentences import (
     amount,
+    aside,
     bounded,
     caveats,
     conclusion,
@@ -25,13 +26,13 @@ from besom.rerun.confirm.sentences import (
 from besom.store.environment import environment_then
 from besom.store.paths import write_atomically
 from besom.store.records import Objective
-from besom.store.test_set_log import Opening, how_often, how_often_outside, n_configs
+from besom.store.test_set_log import Opening, how_often_outside
 from besom.text.console import say
-from besom.text.counting import IS, counted, named
+from besom.text.counting import IS, counted, listed, named
 from besom.text.printable import markdown_cell, markdown_line
 
 #: The columns of a mean's and a gain's intervals.
-MEAN, GAIN, NEW_GAIN = "95 % interval", "gain, 95 %", "on new examples"
+MEAN, GAIN, FIXED_GAIN = "95 % interval", "gain, 95 %", "on these examples"
 
 
 def files(plan: ConfirmPlan) -> tuple[Path, Path, Path]:
@@ -48,10 +49,11 @@ def files(plan: ConfirmPlan) -> tuple[Path, Path, Path]:
 def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
     """Everything there is to say, as Markdown."""
     plan, failed = confirmation.plan, failures(confirmation)
-    limits = filter(None, [*caveats(confirmation), opened(plan, openings)])
+    limits = filter(None, [*caveats(confirmation), opened(confirmation, openings)])
     parts = [
         f"# {markdown_cell(plan.study.name)}: confirmed on the {plan.on} examples",
         markdown_line(conclusion(confirmation)),
+        markdown_line(aside(confirmation)),
         markdown_line(_how(confirmation)),
         markdown(display(confirmation)),
         "\n".join(f"- {markdown_line(sentence)}" for sentence in limits),
@@ -67,19 +69,22 @@ def print_report(confirmation: Confirmation, openings: Sequence[Opening], consol
     """The table, the conclusion and its limits, on the terminal."""
     if confirmation.rows:
         console.print(_table(confirmation, console))
-    lines = [conclusion(confirmation), *caveats(confirmation), opened(confirmation.plan, openings)]
+    lines = [
+        conclusion(confirmation),
+        aside(confirmation),
+        *caveats(confirmation),
+        opened(confirmation, openings),
+    ]
     for line in filter(None, lines):
         say(console, line)
 
 
 def _table(confirmation: Confirmation, console: Console) -> Table:
     """What fits: terminals have 80 columns, and the files have everything."""
-    last = [NEW_GAIN, "status"] if has_new_gains(confirmation) else ["gain", "status"]
     title = f"{confirmation.plan.objective.metric} of {confirmation.plan.study.name}"
     unbounded = console.options.update(max_width=1000)
-    for interval in ([GAIN] if NEW_GAIN in last else [MEAN], []):
-        shown = display(confirmation)[["trial", "mean", *interval, *last]]
-        shown = shown.rename(columns={NEW_GAIN: "on new ones"})
+    for intervals in ([MEAN, GAIN], [GAIN], ["gain"]):
+        shown = display(confirmation)[["trial", "mean", *intervals, "status"]]
         table = frame_table(shown, title, wrapped=("status",), overflow="ellipsis")
         if console.measure(table, options=unbounded).maximum <= console.width:
             break
@@ -128,74 +133,90 @@ def replaced(confirmation: Confirmation) -> str:
     )
 
 
-def opened(plan: ConfirmPlan, openings: Sequence[Opening]) -> str:
-    """How often the study's test examples have been opened in all; empty on validation."""
+def opened(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
+    """How often the study's test examples have been looked at in all; empty on validation."""
+    plan = confirmation.plan
     if plan.on != "test" or not openings:
         return ""
+    runs = [o for o in openings if o.command == "confirm"]
+    trained = [o for o in openings if o.command != "confirm"]
+    looks = []
+    if runs:
+        configs = counted(len({o.trial for o in runs}), "config")
+        seeds = counted(len({o.seed for o in runs}), "seed")
+        looks += [f"{counted(confirmation.looked.n_looks, 'confirmation')} ({configs}, {seeds})"]
+    if trained:
+        looks += [f"{counted(len(trained), 'run')} of `besom train`"]
     data = environment_then(plan.study, plan.entrants[0]).get("data", {}).get("name")
     elsewhere = how_often_outside(plan.paths.root.parent, data)
     return (
-        f"The test examples of this study have been opened {how_often(openings)}, for "
-        f"{counted(n_configs(openings), 'config')}; each time they say a little less."
+        f"The test examples of this study have been opened by {listed(looks)}, first on "
+        f"{openings[0].date[:10]}; each look says a little less."
         + (f" {elsewhere}" if elsewhere else "")
     )
 
 
 def _how(confirmation: Confirmation) -> str:
     """How the table is to be read."""
-    plan, first = confirmation.plan, confirmation.first
+    plan = confirmation.plan
     seeds = ", ".join(map(str, plan.seeds))
     split = ", each with its own validation split" if plan.new_split else ""
-    race = "a config that is beaten gets no more" if plan.race else "every config gets all of them"
+    race = "who is far behind gets no more" if plan.race else "every config gets all of them"
     better = "higher" if plan.objective.sign > 0 else "lower"
     unit = "percentage points" if plan.objective.is_share else "units of the metric"
-    new = ""
-    if first is not None and first.new is not None:
-        new = " Those for new examples also allow for these."
-    if new and not has_new_gains(confirmation):
-        new += " Gains have none: these runs did not store which examples they got right."
+    if confirmation.of_new:
+        allow = (
+            "for other seeds and other examples. Those *on these examples* allow for other seeds "
+            "only"
+        )
+    else:
+        allow = f"for other seeds, not for other {plan.on} examples"
+    looked = confirmation.looked
+    chances = counted(max(looked.n_configs, len(confirmation.rows)), "config")
+    chances += f" and {counted(looked.n_looks, 'look')}" if looked.n_looks > 1 else ""
     return (
         f"`{plan.objective.metric}`, {better} is better. Seeds {seeds}{split}; {race}. ± is one "
         "standard error, sd the standard deviation between seeds. Gains are over the baseline at "
-        f"the same seeds, in {unit}, positive where better. Intervals allow for other seeds, not "
-        f"for other {plan.on} examples.{new} The first's own is wider, because it was picked by "
-        "its mean. A gain's interval holds for that row alone; `p_gain` and the conclusion allow "
-        "for the number of rows."
+        f"the same seeds, in {unit}, positive where better. Intervals allow {allow}. The first's "
+        "own is wider, because it was picked by its mean. A gain's interval holds for that row "
+        f"alone; `p_gain`, the standing and the conclusion allow for the {chances} that these "
+        "examples have been asked about."
     )
 
 
 def frame(confirmation: Confirmation) -> pd.DataFrame:
     """One row per config, the first one first; empty where something is not known.
 
-    Intervals and p-values are for these examples; those that begin with ``new_`` and
-    ``p_new_gain`` are for new ones. Gains and ``behind`` are positive where better, whatever the
+    Intervals and p-values are for new examples where ``of_new`` is True; those that begin with
+    ``fixed_`` are for these ones. Gains and ``behind`` are positive where better, whatever the
     direction. There is a column ``seed_N`` for each seed's score.
     """
     rows, aim = [], confirmation.plan.objective
     for row in confirmation.rows:
         cells: dict[str, Any] = {"metric": aim.metric, "status": str(row.status)}
         cells |= {name: getattr(row, name) for name in ("rank", "trial", "baseline")}
-        if row.estimate is not None:
+        cells |= {"of_new": confirmation.of_new}
+        if row.estimate is not None and row.fixed_estimate is not None:
             cells |= {"mean": row.estimate.mean, "sd": row.estimate.standard_deviation}
             cells["low"], cells["high"] = bounded(aim, row.estimate.interval)
-        if row.new is not None:
-            cells["new_low"], cells["new_high"] = bounded(aim, row.new.interval)
-        if row.gain is not None:
+            cells["fixed_low"], cells["fixed_high"] = bounded(aim, row.fixed_estimate.interval)
+        if row.gain is not None and row.fixed_gain is not None:
             cells |= {"gain": row.gain.estimate.mean, "p_gain": row.p_gain}
             cells["gain_low"], cells["gain_high"] = row.gain.estimate.interval
-        if row.new_gain is not None:
-            cells["new_gain_low"], cells["new_gain_high"] = row.new_gain.estimate.interval
-            cells["p_new_gain"] = row.p_new_gain
+            fixed = row.fixed_gain.estimate.interval
+            cells["fixed_gain_low"], cells["fixed_gain_high"] = fixed
         if row.behind is not None:
             cells |= {"behind": row.behind.estimate.mean, "p_behind": row.p_behind}
         cells |= {"n_seeds": len(row.scores), "n_failed": len(row.failures)}
         cells |= {f"seed_{s}": row.scores.get(s) for s in confirmation.plan.seeds}
         rows.append(cells)
-    fixed = (
-        "rank trial status baseline metric mean sd low high new_low new_high gain gain_low "
-        "gain_high p_gain new_gain_low new_gain_high p_new_gain behind p_behind n_seeds n_failed"
-    )
-    columns = [*fixed.split(), *(f"seed_{seed}" for seed in confirmation.plan.seeds)]
+    columns = [
+        *("rank", "trial", "status", "baseline", "metric", "of_new", "mean", "sd"),
+        *("low", "high", "fixed_low", "fixed_high"),
+        *("gain", "gain_low", "gain_high", "fixed_gain_low", "fixed_gain_high", "p_gain"),
+        *("behind", "p_behind", "n_seeds", "n_failed"),
+    ]
+    columns += [f"seed_{seed}" for seed in confirmation.plan.seeds]
     table = pd.DataFrame(rows, columns=columns)
     table["rank"] = table["rank"].astype("Int64")
     return table.replace([math.inf, -math.inf], math.nan)
@@ -204,7 +225,7 @@ def frame(confirmation: Confirmation) -> pd.DataFrame:
 def display(confirmation: Confirmation) -> pd.DataFrame:
     """The same for people: rounded, in percent where the metric is a share of images."""
     aim = confirmation.plan.objective
-    columns = ["rank", "trial", "mean", MEAN, "sd", "gain", GAIN, NEW_GAIN, "seeds", "status"]
+    columns = ["rank", "trial", "mean", MEAN, "sd", "gain", GAIN, FIXED_GAIN, "seeds", "status"]
     rows = []
     for row in confirmation.rows:
         cells = dict.fromkeys(columns, "")
@@ -217,18 +238,13 @@ def display(confirmation: Confirmation) -> pd.DataFrame:
         if row.gain is not None:
             cells["gain"] = amount(aim, row.gain.estimate, "+", digits=2)
             cells[GAIN] = span(aim, row.gain.estimate.interval, "+")
-        if row.new_gain is not None:
-            cells[NEW_GAIN] = span(aim, row.new_gain.estimate.interval, "+")
+        if row.fixed_gain is not None:
+            cells[FIXED_GAIN] = span(aim, row.fixed_gain.estimate.interval, "+")
         cells["seeds"] = str(len(row.scores))
         cells["status"] = _status_text(confirmation, row)
         rows.append(cells)
     shown = pd.DataFrame(rows, columns=columns)
-    return shown if has_new_gains(confirmation) else shown.drop(columns=NEW_GAIN)
-
-
-def has_new_gains(confirmation: Confirmation) -> bool:
-    """Whether any gain is known for new examples."""
-    return any(row.new_gain is not None for row in confirmation.rows)
+    return shown if confirmation.of_new else shown.drop(columns=FIXED_GAIN)
 
 
 def failures(confirmation: Confirmation) -> pd.DataFrame:
@@ -252,8 +268,8 @@ def configs(plan: ConfirmPlan) -> pd.DataFrame:
 
 def _status_text(confirmation: Confirmation, row: ConfirmRow) -> str:
     words = str(row.status)
-    if row.status is Status.BEATEN:
-        words = f"beaten after {confirmation.beaten[row.trial]}"
+    if row.trial in confirmation.dropped and row.scores:
+        words += f" after {confirmation.dropped[row.trial]}"
     if row.failures and row.status is not Status.FAILED:
         words += f", {len(row.failures)} failed"
     return f"baseline, {words}" if row.baseline else words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.contest import Contest, RunKey
-from besom.rerun.confirm.result import Confirmation, make_contest, score_of, summarise
+from besom.rerun.confirm.result import Confirmation, make_contest, score_of
 from besom.rerun.confirm.run_journal import (
     FILE,
     RunJournal,
@@ -23,6 +23,7 @@ from besom.rerun.confirm.run_journal import (
     numbers_of,
     read_runs,
 )
+from besom.rerun.confirm.verdict import summarise
 from besom.rerun.parts import Parts
 from besom.rerun.stored_runs import (
     check_trusted,
@@ -113,10 +114,11 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
     try:
         with CoordinatorLock(plan.paths.lock, "confirm"), RunJournal(journal_path) as journal:
             remove_leftovers(plan.paths.root)
-            runs = find_runs(plan, read_runs(journal_path))
+            stored = read_runs(journal_path)
+            runs = find_runs(plan, stored)
             contest = make_contest(plan)
             contest.fill({key: score_of(plan, runs[key]) for key in sorted(runs, key=_round(plan))})
-            source = _ConfirmRuns(plan, contest, runs, journal, watcher)
+            source = _ConfirmRuns(plan, contest, runs, stored, journal, watcher)
             n_left = contest.n_runs - len(contest.scores)
             if not n_left:
                 watcher.began(plan, contest, 0)
@@ -181,11 +183,14 @@ class _ConfirmRuns(TrialSource):
         plan: ConfirmPlan,
         contest: Contest,
         runs: Mapping[RunKey, RunRecord],
+        stored: Sequence[RunRecord],
         journal: RunJournal,
         watcher: ConfirmWatcher,
     ) -> None:
         self._plan, self._contest, self._journal, self._watcher = plan, contest, journal, watcher
         self._runs: dict[RunKey, RunRecord] = dict(runs)
+        self._stored = list(stored)
+        self._look = max((run.look for run in stored), default=0) + 1
         self._numbers: dict[int, tuple[RunKey, RunOf]] = {}
         self._parts: dict[RunKey, Parts] = {}
         self._history: dict[int, dict[str, list[float]]] = {}
@@ -197,7 +202,7 @@ class _ConfirmRuns(TrialSource):
 
     def confirmation(self) -> Confirmation:
         """What is known by now."""
-        return summarise(self._plan, self._contest, self._runs)
+        return summarise(self._plan, self._contest, self._runs, self._stored)
 
     def meet(self, facts: dict[str, Any]) -> None:
         """Take what the first worker said of itself, before anything is run.
@@ -342,6 +347,7 @@ class _ConfirmRuns(TrialSource):
             n_images=result.n_validation,
             correct=result.correct,
             per_example=self._kept(self._plan.key_of(trial, seed), result),
+            look=self._look,
         )
         score = score_of(self._plan, run)
         if score is None or math.isfinite(score):

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 #: Inches of the axes' surroundings, and of one config.
 _FRAME, _ROW = 1.15, 0.42
 
-#: Points: the line of an interval for new examples, under the thick one for these.
+#: Points: the thin line of the wider of a mean's two intervals, under the thick one.
 _THIN = 0.9
 
 _LOOKS = {
     Status.FIRST: ("the first", style.VERMILLION),
     Status.TIED: ("tied with it", style.BLUE),
     Status.BEHIND: ("behind", style.MUTED),
-    Status.BEATEN: ("beaten early, fewer seeds", style.PURPLE),
 }
 
 
@@ -41,8 +40,9 @@ class Line(NamedTuple):
     Attributes:
         row: what is known of it; ``text`` is its mean with its error.
         scores: (n_seeds,).
-        mean, low, high: over seeds, on these examples.
-        new_low, new_high: the ends for new examples.
+        mean: over seeds.
+        low, high: the interval's ends on these examples, with other seeds.
+        new_low, new_high: those for new examples; NaN where they are not known.
     """
 
     row: ConfirmRow
@@ -82,7 +82,8 @@ def summarise(confirmation: Confirmation) -> Forest:
     for row in confirmation.rows:
         if row.estimate is None:
             continue
-        ends = [bounded(aim, e.interval) if e else _UNKNOWN for e in (row.estimate, row.new)]
+        both = (row.fixed_estimate, row.estimate if confirmation.of_new else None)
+        ends = [bounded(aim, e.interval) if e else _UNKNOWN for e in both]
         values = [v if math.isfinite(v) else math.nan for interval in ends for v in interval]
         text = amount(aim, row.estimate, digits=2)
         scores = factor * np.array(list(row.scores.values()))

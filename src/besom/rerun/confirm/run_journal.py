@@ -50,6 +50,8 @@ class RunRecord(SameFields):
         correct: one bit for each of them (``numpy.packbits``), set where it is right; None if not
             known. In the file, base64.
         per_example: what is kept of each of them by the objective's metric.
+        look: which confirmation with new runs, from 1, made it: each ends with a report, and
+            every look at the same examples is a chance for luck.
     """
 
     key: str
@@ -70,6 +72,7 @@ class RunRecord(SameFields):
     n_images: int = 0
     correct: bytes | None = None
     per_example: KeptExamples = field(default_factory=KeptExamples)
+    look: int = 1
 
     @property
     def epochs(self) -> int:

@@ -1,0 +1,103 @@
+"""What a config gains over the baseline, from seeds that had no part in picking it.
+
+A sweep trains each config once and picks the best: of the seeds' luck it picks the luckiest. So the
+searched seed says nothing here; configs that lead are trained on a few fresh ones, the same for all
+of them and for the baseline, and measured on the examples that picked them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from besom.equality import SameFields
+from besom.statistics.distributions import Interval, normal_quantile, student_quantile_at
+from besom.statistics.random_effects import RightBySeed, image_error
+from besom.statistics.seeds import SeedScores
+
+
+@dataclass(frozen=True, eq=False)
+class FreshGain(SameFields):
+    """A config's gain over the baseline on fresh seeds; positive is better.
+
+    Attributes:
+        gain: the mean over the seeds.
+        standard_error: of ``gain``, by seeds and examples.
+        interval: for the config's true gain on new examples.
+        n_seeds: how many it rests on.
+    """
+
+    gain: float
+    standard_error: float
+    interval: Interval
+    n_seeds: int
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves no room for "no gain"."""
+        return self.interval.low > 0.0
+
+
+def gains_on_fresh_seeds(
+    scores: Mapping[int, SeedScores],
+    rows: Mapping[int, RightBySeed],
+    baseline: int,
+    optimism: float,
+    *,
+    sign: int = 1,
+    confidence: float = 0.95,
+) -> dict[int, FreshGain]:
+    """Return the gain of every config but the baseline, all of them holding together.
+
+    The luck of the seeds: configs by seeds are a table without the picked seed, and what is left of
+    it after the means of its rows and columns says how much a difference of two configs scatters,
+    with (C - 1)(k - 1) degrees of freedom (a randomised block design; Montgomery 2017, Design and
+    Analysis of Experiments, ch. 4); but never less than the pair's own scatter does. The luck of
+    the examples: ``image_error``, in quadrature. The examples have also picked the config, which is
+    worth ``optimism`` at most; it is taken off the lower end only, since fresh seeds have lost the
+    seed's part of it. K configs are looked at, so each interval has the confidence 1 - (1 -
+    ``confidence``)/K.
+
+    Args:
+        scores: config to its score by seed; at least two configs, and two seeds that all share.
+        rows: config to what each seed scored on each example.
+        baseline: one of them.
+        optimism: of the leader's score, from ``correct_for_selection``, in the unit of the scores.
+        sign: 1 where larger scores are better, else -1.
+        confidence: of all intervals together.
+
+    Raises:
+        ValueError: fewer than two configs, or than two common seeds.
+    """
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in scores.values())))
+    if len(scores) < 2 or len(seeds) < 2:
+        raise ValueError(f"{len(scores)} configs on {len(seeds)} common seeds: two of each needed")
+    configs = list(scores)
+    table = sign * np.array([[scores[c][seed] for seed in seeds] for c in configs])
+    rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    freedom = (len(configs) - 1) * (len(seeds) - 1)
+    pooled = math.sqrt(2.0 * float(np.square(rest).sum()) / freedom / len(seeds))
+    tail = (1.0 - confidence) / (len(configs) - 1)
+    t, z = student_quantile_at(1.0 - tail / 2.0, freedom), normal_quantile(1.0 - tail)
+    gains = {}
+    for config, own in zip(configs, table, strict=True):
+        if config == baseline:
+            continue
+        differences = own - table[configs.index(baseline)]
+        gain = float(differences.mean())
+        seed_error = max(pooled, float(differences.std(ddof=1)) / math.sqrt(len(seeds)))
+        examples_error = image_error(
+            {seed: rows[config][seed] for seed in seeds},
+            {seed: rows[baseline][seed] for seed in seeds},
+        )
+        half = math.hypot(t * seed_error, z * examples_error)
+        gains[config] = FreshGain(
+            gain,
+            math.hypot(seed_error, examples_error),
+            Interval(gain - max(optimism, 0.0) - half, gain + half),
+            len(seeds),
+        )
+    return gains

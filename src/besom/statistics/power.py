@@ -1,0 +1,75 @@
+"""What a sweep of this size can see: differences that its paired tests would find."""
+
+from __future__ import annotations
+
+import math
+
+from scipy import special
+
+from besom.text.counting import counted
+
+#: What "can be seen" means: in four pairs of five.
+USUAL_POWER = 0.8
+
+#: The share of examples on which two configs disagree, where nothing is known of them yet.
+ASSUMED_DISAGREEMENT = 0.05
+
+
+def power_of_pairs(
+    difference: float, n: int, disagreement: float, n_trials: int, alpha: float = 0.05
+) -> float:
+    """Return how often the leader and a trial truly this much worse are not called tied.
+
+    McNemar's test by its normal approximation (Connor 1987, Biometrics 43:207), at the level that
+    ``besom.statistics.holm`` leaves each pair.
+
+    Args:
+        difference: of the two true shares right, above 0.
+        n: validation examples.
+        disagreement: the share of examples that exactly one of the two gets right.
+        n_trials: complete trials, at least 2.
+        alpha: 1 less the confidence of all comparisons together.
+    """
+    d, z = max(disagreement, difference), _quantile(n_trials, alpha)
+    scatter = math.sqrt(max(d - difference**2, 1e-12))
+    return float(special.ndtr((difference * math.sqrt(n) - z * math.sqrt(d)) / scatter))
+
+
+def examples_needed(
+    difference: float,
+    disagreement: float,
+    n_trials: int,
+    power: float = USUAL_POWER,
+    alpha: float = 0.05,
+) -> int:
+    """Return with how many validation examples ``power_of_pairs`` reaches ``power``."""
+    d, z = max(disagreement, difference), _quantile(n_trials, alpha)
+    scatter = math.sqrt(max(d - difference**2, 1e-12))
+    reach = z * math.sqrt(d) + float(special.ndtri(power)) * scatter
+    return math.ceil((reach / difference) ** 2)
+
+
+def _quantile(n_trials: int, alpha: float) -> float:
+    pairs = n_trials * (n_trials - 1) / 2.0
+    return -float(special.ndtri(alpha / 2.0 / max(pairs, 1.0)))
+
+
+def in_words(n: int, n_trials: int, disagreement: float = ASSUMED_DISAGREEMENT) -> str:
+    """Return a sentence on what a sweep can see; empty with fewer than two trials or examples.
+
+    Example:
+        >>> said = in_words(300, 30)
+        >>> said.startswith("300 validation examples and 30 trials: a difference of 2 points is ")
+        True
+    """
+    if n < 2 or n_trials < 2:
+        return ""
+    seen = power_of_pairs(0.02, n, disagreement, n_trials)
+    percent = f"{100 * seen:.0f} %"
+    share = "under 1 %" if seen < 0.01 else "over 99 %" if seen > 0.99 else percent
+    needed = examples_needed(0.01, disagreement, n_trials)
+    return (
+        f"{counted(n, 'validation example')} and {counted(n_trials, 'trial')}: a difference of 2 "
+        f"points is seen in {share} of pairs that disagree on {100 * disagreement:.2g} % of the "
+        f"examples. For 1 point it takes about {round(needed, 2 - len(str(needed))):,} examples."
+    )

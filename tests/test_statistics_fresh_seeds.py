@@ -1,0 +1,78 @@
+"""What a config gains by fresh seeds: hardly ever claimed where there is nothing to gain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from besom.statistics.fresh_seeds import FreshGain, gains_on_fresh_seeds
+from besom.statistics.paired import paired_gain
+from besom.statistics.selection import correct_for_selection
+
+
+def rights(
+    rng: np.random.Generator, hard: NDArray[np.float64], accuracy: float, sd: float, n_seeds: int
+) -> NDArray[np.bool_]:
+    """What each seed gets right: its accuracy scatters by ``sd``, and it has luck with examples."""
+    luck = rng.normal(0.0, 0.02, (n_seeds, hard.size))
+    return hard + luck < accuracy + rng.normal(0.0, sd, (n_seeds, 1))
+
+
+def searched(
+    rng: np.random.Generator, n: int, sd: float, own: float, gain: float = 0.0
+) -> tuple[dict[int, FreshGain], bool]:
+    """30 configs, of which one may be better; and whether one seed's claim would be made."""
+    base = rng.random(n)
+    hard = [np.where(rng.random(n) < own, rng.random(n), base) for _ in range(30)]
+    accuracy = [0.9 + gain * (i == 1) for i in range(30)]
+    rows = np.stack([rights(rng, hard[i], accuracy[i], sd, 1)[0] for i in range(30)])
+    order = np.argsort(-rows.mean(axis=1), kind="stable")
+    optimism = correct_for_selection(rows[order], n_draws=100).optimism
+    leaders = [int(i) for i in order if i != 0][:3]
+    fresh = {c: rights(rng, hard[c], accuracy[c], sd, 3) for c in (0, *leaders)}
+    gains = gains_on_fresh_seeds(
+        {c: dict(enumerate(table.mean(axis=1))) for c, table in fresh.items()},
+        {c: dict(enumerate(table)) for c, table in fresh.items()},
+        0,
+        optimism,
+    )
+    of_one = paired_gain(rows[leaders[0]], rows[0])
+    return gains, of_one.gain - optimism > of_one.interval.width / 2.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "sd", "own"), [(2000, 0.003, 0.0), (2000, 0.003, 0.1)])
+def test_where_no_config_is_better_a_gain_is_claimed_in_five_percent_at_most(
+    n: int, sd: float, own: float
+) -> None:
+    rng, n_cases = np.random.default_rng(0), 120
+    found = [searched(rng, n, sd, own) for _ in range(n_cases)]
+    claimed = sum(any(gain.shown for gain in gains.values()) for gains, _ in found)
+    assert claimed / n_cases <= 0.05 + 3.5 * (0.05 * 0.95 / n_cases) ** 0.5
+    if not own:
+        assert sum(by_one for _, by_one in found) / n_cases > 0.2  # as one seed's weights would
+    held = sum(
+        all(g.interval.low <= 0 <= g.interval.high for g in gains.values()) for gains, _ in found
+    )
+    assert held / n_cases >= 0.95 - 3.5 * (0.05 * 0.95 / n_cases) ** 0.5
+
+
+def test_a_gain_that_is_large_enough_is_shown() -> None:
+    gains, _ = searched(np.random.default_rng(1), 5000, 0.002, 0.02, gain=0.03)
+    assert gains[1].shown
+    assert gains[1].interval.low <= 0.03 <= gains[1].interval.high
+    assert gains[1].n_seeds == 3
+
+
+def test_a_loss_that_falls_is_a_gain() -> None:
+    losses = {0: {1: 0.50, 2: 0.52, 3: 0.51}, 4: {1: 0.30, 2: 0.31, 3: 0.29}}
+    rows = {c: {s: np.full(100, -v) for s, v in by.items()} for c, by in losses.items()}
+    gain = gains_on_fresh_seeds(losses, rows, 0, 0.0, sign=-1)[4]
+    assert gain.gain == pytest.approx(0.21)
+    assert gain.shown
+
+
+def test_one_seed_or_one_config_says_nothing() -> None:
+    with pytest.raises(ValueError, match="two of each"):
+        gains_on_fresh_seeds({0: {1: 0.9}, 1: {1: 0.9}}, {}, 0, 0.0)
