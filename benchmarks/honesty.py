@@ -25,7 +25,7 @@ from besom.rerun.confirm.run_journal import RunRecord
 from besom.rerun.confirm.verdict import summarise
 from besom.seam import KERAS_TRIALS
 from besom.statistics import Interval, correct_for_selection, holm, paired_gain
-from besom.statistics.fresh_seeds import FreshGain, gains_on_fresh_seeds
+from besom.statistics.fresh_seeds import OnFreshSeeds, gains_on_fresh_seeds
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
@@ -128,21 +128,21 @@ def searched(n: int, rng: np.random.Generator) -> list[dict[str, Any]]:
         for _ in range(n):
             gains, one = search_once(rng, n_examples, sd, own, gain)
             by_one += one
-            claimed += any(found.shown for found, _ in gains)
+            claimed += any(found.interval.low > 0 for found, _ in gains)
             held += all(low <= truth <= high for (low, high), truth in intervals(gains))
         cell = {"examples": n_examples, "sd": f"{100 * sd:g}", "own": f"{own:g}", "true gain": gain}
         rows.append({**cell, "claimed": claimed / n, "by one seed": by_one / n, "holds": held / n})
     return rows
 
 
-def intervals(gains: list[tuple[FreshGain, float]]) -> list[tuple[Interval, float]]:
+def intervals(gains: list[tuple[OnFreshSeeds, float]]) -> list[tuple[Interval, float]]:
     """Each interval and the truth that it should hold."""
     return [(found.interval, truth) for found, truth in gains]
 
 
 def search_once(
     rng: np.random.Generator, n: int, sd: float, own: float, gain: float, n_configs: int = 50
-) -> tuple[list[tuple[FreshGain, float]], bool]:
+) -> tuple[list[tuple[OnFreshSeeds, float]], bool]:
     """The first three's gains on three fresh seeds with their truths; and one seed's claim."""
     base = rng.random(n)
     hard = [np.where(rng.random(n) < own, rng.random(n), base) for _ in range(n_configs)]

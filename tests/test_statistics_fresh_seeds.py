@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from besom.statistics.fresh_seeds import FreshGain, gains_on_fresh_seeds
+from besom.statistics.fresh_seeds import OnFreshSeeds, gains_on_fresh_seeds
 from besom.statistics.paired import paired_gain
 from besom.statistics.selection import correct_for_selection
 
@@ -21,7 +21,7 @@ def rights(
 
 def searched(
     rng: np.random.Generator, n: int, sd: float, own: float, gain: float = 0.0
-) -> tuple[dict[int, FreshGain], bool]:
+) -> tuple[dict[int, OnFreshSeeds], bool]:
     """30 configs, of which one may be better; and whether one seed's claim would be made."""
     base = rng.random(n)
     hard = [np.where(rng.random(n) < own, rng.random(n), base) for _ in range(30)]
@@ -48,7 +48,7 @@ def test_where_no_config_is_better_a_gain_is_claimed_in_five_percent_at_most(
 ) -> None:
     rng, n_cases = np.random.default_rng(0), 120
     found = [searched(rng, n, sd, own) for _ in range(n_cases)]
-    claimed = sum(any(gain.shown for gain in gains.values()) for gains, _ in found)
+    claimed = sum(any(gain.interval.low > 0 for gain in gains.values()) for gains, _ in found)
     assert claimed / n_cases <= 0.05 + 3.5 * (0.05 * 0.95 / n_cases) ** 0.5
     if not own:
         assert sum(by_one for _, by_one in found) / n_cases > 0.2  # as one seed's weights would
@@ -60,7 +60,7 @@ def test_where_no_config_is_better_a_gain_is_claimed_in_five_percent_at_most(
 
 def test_a_gain_that_is_large_enough_is_shown() -> None:
     gains, _ = searched(np.random.default_rng(1), 5000, 0.002, 0.02, gain=0.03)
-    assert gains[1].shown
+    assert gains[1].interval.low > 0
     assert gains[1].interval.low <= 0.03 <= gains[1].interval.high
     assert gains[1].n_seeds == 3
 
@@ -69,8 +69,8 @@ def test_a_loss_that_falls_is_a_gain() -> None:
     losses = {0: {1: 0.50, 2: 0.52, 3: 0.51}, 4: {1: 0.30, 2: 0.31, 3: 0.29}}
     rows = {c: {s: np.full(100, -v) for s, v in by.items()} for c, by in losses.items()}
     gain = gains_on_fresh_seeds(losses, rows, 0, 0.0, sign=-1)[4]
-    assert gain.gain == pytest.approx(0.21)
-    assert gain.shown
+    assert gain.mean == pytest.approx(0.21)
+    assert gain.interval.low > 0
 
 
 def test_one_seed_or_one_config_says_nothing() -> None:

@@ -111,6 +111,7 @@ class SweepNode:
     vary_seed: bool
     reuse_duplicates: bool
     audit: float
+    replicates: Any
     keep_models: int
     trial_function: str
 
@@ -131,6 +132,12 @@ class SweepNode:
                 value = getattr(self, key)
                 if value is not None and not holds(value):
                     raise ConfigError(f"sweep.{key} is {value}, expected {expected}.")
+        seeds = self.replicates
+        if seeds != "auto" and (type(seeds) is not int or seeds < 0 or seeds == 1):
+            raise ConfigError(
+                f"sweep.replicates is {given_text(seeds)}, expected auto, 0, or a number of fresh "
+                "seeds from 2: one seed says nothing of their scatter."
+            )
 
 
 #: A YAML may set these to null, which means empty.

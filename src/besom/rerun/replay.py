@@ -16,7 +16,6 @@ from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished
 from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
-from besom.rerun.parts import Parts
 from besom.rerun.stored_runs import (
     check_trusted,
     executor_config,
@@ -30,6 +29,7 @@ from besom.seam import TrialConfig
 from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.study.parts import Parts
 from besom.study.tell import finite_epochs, stored_outcome
 from besom.text.counting import counted
 from besom.text.printable import command

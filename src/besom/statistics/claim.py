@@ -37,15 +37,19 @@ class Row:
 class BaselineGain:
     """What the leader gains over the baseline on the same examples; positive is better.
 
+    With ``n_seeds`` it is what its config gains, by so many fresh seeds of both; else what its
+    weights gain, one seed each.
+
     Attributes:
         trial: the baseline's number.
         raw: the leader's score less the baseline's, optimistic like the leader's score.
         gain: the same with the leader's score corrected for selection, and the baseline's for the
-            choice of its epoch.
+            choice of its epoch; or the mean over fresh seeds.
         standard_error: of ``gain``.
         interval: for the true gain, from the lower end of ``gain`` to the upper end of ``raw``.
         p_value: paired, times the number of trials and epochs the leader was picked from
-            (Bonferroni): an upper bound that trusts no bootstrap.
+            (Bonferroni): an upper bound that trusts no bootstrap; None of fresh seeds.
+        n_seeds: fresh seeds; 0: none.
     """
 
     trial: int
@@ -53,7 +57,8 @@ class BaselineGain:
     gain: float
     standard_error: float
     interval: Interval
-    p_value: float
+    p_value: float | None
+    n_seeds: int = 0
 
     @property
     def shown(self) -> bool:
@@ -78,6 +83,9 @@ class Claim:
         baseline: the gain over the baseline; None if that cannot be tested, or if it leads itself.
         front: with several objectives, the trials on the Pareto front; else empty.
         each: with several objectives, what may be claimed by each alone, by its metric; else empty.
+        n_seeds: how many fresh seeds of the leader's config ``corrected`` and what is about it rest
+            on; 0: on its own weights.
+        n_compared: how many other complete trials could be compared with the leader.
         rows: every complete trial by its number, best first; empty with several objectives.
         caveats: sentences that limit the claim in this very study; docs/what-may-i-claim.md has
             those that limit every one.
@@ -93,5 +101,7 @@ class Claim:
     baseline: BaselineGain | None = None
     front: tuple[int, ...] = ()
     each: Mapping[str, Claim] = field(default_factory=dict)
+    n_seeds: int = 0
+    n_compared: int = 0
     rows: Mapping[int, Row] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()

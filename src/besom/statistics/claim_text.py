@@ -9,62 +9,66 @@ from besom.statistics.claim import Claim
 from besom.statistics.distributions import Interval
 from besom.store.records import Objective, StudyRecord, TrialRecord
 from besom.text.counting import HAS, LEADS, WAS, counted, listed, named
-from besom.text.numbers import decimals, percent_digits, points, with_error
+from besom.text.numbers import decimals, percent_digits, with_error
 from besom.text.printable import command
 
 NO_BASELINE = "the baseline did not complete, so no gain over it can be claimed"
 
 
-def amount(
-    value: float, error: float, interval: Interval, alpha: float, is_share: bool = True
-) -> str:
-    """Return ``"98.31 % ± 0.19 (95 % interval 97.93 to 98.72)"``; ± is one standard error."""
+def _ends(interval: Interval, error: float, is_share: bool, sign: str = "") -> str:
     factor, digits = (100.0, percent_digits(error)) if is_share else (1.0, decimals(error))
-    low, high = (f"{factor * end:.{digits}f}" for end in interval)
-    shown = with_error(value, error, is_share)
-    return f"{shown} ({_level(alpha)} interval {low} to {high})"
-
-
-def _level(alpha: float) -> str:
-    return f"{100.0 * (1.0 - alpha):g} %"
+    low, high = (f"{factor * end:{sign}.{digits}f}" for end in interval)
+    return f"{low} to {high}"
 
 
 def sentence(
     claim: Claim,
     leader: TrialRecord,
     first: Sequence[int],
-    alpha: float,
     *,
     is_share: bool = True,
     epoch_was_picked: bool = False,
 ) -> str:
-    """Return the claim in one sentence: who leads, who is tied, and the corrected score.
+    """Return the claim in short sentences: what the leader is worth, its gain, and who is tied.
 
     Args:
         claim: everything but its text; its numbers are known.
         leader: its leader.
         first: all trials that share the best score.
-        alpha: 1 less the confidence.
         is_share: whether its numbers are shares of examples.
         epoch_was_picked: whether the correction has taken out the luck of the best epoch.
     """
     assert claim.corrected is not None
     assert claim.standard_error is not None
     assert claim.interval is not None
-    worth = amount(claim.corrected, claim.standard_error, claim.interval, alpha, is_share)
-    worth += over_runs(leader) + _over_baseline(claim, leader, is_share)
+    shown = with_error(claim.corrected, claim.standard_error, is_share)
+    ends = _ends(claim.interval, claim.standard_error, is_share)
+    basis = "corrected for selection"
+    if claim.n_seeds:
+        basis = f"by {counted(claim.n_seeds, 'fresh seed')}"
+    elif len(claim.rows) == 1:
+        basis = "corrected for the choice of its epoch"
+        basis = basis if epoch_was_picked else "nothing was picked"
+    whose = "" if claim.n_seeds or leader.n_repeats > 1 else ", these weights"
+    where = f"on new examples ({ends}){over_runs(leader)}"
+    worth = f"trial {leader.number}: {shown} {where}{whose}, {basis}"
+    found = [worth, *_over_baseline(claim, leader, is_share), _ties(claim, first)]
+    return ". ".join(filter(None, found))
+
+
+def _ties(claim: Claim, first: Sequence[int]) -> str:
     if len(claim.rows) == 1:
-        only = f"trial {leader.number} is the only complete trial"
-        if epoch_was_picked:
-            return f"{only}; corrected for the choice of its epoch it is {worth}"
-        return f"{only}, so nothing was picked: it is {worth}"
-    n_tied = len(set(claim.tied) - set(first))
-    others = {0: "no other is", 1: "1 other is"}.get(n_tied, f"{n_tied} others are")
-    it, best = ("it", "it") if len(first) == 1 else ("them", "the best")
-    return (
-        f"{named('trial', first, LEADS)}; {others} tied with {it} at {_level(alpha)}; "
-        f"corrected for selection {best} is {worth}"
-    )
+        return "It is the only complete trial"
+    if not claim.n_compared:
+        return "No other trial could be compared with it"
+    same = [number for number in first if number != claim.leader]
+    n_tied = len(set(claim.tied) - set(same))
+    others = {0: "No other is", 1: "1 other is"}.get(n_tied, f"{n_tied} others are")
+    if not same:
+        return f"{others} tied with it"
+    shared = named("trial", same, ("has", "have"))
+    shared = f"{shared[:1].upper()}{shared[1:]} the same score"
+    return f"{shared}; {others[:1].lower()}{others[1:]} tied with them"
 
 
 def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) -> str:
@@ -166,10 +170,17 @@ def nothing_completed(study: StudyRecord) -> str:
     return f"none of the {n} trials is complete ({n_failed} failed), so nothing may be claimed"
 
 
-def untested(n: int) -> str:
+def untested(n: int, *, is_baseline: bool = False) -> str:
     """Return the caveat about complete trials that could not be compared example by example."""
+    who = counted(n, "complete trial", HAS)
+    if is_baseline:
+        who = (
+            "the baseline has"
+            if n == 1
+            else f"{counted(n, 'complete trial')}, the baseline too, have"
+        )
     return (
-        f"{counted(n, 'complete trial', HAS)} no stored predictions for the leader's validation "
+        f"{who} no stored predictions for the leader's validation "
         f"examples, so {'it' if n == 1 else 'they'} can neither be tied nor enter the correction"
     )
 
@@ -214,13 +225,15 @@ def few_images(n: int, of: str = "validation examples", is_share: bool = True) -
     return f"there are only {n} {of}{worth}"
 
 
-def _over_baseline(claim: Claim, leader: TrialRecord, is_share: bool) -> str:
+def _over_baseline(claim: Claim, leader: TrialRecord, is_share: bool) -> list[str]:
     if leader.baseline:
-        return ", and it is the baseline itself"
-    if claim.baseline is None:
-        return ""
-    gained, error = claim.baseline.gain, claim.baseline.standard_error
-    gain = points(gained, error) if is_share else with_error(gained, error, is_share=False)
-    if claim.baseline.shown:
-        return f", a gain of {gain} over the baseline"
-    return f", which is not distinguishable from the baseline (a gain of {gain})"
+        return ["It is the baseline itself"]
+    found = claim.baseline
+    if found is None:
+        return []
+    factor, digits = 1.0, decimals(found.standard_error)
+    if is_share:
+        factor, digits = 100.0, percent_digits(found.standard_error)
+    gain = f"{factor * found.gain:+.{digits}f}" + (" points" if is_share else "")
+    ends = _ends(found.interval, found.standard_error, is_share, "+")
+    return [f"Gain over the baseline: {gain} ({ends}){'' if found.shown else ', not shown'}"]

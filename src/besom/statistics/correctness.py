@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from besom.equality import same
 from besom.errors import StudyError
+from besom.metrics import within_place
 from besom.statistics.kinds import REACH, DrawnScores, Table, stacked
 from besom.store.predictions import EpochBits
 from besom.store.records import Objective, TrialRecord
@@ -115,9 +116,12 @@ MOST = 2000
 #: Nor more numbers than this, of metrics that have a number for each example.
 _MOST_NUMBERS = 50_000_000
 
-#: The mean of stored numbers may differ from the value in the history by so much of it, and by a
-#: hundredth of its standard error.
+#: The mean of an epoch's stored numbers may differ from the history by so much of it, and by a
+#: hundredth of its standard error: they may be float16.
 _ROUNDING = 1e-3
+
+#: The one metric that the bits of what is classified right are, where no metric is named with them.
+_OF_RIGHT = "accuracy"
 
 Indices = NDArray[np.intp]
 
@@ -129,20 +133,23 @@ class ScoredRow:
     Attributes:
         kind: ``share``, ``mean`` or ``other``.
         row: one row of a table, see ``besom.statistics.kinds``.
-        value: the metric; of a share exactly that of the bits.
+        value: the metric, as it was measured.
+        exact: what it is ranked by: of a share that of its bits, so that trials which got equally
+            many examples right are equal, however Keras has rounded.
     """
 
     kind: str
     row: Any
     value: float
+    exact: float
 
 
 def scored(trial: TrialRecord, objective: Objective, value: float) -> ScoredRow | None:
-    """Return what a trial scored on each example, if that comes to ``value``.
+    """Return what a trial scored on each example, by the metric and at the epoch of ``value``.
 
-    An accuracy to be maximised (or an error rate to be minimised) is confirmed if the stored bits
-    give the same within half an example; the exact share is then its value, so that trials that got
-    equally many examples right score equally, whatever the rounding on the way.
+    What is stored is stored by metric. Bits without a metric are those of what is classified right,
+    which is the accuracy and nothing else. That another metric has nearly the same value proves
+    nothing.
 
     Returns:
         None where nothing is stored by this metric, or only of another epoch than the value's.
@@ -152,13 +159,17 @@ def scored(trial: TrialRecord, objective: Objective, value: float) -> ScoredRow 
     """
     n, metric, sign = trial.n_validation, objective.metric, objective.sign
     kind = trial.per_example.kind(metric)
-    if n < 1 or (kind is None and (trial.correct is None or objective.is_loss)):
+    if n < 1 or not _is_of_counted_epoch(trial, metric, value):
         return None
+    if kind is None:
+        is_right = objective.is_share and sign > 0 and within_place(metric) == _OF_RIGHT
+        if trial.correct is None or not is_right:
+            return None
     if kind in (None, "share"):
         right = _rights(trial, objective)
-        share = float(right.mean() if sign > 0 else 1.0 - right.mean())
-        confirmed = abs(share - value) <= max(0.5 / n, 1e-6)
-        return ScoredRow("share", right, share) if confirmed else None
+        return ScoredRow(
+            "share", right, value, float(right.mean() if sign > 0 else 1.0 - right.mean())
+        )
     numbers = trial.per_example.numbers(metric)
     if numbers is None or not np.isfinite(numbers).all():
         return None
@@ -166,14 +177,19 @@ def scored(trial: TrialRecord, objective: Objective, value: float) -> ScoredRow 
         if numbers.ndim != 2 or numbers.shape[1] < 2:
             return None
         drawn, left_out = sign * numbers.astype(np.float64)
-        return ScoredRow("other", DrawnScores(np.array(sign * value), drawn, left_out), value)
-    mean = float(numbers.mean(dtype=np.float64))
+        scores = DrawnScores(np.array(sign * value), drawn, left_out)
+        return ScoredRow("other", scores, value, value)
     if numbers.shape != (trial.per_example.n_units(metric, n),):
         return None
-    luck = float(numbers.std(dtype=np.float64)) / math.sqrt(numbers.size)
-    if abs(mean - value) > _ROUNDING * abs(value) + luck / 100.0:
-        return None
-    return ScoredRow("mean", sign * numbers, value)
+    return ScoredRow("mean", sign * numbers, value, value)
+
+
+def _is_of_counted_epoch(trial: TrialRecord, metric: str, value: float) -> bool:
+    """Whether a value is that of the epoch whose predictions are kept, by all that is known."""
+    measured = trial.history.get(metric)
+    if not measured or trial.best_epoch is None:
+        return True
+    return measured[trial.best_epoch - 1] == value
 
 
 def _bits(trial: TrialRecord, objective: Objective) -> tuple[bytes | None, EpochBits | None, bool]:

@@ -20,25 +20,20 @@ from besom.statistics.seeds import SeedScores
 
 
 @dataclass(frozen=True, eq=False)
-class FreshGain(SameFields):
-    """A config's gain over the baseline on fresh seeds; positive is better.
+class OnFreshSeeds(SameFields):
+    """A config's score, or its gain over the baseline, on fresh seeds; a larger gain is better.
 
     Attributes:
-        gain: the mean over the seeds.
-        standard_error: of ``gain``, by seeds and examples.
-        interval: for the config's true gain on new examples.
+        mean: over the seeds.
+        standard_error: of ``mean``, by seeds and examples.
+        interval: for the config's true score or gain on new examples.
         n_seeds: how many it rests on.
     """
 
-    gain: float
+    mean: float
     standard_error: float
     interval: Interval
     n_seeds: int
-
-    @property
-    def shown(self) -> bool:
-        """Whether the interval leaves no room for "no gain"."""
-        return self.interval.low > 0.0
 
 
 def gains_on_fresh_seeds(
@@ -49,7 +44,7 @@ def gains_on_fresh_seeds(
     *,
     sign: int = 1,
     confidence: float = 0.95,
-) -> dict[int, FreshGain]:
+) -> dict[int, OnFreshSeeds]:
     """Return the gain of every config but the baseline, all of them holding together.
 
     The luck of the seeds: configs by seeds are a table without the picked seed, and what is left of
@@ -94,10 +89,49 @@ def gains_on_fresh_seeds(
             {seed: rows[baseline][seed] for seed in seeds},
         )
         half = math.hypot(t * seed_error, z * examples_error)
-        gains[config] = FreshGain(
+        gains[config] = OnFreshSeeds(
             gain,
             math.hypot(seed_error, examples_error),
             Interval(gain - max(optimism, 0.0) - half, gain + half),
             len(seeds),
         )
     return gains
+
+
+def score_on_fresh_seeds(
+    scores: Mapping[int, SeedScores],
+    rows: Mapping[int, RightBySeed],
+    config: int,
+    optimism: float,
+    *,
+    sign: int = 1,
+    confidence: float = 0.95,
+) -> OnFreshSeeds:
+    """Return what a config that was picked is worth, by seeds that had no part in picking it.
+
+    How much the seeds scatter is pooled over all configs, C (k - 1) degrees of freedom, and never
+    less than this one's own. ``optimism`` is taken off the worse end, see ``gains_on_fresh_seeds``.
+
+    Args:
+        scores, rows, optimism, sign: as in ``gains_on_fresh_seeds``.
+        config: one of them.
+        confidence: of the interval.
+
+    Raises:
+        ValueError: fewer than two seeds.
+    """
+    own = scores[config]
+    if len(own) < 2:
+        raise ValueError(f"{len(own)} seed was given; at least two are needed")
+    squares = [len(by) * float(np.var(list(by.values()))) for by in scores.values()]
+    freedom = sum(len(by) - 1 for by in scores.values())
+    variance = max(sum(squares) / freedom, float(np.var(list(own.values()), ddof=1)))
+    mean, seed_error = float(np.mean(list(own.values()))), math.sqrt(variance / len(own))
+    examples_error = image_error(rows[config])
+    half = math.hypot(
+        student_quantile_at(0.5 + confidence / 2.0, freedom) * seed_error,
+        normal_quantile(confidence) * examples_error,
+    )
+    worse = half + max(optimism, 0.0)
+    low, high = (mean - worse, mean + half) if sign > 0 else (mean - half, mean + worse)
+    return OnFreshSeeds(mean, math.hypot(seed_error, examples_error), Interval(low, high), len(own))

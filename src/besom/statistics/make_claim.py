@@ -7,6 +7,7 @@ case in which one of them does not apply is named rather than passed over.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,11 @@ from besom.statistics.correctness import (
     table_of,
 )
 from besom.statistics.distributions import Interval
+from besom.statistics.fresh_seeds import (
+    OnFreshSeeds,
+    gains_on_fresh_seeds,
+    score_on_fresh_seeds,
+)
 from besom.statistics.kinds import interval_of, standard_error
 from besom.statistics.paired import compare_with_first, paired_gain
 from besom.statistics.ranking import pareto_front, ranks
@@ -33,10 +39,7 @@ FEW_IMAGES = 200
 
 
 def score(trial: TrialRecord, objective: Objective) -> tuple[float, bool]:
-    """Return a complete trial's score, and whether it is a share of examples that the bits confirm.
-
-    The exact share is then returned, see ``besom.statistics.correctness.scored``. Otherwise, as for
-    a loss, or an accuracy at another epoch than the bits', the value is returned as it is.
+    """Return a complete trial's score, and whether it is a share of examples whose bits are known.
 
     Raises:
         ValueError: the trial has no value.
@@ -44,8 +47,7 @@ def score(trial: TrialRecord, objective: Objective) -> tuple[float, bool]:
     if trial.value is None:
         raise ValueError(f"trial {trial.number} is {trial.outcome} and has no score")
     known = scored(trial, objective, trial.value)
-    is_share = known is not None and known.kind == "share"
-    return (known.value if known is not None else trial.value), is_share
+    return trial.value, known is not None and known.kind == "share"
 
 
 def claim(study: StudyRecord, *, alpha: float = 0.05, n_draws: int = 1000, seed: int = 0) -> Claim:
@@ -93,11 +95,9 @@ class _Table:
         known = {
             trial.number: scored(trial, self.aim, trial.value or 0.0) for trial in study.complete
         }
-        self.scores = {
-            trial.number: (trial.value or 0.0) if row is None else row.value
-            for trial, row in zip(study.complete, known.values(), strict=True)
-        }
-        rank_of = ranks(list(self.scores.values()), self.aim.direction)
+        self.scores = {trial.number: trial.value or 0.0 for trial in study.complete}
+        exact = [self.scores[number] if row is None else row.exact for number, row in known.items()]
+        rank_of = ranks(exact, self.aim.direction)
         numbered = dict(zip(self.scores, rank_of, strict=True))
         self.ordered = sorted(study.complete, key=lambda t: (numbered[t.number], t.number))
         self.first_numbers = tuple(n for n, rank in sorted(numbered.items()) if rank == 1)
@@ -133,7 +133,10 @@ class _Table:
         if picked_from is None:
             return tuple(found)
         if n_untested := len(self.ordered) - len(self.testable):
-            found.append(claim_text.untested(n_untested))
+            numbers = {trial.number for trial in self.testable}
+            base = self.study.baseline
+            without = base is not None and base.number not in numbers
+            found.append(claim_text.untested(n_untested, is_baseline=without))
         if n_pruned := sum(t.outcome is Outcome.PRUNED for t in self.study.trials):
             found.append(claim_text.pruned(n_pruned))
         if picked_from.n_unknown:
@@ -173,9 +176,14 @@ def _in_metric(kind: str, aim: Objective, interval: Interval) -> Interval:
     if aim.sign < 0:
         whole = 1.0 if kind == "share" else 0.0
         low, high = whole - high, whole - low
-    if aim.is_share:  # of groups of examples it is a mean, and no interval may leave 0 to 1
-        low, high = min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
-    return Interval(low, high)
+    return _possible(aim, Interval(low, high))
+
+
+def _possible(aim: Objective, interval: Interval) -> Interval:
+    """Without what cannot be: of groups of examples a share is a mean, but stays from 0 to 1."""
+    if not aim.is_share:
+        return interval
+    return Interval(min(max(interval.low, 0.0), 1.0), min(max(interval.high, 0.0), 1.0))
 
 
 def _single_objective(
@@ -197,7 +205,8 @@ def _single_objective(
         )
     others = zip(table.testable[1:], compared.tied[1:], strict=True)
     tied = tuple(trial.number for trial, is_tied in others if is_tied)
-    gain = _gain_over_baseline(table, selection, draws)
+    fresh = _fresh(table, selection, alpha)
+    gain = fresh[1] if fresh else _gain_over_baseline(table, selection, draws)
     corrected = _in_metric(kind, aim, Interval(selection.corrected, selection.corrected)).low
     result = Claim(
         text="",
@@ -208,18 +217,65 @@ def _single_objective(
         standard_error=selection.standard_error,
         interval=_in_metric(kind, aim, selection.interval),
         baseline=gain,
+        n_compared=len(table.testable) - 1,
         rows=rows,
         caveats=table.caveats(picked_from),
     )
+    if fresh:
+        worth = fresh[0]
+        result = replace(
+            result,
+            corrected=worth.mean,
+            standard_error=worth.standard_error,
+            interval=_possible(aim, worth.interval),
+            n_seeds=worth.n_seeds,
+        )
     sentence = claim_text.sentence(
         result,
         table.leader,
         table.first_numbers,
-        alpha,
         is_share=kind == "share" or aim.is_share,
         epoch_was_picked=len(picked_from.table) > 1,
     )
     return replace(result, text=sentence)
+
+
+def _fresh(
+    table: _Table, selection: Selection, alpha: float
+) -> tuple[OnFreshSeeds, BaselineGain] | None:
+    """What the leader's config is worth and gains, by fresh seeds; None where too few are known."""
+    aim, baseline = table.aim, table.study.baseline
+    scores: dict[int, dict[int, float]] = {}
+    rows: dict[int, dict[int, Any]] = {}
+    looks = set()
+    for run in table.study.replicates:
+        row = None if run.value is None else scored(run, aim, run.value)
+        looks.add(run.environment.get("look"))
+        if row is not None and run.value is not None:
+            scores.setdefault(run.number, {})[run.seed] = run.value
+            rows.setdefault(run.number, {})[run.seed] = row.row
+    n_seeds = max((len(by_seed) for by_seed in scores.values()), default=0)
+    scores = {number: by_seed for number, by_seed in scores.items() if len(by_seed) == n_seeds}
+    leader = table.leader.number
+    if baseline is None or n_seeds < 2 or not {leader, baseline.number} <= scores.keys():
+        return None
+    optimism, confidence = selection.optimism, 1.0 - alpha / len(looks)
+    found = gains_on_fresh_seeds(
+        scores, rows, baseline.number, optimism, sign=aim.sign, confidence=confidence
+    )[leader]
+    worth = score_on_fresh_seeds(
+        scores, rows, leader, optimism, sign=aim.sign, confidence=confidence
+    )
+    gain = BaselineGain(
+        trial=baseline.number,
+        raw=aim.sign * (table.scores[leader] - table.scores[baseline.number]),
+        gain=found.mean,
+        standard_error=found.standard_error,
+        interval=found.interval,
+        p_value=None,
+        n_seeds=found.n_seeds,
+    )
+    return worth, gain
 
 
 def _gain_over_baseline(table: _Table, selection: Selection, draws: Draws) -> BaselineGain | None:

@@ -164,6 +164,10 @@ class StudyPaths:
         """The same of one trial."""
         return self.predictions / f"trial-{trial}.npz"
 
+    def replicate(self, trial: int, seed: int) -> Path:
+        """The same of a trial's config on a fresh seed."""
+        return self.predictions / f"replicate-{trial}-{seed}.npz"
+
     @property
     def runs(self) -> Path:
         """What the runs of trials of several runs have given, until these trials end."""

@@ -220,13 +220,18 @@ class TrialRecord(SameFields):
 
 @dataclass(frozen=True, eq=False)
 class StudyRecord(SameFields):
-    """One study: what was asked, and every trial in the order of its number."""
+    """One study: what was asked, every trial in the order of its number, and ``replicates``.
+
+    A replicate is a trial's config on a fresh seed, trained once the search was over. It has the
+    trial's number, no params and no config; Optuna has never heard of it.
+    """
 
     name: str
     objectives: tuple[Objective, ...]
     trials: tuple[TrialRecord, ...]
     config: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    replicates: tuple[TrialRecord, ...] = ()
 
     @property
     def objective(self) -> Objective:
@@ -252,6 +257,10 @@ STUDY_ATTRIBUTE = "besom_study"
 
 #: The trial's user attribute, set when it is enqueued, that says where its config comes from.
 PRESET = "besom_given"
+
+#: Begins the study's user attributes that hold its replicates: trial and seed end the name. Optuna
+#: lets nothing be added to a trial that has ended.
+REPLICATE = "besom_replicate"
 
 #: Fields of a record that Optuna itself stores, or ``PRESET``. Our attribute holds all
 #: others, by their names, so that a new field needs nothing here.
@@ -309,11 +318,7 @@ def from_frozen(trial: FrozenTrial, folder: Path | None = None) -> TrialRecord:
     """
     attribute = trial.user_attrs.get(ATTRIBUTE, {})
     preset, origin = trial.user_attrs.get(PRESET, {}), origin_of(trial)
-    known = {name: attribute[name] for name in _STORED if name in attribute}
-    known |= {name: storable(known[name]) for name in _TRIAL_TEXTS & known.keys()}
-    for name, (_, read) in _CODECS.items():
-        if stored := known.pop(name, None):
-            known[name] = read(stored)
+    known = _from_attribute(attribute)
     known.setdefault("params", preset.get("params", dict(trial.params)))
     is_taken = origin is Origin.WARM_START
     known.setdefault("outcome", Outcome.WARM_START if is_taken else Outcome.RUNNING)
@@ -335,6 +340,42 @@ def from_frozen(trial: FrozenTrial, folder: Path | None = None) -> TrialRecord:
         raw_params=dict(trial.params),
         **known,
     )
+
+
+def _from_attribute(attribute: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a record that ``to_attribute`` has stored."""
+    known = {name: attribute[name] for name in _STORED if name in attribute}
+    known |= {name: storable(known[name]) for name in _TRIAL_TEXTS & known.keys()}
+    for name, (_, read) in _CODECS.items():
+        if stored := known.pop(name, None):
+            known[name] = read(stored)
+    return known
+
+
+def store_replicate(study: optuna.Study, record: TrialRecord) -> None:
+    """Store a replicate, all of it or nothing."""
+    value = None if record.values is None else list(record.values)
+    attribute = {**to_attribute(record), "values": value, "finished": record.finished}
+    study.set_user_attr(f"{REPLICATE}:{record.number}:{record.seed}", attribute)
+
+
+def _replicates(study: optuna.Study, folder: Path | None) -> Iterator[TrialRecord]:
+    for name, attribute in study.user_attrs.items():
+        if not name.startswith(f"{REPLICATE}:"):
+            continue
+        with _reading(study, f"the replicate {name!r}"):
+            number = int(name.split(":")[1])
+            known = _from_attribute(attribute)
+            if folder is not None and "per_example" in known:
+                path = StudyPaths(folder).replicate(number, int(attribute["seed"]))
+                known["per_example"] = replace(known["per_example"], path=path)
+            values = attribute["values"]
+            yield TrialRecord(
+                number=number,
+                values=None if values is None else tuple(map(float, values)),
+                finished=attribute["finished"],
+                **known,
+            )
 
 
 @contextmanager
@@ -378,6 +419,7 @@ def read_study(study: optuna.Study, folder: Path | None = None) -> StudyRecord:
             trials=tuple(records),
             config=facts["config"],
             facts={**facts, "environments": _environments(facts)},
+            replicates=tuple(_replicates(study, folder)),
         )
 
 

@@ -18,6 +18,7 @@ class Budget:
         objective: the first objective; target and patience are measured on it.
         finished: the trials that finished in earlier runs of the same study.
         clock: seconds, monotonic.
+        reserved_s: so many of ``timeout_s`` are not the search's.
     """
 
     def __init__(
@@ -26,8 +27,10 @@ class Budget:
         objective: Objective,
         finished: Iterable[TrialRecord] = (),
         clock: Callable[[], float] = time.monotonic,
+        reserved_s: float = 0.0,
     ) -> None:
         self._sweep, self._objective, self._clock = sweep, objective, clock
+        self._reserved_s = reserved_s
         self._began = clock()
         self.n_finished = 0
         self.n_extra = 0  # trials on top of n_trials: screened ones that are continued
@@ -66,7 +69,9 @@ class Budget:
     def remaining_s(self) -> float:
         """Seconds of the clock that are left."""
         limit = self._sweep.timeout_s
-        return math.inf if limit is None else float(limit) - (self._clock() - self._began)
+        if limit is None:
+            return math.inf
+        return float(limit) - self._reserved_s - (self._clock() - self._began)
 
     @property
     def broken(self) -> bool:
@@ -77,7 +82,10 @@ class Budget:
         """Why the sweep should end before n_trials, or None."""
         sweep = self._sweep
         if self.remaining_s <= 0:
-            return f"the time limit of {sweep.timeout_s:g} s is reached"
+            kept = (
+                f", {self._reserved_s:g} s of it kept for replicates," if self._reserved_s else ""
+            )
+            return f"the time limit of {sweep.timeout_s:g} s{kept} is reached"
         if self._best is None:
             return None
         target = sweep.target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from besom.executors.base import Epoch, Executor, Failed, Finished, Started
 from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
@@ -47,6 +48,7 @@ class Coordinator(OutageHandler, TrialSource):
         environment: the identity of the software and data that this run's values depend on.
         watcher: told of everything.
         remarked: what has been remarked already, by what it is about.
+        reserved_s: so many seconds of the sweep's time limit are not the search's.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Coordinator(OutageHandler, TrialSource):
         environment: str,
         watcher: Watcher,
         remarked: Collection[str] = (),
+        reserved_s: float = 0.0,
     ) -> None:
         self._plan, self._study, self._executor = plan, study, executor
         self._watcher, self._environment = watcher, environment
@@ -65,7 +68,7 @@ class Coordinator(OutageHandler, TrialSource):
         self._trials = {trial.number: trial for trial in records.trials}
         finished = [t for t in records.trials if t.outcome is not Outcome.RUNNING]
         self._clock = SuspendAwareClock()
-        self._budget = Budget(plan.sweep, plan.objectives[0], finished, self._clock)
+        self._budget = Budget(plan.sweep, plan.objectives[0], finished, self._clock, reserved_s)
         self._asker = Asker(plan, study, finished)
         self._artifacts = Artifacts(plan, study.pruner, finished)
         self._early_stopping = EarlyStopping(plan, study)
@@ -83,7 +86,7 @@ class Coordinator(OutageHandler, TrialSource):
         """The study as it stands."""
         trials = tuple(self._trials[number] for number in sorted(self._trials))
         was = self._record
-        return StudyRecord(was.name, was.objectives, trials, was.config, was.facts)
+        return replace(was, trials=trials)
 
     @property
     def n_trials(self) -> int:

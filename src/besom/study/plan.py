@@ -129,8 +129,11 @@ class SweepPlan:
 
     def stored_in(self, url: str | None) -> SweepPlan:
         """The same plan with another ``sweep.storage``."""
-        sweep = {**self.config["sweep"], "storage": url}
-        return replace(self, config={**self.config, "sweep": sweep})
+        return self.with_sweep(storage=url)
+
+    def with_sweep(self, **keys: Any) -> SweepPlan:
+        """The same plan with other values of keys of the node ``sweep``."""
+        return replace(self, config={**self.config, "sweep": {**self.config["sweep"], **keys}})
 
     def judged_by(self, objectives: tuple[Objective, ...]) -> SweepPlan:
         """The same plan with other objectives: those that follow from the data, or are stored."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -40,6 +41,7 @@ from besom.study.coordinator import Coordinator
 from besom.study.objective import follows_the_task
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import all_preset_trials, remarks_on_preset_trials
+from besom.study.replicates import MOST_SHARE, ReplicateRuns, missing
 from besom.study.samplers import build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
 from besom.study.warm_start import check_objectives, warm_start
@@ -149,10 +151,15 @@ def _continue(
         study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
         if follows_the_task(plan.sweep):
             plan = plan.judged_by(tuple(stored.objectives))
+        if "replicates" not in stored.config["sweep"] and plan.sweep.replicates == "auto":
+            plan = plan.with_sweep(replicates=0)  # the study is from before there were any
         running = [t for t in stored.trials if t.outcome is Outcome.RUNNING]
-        run_as_they_are = [(f"trial {t.number}: ", t.config) for t in running]
-        check_trusted(plan, run_as_they_are)
         n_left, reason = _trials_left(stored, plan)
+        left_to_replicate = [] if n_left else missing(stored, plan.sweep.replicates)
+        again = {t.number: t for t in (*running, *(r.trial for r in left_to_replicate))}
+        run_as_they_are = [(f"trial {number}: ", t.config) for number, t in again.items()]
+        check_trusted(plan, run_as_they_are)
+        n_left = n_left or len(left_to_replicate)
         if not n_left:
             storage.remember_url(plan.paths, plan.sweep.storage)
             watcher.began(lambda: stored, plan.sweep.n_trials + _n_continued(stored), 0)
@@ -188,18 +195,40 @@ def _run(
         study, environment = _open_study(plan, facts, watcher)
         said = {"model"} if facts.get("unsavable") else ()
         record = read_study(study, plan.paths.root)
-        coordinator = Coordinator(plan, study, executor, record, environment, watcher, said)
+        reserved_s = _reserved_s(plan, facts)
+        began = time.monotonic()
+        coordinator = Coordinator(
+            plan, study, executor, record, environment, watcher, said, reserved_s
+        )
         signals.stop = coordinator.interrupt
         watcher.began(coordinator.record, coordinator.n_trials, executor.n_workers)
         for note in [*plan.notes, *remarks(plan), *remarks_on_workers(facts)]:
             watcher.remarked(note)
         try:
-            ending = coordinator.run()
+            ending, reason = coordinator.run(), coordinator.stop_reason or ""
+            found = coordinator.record()
+            if ending in (Ending.DONE, Ending.BUDGET):
+                limit = plan.sweep.timeout_s
+                left_s = math.inf if limit is None else limit - (time.monotonic() - began)
+                source = ReplicateRuns(plan, study, found, environment, watcher, left_s)
+                ended = source.run(executor, signals)
+                found = replace(found, replicates=(*found.replicates, *source.records))
+                if ended is not Ending.DONE:
+                    ending, reason = ended, "; ".join(filter(None, [reason, source.reason]))
         finally:
             storage.flush(storage_of(study))
             with contextlib.suppress(OSError):
                 plan.paths.models.rmdir()  # made for files that nobody wrote
-        return SweepOutcome(coordinator.record(), ending, coordinator.stop_reason or "")
+        return SweepOutcome(found, ending, reason)
+
+
+def _reserved_s(plan: SweepPlan, facts: Mapping[str, Any]) -> float:
+    """How much of the time limit is kept for replicates: as large a share as they may take."""
+    limit, sweep = plan.sweep.timeout_s, plan.sweep
+    measured = plan.objectives[0].metric in facts.get("kinds", {})
+    if limit is None or not sweep.replicates or len(plan.objectives) > 1 or not measured:
+        return 0.0
+    return float(limit) * MOST_SHARE / (1.0 + MOST_SHARE)
 
 
 def _open_study(

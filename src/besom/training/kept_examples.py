@@ -64,13 +64,14 @@ def kept_of_trial(
     left: dict[str, str] = {}
     for metric, values in wanted.items():
         name, value = within_place(metric), values[counted]
-        right = rows.get(CORRECT)
-        if right is not None and _are_share(right, value):
+        row, right = rows.get(name), rows.get(CORRECT)
+        is_right = row is not None and right is not None and np.array_equal(row, right)
+        if right is not None and name == "accuracy" and is_right:
             if units is not None:
                 epochs = [_unpacked(bits, right.size) for bits in examined.correct_by_epoch or ()]
                 found[metric] = _packed("mean", right, epochs, values, units)
-            continue  # else it has its bits
-        if (row := rows.get(name)) is None:
+            continue  # else ``correct`` has its bits, those of this metric alone
+        if row is None:
             left[name] = metric
         elif not agrees(float(row.mean(dtype=np.float64)), value, _luck(row)):
             reasons[metric] = NO_MEAN
@@ -123,11 +124,6 @@ def by_unit(row: Any, units: Any) -> Any:
     sizes, sums = np.bincount(units), np.bincount(units, weights=np.asarray(row, np.float64))
     ratio = sums.sum() / sizes.sum()
     return ratio + (sums - ratio * sizes) / sizes.mean()
-
-
-def _are_share(right: np.ndarray[Any, Any], value: float) -> bool:
-    share = float(right.mean())
-    return min(abs(share - value), abs(1.0 - share - value)) <= 0.5 / right.size
 
 
 def _luck(row: np.ndarray[Any, Any]) -> float:

@@ -24,7 +24,6 @@ from besom.rerun.confirm.run_journal import (
     read_runs,
 )
 from besom.rerun.confirm.verdict import summarise
-from besom.rerun.parts import Parts
 from besom.rerun.stored_runs import (
     check_trusted,
     runs_in,
@@ -40,6 +39,7 @@ from besom.store.paths import remove_leftovers
 from besom.store.predictions import KeptExamples, keep
 from besom.store.records import Outcome
 from besom.store.test_set_log import data_named, log_opening
+from besom.study.parts import Parts
 from besom.study.tell import stored_outcome
 from besom.trust import trusting
 
