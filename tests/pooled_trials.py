@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from besom.seam import TrialResult
-from besom.store.predictions import EpochBits, keep
+from besom.store.predictions import EpochBits, KeptExamples, keep
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord, kept_of
 from besom.study.objective import objective_values
-from besom.study.pooling import RunOf, pooled
+from besom.study.pooling import EndedRun, pooled
 
 ACCURACY = Objective("val_accuracy", "maximize")
 LOSS = Objective("val_loss", "minimize")
@@ -70,10 +70,10 @@ def in_folds(right: Any, n_folds: int) -> list[TrialResult]:
     return [share_run(part) for part in np.array_split(np.atleast_2d(right), n_folds, axis=-1)]
 
 
-def as_runs(results: Sequence[Sequence[TrialResult]]) -> list[tuple[RunOf, TrialResult]]:
+def as_runs(results: Sequence[Sequence[TrialResult]]) -> list[tuple[EndedRun, TrialResult]]:
     """By repeat and fold."""
     return [
-        (RunOf(repeat, fold if len(of_repeat) > 1 else None, seed=repeat, seconds=2.0), result)
+        (EndedRun(repeat, fold if len(of_repeat) > 1 else None, seed=repeat, seconds=2.0), result)
         for repeat, of_repeat in enumerate(results)
         for fold, result in enumerate(of_repeat)
     ]
@@ -86,9 +86,14 @@ def trial_of(
     folder: Path | None = None,
     **more: Any,
 ) -> TrialRecord:
-    """The complete trial that these runs are, by repeat and fold, as it is stored."""
+    """The complete trial that these runs are, by repeat and fold, as it is stored.
+
+    Without a folder, no numbers of single examples are stored.
+    """
     whole = pooled(as_runs(results), [objective])
-    kept = keep(whole.per_example, (folder or Path()) / f"{number}.npz", list(whole.per_example))
+    kept = KeptExamples()
+    if folder is not None:
+        kept = keep(whole.per_example, folder / f"{number}.npz", list(whole.per_example))
     by_epoch = whole.correct_by_epoch
     facts = {
         **kept_of(whole),

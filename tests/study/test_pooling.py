@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,16 @@ from tests.pooled_trials import (
     trial_of,
 )
 
+from besom.plots.curves import summarise
+from besom.report.comparison import compare
+from besom.report.diff import differences, verdict
+from besom.report.leaderboard import ranking
+from besom.report.ledger import ledger
+from besom.report.tables import costs
 from besom.seam import UNEXAMINED, TrialResult
 from besom.statistics import claim, scored
 from besom.store.records import Objective, from_frozen, to_attribute
-from besom.study.pooling import RunOf, pooled
+from besom.study.pooling import EndedRun, pooled
 
 RIGHT = np.random.default_rng(0).random((4, 103)) < np.array([[0.5], [0.7], [0.9], [0.8]])
 
@@ -160,7 +167,7 @@ def test_runs_that_have_not_all_ended_have_a_mean_and_no_examples() -> None:
 
 
 def test_a_trial_that_measured_nothing_pools_to_its_numbers() -> None:
-    whole = pooled([(RunOf(), TrialResult(numbers={"n_params": 3}))], [ACCURACY])
+    whole = pooled([(EndedRun(), TrialResult(numbers={"n_params": 3}))], [ACCURACY])
     assert (whole.numbers, whole.history, whole.best_epoch) == ({"n_params": 3}, {}, None)
     assert whole.runs[0]["value"] is None
 
@@ -201,3 +208,64 @@ def test_the_claim_rests_on_the_examples_of_all_folds() -> None:
     assert found.corrected is not None
     assert found.corrected < row.value
     assert len(found.tied) == 5
+
+
+# What is shown of such trials
+
+
+def test_the_claim_says_over_what_it_was_trained_and_what_its_error_leaves_out(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(6)
+    draw = lambda: in_folds(rng.random((2, 600)) < 0.9, 5)  # noqa: E731
+    folds = claim(study_of([trial_of(i, [draw()]) for i in range(3)]))
+    assert "interval" in folds.text
+    assert ") over 5 folds" in folds.text
+    assert any("each trained without its own fold" in caveat for caveat in folds.caveats)
+    both = claim(
+        study_of([trial_of(i, [draw() for _ in range(3)], folder=tmp_path) for i in range(2)])
+    )
+    assert "over 5 folds and 3 repeats" in both.text
+    assert " % ± " in both.text  # a mean of shares is shown as a share
+    assert any("not that of other seeds" in caveat for caveat in both.caveats)
+    alone = claim(study_of([trial_of(i, [[share_run(RIGHT)]]) for i in range(2)]))
+    assert " over " not in alone.text
+
+
+def test_the_leaderboard_has_the_spread_over_runs_where_there_are_several() -> None:
+    trials = [trial_of(i, [in_folds(np.roll(RIGHT, i, axis=1), 5)]) for i in range(2)]
+    study = study_of(trials)
+    frame = ranking(study, claim(study))
+    values = [run["value"] for run in trials[0].runs]
+    assert frame.set_index("trial")["spread"][0] == pytest.approx(np.std(values, ddof=1))
+    assert frame["epochs"].tolist() == [4, 4]
+    alone = study_of([trial_of(0, [[share_run(RIGHT)]])])
+    assert ranking(alone)["spread"].isna().all()
+
+
+def test_a_trial_costs_the_epochs_of_all_its_runs() -> None:
+    study = study_of([trial_of(0, [in_folds(RIGHT, 5), in_folds(RIGHT, 5)], seconds=20.0)])
+    assert costs(study)["epochs"].tolist() == [40]
+    assert ledger(study).by_outcome["epochs"].tolist() == [40, 40]
+
+
+def test_two_trials_of_the_same_folds_are_compared_on_all_examples(tmp_path: Path) -> None:
+    one, other = (trial_of(i, [in_folds(np.roll(RIGHT, i, axis=1), 5)]) for i in range(2))
+    study = study_of([one, other])
+    assert verdict(study, one, other).startswith("On the same 103 validation examples trial ")
+    repeated = [
+        trial_of(i, [in_folds(np.roll(RIGHT, i + r), 5) for r in range(2)], folder=tmp_path)
+        for i in range(2)
+    ]
+    assert " points ahead of trial " in verdict(study_of(repeated), *repeated)
+    assert "spread over runs" in differences(study, one, other)["what"].tolist()
+
+
+def test_studies_of_folds_are_compared_and_drawn(tmp_path: Path) -> None:
+    trials = [trial_of(i, [in_folds(np.roll(RIGHT, i, axis=1), 5)]) for i in range(3)]
+    studies = [replace(study_of(trials), name=name) for name in ("one", "two")]
+    compared = compare(studies)
+    assert compared.outcomes["best"].tolist() == [trials[0].value] * 2
+    curves = summarise(studies[0])
+    assert curves.n_epochs == 4
+    assert {curve.best_epoch for curve in curves.complete} == {3}

@@ -158,10 +158,10 @@ def frame_table(
 def costs(study: StudyRecord) -> pd.DataFrame:
     """One row per trial that ran or might have: trial, outcome, epochs and what it cost.
 
-    Columns: trial, outcome, epochs, seconds (wall-clock, in its worker), cpu_seconds (of its
-    worker, all threads; NaN where the worker was killed and could not tell), gpu_seconds (the
-    seconds times the share of a GPU that its worker held). Knowledge taken from another study cost
-    nothing here and is left out.
+    Columns: trial, outcome, epochs (of all its runs), seconds (wall-clock, in its worker),
+    cpu_seconds (of its worker, all threads; NaN where the worker was killed and could not tell),
+    gpu_seconds (the seconds times the share of a GPU that its worker held). Knowledge taken from
+    another study cost nothing here and is left out.
     """
     import pandas as pd
 
@@ -169,7 +169,7 @@ def costs(study: StudyRecord) -> pd.DataFrame:
         {
             "trial": t.number,
             "outcome": shown_outcome(t),
-            "epochs": t.epochs,
+            "epochs": t.epochs_run,
             **trial_costs(study, t),
         }
         for t in study.trials

@@ -52,7 +52,7 @@ def sentence(
     assert claim.standard_error is not None
     assert claim.interval is not None
     worth = amount(claim.corrected, claim.standard_error, claim.interval, alpha, is_share)
-    worth += _over_baseline(claim, leader, is_share)
+    worth += over_runs(leader) + _over_baseline(claim, leader, is_share)
     if len(claim.rows) == 1:
         only = f"trial {leader.number} is the only complete trial"
         if epoch_was_picked:
@@ -70,14 +70,39 @@ def sentence(
 def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) -> str:
     """Return the claim where predictions do not bear on the objective, or are not stored."""
     metric = study.objective.metric
+    worth = f"{metric} {leader.value:.6g}{over_runs(leader)}"
     if len(study.complete) == 1:
-        head = f"trial {leader.number} is the only complete trial, with {metric} {leader.value:.6g}"
+        head = f"trial {leader.number} is the only complete trial, with {worth}"
     else:
-        head = f"{named('trial', first, LEADS)} with {metric} {leader.value:.6g}"
+        head = f"{named('trial', first, LEADS)} with {worth}"
+    each = "these runs" if leader.runs else "one run each"
     return (
         f"{head}; {why_untestable(study.objective, leader)}, so neither ties nor a correction for "
-        "selection can be claimed from one run each: confirm it over several seeds "
+        f"selection can be claimed from {each}: confirm it over several seeds "
         f"({_confirming(study)})"
+    )
+
+
+def over_runs(trial: TrialRecord) -> str:
+    """Return ``" over 5 folds and 3 repeats"``; empty for a trial of one run."""
+    n_runs = {"fold": trial.n_folds, "repeat": trial.n_repeats}
+    said = listed([counted(n, what) for what, n in n_runs.items() if n > 1])
+    return f" over {said}" if said else ""
+
+
+def of_folds(n_folds: int) -> str:
+    """Return the caveat about models that were trained on a part of the examples."""
+    return (
+        f"each score is that of {n_folds} models, each trained without its own fold; a model "
+        "trained on all examples has not been judged itself"
+    )
+
+
+def of_repeats(n_repeats: int) -> str:
+    """Return the caveat about seeds, of which an error from the examples knows nothing."""
+    return (
+        f"each score is a mean over {n_repeats} seeds; its ± is the luck of the examples, not that "
+        "of other seeds"
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from statistics import stdev
 from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import TrialState
@@ -187,8 +188,29 @@ class TrialRecord(SameFields):
 
     @property
     def epochs(self) -> int:
-        """Epochs run."""
+        """Epochs of the history: those run, or, of several runs, those that all of them reached."""
         return max((len(values) for values in self.history.values()), default=0)
+
+    @property
+    def epochs_run(self) -> int:
+        """Epochs run, in all runs together."""
+        return sum(run["epochs"] for run in self.runs) or self.epochs
+
+    @property
+    def n_folds(self) -> int:
+        """In how many folds the examples were predicted; 0 without folds."""
+        return len({run["fold"] for run in self.runs} - {None})
+
+    @property
+    def n_repeats(self) -> int:
+        """How often each example was predicted."""
+        return max(len({run["repeat"] for run in self.runs}), 1)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation of the first objective over runs; None where there are not two."""
+        values = [run["value"] for run in self.runs if run["value"] is not None]
+        return stdev(values) if len(values) > 1 else None
 
     @property
     def value(self) -> float | None:

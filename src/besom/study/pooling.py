@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class RunOf:
-    """Which of a trial's runs one is.
+class EndedRun:
+    """Which of a trial's runs has ended, and what it took.
 
     Attributes:
         repeat: counted from 0.
@@ -44,7 +44,7 @@ class RunOf:
 
 
 def pooled(
-    runs: Sequence[tuple[RunOf, TrialResult]], objectives: Sequence[Objective]
+    runs: Sequence[tuple[EndedRun, TrialResult]], objectives: Sequence[Objective]
 ) -> TrialResult:
     """Pool the results of a trial's runs into that of the trial.
 
@@ -104,7 +104,7 @@ def _is_mean_over_examples(
 
 
 def _counted_epoch(objectives: Sequence[Objective], history: Mapping[str, list[float]]) -> int:
-    """By the first objective that picks its epoch, as ``objective_values`` has it; else the last."""
+    """By the first objective that picks its epoch, as in ``objective_values``; else the last."""
     picking = (best_epoch(o, history) for o in objectives if o.epoch == "best")
     last = max(len(values) for values in history.values())
     return next((epoch for epoch in picking if epoch is not None), last)
@@ -138,7 +138,7 @@ def _environment(results: Sequence[TrialResult]) -> dict[str, Any]:
 
 
 def _entry(
-    run: RunOf, result: TrialResult, whole: TrialResult, objective: Objective
+    run: EndedRun, result: TrialResult, whole: TrialResult, objective: Objective
 ) -> dict[str, Any]:
     """What is stored of a run, see ``besom.store.records.TrialRecord``."""
     curve = result.history.get(objective.metric)

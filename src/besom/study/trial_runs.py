@@ -19,8 +19,7 @@ from besom.store.run_files import RunFiles
 from besom.store.study_identity import fingerprint
 from besom.study.objective import best_epoch, objective_values
 from besom.study.plan import SweepPlan
-from besom.study.pooling import RunOf as EndedRun
-from besom.study.pooling import pooled
+from besom.study.pooling import EndedRun, pooled
 from besom.study.running_trial import EarlyStopping, RunningTrial
 from besom.study.tell import end_of_finished, numbers_of
 
