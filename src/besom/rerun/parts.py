@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from besom.executors.base import Failed, Finished, Usage
 from besom.runs import RunOf
+from besom.seam import TrialResult
 from besom.store.records import Objective
-from besom.study.pooling import RunOf as EndedRun
-from besom.study.pooling import pooled
+from besom.study.pooling import EndedRun, pooled
 
 
 class Parts:
@@ -33,38 +33,47 @@ class Parts:
         self._ended: list[tuple[RunOf, Finished]] = []
 
     def end(
-        self, run: RunOf, event: Finished | Failed, *, is_last: bool = False
+        self, run: RunOf, event: Finished | Failed, *, diverged: bool = False
     ) -> Finished | Failed | None:
         """Take note of how one ended.
 
         Args:
             run: which.
             event: how.
-            is_last: whether it ends the others too, though it has a result.
+            diverged: whether what it measured is not finite, so that it fails.
 
         Returns:
             How they end as one; None if they have not, or had before.
         """
         if self.over:
             return None
-        if isinstance(event, Failed):
+        if isinstance(event, Failed) or diverged:
             self.over = True
             return event
         self._ended.append((run, event))
-        self.over = is_last or len(self._ended) == self._n
-        return self._pooled(event) if self.over else None
+        self.over = len(self._ended) == self._n
+        if not self.over:
+            return None
+        return event if self._n == 1 else replace(event, result=self.so_far(), usage=self._usage)
 
-    def _pooled(self, last: Finished) -> Finished:
-        if self._n == 1:
-            return last
+    def so_far(self, n: int | None = None) -> TrialResult:
+        """The results of the first ``n`` that have ended pooled; None: of all of them."""
         ended = [
             (EndedRun(run.repeat, run.fold, run.seed(self._seed), of.usage.seconds), of.result)
-            for run, of in self._ended
+            for run, of in self._ended[:n]
         ]
+        return pooled(ended, self._objectives) if ended else TrialResult()
+
+    @property
+    def n_ended(self) -> int:
+        """How many have ended with a result."""
+        return len(self._ended)
+
+    @property
+    def _usage(self) -> Usage:
         usages = [of.usage for _, of in self._ended]
-        usage = Usage(
+        return Usage(
             sum(usage.seconds for usage in usages),
             sum(usage.cpu_seconds for usage in usages),
             max(usage.memory_bytes for usage in usages),
         )
-        return replace(last, result=pooled(ended, self._objectives), usage=usage)

@@ -288,8 +288,7 @@ class _ConfirmRuns(TrialSource):
     def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:  # noqa: ARG002
         """Store how a run ended, if this was the last of its folds, and tell the contest."""
         key, part = self._numbers[event.trial]
-        diverged = event.trial in self._not_finite
-        end = self._parts[key].end(part, event, is_last=diverged)
+        end = self._parts[key].end(part, event, diverged=event.trial in self._not_finite)
         if end is None:
             return
         run = self._record(key, end)
