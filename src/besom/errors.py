@@ -32,6 +32,10 @@ class BesomError(Exception):
 
     exit_code = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the message, not besom's own calls."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigError(BesomError):
     """A config, override or option that cannot be used."""
@@ -68,6 +72,13 @@ class TrialDiverged(Exception):
 
     def __str__(self) -> str:
         return f"{self.metric} is {self.value} at epoch {self.epoch}"
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """A signal has ended a sweep that was called from Python; everything it has is written."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Interrupted: {self}"]
 
 
 class TrainingStopped(Exception):

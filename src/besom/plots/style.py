@@ -97,13 +97,13 @@ def framed(height: float, title: str, subtitle: str = "") -> Iterator[Figure]:
     import matplotlib as mpl
     from matplotlib.text import Text
 
-    from besom.plots.drawn import Drawn
+    from besom.plots.besom_figure import BesomFigure
 
     lines = textwrap.wrap(subtitle, 128) or [""]
     header = HEADER + LINE * (len(lines) - 1)
     with mpl.rc_context(LOOK):
         total = height + header
-        figure = Drawn(LOOK, figsize=(WIDTH, total), dpi=DPI, layout="constrained")
+        figure = BesomFigure(LOOK, figsize=(WIDTH, total), dpi=DPI, layout="constrained")
         _leave_room(figure, header)
         left: Look = {"x": 0.013, "va": "top", "ha": "left"}
         headline = shorten(one_line(title), 88)

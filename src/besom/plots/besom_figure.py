@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 _NOTEBOOK_DPI = 96
 
 
-class Drawn(Figure):
+class BesomFigure(Figure):
     """A ``matplotlib.figure.Figure`` that a notebook shows without pyplot.
 
     Args:

@@ -1,0 +1,1 @@
+"""besom from Python: sweeps of a function, and what a call gives back and shows."""
