@@ -78,7 +78,7 @@ def sweep(
 
 def _run(plan: SweepPlan, extend: bool, fresh: bool, progress: bool | None) -> Study:
     """Run or continue a sweep, show its progress, and write what is made of it."""
-    from besom.errors import BesomError, SweepInterrupted
+    from besom.errors import BesomError
     from besom.python.progress import progress_view
     from besom.python.study_object import Study
     from besom.report.files import write_outputs
@@ -91,7 +91,7 @@ def _run(plan: SweepPlan, extend: bool, fresh: bool, progress: bool | None) -> S
     study = Study.of(outcome.study, plan.paths.root.parent)
     write_outputs(study, plan.paths, study.claim)
     if outcome.interrupted:
-        raise SweepInterrupted(
+        raise KeyboardInterrupt(
             f"{outcome.reason}. Everything is written: the same call continues the sweep, and "
             f"besom.load_study({plan.name!r}) reads what there is."
         )

@@ -74,13 +74,6 @@ class TrialDiverged(Exception):
         return f"{self.metric} is {self.value} at epoch {self.epoch}"
 
 
-class SweepInterrupted(KeyboardInterrupt):
-    """A signal has ended a sweep that was called from Python; everything it has is written."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"Interrupted: {self}"]
-
-
 class TrainingStopped(Exception):
     """Ends a user's ``trainer.fit``, within a callback of besom's; besom catches it.
 

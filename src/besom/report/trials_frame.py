@@ -20,7 +20,7 @@ def trials_frame(study: StudyRecord) -> pd.DataFrame:
     Columns: trial, outcome, the objectives (NaN where the trial has no value), a column for each
     sampled hyperparameter by its dotted path (NaN where it does not apply), every other metric at
     the epoch that counts, best_epoch, epochs, the trial's numbers (``n_params`` and so on), what it
-    cost (seconds, cpu_seconds, gpu_seconds), started and finished (UTC), origin, and reason, why it
+    cost (seconds, cpu_seconds and, where a GPU was used, gpu_seconds), started and finished (UTC), origin, and reason, why it
     is not complete.
     """
     trials = study.trials
@@ -43,7 +43,8 @@ def trials_frame(study: StudyRecord) -> pd.DataFrame:
     for number in dict.fromkeys(number for trial in trials for number in trial.numbers):
         add(number, partial(_number, number))
     for cost in COSTS:
-        add(cost, partial(_cost, study, cost))
+        if cost != "gpu_seconds" or any(trial_costs(study, t)[cost] for t in trials):
+            add(cost, partial(_cost, study, cost))
     add("started", lambda t: _time(t.started))
     add("finished", lambda t: _time(t.finished))
     add("origin", lambda t: str(t.origin))

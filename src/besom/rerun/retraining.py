@@ -22,6 +22,7 @@ from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.session import started
 from besom.executors.stop import Ending
 from besom.report.export import exported_config, own_function
+from besom.rerun.single_run import native_output_hidden
 from besom.rerun.stored_runs import check_trusted, executor_config, stored_config
 from besom.seam import TrialConfig
 from besom.store.environment import environment_then
@@ -89,11 +90,8 @@ def retrained_model(
         raise StudyError(
             f"Trial {trial.number} of {study.name!r} has no config to train: it is {trial.outcome}."
         )
-    config, on = _config(study, trial)
-    say(
-        f"No model of trial {trial.number} of {study.name} was kept: training it again on {on}"
-        f" ({counted(trial.best_epoch or trial.epochs, 'epoch')} counted)."
-    )
+    config, how = _config(study, trial)
+    say(f"No model of trial {trial.number} of {study.name} was kept: training it again {how}.")
     threads = environment_then(study, trial).get("device", {}).get("threads")
     node = executor_config(study, (), workers=1, threads=threads)
     function = study.config["sweep"]["trial_function"]
@@ -117,12 +115,12 @@ def retrained_model(
 
 
 def _config(study: StudyRecord, trial: TrialRecord) -> tuple[TrialConfig, str]:
-    """What is trained, and on which part of the data, in words."""
+    """What is trained, and how, in words."""
     if not (study.config.get("sweep") or {}).get("folds"):
-        return stored_config(trial), "the examples that the trial trained on"
+        return stored_config(trial), f"({counted(trial.epochs, 'epoch')})"
     exported = copy.deepcopy(exported_config(study, trial))
     config = {key: value for key, value in exported.items() if key not in ("name", "source")}
-    return config, "all of the training part, for the epochs that the folds found"
+    return config, "on all of the training part, with the epochs that the folds found"
 
 
 def _why_unsaved(study: StudyRecord, trial: TrialRecord, end: Finished) -> str:
@@ -141,7 +139,9 @@ def _loaded(path: Path) -> Any:
     from besom.training.saving import load_model
 
     if "keras" not in sys.modules:
-        runtime.start()
+        with native_output_hidden():
+            runtime.start()
+            runtime.device()
     try:
         return load_model(path, _own_classes())
     except Exception as error:  # whatever a user's layers raise when they are loaded
