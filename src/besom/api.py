@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from besom.rerun.single_run import TrainRun
 from besom.store.paths import default_results_dir
 from besom.store.records import StudyRecord
+
+if TYPE_CHECKING:
+    from besom.study import SweepPlan
 
 
 def train(
@@ -39,39 +43,64 @@ def train(
 
 
 def sweep(
-    name: str,
+    build: Any = None,
     overrides: Sequence[str] = (),
     *,
+    data: Any = None,
+    test: Any = None,
+    space: Mapping[str, Any] | None = None,
+    name: str | None = None,
     config_dir: str | Path | None = None,
     extend: bool = False,
     fresh: bool = False,
     trust: Sequence[str] = (),
+    **nodes: Any,
 ) -> StudyRecord:
     """Run or continue a sweep, and write its leaderboard, plots and best config.
 
     Args:
-        name: a sweep on the search path, or the path of a YAML.
+        build: a function or class that makes the model, with what is sampled among its parameters;
+            or the name of a sweep on the search path, or the path of a YAML.
         overrides: Hydra overrides; Hydra's sweep grammar adds to the search space.
+        data: ``(x, y)``, ``(x, y, sample_weight)``, a ``besom.training.data.Dataset``, a DataFrame
+            (with ``target="COLUMN"``), a function that makes one of these or a stream, a function
+            ``load(split)``, or the name of a data option.
+        test: the same for the test part, which only ``besom confirm`` and ``besom train`` open.
+        space: parameters of ``build``, or dotted paths, to what they are sampled from:
+            ``(low, high)``, ``(low, high, "log")``, ``(low, high, step)``, a list of choices, a
+            distribution of Optuna's, or what ``sweep.space`` of a YAML takes.
+        name: of the study; None: that of the function or of the sweep.
         config_dir: your config folder; None takes ``./conf`` and ``./sweeps``.
         extend: accept a larger budget or another executor than the study was made with.
         fresh: move an existing study to the archive first.
         trust: packages that the config may name in addition to what ``besom.trust`` allows.
+        nodes: every key of the node ``sweep`` (``n_trials=40``, ``sampler="random"``), the other
+            nodes (``trainer={"epochs": 5}``, ``optimizer="sgd"``, ``seed=1``), and options of the
+            data (``validation_split=0.2``).
 
     Raises:
         BesomError: the sweep cannot be run, or no trial has succeeded.
         KeyboardInterrupt: a signal has ended the sweep early. Everything it has is written, and
             the same call continues it.
     """
-    from besom.errors import BesomError
-    from besom.report.files import write_outputs
-    from besom.study import make_plan, run_sweep
-    from besom.study.watcher import LeaderboardWriter
+    from besom.python.calls import Call, planned
     from besom.trust import trusting
 
-    with trusting(trust):
-        plan = make_plan(name, overrides, config_dir)
-        writer = LeaderboardWriter(plan.paths)
-        outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=writer)
+    if build is None and not nodes and data is None and space is None:
+        build, name = name, None  # besom.sweep(name="quickstart")
+    call = Call(build, data, test, space, keywords=nodes, name=name)
+    with trusting(trust), planned(call, overrides, config_dir, fresh) as plan:
+        return _run(plan, extend, fresh)
+
+
+def _run(plan: SweepPlan, extend: bool, fresh: bool) -> StudyRecord:
+    from besom.errors import BesomError
+    from besom.report.files import write_outputs
+    from besom.study import run_sweep
+    from besom.study.watcher import LeaderboardWriter
+
+    writer = LeaderboardWriter(plan.paths)
+    outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=writer)
     write_outputs(outcome.study, plan.paths)
     if outcome.interrupted:
         raise KeyboardInterrupt(outcome.reason)
