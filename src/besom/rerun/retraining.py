@@ -99,6 +99,7 @@ def retrained_model(
     executor = instantiate(node)
     logs = paths.logs / "retrained"
     with (
+        trusting(functions=paths.from_python),
         trusting(named=check_trusted(function, node, [trial])),
         started(executor, function, config, logs, 1, paths.root),
     ):
