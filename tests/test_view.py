@@ -81,7 +81,7 @@ def test_what_is_minimised_is_better_when_it_is_smaller() -> None:
     assert standing.count(trial(0, 0.5))
     assert standing.count(trial(1, 0.25))
     assert not standing.count(trial(2, 0.75))
-    assert "(trial 1), 0.25 below the baseline" in standing.best_text()
+    assert "(trial 1), 0.25 better than the baseline" in standing.best_text()
 
 
 def test_the_time_to_go_is_counted_from_this_runs_own_trials(

@@ -39,6 +39,13 @@ TrialConfig = dict[str, Any]
 #: The trial function that trains with Keras, as ``sweep.trial_function`` names it.
 KERAS_TRIALS = "besom.training.trial.run_trial"
 
+#: What a model function gets where it has a parameter of the name, see
+#: ``besom.training.data.asked_for``.
+OFFERED = (
+    *("input_shape", "num_classes", "output_shape", "output_activation"),
+    *("training_x", "class_names", "feature_space", "vocabulary"),
+)
+
 #: What a kept ``.keras`` holds beside Keras's own files: JSON with ``class_names``.
 MODEL_NOTES = "besom.json"
 

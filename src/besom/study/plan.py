@@ -96,6 +96,10 @@ def with_objective(config: Mapping[str, Any], objectives: Sequence[Objective]) -
     return part
 
 
+def _nothing() -> None:
+    """A sweep from a YAML brings nothing along."""
+
+
 @dataclass(frozen=True)
 class SweepPlan:
     """One sweep, checked: what it runs is settled, and nothing of it changes.
@@ -110,6 +114,7 @@ class SweepPlan:
         composer: finds and reads the options of the groups.
         bases: the config that trials start from, for each choice of group options.
         notes: what the user should know about how the sweep was read.
+        furnish: writes what the workers need into the study's folder before they start.
     """
 
     name: str
@@ -121,6 +126,7 @@ class SweepPlan:
     composer: Composer
     bases: BaseConfigs
     notes: tuple[str, ...] = ()
+    furnish: Callable[[], None] = _nothing
 
     @cached_property
     def sweep(self) -> SweepNode:
@@ -192,11 +198,17 @@ def make_plan(
         ConfigError: anything in the sweep that cannot be run.
         SpaceError: a search space that cannot be sampled.
     """
+    search, primary = find_sweep(name, config_dir)
+    return plan_of(Composer(search, primary), overrides, results_dir)
+
+
+def plan_of(
+    composer: Composer, overrides: Sequence[str], results_dir: str | Path | None = None
+) -> SweepPlan:
+    """``make_plan`` for a sweep that has been found."""
     for text in overrides:  # before Hydra reads them: it shows what it cannot read
         if re.match(r"[+~]*sweep(\.storage)?\s*=", text):
             check_no_password(text.partition("=")[2])
-    search, primary = find_sweep(name, config_dir)
-    composer = Composer(search, primary)
     asked = sort_out(overrides)
     composed = composer.compose(asked.plain)
     config, node = composed.config, composed.config["sweep"]
@@ -205,7 +217,7 @@ def make_plan(
     check_no_password(node["storage"] or "")
     node["storage"] = _absolute(node["storage"])
     sweep = SweepNode.of(node)
-    study = checked_name("sweep.name", primary if sweep.name is None else sweep.name)
+    study = checked_name("sweep.name", composer.primary if sweep.name is None else sweep.name)
     folder = checked_folder(config["results_dir"]) if results_dir is None else Path(results_dir)
     if not isinstance(config["trainer"], Mapping):
         raise ConfigError(f"trainer is {config['trainer']!r}, expected a mapping such as {{}}.")
