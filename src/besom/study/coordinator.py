@@ -34,7 +34,7 @@ class Coordinator(OutageHandler, TrialSource):
         >>> from besom.study import make_plan, run_sweep
         >>> function = "sweep.trial_function=besom.executors.example.bowl"
         >>> space = "sweep.space={model.dropout: {low: 0.0, high: 0.5}}"
-        >>> words = [function, space, "sweep.n_trials=3", "sweep.executor.workers=1"]
+        >>> words = [function, space, "sweep.folds=null", "sweep.n_trials=3"]
         >>> plan = make_plan("quickstart", words, results_dir=tempfile.mkdtemp())
         >>> [trial.number for trial in run_sweep(plan).study.complete]
         [0, 1, 2]
