@@ -238,9 +238,9 @@ def plan_of(
     if space.spec != flatten(sweep.space, base):  # else it stays as written
         node["space"] = space.spec
     _check_sampled(space, bases, sweep)
-    notes = (*space.notes, *_unused_settings(config, base))
-    paths = StudyPaths.of(folder, study)
     choices = composed.choices
+    notes = (*space.notes, *_unused_settings(config, base), *_unused_split(composer, composed))
+    paths = StudyPaths.of(folder, study)
     return SweepPlan(study, config, choices, objectives, space, paths, composer, bases, notes)
 
 
@@ -332,3 +332,14 @@ def _unused_settings(config: Mapping[str, Any], base: TrialConfig) -> list[str]:
                 f"watches and which epoch's weights are kept ({path}={used}); see sweep.objective"
             )
     return lines
+
+
+def _unused_split(composer: Composer, composed: Composed) -> list[str]:
+    """That folds replace the validation split, where the sweep sets one of its own."""
+    data, option = composed.config["data"], composed.choices.get("data")
+    key = "validation_split"
+    if composed.config["sweep"]["folds"] is None or option is None or key not in (data or ()):
+        return []
+    if data[key] == composer.option("data", option).get(key, data[key]):
+        return []
+    return [f"data.{key}={data[key]} is not used: with sweep.folds, each fold is held out in turn"]
