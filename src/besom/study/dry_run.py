@@ -101,24 +101,24 @@ class DryRun:
     def expected_seconds(self, n_trials: int) -> float:
         """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps.
 
-        Workers start once, and each run of a trial builds and compiles its model. Screening costs
-        the first epochs of all trials and the rest of the best. Trials that break a constraint cost
-        nothing.
+        Workers start once, and each trial builds and compiles its model. Screening costs the first
+        epochs of all trials and the rest of the best. Trials that break a constraint cost nothing.
         """
         seconds = statistics.mean(
             0.0 if p.broken else self._seconds(p, n_trials) for p in self.sampled
         )
-        return self.start_s + self.n_runs * float(seconds) / self.n_workers
+        return self.start_s + float(seconds) / self.n_workers
 
     @property
     def seconds_to_begin(self) -> float:
-        """Seconds that a run takes before its first step, on average."""
+        """Seconds that a trial takes before its first step, on average."""
         return statistics.mean(p.numbers.get("seconds_to_begin", 0.0) for p in self.sampled)
 
     def _seconds(self, probed: Probed, n_trials: int) -> float:
         """On one worker, if all trials were like this one."""
         epochs = float(probed.config["trainer"]["epochs"])
-        n_epochs, n_begun = n_trials * epochs, n_trials
+        n_begun = n_trials * self.n_runs
+        n_epochs = n_begun * epochs
         if isinstance(self.pruner, ScreeningPruner):
             kept = min(self.pruner.keep, n_trials)
             n_epochs = n_trials * self.pruner.epochs + kept * (epochs - self.pruner.epochs)

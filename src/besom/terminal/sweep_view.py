@@ -131,7 +131,7 @@ class PlainView(Watcher):
             what += " *" if new_best else ""
         else:
             what = trial.reason
-        took = f"{counted(trial.epochs, 'epoch')}, {trial.seconds:.1f} s"
+        took = f"{counted(trial.epochs_run, 'epoch')}, {trial.seconds:.1f} s"
         self._say(
             f"[{progress.finished}/{progress.n_trials}] trial {trial.number} {trial.outcome}: "
             f"{what} ({took}); {progress.best_text()}"
