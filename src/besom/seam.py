@@ -31,6 +31,7 @@ from besom.equality import SameFields
 #: - ``save_model``: ``{path, better_than}``: write the ``.keras`` of the weights that count to
 #:   ``path``, if their monitored value is better than ``better_than`` (None: in any case).
 #: - ``per_example``: the metrics of which a result should have ``TrialResult.per_example``.
+#: - ``called``: what to call it in the worker's log, where it is one run of a trial of several.
 #: - ``rehearse``: ``{name: config}``, for ``prepare``: configs to try before the test set is read.
 #: - ``checkpoint``: ``{save, load}``: paths or None. Go on from the state in ``load`` with the
 #:   epoch after it, if the file is there; leave the state after the last epoch in ``save``.
@@ -38,6 +39,13 @@ TrialConfig = dict[str, Any]
 
 #: The trial function that trains with Keras, as ``sweep.trial_function`` names it.
 KERAS_TRIALS = "besom.training.trial.run_trial"
+
+#: What a model function gets where it has a parameter of the name, see
+#: ``besom.training.data.asked_for``.
+OFFERED = (
+    *("input_shape", "num_classes", "output_shape", "output_activation"),
+    *("training_x", "class_names", "feature_space", "vocabulary"),
+)
 
 #: What a kept ``.keras`` holds beside Keras's own files: JSON with ``class_names``.
 MODEL_NOTES = "besom.json"

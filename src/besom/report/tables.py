@@ -52,7 +52,7 @@ def counts_text(study: StudyRecord) -> str:
 
 
 def over_baseline(objective: Objective, gain: float) -> str:
-    """How much better than the baseline, as the metric itself moved: a loss falls below it.
+    """How much better than the baseline: ``+0.25 over`` it, or ``0.25 better than`` it.
 
     Args:
         objective: of the study.
@@ -60,10 +60,7 @@ def over_baseline(objective: Objective, gain: float) -> str:
     """
     if objective.direction == "maximize":
         return f"{objective.gain_text(gain)} over the baseline"
-    if gain == 0:
-        return "equal to the baseline"
-    side = "below" if gain > 0 else "above"
-    return f"{objective.gain_text(abs(gain)).removeprefix('+')} {side} the baseline"
+    return f"{objective.gain_text(gain)} than the baseline" if gain else "equal to the baseline"
 
 
 def cell(value: Any) -> str:

@@ -17,7 +17,7 @@ NO_BASELINE = "the baseline did not complete, so no gain over it can be claimed"
 
 def _ends(interval: Interval, error: float, is_share: bool, sign: str = "") -> str:
     factor, digits = (100.0, percent_digits(error)) if is_share else (1.0, decimals(error))
-    low, high = (f"{factor * end:{sign}.{digits}f}" for end in interval)
+    low, high = (f"{factor * end:{sign},.{digits}f}" for end in interval)
     return f"{low} to {high}"
 
 
@@ -25,6 +25,7 @@ def sentence(
     claim: Claim,
     leader: TrialRecord,
     first: Sequence[int],
+    aim: Objective,
     *,
     is_share: bool = True,
     epoch_was_picked: bool = False,
@@ -35,6 +36,7 @@ def sentence(
         claim: everything but its text; its numbers are known.
         leader: its leader.
         first: all trials that share the best score.
+        aim: what the scores are of.
         is_share: whether its numbers are shares of examples.
         epoch_was_picked: whether the correction has taken out the luck of the best epoch.
     """
@@ -52,7 +54,7 @@ def sentence(
     whose = "" if claim.n_seeds or leader.n_repeats > 1 else ", these weights"
     where = f"on new examples ({ends}){over_runs(leader)}"
     worth = f"trial {leader.number}: {shown} {where}{whose}, {basis}"
-    found = [worth, *_over_baseline(claim, leader, is_share), _ties(claim, first)]
+    found = [worth, *_over_baseline(claim, leader, aim, is_share), _ties(claim, first)]
     return ". ".join(filter(None, found))
 
 
@@ -225,15 +227,16 @@ def few_images(n: int, of: str = "validation examples", is_share: bool = True) -
     return f"there are only {n} {of}{worth}"
 
 
-def _over_baseline(claim: Claim, leader: TrialRecord, is_share: bool) -> list[str]:
+def _over_baseline(claim: Claim, leader: TrialRecord, aim: Objective, is_share: bool) -> list[str]:
     if leader.baseline:
         return ["It is the baseline itself"]
     found = claim.baseline
     if found is None:
         return []
-    factor, digits = 1.0, decimals(found.standard_error)
+    factor, digits, unit = 1.0, decimals(found.standard_error), ""
     if is_share:
-        factor, digits = 100.0, percent_digits(found.standard_error)
-    gain = f"{factor * found.gain:+.{digits}f}" + (" points" if is_share else "")
-    ends = _ends(found.interval, found.standard_error, is_share, "+")
+        factor, digits, unit = 100.0, percent_digits(found.standard_error), " points"
+    gain = aim.gain_text(found.gain, f"{factor * abs(found.gain):,.{digits}f}{unit}")
+    sign = "+" if aim.sign > 0 else ""
+    ends = _ends(found.interval, found.standard_error, is_share, sign)
     return [f"Gain over the baseline: {gain} ({ends}){'' if found.shown else ', not shown'}"]

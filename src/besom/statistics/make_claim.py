@@ -234,6 +234,7 @@ def _single_objective(
         result,
         table.leader,
         table.first_numbers,
+        aim,
         is_share=kind == "share" or aim.is_share,
         epoch_was_picked=len(picked_from.table) > 1,
     )

@@ -156,6 +156,11 @@ class StudyPaths:
         return self.models / f"trial-{trial}.keras"
 
     @property
+    def from_python(self) -> Path:
+        """Functions and arrays that were given from Python; trials cannot run without them."""
+        return self.root / "from_python"
+
+    @property
     def predictions(self) -> Path:
         """What is kept of each validation example, apart from bits; errors and ties rest on it."""
         return self.root / "predictions"

@@ -112,9 +112,17 @@ class Objective:
         """A value for people."""
         return number(value, self.is_share)
 
-    def gain_text(self, gain: float) -> str:
-        """A difference of values for people, with its sign."""
-        return difference(gain, self.is_share)
+    def gain_text(self, gain: float, amount: str | None = None) -> str:
+        """A gain for people: ``+0.25`` where larger is better, else ``0.25 better``.
+
+        Args:
+            gain: positive is better, whichever way the metric itself moves.
+            amount: how much that is, without a sign; None: by its usual digits.
+        """
+        amount = difference(gain, self.is_share) if amount is None else amount
+        if self.sign > 0:
+            return f"{'-' if gain < 0 else '+'}{amount}"
+        return amount if gain == 0 else f"{amount} {'better' if gain > 0 else 'worse'}"
 
 
 @dataclass(frozen=True, eq=False)

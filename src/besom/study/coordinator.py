@@ -35,7 +35,7 @@ class Coordinator(OutageHandler, TrialSource):
         >>> from besom.study import make_plan, run_sweep
         >>> function = "sweep.trial_function=besom.executors.example.bowl"
         >>> space = "sweep.space={model.dropout: {low: 0.0, high: 0.5}}"
-        >>> words = [function, space, "sweep.n_trials=3", "sweep.executor.workers=1"]
+        >>> words = [function, space, "sweep.folds=null", "sweep.n_trials=3"]
         >>> plan = make_plan("quickstart", words, results_dir=tempfile.mkdtemp())
         >>> [trial.number for trial in run_sweep(plan).study.complete]
         [0, 1, 2]
@@ -170,10 +170,10 @@ class Coordinator(OutageHandler, TrialSource):
                 return None
         elif trial is None:
             trial = unfinished[0]
-        run = trial.start_next()
-        config = {**run.config(trial.running.config), **self._artifacts.of(trial.running)}
-        task = trial.number * len(self._plan.runs) + run.index
-        return TrialTask(task, config, trial.running.n_epochs)
+        started = trial.start_next()
+        config = {**started.run.config(started.config), **self._artifacts.of(started)}
+        task = trial.number * len(self._plan.runs) + started.run.index
+        return TrialTask(task, config, started.n_epochs)
 
     def _begin_trial(self) -> TrialRuns | None:
         """Ask for a trial, unless one waits; None if it needs no run."""
@@ -217,7 +217,7 @@ class Coordinator(OutageHandler, TrialSource):
 
     def _tell(self, trial: TrialRuns) -> None:
         """Tell the study how a trial ended."""
-        del self._running[trial.number]
+        self._running.pop(trial.number, None)
         event = trial.ending()
         self._store(tell(self._study, self._plan, trial.running, event, self._environment))
         self._run_files.forget(trial.number)
@@ -226,7 +226,7 @@ class Coordinator(OutageHandler, TrialSource):
 
     def _leave_if_stopping(self, trial: TrialRuns) -> None:
         """Where the sweep stops between two runs of a trial, it stays running in the storage."""
-        if trial.idle and self._stop.under_way:
+        if trial.idle and self._stop.under_way and trial.number in self._running:
             del self._running[trial.number]
             self._watcher.kept(trial.number)
 

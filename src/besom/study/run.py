@@ -102,9 +102,9 @@ def run_sweep(
     watcher = watcher or Watcher()
     check_strategy(plan)
     storage.check_files(plan.paths)
-    if fresh or not _is_stored(plan):
-        check_new_study(plan)  # a study that continues read them when it began
-    with _study_folder(plan, fresh):
+    with trusting(functions=plan.paths.from_python), _study_folder(plan, fresh):
+        if fresh or not _is_stored(plan):
+            check_new_study(plan)  # a study that continues read them when it began
         if fresh and plan.paths.root.exists():
             with CoordinatorLock(plan.paths.lock, "sweep"):
                 _archive(plan)
@@ -146,7 +146,8 @@ def _continue(
     """Run what is left of a study, or all of a new one; its lock is held."""
     stored = _stored_study(plan)
     if stored is None:
-        n_left, run_as_they_are = plan.sweep.n_trials, enqueued_configs(plan)
+        n_left, reason = plan.sweep.n_trials, ""
+        run_as_they_are = enqueued_configs(plan)
     else:
         study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
         if follows_the_task(plan.sweep):
@@ -160,10 +161,11 @@ def _continue(
         run_as_they_are = [(f"trial {number}: ", t.config) for number, t in again.items()]
         check_trusted(plan, run_as_they_are)
         n_left = n_left or len(left_to_replicate)
-        if not n_left:
-            storage.remember_url(plan.paths, plan.sweep.storage)
-            watcher.began(lambda: stored, plan.sweep.n_trials + _n_continued(stored), 0)
-            return SweepOutcome(stored, Ending.DONE, reason)
+    plan.furnish()
+    if stored is not None and not n_left:
+        storage.remember_url(plan.paths, plan.sweep.storage)
+        watcher.began(lambda: stored, plan.sweep.n_trials + _n_continued(stored), 0)
+        return SweepOutcome(stored, Ending.DONE, reason)
     if executor is None:
         executor = instantiate(plan.sweep.executor)
     with StopSignals() as signals, trusting(named=names_of(plan, run_as_they_are)):
@@ -343,5 +345,5 @@ def _archive(plan: SweepPlan) -> None:
 def _never_began(plan: SweepPlan) -> bool:
     """Whether the folder holds only a lock and logs: the sweep failed before its study began."""
     root = plan.paths.root
-    mine = {plan.paths.lock.name, plan.paths.logs.name}
+    mine = {plan.paths.lock.name, plan.paths.logs.name, plan.paths.from_python.name}
     return root.is_dir() and {path.name for path in root.iterdir()} <= mine

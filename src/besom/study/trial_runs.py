@@ -91,11 +91,12 @@ class TrialRuns:
         """Whether its end can be told: all runs have ended, or one has ended the trial."""
         return self.idle and not self.has_next
 
-    def start_next(self) -> RunOf:
+    def start_next(self) -> RunningTrial:
         """The run to start now."""
         run = self._left.popleft()
-        self._active[run.index] = self.running if run.is_only else self.running.of_run(run)
-        return run
+        started = self.running if run.is_only else self.running.of_run(run)
+        self._active[run.index] = started
+        return started
 
     def stops_after(self, index: int, event: Epoch, before: Mapping[str, list[float]]) -> bool:
         """Whether a run stops after this epoch: by itself, or because its trial has ended.
@@ -142,9 +143,9 @@ class TrialRuns:
         else:
             assert isinstance(event, Finished)
             self._ended[index] = event
-            self._prune(event)
-            if not self.over:
+            if len(self._ended) < len(self._plan.runs):
                 self._write(run.run, event)
+            self._prune(event)
 
     def _ended_by(self, run: RunningTrial, event: Finished | Failed) -> Finished | Failed | None:
         """The event, told of the trial, if the run has no value to pool; else None."""

@@ -62,14 +62,17 @@ def kept_of_trial(
     reasons: dict[str, str] = {}
     rows, units = examined.rows or {}, examined.units
     left: dict[str, str] = {}
+    right = rows.get(CORRECT)
+    rights = []
+    if right is not None:
+        rights = [_unpacked(bits, right.size) for bits in examined.correct_by_epoch or ()]
     for metric, values in wanted.items():
         name, value = within_place(metric), values[counted]
-        row, right = rows.get(name), rows.get(CORRECT)
+        row = rows.get(name)
         is_right = row is not None and right is not None and np.array_equal(row, right)
         if right is not None and name == "accuracy" and is_right:
             if units is not None:
-                epochs = [_unpacked(bits, right.size) for bits in examined.correct_by_epoch or ()]
-                found[metric] = _packed("mean", right, epochs, values, units)
+                found[metric] = _packed("mean", right, rights, values, units)
             continue  # else ``correct`` has its bits, those of this metric alone
         if row is None:
             left[name] = metric

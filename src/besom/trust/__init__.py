@@ -8,6 +8,7 @@ stored study. A name in it runs code, so only these names are allowed:
   ``keras.layers.Lambda`` and the like (see ``public``);
 - Optuna's samplers, pruners and distributions;
 - the objects of besom that are made for configs (``BESOMS_OWN``);
+- functions that the user has given to ``besom.sweep`` or ``besom.train`` (see ``signed``);
 - the project's own modules: their file lies under the current folder, and not in a
   ``site-packages`` folder or a virtual environment there. Links and ``..`` are followed first.
 
@@ -33,6 +34,7 @@ from typing import Any
 from besom.errors import ConfigError
 from besom.trust.policy import FILE, Trust, canonical, check_mapping
 from besom.trust.public import KNOWN
+from besom.trust.signed import FROM_PYTHON
 
 __all__ = ["KNOWN", "Trust", "adopt", "canonical", "check_mapping", "current", "trusting"]
 
@@ -53,12 +55,17 @@ def current() -> Trust:
 
 
 @contextmanager
-def trusting(more: Iterable[str] = (), named: Iterable[tuple[str, str]] = ()) -> Iterator[Trust]:
+def trusting(
+    more: Iterable[str] = (),
+    named: Iterable[tuple[str, str]] = (),
+    functions: Path | None = None,
+) -> Iterator[Trust]:
     """Fix what a command trusts, before any code of the user's can change folder or environment.
 
     Args:
         more: what ``--trust`` or ``trust=`` lists, in addition to what is already trusted.
         named: see ``Trust.named``.
+        functions: see ``Trust.functions``; None leaves it as it is.
 
     Raises:
         ConfigError: see ``entries_here``.
@@ -67,6 +74,8 @@ def trusting(more: Iterable[str] = (), named: Iterable[tuple[str, str]] = ()) ->
     trust = held or _here()
     if more:
         trust = replace(trust, entries=tuple({*trust.entries, *entries_here(more)}))
+    if functions is not None:
+        trust = replace(trust, functions=os.path.abspath(functions))  # noqa: PTH100
     token = _CURRENT.set(replace(trust, named=tuple(named)))
     try:
         yield trust
@@ -75,8 +84,12 @@ def trusting(more: Iterable[str] = (), named: Iterable[tuple[str, str]] = ()) ->
 
 
 def adopt(trust: Trust) -> None:
-    """Trust what the coordinator trusts, for the rest of this process: a worker's first act."""
-    _CURRENT.set(trust)
+    """Trust what the coordinator trusts, for the rest of this process: a worker's first act.
+
+    The coordinator has checked the functions that its configs name, with a key that a worker on
+    another machine may not have.
+    """
+    _CURRENT.set(replace(trust, entries=(*trust.entries, FROM_PYTHON)))
 
 
 def entries_here(more: Iterable[str] = ()) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from besom.trust.public import (
     not_public,
     objection_to_library,
 )
+from besom.trust.signed import FROM_PYTHON, objection_to_function
 
 #: In which the user lists what else to trust, one name per line.
 FILE = Path("conf/trusted.yaml")
@@ -45,11 +46,14 @@ class Trust:
         folder: the project's folder, with links resolved; its modules are trusted.
         entries: dotted names of further packages, modules or single objects.
         named: names that the command will resolve; its first worker checks them before a trial.
+        functions: the folder of the functions and arrays that a study or run was given from Python;
+            None: there is none.
     """
 
     folder: str
     entries: tuple[str, ...] = ()
     named: tuple[tuple[str, str], ...] = ()
+    functions: str | None = None
 
     # By its name alone
 
@@ -82,6 +86,8 @@ class Trust:
             return ""
         if any(part.startswith("_") for part in parts):
             return "a name that begins with an underscore is private"
+        if dotted.startswith(f"{FROM_PYTHON}."):
+            return objection_to_function(self.functions, dotted)
         if parts[0] == "besom":
             return "" if dotted in BESOMS_OWN else not_public("besom", dotted, BESOMS_OWN)
         if parts[0] in ROOMS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from besom.rerun.confirm.result import ALPHA, Confirmation, ConfirmRow, Status, n_images
 from besom.statistics import Estimate, Interval, claim
@@ -44,18 +45,19 @@ def _gain(confirmation: Confirmation, first: ConfirmRow) -> str:
     if first.gain is None or math.isnan(first.gain.estimate.mean):
         return ""
     aim, looked = confirmation.plan.objective, confirmation.looked
-    gain = amount(aim, first.gain.estimate, "+") + (" points" if aim.is_share else "")
-    if interval := span(aim, first.gain.estimate.interval, "+"):
+    gain = gained(aim, first.gain.estimate, unit=" points" if aim.is_share else "")
+    if interval := gain_span(aim, first.gain.estimate.interval):
         gain += f" ({interval})"
     where = "" if confirmation.of_new or _split_by_seed(confirmation) else " on these examples"
+    said = f"Gain over the baseline{where}: {gain}"
     if first.p_gain <= ALPHA:
-        return f"Gain over the baseline{where}: {gain}. "
+        return f"{said}. "
     chances = [counted(looked.n_configs, "config")] if looked.n_configs > 1 else []
     chances += [counted(looked.n_looks, "look")] if looked.n_looks > 1 else []
     why = ""
     if not math.isnan(first.p_gain):
         why = f" (p {first.p_gain:.2g}{f' for {listed(chances)}' if chances else ''})"
-    return f"Gain over the baseline{where}: {gain}, not shown{why}. "
+    return f"{said}, not shown{why}. "
 
 
 def aside(confirmation: Confirmation) -> str:
@@ -67,7 +69,7 @@ def aside(confirmation: Confirmation) -> str:
     if not said:
         return ""
     if first.fixed_gain is not None and (
-        gain := span(aim, first.fixed_gain.estimate.interval, "+")
+        gain := gain_span(aim, first.fixed_gain.estimate.interval)
     ):
         said += f", gain over the baseline {gain}"
     return f"On these very examples, with other seeds: {said}."
@@ -198,30 +200,46 @@ def _changed(confirmation: Confirmation) -> list[str]:
     return list(lines)
 
 
-def amount(aim: Objective, estimate: Estimate, sign: str = "", digits: int | None = None) -> str:
+def amount(
+    aim: Objective, estimate: Estimate, digits: int | None = None, percent: str = " %"
+) -> str:
     """A mean ± its standard error: in percent for an accuracy, else as it is.
 
     Args:
         aim: says which of the two.
         estimate: the mean.
-        sign: ``+`` for a gain, which is in percentage points for an accuracy.
         digits: decimals of a percentage; None: as many as show two digits of the error.
+        percent: what stands behind a percentage.
     """
     mean, error = estimate.mean, estimate.standard_error
     known = math.isfinite(error)
     if not aim.is_share:
-        return f"{mean:{sign}.5g}" + (f" ± {error:.2g}" if known else "")
+        return f"{mean:.5g}" + (f" ± {error:.2g}" if known else "")
     if digits is None:
         digits = percent_digits(error) if known else 2
-    text = f"{100 * mean:{sign}.{digits}f}" + ("" if sign else " %")
-    return text + (f" ± {100 * error:.{digits}f}" if known else "")
+    return f"{100 * mean:.{digits}f}{percent}" + (f" ± {100 * error:.{digits}f}" if known else "")
 
 
-def span(aim: Objective, interval: Interval, sign: str = "") -> str:
-    """The same for an interval; empty if nothing can be said."""
+def gained(aim: Objective, estimate: Estimate, digits: int | None = None, unit: str = "") -> str:
+    """The same for a gain, see ``Objective.gain_text``; of an accuracy, percentage points."""
+    size = replace(estimate, mean=abs(estimate.mean))
+    return aim.gain_text(estimate.mean, amount(aim, size, digits, percent="") + unit)
+
+
+def span(aim: Objective, interval: Interval) -> str:
+    """An interval of a mean; empty if nothing can be said."""
+    return _span(aim, bounded(aim, interval), "")
+
+
+def gain_span(aim: Objective, interval: Interval) -> str:
+    """An interval of a gain; a sign would mislead where lower values are better."""
+    return _span(aim, interval, "+" if aim.sign > 0 else "")
+
+
+def _span(aim: Objective, interval: Interval, sign: str) -> str:
     if not math.isfinite(interval.width):
         return ""
-    low, high = interval if sign else bounded(aim, interval)
+    low, high = interval
     if not aim.is_share:
         return f"{low:{sign}.5g} to {high:{sign}.5g}"
     return f"{100 * low:{sign}.2f} to {100 * high:{sign}.2f}"
