@@ -10,7 +10,8 @@ import numpy as np
 
 from besom.seam import TrialResult
 from besom.store.predictions import EpochBits, KeptExamples, keep
-from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord, kept_of
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.store.stored_records import kept_of
 from besom.study.objective import objective_values
 from besom.study.pooling import EndedRun, pooled
 

@@ -10,17 +10,9 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from besom.store.paths import StudyPaths
-from besom.store.records import (
-    ATTRIBUTE,
-    PRESET,
-    STUDY_ATTRIBUTE,
-    Origin,
-    Outcome,
-    StudyRecord,
-    TrialRecord,
-    to_attribute,
-)
+from besom.store.records import Origin, Outcome, StudyRecord, TrialRecord
 from besom.store.storage import open_storage
+from besom.store.stored_records import ATTRIBUTE, PRESET, STUDY_ATTRIBUTE, to_attribute
 from records_factory import make_study
 
 _STATES = {

@@ -10,7 +10,8 @@ from optuna.trial import create_trial
 
 from besom.statistics import claim
 from besom.store.predictions import EpochBits
-from besom.store.records import ATTRIBUTE, Outcome, TrialRecord, from_frozen, to_attribute
+from besom.store.records import Outcome, TrialRecord
+from besom.store.stored_records import ATTRIBUTE, from_frozen, to_attribute
 from besom.study import load_record, make_plan, run_sweep
 from user_project import Project
 

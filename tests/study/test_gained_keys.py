@@ -14,14 +14,8 @@ from sweeping import assert_whole, stored, sweep
 from besom.errors import StudyError
 from besom.report.diff import differences
 from besom.store.paths import StudyPaths
-from besom.store.records import (
-    ATTRIBUTE,
-    STUDY_ATTRIBUTE,
-    Objective,
-    Outcome,
-    StudyRecord,
-    TrialRecord,
-)
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.store.stored_records import ATTRIBUTE, STUDY_ATTRIBUTE
 from besom.store.study_identity import as_of_now
 from besom.study import make_plan
 from user_project import Project, edit_journal

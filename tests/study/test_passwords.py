@@ -9,8 +9,8 @@ import optuna
 import pytest
 from sweeping import RESULTS, assert_whole
 
-from besom.store.records import STUDY_ATTRIBUTE
 from besom.store.storage_url import VARIABLE
+from besom.store.stored_records import STUDY_ATTRIBUTE
 from postgres import PASSWORD, Postgres
 from user_project import Project
 

@@ -30,7 +30,8 @@ from besom.report.ledger import conclusions, ledger
 from besom.report.tables import costs
 from besom.seam import UNEXAMINED, TrialResult
 from besom.statistics import claim, scored
-from besom.store.records import Objective, from_frozen, to_attribute
+from besom.store.records import Objective
+from besom.store.stored_records import from_frozen, to_attribute
 from besom.study.pooling import EndedRun, pooled
 
 RIGHT = np.random.default_rng(0).random((4, 103)) < np.array([[0.5], [0.7], [0.9], [0.8]])

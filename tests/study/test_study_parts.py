@@ -18,16 +18,9 @@ from besom.space.command_line import override_space
 from besom.store import study_identity
 from besom.store.environment import git_revision
 from besom.store.paths import StudyPaths, TrainPaths, default_results_dir, write_atomically
-from besom.store.records import (
-    ATTRIBUTE,
-    STUDY_ATTRIBUTE,
-    Objective,
-    Outcome,
-    TrialRecord,
-    read_study,
-    to_attribute,
-)
+from besom.store.records import Objective, Outcome, TrialRecord
 from besom.store.storage import SweepStudy
+from besom.store.stored_records import ATTRIBUTE, STUDY_ATTRIBUTE, read_study, to_attribute
 from besom.study import make_plan
 from besom.study.budget import Budget
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values

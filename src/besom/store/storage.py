@@ -23,7 +23,7 @@ from besom.store.database import OutageHandler, PatientDatabase, driver_message
 from besom.store.journal import StudyJournal
 from besom.store.optuna_private import FilteredStudy, backend_of, cached
 from besom.store.paths import ARCHIVE, RESERVED, StudyPaths, write_atomically
-from besom.store.records import PRESET, STUDY_ATTRIBUTE, Origin, StudyRecord, origin_of, read_study
+from besom.store.records import Origin, StudyRecord
 from besom.store.storage_url import (
     VARIABLE,
     from_environment,
@@ -31,6 +31,7 @@ from besom.store.storage_url import (
     with_password,
     without_password,
 )
+from besom.store.stored_records import PRESET, STUDY_ATTRIBUTE, origin_of, read_study
 
 
 class SweepStudy(FilteredStudy):

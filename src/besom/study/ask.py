@@ -15,8 +15,9 @@ from besom.errors import ConfigError
 from besom.runs import mix_seed
 from besom.seam import TrialConfig
 from besom.store.optuna_private import all_trials, as_stored, running_again
-from besom.store.records import PRESET, Origin, Outcome, TrialRecord, origin_of
+from besom.store.records import Origin, Outcome, TrialRecord
 from besom.store.storage import SweepStudy
+from besom.store.stored_records import PRESET, origin_of
 from besom.store.study_identity import fingerprint
 from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial

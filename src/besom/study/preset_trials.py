@@ -13,8 +13,9 @@ from besom.config import TRAIN_GROUPS, Composer, apply, check_keys, has_path, lo
 from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
 from besom.regular import special_kind
 from besom.seam import TrialConfig
-from besom.store.records import PRESET, Origin, StudyRecord, TrialRecord
+from besom.store.records import Origin, StudyRecord, TrialRecord
 from besom.store.storage import load_record
+from besom.store.stored_records import PRESET
 from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
 from besom.targets import TARGET
 from besom.text.values import given_text

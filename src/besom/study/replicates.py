@@ -24,15 +24,9 @@ from besom.runs import RunOf, mix_seed, runs_of
 from besom.seam import TrialConfig, TrialResult
 from besom.statistics import scored
 from besom.store.predictions import KeptExamples, keep
-from besom.store.records import (
-    Objective,
-    Outcome,
-    StudyRecord,
-    TrialRecord,
-    kept_of,
-    store_replicate,
-)
+from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.store.run_files import RunFiles
+from besom.store.stored_records import kept_of, store_replicate
 from besom.store.study_identity import fingerprint
 from besom.study.objective import objective_values
 from besom.study.parts import Parts

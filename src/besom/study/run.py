@@ -22,8 +22,9 @@ from besom.store.environment import software
 from besom.store.lock import CoordinatorLock
 from besom.store.optuna_private import all_trials, storage_of
 from besom.store.paths import remove_leftovers
-from besom.store.records import STUDY_ATTRIBUTE, Origin, Outcome, StudyRecord, read_study
+from besom.store.records import Origin, Outcome, StudyRecord
 from besom.store.storage_url import VARIABLE
+from besom.store.stored_records import STUDY_ATTRIBUTE, read_study
 from besom.study.budget import Budget
 from besom.study.checks import (
     check_names,

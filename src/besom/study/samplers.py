@@ -17,7 +17,8 @@ from besom.errors import ConfigError, SpaceError
 from besom.runs import mix_seed
 from besom.space import Space
 from besom.store.optuna_private import all_trials, id_of
-from besom.store.records import Origin, origin_of
+from besom.store.records import Origin
+from besom.store.stored_records import origin_of
 from besom.targets import TARGET
 from besom.text.values import given_text
 

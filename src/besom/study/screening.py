@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from optuna.pruners import BasePruner
 
 from besom.errors import ConfigError
-from besom.store.records import Objective, Origin, Outcome, TrialRecord, origin_of
+from besom.store.records import Objective, Origin, Outcome, TrialRecord
+from besom.store.stored_records import origin_of
 from besom.text.values import given_text
 
 if TYPE_CHECKING:

@@ -15,15 +15,8 @@ from besom.seam import TrialResult
 from besom.store.optuna_private import as_stored, store_intermediate_value
 from besom.store.paths import StudyPaths
 from besom.store.predictions import EpochBits, KeptExamples, keep
-from besom.store.records import (
-    ATTRIBUTE,
-    Objective,
-    Outcome,
-    TrialRecord,
-    from_frozen,
-    kept_of,
-    to_attribute,
-)
+from besom.store.records import Objective, Outcome, TrialRecord
+from besom.store.stored_records import ATTRIBUTE, from_frozen, kept_of, to_attribute
 from besom.study.objective import Limits, best_epoch, broken, excesses, objective_values, undefined
 from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial

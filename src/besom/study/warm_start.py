@@ -9,7 +9,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from besom.errors import ConfigError
-from besom.store.records import ATTRIBUTE, PRESET, Origin, Outcome, StudyRecord, TrialRecord
+from besom.store.records import Origin, Outcome, StudyRecord, TrialRecord
+from besom.store.stored_records import ATTRIBUTE, PRESET
 from besom.store.study_identity import as_of_now
 from besom.study.objective import excesses, objective_values
 from besom.study.plan import SweepPlan
