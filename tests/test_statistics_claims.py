@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 
 from besom.errors import StudyError
 from besom.statistics import claim, score
-from besom.store.predictions import EpochBits
+from besom.store.predictions import EpochBits, KeptExamples
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 ACCURACY = Objective("val_accuracy", "maximize")
@@ -27,6 +28,15 @@ def trial(
     return TrialRecord(
         number, Outcome.COMPLETE, (stored,), n_validation=right.size, correct=bits, **rest
     )
+
+
+def bits_of(metric: str, *epochs: np.ndarray) -> KeptExamples:
+    """What is stored of a share: its bits at the counted epoch, and at all that follow."""
+    packed = [np.packbits(row).tobytes() for row in epochs]
+    known = {"kind": "share", "bits": base64.b64encode(packed[0]).decode()}
+    if len(packed) > 1:
+        known["by_epoch"] = EpochBits.pack(packed[1:]).stored
+    return KeptExamples({metric: known})
 
 
 def study(
@@ -50,9 +60,11 @@ def test_the_sentence_says_who_leads_who_is_tied_and_the_corrected_score() -> No
     result = claim(study([trial(i, row) for i, row in enumerate(right)]))
     assert result.leader == 2
     assert result.tied == (3, 1)
-    assert result.text.startswith("trial 2 leads; 2 others are tied with it at 95 %; corrected for")
-    assert "selection it is 98." in result.text
+    assert result.text.startswith("trial 2: 98.")
     assert " % ± 0." in result.text
+    assert " on new examples (97." in result.text
+    assert ", these weights, corrected for selection. " in result.text
+    assert result.text.endswith("2 others are tied with it")
     assert result.raw is not None
     assert result.corrected is not None
     assert result.raw > result.corrected
@@ -75,9 +87,9 @@ def test_every_row_carries_its_rank_error_and_tie() -> None:
 def test_one_tied_trial_is_spoken_of_in_the_singular_and_none_as_none() -> None:
     right = predictions([0.983, 0.9832, 0.9])
     text = claim(study([trial(i, row) for i, row in enumerate(right)])).text
-    assert "; 1 other is tied with it at 95 %;" in text
+    assert text.endswith(". 1 other is tied with it")
     text = claim(study([trial(i, row) for i, row in enumerate(right[1:])])).text
-    assert "; no other is tied with it at 95 %;" in text
+    assert text.endswith(". No other is tied with it")
 
 
 def test_the_baseline_is_compared_with_the_corrected_leader() -> None:
@@ -90,8 +102,10 @@ def test_the_baseline_is_compared_with_the_corrected_leader() -> None:
     assert gain.raw == pytest.approx(0.0132, abs=1e-4)
     assert gain.gain < gain.raw
     assert gain.shown
+    assert gain.p_value is not None
     assert gain.p_value < 1e-6
-    assert result.text.endswith("points over the baseline")
+    assert ". Gain over the baseline: +1." in result.text
+    assert "not shown" not in result.text
 
 
 def test_a_leader_that_cannot_be_told_from_the_baseline_is_said_not_to_be() -> None:
@@ -100,14 +114,14 @@ def test_a_leader_that_cannot_be_told_from_the_baseline_is_said_not_to_be() -> N
     result = claim(study(trials))
     assert result.baseline is not None
     assert not result.baseline.shown
-    assert "which is not distinguishable from the baseline (a gain of" in result.text
+    assert "), not shown. " in result.text
 
 
 def test_a_baseline_that_leads_is_named_and_gains_nothing_over_itself() -> None:
     right = predictions([0.99, 0.98])
     result = claim(study([trial(0, right[0], baseline=True), trial(1, right[1])]))
     assert result.baseline is None
-    assert result.text.endswith("and it is the baseline itself")
+    assert "It is the baseline itself" in result.text
 
 
 def test_a_baseline_that_failed_is_missed_aloud() -> None:
@@ -127,26 +141,25 @@ def test_equal_scores_lead_together_whatever_the_rounding_of_keras() -> None:
     assert [row.rank for row in result.rows.values()] == [1, 1, 3]
     assert result.leader == 0
     assert result.tied == (1,)
-    assert result.text.startswith("trials 0 and 1 lead together; no other is tied with them at")
-    assert "corrected for selection the best is" in result.text
+    assert result.text.endswith("Trial 1 has the same score; no other is tied with them")
 
 
 def test_all_trials_equal_are_all_tied() -> None:
     row = predictions([0.98], n=500)[0]
     result = claim(study([trial(i, row) for i in range(9)]))
-    assert result.text.startswith("9 trials (0, 1, 2, ...) lead together")
+    assert "8 trials (1, 2, 3, ...) have the same score" in result.text
     assert result.tied == tuple(range(1, 9))
-    assert result.corrected == result.raw
+    assert result.corrected == pytest.approx(result.raw)
 
 
 def test_one_complete_trial_was_not_picked() -> None:
     row = predictions([0.98])[0]
     result = claim(study([trial(3, row), TrialRecord(4, Outcome.ERROR)]))
     assert result.text == (
-        "trial 3 is the only complete trial, so nothing was picked: "
-        "it is 98.00 % ± 0.14 (95 % interval 97.71 to 98.26)"
+        "trial 3: 98.00 % ± 0.14 on new examples (97.71 to 98.26), these weights, nothing was "
+        "picked. It is the only complete trial"
     )
-    assert result.corrected == result.raw
+    assert result.corrected == pytest.approx(result.raw)
 
 
 def test_where_all_failed_nothing_may_be_claimed() -> None:
@@ -161,7 +174,10 @@ def test_where_all_failed_nothing_may_be_claimed() -> None:
 
 def test_an_error_rate_to_be_minimised_is_claimed_like_an_accuracy() -> None:
     right = predictions([0.97, 0.983, 0.9832])
-    trials = [trial(i, row, 1.0 - float(row.mean())) for i, row in enumerate(right)]
+    trials = [
+        trial(i, row, 1.0 - float(row.mean()), per_example=bits_of("val_error", ~row))
+        for i, row in enumerate(right)
+    ]
     result = claim(study(trials, ERROR_RATE))
     assert result.leader == 2
     assert result.tied == (1,)
@@ -276,7 +292,11 @@ def test_where_every_epochs_predictions_are_stored_its_luck_is_corrected() -> No
 def test_an_error_rate_is_corrected_for_its_epoch_like_an_accuracy() -> None:
     runs = noisy_runs()
     right = claim(study([run_of(i, epochs) for i, epochs in enumerate(runs)]))
-    wrong = claim(study([run_of(i, e, "val_error") for i, e in enumerate(runs)], ERROR_RATE))
+    trials = []
+    for i, epochs in enumerate(runs):
+        kept = bits_of("val_error", ~epochs[epochs.mean(axis=1).argmax()], *~epochs)
+        trials.append(run_of(i, epochs, "val_error", per_example=kept))
+    wrong = claim(study(trials, ERROR_RATE))
     assert (wrong.leader, wrong.tied, wrong.caveats) == (right.leader, right.tied, ())
     assert right.corrected is not None
     assert wrong.corrected == pytest.approx(1.0 - right.corrected)
@@ -285,8 +305,9 @@ def test_an_error_rate_is_corrected_for_its_epoch_like_an_accuracy() -> None:
 def test_one_trial_was_picked_from_its_epochs() -> None:
     result = claim(study([run_of(0, noisy_runs(1)[0])]))
     assert result.text.startswith(
-        "trial 0 is the only complete trial; corrected for the choice of its epoch it is 9"
+        "trial 0: 9",
     )
+    assert "corrected for the choice of its epoch. It is the only complete trial" in result.text
     assert result.raw is not None
     assert result.corrected is not None
     assert result.corrected < result.raw
@@ -384,3 +405,105 @@ def test_a_trial_without_a_value_has_no_score() -> None:
 
 def _pruned(n: int) -> list[TrialRecord]:
     return [TrialRecord(100 + i, Outcome.PRUNED) for i in range(n)]
+
+
+# A metric is known by its name, never by its value
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *("val_balanced_accuracy", "val_f1_score", "val_top_k_categorical_accuracy"),
+        *("val_sparse_categorical_accuracy", "val_binary_accuracy", "val_auc"),
+    ],
+)
+def test_another_metric_is_never_taken_for_the_accuracy_however_near(metric: str) -> None:
+    """What is classified right says nothing of it, and changes no value that is shown."""
+    right = predictions([0.9504, 0.9512, 0.95])
+    aim = Objective(metric, "maximize")
+    values = [float(np.float32(row.mean())) + 1e-9 for row in right]
+    for near in (0.0, 3e-5, -3e-5):
+        trials = [trial(i, row, values[i] + near) for i, row in enumerate(right)]
+        result = claim(study(trials, aim))
+        assert result.corrected is None
+        assert [row.value for row in result.rows.values()] == sorted(
+            (t.value for t in trials), reverse=True
+        )
+
+
+def test_a_share_is_shown_as_it_was_measured_and_ranked_by_its_examples() -> None:
+    right = predictions([0.95, 0.96])
+    trials = [trial(i, row, float(row.mean()) + 3e-8) for i, row in enumerate(right)]
+    result = claim(study(trials))
+    assert [row.value for row in result.rows.values()] == [trials[1].value, trials[0].value]
+
+
+def test_a_metric_of_the_users_own_with_the_name_of_the_accuracy_is_not_the_accuracy() -> None:
+    right = predictions([0.95, 0.96])
+    aim = ACCURACY.of_kind("other")
+    result = claim(study([trial(i, row) for i, row in enumerate(right)], aim))
+    assert result.corrected is None
+
+
+# Fresh seeds
+
+
+def fresh(number: int, seed: int, right: np.ndarray, look: int = 9) -> TrialRecord:
+    """A replicate, as it is stored."""
+    return trial(number, right, seed=seed, environment={"look": look})
+
+
+def replicated(accuracies: Sequence[float], **facts: object) -> StudyRecord:
+    """Trials, the first the baseline, and three fresh seeds of each but the last."""
+    rows = predictions([*accuracies, *np.repeat(accuracies[:-1], 3)], n=3000)
+    n = len(accuracies)
+    trials = [trial(i, row, baseline=i == 0) for i, row in enumerate(rows[:n])]
+    seeds = [fresh(i // 3, i % 3, row, **facts) for i, row in enumerate(rows[n:])]
+    return replace(study(trials), replicates=tuple(seeds))
+
+
+def test_the_gain_of_a_config_is_claimed_from_fresh_seeds() -> None:
+    found = replicated([0.9, 0.97, 0.95])
+    result = claim(found)
+    assert result.leader == 1
+    assert (result.n_seeds, result.baseline and result.baseline.n_seeds) == (3, 3)
+    assert result.baseline is not None
+    assert result.baseline.shown
+    assert result.corrected == pytest.approx(
+        np.mean([r.value for r in found.replicates if r.number == 1])
+    )
+    assert ", by 3 fresh seeds. Gain over the baseline: +" in result.text
+    assert "these weights" not in result.text
+
+
+def test_a_lucky_seed_is_not_claimed() -> None:
+    """Its config is worth what the baseline is: both scatter by half a point between seeds."""
+    shares = [0.950, 0.970, 0.940, 0.946, 0.955, 0.949, 0.953, 0.944, 0.951]
+    rows = predictions(shares, n=3000)
+    trials = tuple(trial(i, row, baseline=i == 0) for i, row in enumerate(rows[:3]))
+    by_one = claim(study(trials)).baseline
+    assert by_one is not None
+    assert by_one.shown
+    seeds = tuple(fresh(i // 3, i % 3, row) for i, row in enumerate(rows[3:]))
+    result = claim(replace(study(trials), replicates=seeds))
+    assert result.baseline is not None
+    assert not result.baseline.shown
+    assert ", not shown" in result.text
+
+
+def test_each_further_look_at_fresh_seeds_widens_what_is_claimed() -> None:
+    once = claim(replicated([0.9, 0.92, 0.89])).baseline
+    found = replicated([0.9, 0.92, 0.89])
+    again = [replace(r, environment={"look": 9 + r.number}) for r in found.replicates]
+    twice = claim(replace(found, replicates=tuple(again))).baseline
+    assert once is not None
+    assert twice is not None
+    assert twice.interval.width > once.interval.width
+
+
+def test_fresh_seeds_of_others_than_the_leader_change_no_claim() -> None:
+    found = replicated([0.9, 0.95, 0.94])
+    others = tuple(r for r in found.replicates if r.number != 1)
+    assert claim(replace(found, replicates=others)) == claim(replace(found, replicates=()))
+    failed = replace(found.replicates[0], outcome=Outcome.DIVERGED, values=None)
+    assert claim(replace(found, replicates=(failed, *found.replicates[1:]))).n_seeds == 0

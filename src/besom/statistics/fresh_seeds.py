@@ -43,6 +43,7 @@ def gains_on_fresh_seeds(
     optimism: float,
     *,
     sign: int = 1,
+    step: float = 0.0,
     confidence: float = 0.95,
 ) -> dict[int, OnFreshSeeds]:
     """Return the gain of every config but the baseline, all of them holding together.
@@ -62,6 +63,7 @@ def gains_on_fresh_seeds(
         baseline: one of them.
         optimism: of the leader's score, from ``correct_for_selection``, in the unit of the scores.
         sign: 1 where larger scores are better, else -1.
+        step: the smallest scatter between seeds that is believed: one example, of a share.
         confidence: of all intervals together.
 
     Raises:
@@ -75,6 +77,7 @@ def gains_on_fresh_seeds(
     rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     freedom = (len(configs) - 1) * (len(seeds) - 1)
     pooled = math.sqrt(2.0 * float(np.square(rest).sum()) / freedom / len(seeds))
+    pooled = max(pooled, step / math.sqrt(len(seeds)))
     tail = (1.0 - confidence) / (len(configs) - 1)
     t, z = student_quantile_at(1.0 - tail / 2.0, freedom), normal_quantile(1.0 - tail)
     gains = {}
@@ -105,6 +108,7 @@ def score_on_fresh_seeds(
     optimism: float,
     *,
     sign: int = 1,
+    step: float = 0.0,
     confidence: float = 0.95,
 ) -> OnFreshSeeds:
     """Return what a config that was picked is worth, by seeds that had no part in picking it.
@@ -113,7 +117,7 @@ def score_on_fresh_seeds(
     less than this one's own. ``optimism`` is taken off the worse end, see ``gains_on_fresh_seeds``.
 
     Args:
-        scores, rows, optimism, sign: as in ``gains_on_fresh_seeds``.
+        scores, rows, optimism, sign, step: as in ``gains_on_fresh_seeds``.
         config: one of them.
         confidence: of the interval.
 
@@ -125,7 +129,7 @@ def score_on_fresh_seeds(
         raise ValueError(f"{len(own)} seed was given; at least two are needed")
     squares = [len(by) * float(np.var(list(by.values()))) for by in scores.values()]
     freedom = sum(len(by) - 1 for by in scores.values())
-    variance = max(sum(squares) / freedom, float(np.var(list(own.values()), ddof=1)))
+    variance = max(sum(squares) / freedom, float(np.var(list(own.values()), ddof=1)), step**2)
     mean, seed_error = float(np.mean(list(own.values()))), math.sqrt(variance / len(own))
     examples_error = image_error(rows[config])
     half = math.hypot(

@@ -7,7 +7,7 @@ case in which one of them does not apply is named rather than passed over.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -241,6 +241,14 @@ def _single_objective(
     return replace(result, text=sentence)
 
 
+class _Given(TypedDict):
+    """What the claims from fresh seeds have in common."""
+
+    sign: int
+    step: float
+    confidence: float
+
+
 def _fresh(
     table: _Table, selection: Selection, alpha: float
 ) -> tuple[OnFreshSeeds, BaselineGain] | None:
@@ -260,13 +268,14 @@ def _fresh(
     leader = table.leader.number
     if baseline is None or n_seeds < 2 or not {leader, baseline.number} <= scores.keys():
         return None
-    optimism, confidence = selection.optimism, 1.0 - alpha / len(looks)
-    found = gains_on_fresh_seeds(
-        scores, rows, baseline.number, optimism, sign=aim.sign, confidence=confidence
-    )[leader]
-    worth = score_on_fresh_seeds(
-        scores, rows, leader, optimism, sign=aim.sign, confidence=confidence
-    )
+    optimism = selection.optimism
+    given: _Given = {
+        "sign": aim.sign,
+        "step": 1.0 / n_rows(table.leader, aim) if aim.is_share else 0.0,
+        "confidence": 1.0 - alpha / len(looks),
+    }
+    found = gains_on_fresh_seeds(scores, rows, baseline.number, optimism, **given)[leader]
+    worth = score_on_fresh_seeds(scores, rows, leader, optimism, **given)
     gain = BaselineGain(
         trial=baseline.number,
         raw=aim.sign * (table.scores[leader] - table.scores[baseline.number]),
