@@ -136,6 +136,8 @@ def replay(
     node = executor_config(study, words, workers=1, threads=threads)
     runs = runs_in(study)
     parts = Parts(_again(trial, runs), int(config.get("seed", 0)), study.objectives)
+    if not runs[0].is_only:  # whether a mean over runs has weights depends on what is kept
+        config["orders"] = {"per_example": [objective.metric for objective in study.objectives]}
     again = _ReplayRun(trial, config, study.objective.metric, parts, on_epoch, on_run)
     sweep = study.config["sweep"]
     function, timeout_s = sweep["trial_function"], sweep.get("trial_timeout_s")
