@@ -10,7 +10,7 @@ import pandas as pd
 
 from besom.errors import DataError, StudyError, reason_of
 from besom.rerun.single_run import native_output_hidden
-from besom.rerun.stored_runs import check_trusted, same_data, stored_config
+from besom.rerun.stored_runs import check_trusted, same_data, stored_config, with_functions
 from besom.seam import KERAS_TRIALS
 from besom.store.environment import environment_then
 from besom.store.paths import StudyPaths
@@ -22,6 +22,7 @@ from besom.trust import trusting
 _AT_ONCE = 1024
 
 
+@with_functions
 def validation_predictions(
     study: StudyRecord, trial: TrialRecord, paths: StudyPaths, say: Callable[[str], None]
 ) -> pd.DataFrame:

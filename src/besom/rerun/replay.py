@@ -22,6 +22,7 @@ from besom.rerun.stored_runs import (
     same_data,
     started_executor,
     stored_config,
+    with_functions,
 )
 from besom.seam import TrialConfig
 from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
@@ -100,6 +101,7 @@ class Replay:
         return 0 if self.equal else 1
 
 
+@with_functions
 def replay(
     study: StudyRecord,
     trial: TrialRecord,

@@ -23,7 +23,13 @@ from besom.rerun.confirm.run_journal import (
     numbers_of,
     read_runs,
 )
-from besom.rerun.stored_runs import check_trusted, same_data, started_executor, stored_config
+from besom.rerun.stored_runs import (
+    check_trusted,
+    same_data,
+    started_executor,
+    stored_config,
+    with_functions,
+)
 from besom.seam import TrialConfig, TrialResult
 from besom.store.environment import environment_now, environment_then, merge
 from besom.store.lock import CoordinatorLock
@@ -89,6 +95,7 @@ class ConfirmOutcome:
         return 0 if self.confirmation.first is not None else 1
 
 
+@with_functions
 def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> ConfirmOutcome:
     """Run or continue a confirmation; what has finished is not run again.
 
