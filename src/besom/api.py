@@ -29,11 +29,12 @@ def train(
         BesomError: anything in the config or the data that cannot be trained.
         TrialDiverged: a metric became NaN or infinite.
     """
+    from besom.config import projects_of
     from besom.report.export import composer_for_train
     from besom.rerun.single_run import train_once
     from besom.trust import trusting
 
-    with trusting(trust):
+    with trusting(trust, projects=projects_of(config, config_dir)):
         composed = composer_for_train(config, config_dir).compose(overrides)
         return train_once(composed, Path(composed.config["results_dir"]))
 
@@ -62,13 +63,14 @@ def sweep(
         KeyboardInterrupt: a signal has ended the sweep early. Everything it has is written, and
             the same call continues it.
     """
+    from besom.config import projects_of
     from besom.errors import BesomError
     from besom.report.files import write_outputs
     from besom.study import make_plan, run_sweep
     from besom.study.watcher import LeaderboardWriter
     from besom.trust import trusting
 
-    with trusting(trust):
+    with trusting(trust, projects=projects_of(name, config_dir)):
         plan = make_plan(name, overrides, config_dir)
         writer = LeaderboardWriter(plan.paths)
         outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=writer)
