@@ -49,6 +49,7 @@ def train(
         BesomError: anything in the config or the data that cannot be trained.
         TrialDiverged: a metric became NaN or infinite; a BesomError from a process of its own.
     """
+    from besom.config import projects_of
     from besom.errors import ConfigError
     from besom.python.calls import Call
     from besom.report.export import composer_for_train
@@ -69,7 +70,7 @@ def train(
                 "overrides=['trainer.epochs=40'], and give no function, data or nodes."
             )
         return train_apart(call, overrides, config_dir, trust)
-    with trusting(trust):
+    with trusting(trust, projects=projects_of(config, config_dir)):
         composed = composer_for_train(config, config_dir).compose(overrides)
         with trusting(functions=functions_of(config, composed)):
             return train_once(composed, Path(composed.config["results_dir"]))
@@ -116,13 +117,19 @@ def sweep(
         KeyboardInterrupt: a signal has ended the sweep early. Everything it has is written, and
             the same call continues it.
     """
+    from besom.config import projects_of
     from besom.python.calls import Call, planned
     from besom.trust import trusting
 
     if build is None and not nodes and data is None and space is None:
         build, name = name, None  # besom.sweep(name="quickstart")
     call = Call(build, data, test, space, keywords=nodes, name=name)
-    with trusting(trust), planned(call, overrides, config_dir, fresh) as plan:
+    sweep_file = build if isinstance(build, str) else None
+    projects = projects_of(sweep_file, config_dir)
+    with (
+        trusting(trust, projects=projects),
+        planned(call, overrides, config_dir, fresh) as plan,
+    ):
         return _run(plan, extend, fresh)
 
 
