@@ -113,10 +113,11 @@ def planned(
             written.set("sweep.name", call.name or call.label)
         elif begins_with != "sweep":
             written.content.setdefault("sweep", {}).setdefault("name", begins_with)
-        _write_configs(written, begins_with, folder)
+        primary = PRIMARY if begins_with != PRIMARY else f"{PRIMARY}_more"
+        _write_configs(written, begins_with, folder / f"{primary}.yaml")
         search = SearchPath((folder.resolve(), *search.directories))
         given = Given(written.functions, tuple(parts), folder)
-        plan = plan_of(Composer(search, PRIMARY), overrides)
+        plan = plan_of(Composer(search, primary), overrides)
         if not fresh:
             given.check_unchanged(plan.paths.from_python, plan.name)
         yield replace(plan, furnish=lambda: given.write(plan.paths.from_python))
@@ -136,9 +137,10 @@ def written_run(call: Call, folder: Path, brought: Path) -> Path:
     written, parts = _written(call)
     if call.name is not None:
         written.set("name", call.name)
-    _write_configs(written, "train", folder)
+    config = folder / f"{PRIMARY}.yaml"
+    _write_configs(written, "train", config)
     Given(written.functions, tuple(parts)).write(brought)
-    return folder / f"{PRIMARY}.yaml"
+    return config
 
 
 def _written(call: Call) -> tuple[WrittenConfig, list[GivenData]]:
@@ -283,8 +285,9 @@ def _check_test(parts: Sequence[GivenData], options: Mapping[str, Any]) -> None:
 # --- configs --------------------------------------------------------------------------------------
 
 
-def _write_configs(written: WrittenConfig, begins_with: str, folder: Path) -> None:
+def _write_configs(written: WrittenConfig, begins_with: str, primary: Path) -> None:
     """Write options and primary config, for Hydra to compose."""
+    folder = primary.parent
     for group, options in written.options.items():
         (folder / group).mkdir(parents=True, exist_ok=True)
         for name, content in options.items():
@@ -292,7 +295,7 @@ def _write_configs(written: WrittenConfig, begins_with: str, folder: Path) -> No
     lines: list[Any] = [begins_with]
     lines += [{f"override {_absolute(group)}": name} for group, name in written.chosen.items()]
     content = {"defaults": [*lines, "_self_"], **written.content}
-    (folder / f"{PRIMARY}.yaml").write_text(dump(content), encoding="utf-8")
+    primary.write_text(dump(content), encoding="utf-8")
 
 
 def _absolute(group: str) -> str:
