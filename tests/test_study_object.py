@@ -88,19 +88,20 @@ def test_a_notebook_shows_claim_leaderboard_and_what_is_not_ranked(study: Study)
     assert "hidden_units" in shown
     assert study.objective.text(study.best.value or 0.0) in shown
     assert f"Not ranked: {len(study.trials) - len(study.complete)}" in shown
-    assert "more in <code>.leaderboard()</code>" not in shown
-    assert (
-        f"{100 - 20} more in <code>.leaderboard()</code>"
-        in study_of(make_study(100, pruned=0, failed=0))._repr_html_()
-    )
+
+
+def test_a_notebook_shows_the_first_twenty_and_where_the_others_are() -> None:
+    many, few = (study_of(make_study(n, pruned=0, failed=0)) for n in (25, 20))
+    assert "5 more in <code>.leaderboard()</code>" in many._repr_html_()
+    assert " more in " not in few._repr_html_()
 
 
 def test_nothing_that_a_user_or_a_trial_wrote_is_taken_for_html() -> None:
     params = {**BASE_PARAMS, "model.activation": HOSTILE, f"x.{HOSTILE}": "\x1b[2J&amp;"}
     trials = (
-        make_trial(0, params),
-        make_trial(1, params),
-        dataclasses.replace(make_trial(2, params, Outcome.ERROR), reason=HOSTILE, values=None),
+        dataclasses.replace(make_trial(0, BASE_PARAMS), params=params),
+        dataclasses.replace(make_trial(1, BASE_PARAMS), params=params),
+        dataclasses.replace(make_trial(2, BASE_PARAMS, Outcome.ERROR), reason=HOSTILE),
     )
     shown = study_of(StudyRecord(HOSTILE, (VAL_ACCURACY,), trials))._repr_html_()
     assert "<script" not in shown
