@@ -21,7 +21,7 @@ SOURCE = Path(besom.__file__).parent
 LAYERS = (
     ("errors", "metrics", "equality", "regular"),
     ("seam", "text", "trust"),
-    ("targets", "from_python"),
+    ("runs", "targets", "from_python"),
     ("config",),
     ("store",),
     ("space", "statistics", "executors"),
