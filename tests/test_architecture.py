@@ -21,7 +21,7 @@ SOURCE = Path(besom.__file__).parent
 LAYERS = (
     ("errors", "metrics", "equality", "regular"),
     ("seam", "text", "trust"),
-    ("targets", "from_python"),
+    ("runs", "targets", "from_python"),
     ("config",),
     ("store",),
     ("space", "statistics", "executors"),
@@ -29,8 +29,8 @@ LAYERS = (
     ("report",),
     ("study",),
     ("rerun",),
-    ("python",),
     ("terminal",),
+    ("python",),
     ("api",),
     ("cli",),
     ("__main__",),
@@ -165,8 +165,8 @@ def test_training_imports_nothing_of_besom_but_the_seam() -> None:
     assert not offenders
 
 
-#: `besom train`, `besom show` and `besom export --predictions`.
-_LOADERS = ("rerun.single_run", "rerun.preview", "rerun.predicted")
+#: `besom train`, `besom show`, `besom export --predictions`, and a study's `best_model()`.
+_LOADERS = ("rerun.single_run", "rerun.preview", "rerun.predicted", "rerun.retraining")
 
 
 def test_only_train_show_and_predictions_load_training_and_only_when_they_run() -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from besom.rerun.single_run import TrainRun
 from besom.store.paths import default_results_dir
-from besom.store.records import StudyRecord
 
 if TYPE_CHECKING:
+    from besom.python.study_object import Study
     from besom.study import SweepPlan
 
 
@@ -88,8 +88,9 @@ def sweep(
     extend: bool = False,
     fresh: bool = False,
     trust: Sequence[str] = (),
+    progress: bool | None = None,
     **nodes: Any,
-) -> StudyRecord:
+) -> Study:
     """Run or continue a sweep, and write its leaderboard, plots and best config.
 
     Args:
@@ -108,6 +109,8 @@ def sweep(
         extend: accept a larger budget or another executor than the study was made with.
         fresh: move an existing study to the archive first.
         trust: packages that the config may name in addition to what ``besom.trust`` allows.
+        progress: False: nothing is shown; True: a panel, or a line per finished trial where none
+            can be drawn; None: a panel in a terminal or a notebook, else nothing.
         nodes: every key of the node ``sweep`` (``n_trials=40``, ``sampler="random"``), the other
             nodes (``trainer={"epochs": 5}``, ``optimizer="sgd"``, ``seed=1``), and options of the
             data (``validation_split=0.2``).
@@ -130,26 +133,34 @@ def sweep(
         trusting(trust, projects=projects),
         planned(call, overrides, config_dir, fresh) as plan,
     ):
-        return _run(plan, extend, fresh)
+        return _run(plan, extend, fresh, progress)
 
 
-def _run(plan: SweepPlan, extend: bool, fresh: bool) -> StudyRecord:
+def _run(plan: SweepPlan, extend: bool, fresh: bool, progress: bool | None) -> Study:
+    """Run or continue a sweep, show its progress, and write what is made of it."""
     from besom.errors import BesomError
+    from besom.python.progress import progress_view
+    from besom.python.study_object import Study
     from besom.report.files import write_outputs
     from besom.study import run_sweep
-    from besom.study.watcher import LeaderboardWriter
+    from besom.study.watcher import LeaderboardWriter, Watchers
 
-    writer = LeaderboardWriter(plan.paths)
-    outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=writer)
-    write_outputs(outcome.study, plan.paths)
+    with progress_view(progress) as view:
+        watcher = Watchers(LeaderboardWriter(plan.paths), view)
+        outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=watcher)
+    study = Study.of(outcome.study, plan.paths.root.parent)
+    write_outputs(study, plan.paths, study.claim)
     if outcome.interrupted:
-        raise KeyboardInterrupt(outcome.reason)
-    if not outcome.study.complete:
+        raise KeyboardInterrupt(
+            f"{outcome.reason}. Everything is written: the same call continues the sweep, and "
+            f"besom.load_study({plan.name!r}) reads what there is."
+        )
+    if not study.complete:
         raise BesomError(f"No trial of {plan.name} has succeeded; see {plan.paths.leaderboard_md}.")
-    return outcome.study
+    return study
 
 
-def load_study(name: str, results_dir: str | Path | None = None) -> StudyRecord:
+def load_study(name: str, results_dir: str | Path | None = None) -> Study:
     """Read a study; never imports TensorFlow.
 
     Args:
@@ -159,6 +170,8 @@ def load_study(name: str, results_dir: str | Path | None = None) -> StudyRecord:
     Raises:
         StudyError: there is no such study (similar names are listed), or it is damaged.
     """
+    from besom.python.study_object import Study
     from besom.store.storage import load_record
 
-    return load_record(Path(results_dir) if results_dir else default_results_dir(), name)
+    folder = Path(results_dir) if results_dir else default_results_dir()
+    return Study.of(load_record(folder, name), folder)

@@ -33,7 +33,8 @@ class Artifacts:
         self._objective: Objective = plan.objectives[0]
         self._keeps_models = (
             plan.sweep.keep_models
-            if len(plan.objectives) == 1 and self._objective.metric not in TRIAL_NUMBERS
+            if len(plan.objectives) == len(plan.runs) == 1
+            and self._objective.metric not in TRIAL_NUMBERS
             else 0
         )
         self._best: list[TrialRecord] = []

@@ -71,6 +71,7 @@ class DryRun:
         pruner: the sweep's; screening shortens the expected time.
         n_points: how many trials a grid has; None = no limit.
         start_s: wall-clock seconds until the first worker was ready.
+        n_runs: how many runs each trial is; a config is built for the first of them.
     """
 
     built: list[Probed]
@@ -80,6 +81,7 @@ class DryRun:
     pruner: optuna.pruners.BasePruner
     n_points: int | None = None
     start_s: float = 0.0
+    n_runs: int = 1
 
     @property
     def sampled(self) -> list[Probed]:
@@ -99,17 +101,18 @@ class DryRun:
     def expected_seconds(self, n_trials: int) -> float:
         """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps.
 
-        Workers start once, and each trial builds and compiles its model. Screening costs the first
-        epochs of all trials and the rest of the best. Trials that break a constraint cost nothing.
+        Workers start once, and each run of a trial builds and compiles its model. Screening costs
+        the first epochs of all trials and the rest of the best. Trials that break a constraint cost
+        nothing.
         """
         seconds = statistics.mean(
             0.0 if p.broken else self._seconds(p, n_trials) for p in self.sampled
         )
-        return self.start_s + float(seconds) / self.n_workers
+        return self.start_s + self.n_runs * float(seconds) / self.n_workers
 
     @property
     def seconds_to_begin(self) -> float:
-        """Seconds that a trial takes before its first step, on average."""
+        """Seconds that a run takes before its first step, on average."""
         return statistics.mean(p.numbers.get("seconds_to_begin", 0.0) for p in self.sampled)
 
     def _seconds(self, probed: Probed, n_trials: int) -> float:
@@ -163,7 +166,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         if (judged := settled(plan, facts)) is not plan:
             plan = judged
             wanted = _wanted(plan)
-        probes = _Probes(enumerate(config for _, _, config in wanted))
+        probes = _Probes(enumerate(plan.runs[0].config(config) for _, _, config in wanted))
         RunLoop(executor, probes).run()
         n_workers = executor.n_workers
     results, failed = probes.results, probes.failed
@@ -184,7 +187,16 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         for unsavable in [results[i].environment.get("unsavable", "")]
     ]
     pruner = build_pruner(plan.sweep.pruner)
-    return DryRun(built, n_workers, facts, plan.objectives, pruner, _n_points(plan), start_s)
+    return DryRun(
+        built,
+        n_workers,
+        facts,
+        plan.objectives,
+        pruner,
+        n_points=_n_points(plan),
+        start_s=start_s,
+        n_runs=len(plan.runs),
+    )
 
 
 def _n_points(plan: SweepPlan) -> int | None:

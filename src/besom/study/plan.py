@@ -14,6 +14,7 @@ from besom.config import TRAIN_GROUPS, Composed, Composer, find_sweep, overlap
 from besom.config.schema import SweepNode
 from besom.config.tree import within
 from besom.errors import ConfigError
+from besom.runs import RunOf, runs_of
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
 from besom.space.command_line import sort_out
@@ -143,10 +144,26 @@ class SweepPlan:
             return self
         return replace(self, objectives=objectives, bases=self.bases.judged_by(objectives))
 
+    @cached_property
+    def runs(self) -> tuple[RunOf, ...]:
+        """The runs that each trial is, in order; one, without ``sweep.folds`` and ``repeats``."""
+        return runs_of(self.sweep.folds, self.sweep.repeats)
+
+    @cached_property
+    def most_epochs(self) -> int:
+        """The most epochs that a run may have, by the base config and the space; 0: not known."""
+        sampled = [entry for entry in self.space.entries if entry.path == EPOCHS_PATH]
+        most = [n for entry in sampled for n in (entry.high, *(entry.choices or ()))]
+        most.append(self.base["trainer"].get("epochs"))
+        return int(max((n for n in most if isinstance(n, int | float)), default=0))
+
     @property
     def as_composed(self) -> TrialConfig:
-        """The base config without the objective's settings: what workers prepare with."""
-        return with_objective(self.config, ())
+        """The base config without the objective's settings: what workers prepare with.
+
+        Where a trial is several runs, it is that of the first.
+        """
+        return self.runs[0].config(with_objective(self.config, ()))
 
     @property
     def base(self) -> TrialConfig:
@@ -228,9 +245,9 @@ def plan_of(
     if space.spec != flatten(sweep.space, base):  # else it stays as written
         node["space"] = space.spec
     _check_sampled(space, bases, sweep)
-    notes = (*space.notes, *_unused_settings(config, base))
-    paths = StudyPaths.of(folder, study)
     choices = composed.choices
+    notes = (*space.notes, *_unused_settings(config, base), *_unused_split(composer, composed))
+    paths = StudyPaths.of(folder, study)
     return SweepPlan(study, config, choices, objectives, space, paths, composer, bases, notes)
 
 
@@ -322,3 +339,14 @@ def _unused_settings(config: Mapping[str, Any], base: TrialConfig) -> list[str]:
                 f"watches and which epoch's weights are kept ({path}={used}); see sweep.objective"
             )
     return lines
+
+
+def _unused_split(composer: Composer, composed: Composed) -> list[str]:
+    """That folds replace the validation split, where the sweep sets one of its own."""
+    data, option = composed.config["data"], composed.choices.get("data")
+    key = "validation_split"
+    if composed.config["sweep"]["folds"] is None or option is None or key not in (data or ()):
+        return []
+    if data[key] == composer.option("data", option).get(key, data[key]):
+        return []
+    return [f"data.{key}={data[key]} is not used: with sweep.folds, each fold is held out in turn"]

@@ -175,7 +175,12 @@ def _run(
 ) -> SweepOutcome:
     function = plan.sweep.trial_function
     with started(
-        executor, function, plan.as_composed, plan.paths.logs, n_left, plan.paths.root
+        executor,
+        function,
+        plan.as_composed,
+        plan.paths.logs,
+        n_left * len(plan.runs),
+        plan.paths.root,
     ) as facts:
         if stored is None:
             plan = settled(plan, facts)
