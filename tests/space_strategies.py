@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from besom.space.domains import Choice, Lists
+from besom.space import Lists
+from besom.space.domains import Choice
 from besom.space.spec import read_values
 from space_world import GROUPS
 

@@ -9,6 +9,7 @@ space; any other tag is refused rather than ignored.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -20,7 +21,8 @@ from besom.config.overrides import NotAnOverride
 from besom.config.types import Refused, is_number, show
 from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
-from besom.space.domains import STEP_OR_LOG, Choice, Domain, Lists, Range, Values
+from besom.space.domains import STEP_OR_LOG, Choice, Domain, Range, Values
+from besom.space.lists import Definition, Fields, LengthOf, Lists
 
 #: What an entry can say: the keys of each form, see docs/guide.md.
 RANGE_KEYS = ("type", "low", "high", "log", "step")
@@ -37,6 +39,11 @@ FORMS = (
     "An entry is a list of choices, {type, low, high, log, step}, {length, each} for lists, "
     "or Hydra's grammar, such as 'tag(log, interval(1e-4, 1e-1))'."
 )
+
+#: How an element of a list is written, where it is a mapping of entries.
+_STRUCT = "a mapping of entries such as {units: {low: 16, high: 512}, dropout: [0.0, 0.2]}"
+#: ``model.units.length``: the length of another list.
+_LENGTH_OF = re.compile(r"([A-Za-z_][\w/.-]*)\.length")
 
 #: Optuna computes with doubles: beyond this, ints run into each other.
 _LARGEST_INT = 2**53
@@ -95,13 +102,17 @@ def _choice(given: Mapping[str, Any], options: Collection[str] | None) -> Choice
 
 def _lists(given: Mapping[str, Any]) -> Lists:
     no_other_keys(given, LIST_KEYS)
-    length, each = _part(given, "length"), _part(given, "each")
+    length, each = _length(given), _each(given)
     shape = given.get("shape") or "any"
     if shape not in SHAPES:
         raise Refused(f"shape is {show(shape)}.{did_you_mean(str(shape), SHAPES)}")
-    numbers = not isinstance(each, Choice) or all(map(is_real, each.values))
+    numbers = isinstance(each, Range) or (
+        isinstance(each, Choice) and all(map(is_real, each.values))
+    )
     if shape in ("decreasing", "increasing") and not numbers:
         raise Refused(f"shape: {shape} needs elements that are numbers")
+    if isinstance(length, LengthOf):
+        return Lists(length, each, shape)
     lengths = length.values if isinstance(length, Choice) else (length.low, length.high)
     is_int = isinstance(length, Choice) or length.is_int
     if not is_int or any(type(n) is not int for n in lengths):
@@ -118,21 +129,114 @@ def _lists(given: Mapping[str, Any]) -> Lists:
     return Lists(length, each, shape)
 
 
-def _part(given: Mapping[str, Any], key: str) -> Domain:
-    """The ``length`` or ``each`` of a list; a bare number is a fixed length."""
-    value = given.get(key)
+def _length(given: Mapping[str, Any]) -> Domain | LengthOf:
+    """The ``length`` of a list: a bare number is fixed, ``PATH.length`` is another list's."""
+    value = given.get("length")
+    if isinstance(value, str) and (other := _LENGTH_OF.fullmatch(value)):
+        return LengthOf(other[1])
+    if is_real(value):
+        value = {"low": value, "high": value}
+    try:
+        return _part(value, "length")
+    except Refused as why:
+        if isinstance(value, str) and re.fullmatch(r"\w+([./]\w+)+", value):
+            raise Refused(
+                f"length: {show(value)} is a single value: write {value}.length for the length of "
+                "that list"
+            ) from None
+        raise why from None
+
+
+def _each(given: Mapping[str, Any]) -> Domain | Fields:
+    value = given.get("each")
+    if not isinstance(value, Mapping) or not _is_struct(value):
+        return _part(value, "each")
+    found = []
+    for name, entry in value.items():
+        if entry is None:  # dropped, as an entry of the space is
+            continue
+        try:
+            found.append(_field(name, entry))
+        except Refused as why:
+            raise Refused(f"each: {name}: {why}") from None
+    if not found:
+        raise Refused(f"each has no entries: write a range, choices, or {_STRUCT}")
+    return Fields(tuple(found))
+
+
+def _is_struct(value: Mapping[str, Any]) -> bool:
+    """Whether an element is a mapping of entries, and not one entry with a slip in its keys."""
+    if not value or "choices" in value or {"length", "each"} <= value.keys():
+        return not value
+    if any(isinstance(value.get(key), list | Mapping) for key in RANGE_KEYS):
+        return True  # no bound, but an entry called `type`, say
+    own = [key for key in value if key not in ENTRY_KEYS]
+    if any(_is_entry(value[key]) for key in own):
+        return True
+    return len(own) == len(value) and not any(
+        "Did" in did_you_mean(str(k), ENTRY_KEYS) for k in own
+    )
+
+
+def _is_entry(value: Any) -> bool:
+    """Whether a value can be an entry: a single one cannot."""
+    return (
+        value is None
+        or isinstance(value, list | Mapping)
+        or (isinstance(value, str) and bool(re.search("[(,]", value)))
+    )
+
+
+def _field(name: Any, entry: Any) -> Definition:
+    """An entry of a list's element."""
+    path = name.partition("@")[0] if isinstance(name, str) else ""
+    if not path or "." in path or "/" in path:
+        raise Refused(
+            "an element's key is text without dots" + " (quote it)" * isinstance(name, bool)
+        )
+    if name == "when":
+        raise Refused(
+            "`when` belongs to the whole entry, beside length and each, or to one of these entries"
+        )
+    if not _is_entry(entry):
+        raise Refused(
+            f"{show(entry)} is a single value, nothing to sample: write [{show(entry)}] for a "
+            "value that is always the same"
+        )
+    rest, when = split_when(entry)
+    values = read_values(rest, None)
+    if isinstance(values, Choice) and values.with_own_spaces:
+        raise Refused("with_own_spaces is for config groups")
+    return Definition(name, path, None, values, when)
+
+
+def split_when(value: Any) -> tuple[Any, tuple[tuple[str, Any], ...]]:
+    """Separate the lines of an entry's ``when`` from the rest.
+
+    Raises:
+        Refused: it is no mapping.
+    """
+    if not isinstance(value, Mapping):
+        return value, ()
+    when = {} if value.get("when") is None else value["when"]
+    if not isinstance(when, Mapping):
+        raise Refused(f"when is {show(when)}: write {{path: value}}")
+    return {k: v for k, v in value.items() if k != "when"}, tuple(when.items())
+
+
+def _part(value: Any, key: str) -> Domain:
+    """The ``length`` or ``each`` of a list."""
     if value is None:
         raise Refused(f"{key} is missing: a list entry is {{length: ..., each: ...}}")
     try:
-        if key == "length" and isinstance(value, int | float):
-            return read_range({"low": value, "high": value})
         if isinstance(value, Mapping) and "when" in value:
             raise Refused("`when` belongs to the whole entry, beside length and each")
         values = read_values(value, None)
     except Refused as why:
         raise Refused(f"{key}: {why}") from None
-    if isinstance(values, Lists) or (isinstance(values, Choice) and values.with_own_spaces):
-        raise Refused(f"{key}: write a range or choices")
+    if not isinstance(values, Domain) or (isinstance(values, Choice) and values.with_own_spaces):
+        more = f", or {_STRUCT}" if key == "each" else ""
+        raise Refused(f"{key}: write a range or choices{more}")
     return values
 
 
