@@ -25,11 +25,11 @@ from __future__ import annotations
 from besom.config.tree import apply
 from besom.space.definitions import flatten
 from besom.space.entries import Condition, Entry
+from besom.space.grammar import split_overrides
 from besom.space.grid import Grid
 from besom.space.lists import Lists
 from besom.space.read import parse_space
 from besom.space.space import Sample, Space
-from besom.space.spec import split_overrides
 
 __all__ = [
     "Condition",

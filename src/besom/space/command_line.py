@@ -16,7 +16,8 @@ from besom.config import Composer, parse_override, plain_value, refuse_options
 from besom.config.schema import empties
 from besom.errors import ConfigError, did_you_mean
 from besom.space.definitions import flatten
-from besom.space.spec import ENTRY_KEYS, split_overrides
+from besom.space.grammar import split_overrides
+from besom.space.spec import ENTRY_KEYS
 from besom.text.values import given_text
 
 SPACE = "sweep.space"

@@ -43,7 +43,7 @@ def mlp(
         output_activation: that of the last layer: ``softmax`` for classes.
         activations: one for each hidden layer, in place of ``activation``.
         dropouts: one for each hidden layer, in place of ``dropout``.
-        layers: the hidden layers, in place of ``hidden_units``: for each a mapping of ``units`` and,
+        layers: the hidden layers, in place of ``hidden_units``: each a mapping of ``units`` and,
             where they are its own, ``activation`` and ``dropout``.
 
     Returns:
