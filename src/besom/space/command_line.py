@@ -181,7 +181,9 @@ def override_space(
         path = _path_in_space(override)
         field_of = [k for k in (*own, *own_paths) if path != k and _reaches(path, k, {})]
         entry = max((k for k in space if _reaches(path, k, space[k])), key=len, default=None)
-        if override.is_delete():
+        if override.is_delete() and entry is not None and path.startswith(f"{entry}.each."):
+            _set(space, [entry, "each", path.removeprefix(f"{entry}.each.")], None, text)
+        elif override.is_delete():
             if entry != path and path not in own_paths.union(own):
                 known = [*space, *own]
                 raise ConfigError(f"{text}: the space has no {path!r}.{did_you_mean(path, known)}")
