@@ -67,6 +67,10 @@ class Values(ABC):
     def every(self, name: str) -> Iterator[dict[str, Any]]:
         """Every different value, as parameters; only where there is a size."""
 
+    def choices_at(self, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:  # noqa: ARG002
+        """What is chosen from, of these or inside them, each with its path; ranges left out."""
+        return iter(())
+
 
 class _Single(Values):
     """The values of a single parameter."""
@@ -244,6 +248,10 @@ class Choice(_Single):
     def distribution(self) -> CategoricalDistribution:
         """Optuna's distribution."""
         return CategoricalDistribution(self.labels)
+
+    def choices_at(self, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """These."""
+        return iter([(path, self.values)])
 
     @property
     def size(self) -> int:

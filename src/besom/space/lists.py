@@ -99,6 +99,10 @@ class Lists(Values):
         """Whether a parameter can be absent while another is there."""
         return len(self.lengths) > 1 or self._each.is_conditional
 
+    def choices_at(self, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Those of an element."""
+        return self._each.choices_at(path)
+
     @property
     def size(self) -> int | None:
         """How many values there are; None = infinitely many."""

@@ -43,6 +43,11 @@ class Struct(Values):
         """Whether a parameter can be absent while another is there."""
         return any(entry.is_conditional for entry in self.entries)
 
+    def choices_at(self, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Those of every entry."""
+        for entry in self.entries:
+            yield from entry.values.choices_at(f"{path}.{entry.path}")
+
     @cached_property
     def size(self) -> int | None:
         """How many values there are; None = infinitely many."""
