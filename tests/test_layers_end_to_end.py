@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -11,7 +12,7 @@ from besom.store.records import Outcome
 from besom.study import load_record
 from user_project import Project
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow, pytest.mark.timeout(240)]
 
 DEEP = """
 defaults: [sweep, _self_]
@@ -39,7 +40,7 @@ def test_layers_are_swept_ranked_exported_trained_and_replayed(project: Project)
     assert [t.outcome for t in study.trials] == [Outcome.COMPLETE] * 4
     for trial in study.trials:
         widths = [64, *(layer["units"] for layer in trial.params["model.layers"]), 10]
-        weights = sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+        weights = sum((a + 1) * b for a, b in itertools.pairwise(widths))
         assert trial.numbers["n_params"] == weights
     rows = json.loads(project.done("leaderboard", "deep", "--format", "json"))
     assert {row["trial"]: row["model.layers"] for row in rows} == {

@@ -20,8 +20,8 @@ The language, under ``sweep.space``, keyed by dotted config path or config group
     data.validation_split: null                                      # drops an inherited entry
 
 An entry has three forms: what is written (``spec``), a checked definition (``definitions``, with
-its values: ``domains``, ``lists``), and the entry fitted to the config (``entries``, which ``read`` makes).
-Start with ``space``.
+its values: ``domains``, ``lists``), and the entry fitted to the config (``entries``, which ``read``
+makes). Start with ``space``.
 """
 
 from __future__ import annotations
