@@ -25,7 +25,7 @@ LAYERS = (
     ("config",),
     ("store",),
     ("space", "statistics", "executors"),
-    ("plots",),
+    ("plots", "scaffold"),
     ("report",),
     ("study",),
     ("rerun",),
@@ -164,8 +164,8 @@ def test_training_imports_nothing_of_besom_but_the_seam() -> None:
     assert not offenders
 
 
-#: `besom train`, `besom show` and `besom export --predictions`.
-_LOADERS = ("rerun.single_run", "rerun.preview", "rerun.predicted")
+#: `besom train`, `besom show`, `besom export --predictions`, and the table of `besom init --from`.
+_LOADERS = ("rerun.single_run", "rerun.preview", "rerun.predicted", "scaffold.csv_columns")
 
 
 def test_only_train_show_and_predictions_load_training_and_only_when_they_run() -> None:
