@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from besom.scaffold.csv_columns import TableGuess, look_at
-from besom.scaffold.spirals import CLASSIFIER_PY, MODEL_YAML
 from besom.scaffold.new_project import DATA, MODEL, NewProject, comment, in_words, inline
+from besom.scaffold.spirals import CLASSIFIER_PY, MODEL_YAML
 from besom.text.counting import counted
 
 _DATA_YAML = """# The table {file}. Chosen by `data=my_data`.
