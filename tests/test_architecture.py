@@ -21,7 +21,7 @@ SOURCE = Path(besom.__file__).parent
 LAYERS = (
     ("errors", "metrics", "equality", "regular"),
     ("seam", "text", "trust"),
-    ("targets",),
+    ("runs", "targets", "from_python"),
     ("config",),
     ("store",),
     ("space", "statistics", "executors"),
@@ -30,6 +30,7 @@ LAYERS = (
     ("study",),
     ("rerun",),
     ("terminal",),
+    ("python",),
     ("api",),
     ("cli",),
     ("__main__",),
@@ -152,7 +153,7 @@ def test_nothing_outside_training_imports_tensorflow_or_keras() -> None:
 
 
 def test_training_imports_nothing_of_besom_but_the_seam() -> None:
-    ground = {"errors", "regular", "text", "seam", "targets", "metrics", "equality"}
+    ground = {"errors", "regular", "text", "seam", "targets", "metrics", "equality", "from_python"}
     allowed = ground | {TRAINING}
     offenders = [
         f"{name} imports {dotted}"
@@ -164,8 +165,12 @@ def test_training_imports_nothing_of_besom_but_the_seam() -> None:
     assert not offenders
 
 
-#: `besom train`, `besom show`, `besom export --predictions`, and the table of `besom init --from`.
-_LOADERS = ("rerun.single_run", "rerun.preview", "rerun.predicted", "scaffold.csv_columns")
+#: `besom train`, `besom show`, `besom export --predictions`, a study's `best_model()`, and how
+#: `besom init --from` reads a table.
+_LOADERS = (
+    *("rerun.single_run", "rerun.preview", "rerun.predicted", "rerun.retraining"),
+    "scaffold.csv_columns",
+)
 
 
 def test_only_train_show_and_predictions_load_training_and_only_when_they_run() -> None:

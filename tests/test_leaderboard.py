@@ -492,12 +492,13 @@ def test_a_number_as_the_objective_is_a_column_once() -> None:
     [
         (VAL_ACCURACY, 0.25, "+0.2500 over the baseline"),
         (VAL_ACCURACY, -0.25, "-0.2500 over the baseline"),
-        (VAL_LOSS, 0.78, "0.78 below the baseline"),
-        (VAL_LOSS, -0.1, "0.1 above the baseline"),
+        (VAL_LOSS, 0.78, "0.78 better than the baseline"),
+        (VAL_LOSS, 21224.2, "21,224 better than the baseline"),
+        (VAL_LOSS, -0.1, "0.1 worse than the baseline"),
         (VAL_LOSS, 0.0, "equal to the baseline"),
     ],
 )
-def test_a_loss_that_fell_is_below_the_baseline(objective, gain, said) -> None:
+def test_a_loss_that_fell_is_better_than_the_baseline(objective, gain, said) -> None:
     assert over_baseline(objective, gain) == said
 
 
@@ -511,6 +512,6 @@ def test_the_headline_says_so_and_does_not_compare_the_baseline_with_itself() ->
             for t, value in zip(study.trials, (0.5, 0.25, 0.75), strict=True)
         ),
     )
-    assert "best val_loss 0.25 (trial 1, 0.25 below the baseline before" in headline(losses)
+    assert "best val_loss 0.25 (trial 1, 0.25 better than the baseline before" in headline(losses)
     alone = dataclasses.replace(losses, trials=losses.trials[:1])
     assert "best val_loss 0.5 (trial 0, the baseline itself); " in headline(alone)

@@ -81,7 +81,7 @@ def test_what_is_minimised_is_better_when_it_is_smaller() -> None:
     assert standing.count(trial(0, 0.5))
     assert standing.count(trial(1, 0.25))
     assert not standing.count(trial(2, 0.75))
-    assert "(trial 1), 0.25 below the baseline" in standing.best_text()
+    assert "(trial 1), 0.25 better than the baseline" in standing.best_text()
 
 
 def test_the_time_to_go_is_counted_from_this_runs_own_trials(
@@ -170,6 +170,24 @@ def test_the_panel_shows_progress_workers_best_and_counts() -> None:
     assert "trial 1" in text
 
 
+def test_the_panel_shows_which_run_of_a_trial_a_worker_is_at() -> None:
+    view, console = live()
+    view.began(lambda: EMPTY, 4, 2)
+    for worker, run in ((0, 1), (1, 2)):
+        view.started(0, worker)
+        view.run_started(0, worker, run, 5)
+    assert "run 1/5" in shown(view, console)
+    assert "run 2/5" in shown(view, console)
+    assert "ETA" not in shown(view, console)
+    view.run_ended(0, 0)
+    text = shown(view, console)
+    assert "run 1/5" not in text
+    assert "worker 0" not in text
+    assert "ETA" in text, "known after the first run, long before the first trial has ended"
+    view.started(1, 1)
+    assert "run" not in shown(view, console).replace("run 2/5", "")
+
+
 def test_the_panel_is_gone_when_it_ends_and_failures_stay_on_the_screen() -> None:
     view, console = live()
     with view:
@@ -232,6 +250,8 @@ def test_everybody_hears_everything() -> None:
     watchers = Watchers(ear(), ear())
     watchers.began(lambda: EMPTY, 1, 1)
     watchers.started(0, 0)
+    watchers.run_started(0, 0, 1, 5)
+    watchers.run_ended(0, 0)
     watchers.epoch(0, 0, 1, {})
     watchers.finished(trial(0, 0.5))
     watchers.retried(0, "x")

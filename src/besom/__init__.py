@@ -6,22 +6,34 @@ The public API, imported when first used::
 
     besom.train(["data=mnist"])
     study = besom.sweep("quickstart", ["sweep.n_trials=10"])
-    besom.load_study("quickstart").complete
+    study = besom.load_study("quickstart")
+    study.best.params
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from besom.api import load_study, sweep, train
+    from besom.python.study_object import Study
 
-__all__ = ["load_study", "sweep", "train"]
+__all__ = ["Study", "load_study", "sweep", "train"]
+
+#: Where each lives, if not in ``besom.api``.
+_HOMES = {"Study": "besom.python.study_object"}
+#: Modules that users name, which ``import besom`` does not load.
+_MODULES = ("errors", "leaderboard", "records", "seam", "statistics")
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from besom import api
-
-        return getattr(api, name)
+        return getattr(importlib.import_module(_HOMES.get(name, "besom.api")), name)
+    if name in _MODULES:
+        return importlib.import_module(f"besom.{name}")
     raise AttributeError(f"module 'besom' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_MODULES])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from besom.rerun.single_run import TrainRun
 from besom.store.paths import default_results_dir
-from besom.store.records import StudyRecord
+
+if TYPE_CHECKING:
+    from besom.python.study_object import Study
+    from besom.study import SweepPlan
 
 
 def train(
@@ -40,23 +44,43 @@ def train(
 
 
 def sweep(
-    name: str,
+    build: Any = None,
     overrides: Sequence[str] = (),
     *,
+    data: Any = None,
+    test: Any = None,
+    space: Mapping[str, Any] | None = None,
+    name: str | None = None,
     config_dir: str | Path | None = None,
     extend: bool = False,
     fresh: bool = False,
     trust: Sequence[str] = (),
-) -> StudyRecord:
+    progress: bool | None = None,
+    **nodes: Any,
+) -> Study:
     """Run or continue a sweep, and write its leaderboard, plots and best config.
 
     Args:
-        name: a sweep on the search path, or the path of a YAML.
+        build: a function or class that makes the model, with what is sampled among its parameters;
+            or the name of a sweep on the search path, or the path of a YAML.
         overrides: Hydra overrides; Hydra's sweep grammar adds to the search space.
+        data: ``(x, y)``, ``(x, y, sample_weight)``, a ``besom.training.data.Dataset``, a DataFrame
+            (with ``target="COLUMN"``), a function that makes one of these or a stream, a function
+            ``load(split)``, or the name of a data option.
+        test: the same for the test part, which only ``besom confirm`` and ``besom train`` open.
+        space: parameters of ``build``, or dotted paths, to what they are sampled from:
+            ``(low, high)``, ``(low, high, "log")``, ``(low, high, step)``, a list of choices, a
+            distribution of Optuna's, or what ``sweep.space`` of a YAML takes.
+        name: of the study; None: that of the function or of the sweep.
         config_dir: your config folder; None takes ``./conf`` and ``./sweeps``.
         extend: accept a larger budget or another executor than the study was made with.
         fresh: move an existing study to the archive first.
         trust: packages that the config may name in addition to what ``besom.trust`` allows.
+        progress: False: nothing is shown; True: a panel, or a line per finished trial where none
+            can be drawn; None: a panel in a terminal or a notebook, else nothing.
+        nodes: every key of the node ``sweep`` (``n_trials=40``, ``sampler="random"``), the other
+            nodes (``trainer={"epochs": 5}``, ``optimizer="sgd"``, ``seed=1``), and options of the
+            data (``validation_split=0.2``).
 
     Raises:
         BesomError: the sweep cannot be run, or no trial has succeeded.
@@ -64,25 +88,42 @@ def sweep(
             the same call continues it.
     """
     from besom.config import projects_of
-    from besom.errors import BesomError
-    from besom.report.files import write_outputs
-    from besom.study import make_plan, run_sweep
-    from besom.study.watcher import LeaderboardWriter
+    from besom.python.calls import Call, planned
     from besom.trust import trusting
 
-    with trusting(trust, projects=projects_of(name, config_dir)):
-        plan = make_plan(name, overrides, config_dir)
-        writer = LeaderboardWriter(plan.paths)
-        outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=writer)
-    write_outputs(outcome.study, plan.paths)
+    if build is None and not nodes and data is None and space is None:
+        build, name = name, None  # besom.sweep(name="quickstart")
+    call = Call(build, data, test, space, keywords=nodes, name=name)
+    projects = projects_of(build if isinstance(build, str) else None, config_dir)
+    with trusting(trust, projects=projects), planned(call, overrides, config_dir, fresh) as plan:
+        return _run(plan, extend, fresh, progress)
+
+
+def _run(plan: SweepPlan, extend: bool, fresh: bool, progress: bool | None) -> Study:
+    """Run or continue a sweep, show its progress, and write what is made of it."""
+    from besom.errors import BesomError
+    from besom.python.progress import progress_view
+    from besom.python.study_object import Study
+    from besom.report.files import write_outputs
+    from besom.study import run_sweep
+    from besom.study.watcher import LeaderboardWriter, Watchers
+
+    with progress_view(progress) as view:
+        watcher = Watchers(LeaderboardWriter(plan.paths), view)
+        outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=watcher)
+    study = Study.of(outcome.study, plan.paths.root.parent)
+    write_outputs(study, plan.paths, study.claim)
     if outcome.interrupted:
-        raise KeyboardInterrupt(outcome.reason)
-    if not outcome.study.complete:
+        raise KeyboardInterrupt(
+            f"{outcome.reason}. Everything is written: the same call continues the sweep, and "
+            f"besom.load_study({plan.name!r}) reads what there is."
+        )
+    if not study.complete:
         raise BesomError(f"No trial of {plan.name} has succeeded; see {plan.paths.leaderboard_md}.")
-    return outcome.study
+    return study
 
 
-def load_study(name: str, results_dir: str | Path | None = None) -> StudyRecord:
+def load_study(name: str, results_dir: str | Path | None = None) -> Study:
     """Read a study; never imports TensorFlow.
 
     Args:
@@ -92,6 +133,8 @@ def load_study(name: str, results_dir: str | Path | None = None) -> StudyRecord:
     Raises:
         StudyError: there is no such study (similar names are listed), or it is damaged.
     """
+    from besom.python.study_object import Study
     from besom.store.storage import load_record
 
-    return load_record(Path(results_dir) if results_dir else default_results_dir(), name)
+    folder = Path(results_dir) if results_dir else default_results_dir()
+    return Study.of(load_record(folder, name), folder)

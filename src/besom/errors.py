@@ -33,6 +33,10 @@ class BesomError(Exception):
 
     exit_code = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the message, not besom's own calls."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigError(BesomError):
     """A config, override or option that cannot be used."""

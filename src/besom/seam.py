@@ -16,6 +16,12 @@ from besom.equality import SameFields
 #: ``besom.training.trial.run_trial`` reads: ``data``, ``model``, ``optimizer``, ``trainer`` and
 #: ``seed``.
 #:
+#: Where a trial is several runs (``sweep.folds``, ``sweep.repeats``), each run's config also has
+#: ``run``: ``{fold, folds, repeat}``. The run trains without the examples of ``fold`` (from 0, of
+#: ``folds``) and is measured on them; without ``sweep.folds`` the first two are left out, and it is
+#: measured as ever. ``repeat`` (from 0) needs no attention: the ``seed`` is another one already,
+#: and the folds are the same.
+#:
 #: A coordinator may add ``orders``, what it wants beside the value; a function that does not know
 #: one ignores it. Between coordinator and worker the paths in it are names relative to the study's
 #: folder, which each worker resolves, wherever that folder is for it:
@@ -25,6 +31,7 @@ from besom.equality import SameFields
 #: - ``save_model``: ``{path, better_than}``: write the ``.keras`` of the weights that count to
 #:   ``path``, if their monitored value is better than ``better_than`` (None: in any case).
 #: - ``per_example``: the metrics of which a result should have ``TrialResult.per_example``.
+#: - ``called``: what to call it in the worker's log, where it is one run of a trial of several.
 #: - ``rehearse``: ``{name: config}``, for ``prepare``: configs to try before the test set is read.
 #: - ``checkpoint``: ``{save, load}``: paths or None. Go on from the state in ``load`` with the
 #:   epoch after it, if the file is there; leave the state after the last epoch in ``save``.
@@ -32,6 +39,13 @@ TrialConfig = dict[str, Any]
 
 #: The trial function that trains with Keras, as ``sweep.trial_function`` names it.
 KERAS_TRIALS = "besom.training.trial.run_trial"
+
+#: What a model function gets where it has a parameter of the name, see
+#: ``besom.training.data.asked_for``.
+OFFERED = (
+    *("input_shape", "num_classes", "output_shape", "output_activation"),
+    *("training_x", "class_names", "feature_space", "vocabulary"),
+)
 
 #: What a kept ``.keras`` holds beside Keras's own files: JSON with ``class_names``.
 MODEL_NOTES = "besom.json"
@@ -62,7 +76,9 @@ class TrialResult(SameFields):
         correct: one bit per validation example (``numpy.packbits``), set where the weights of
             ``best_epoch`` classify it right; None if not known.
         correct_by_epoch: the same after each epoch of ``history``, so that the luck of having
-            chosen the best of them can be taken out of the score; None if not known.
+            chosen the best of them can be taken out of the score; None if not known. Where a trial
+            is several runs, the one epoch that counts for all is chosen afterwards, so a run gives
+            these, and ``by_epoch`` below, wherever it can.
         per_example: what is known of each validation example by a metric, for its error (±), ties
             and correction. Metric to a mapping of ``kind``, ``values`` and, where known,
             ``by_epoch``, a list with the same for each epoch of ``history``. ``share``: one bit
@@ -73,6 +89,8 @@ class TrialResult(SameFields):
             ``units`` groups instead.
         environment: versions, device, data fingerprint: what the values depend on. ``remarks`` in
             it, what each is about to a sentence, are for the user, who is shown one about each.
+        runs: of a trial that was pooled from several runs, what each came to, see
+            ``besom.study.pooling``; empty otherwise, and never set by a trial function.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -84,6 +102,7 @@ class TrialResult(SameFields):
     correct_by_epoch: list[bytes] | None = None
     per_example: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:
@@ -105,7 +124,9 @@ class TrialFunction(Protocol):
     and constraints to be checked against, unless ``open_ended`` says that there may be more;
     ``kinds`` (metric to one of ``PER_EXAMPLE``), which the study stores with its objectives;
     ``objective``, the metric to suggest in place of one that is not there; ``data``, whose
-    ``fingerprint`` a resume must find unchanged; and ``unsavable``, why no model can be saved. All
+    ``fingerprint`` a resume must find unchanged; ``folds``, True where the function heeds the folds
+    of ``run`` (with ``sweep.folds`` only; ``n_validation`` in ``data`` is then the number of
+    examples that all folds together predict); and ``unsavable``, why no model can be saved. All
     may be left out (see ``besom.training.trial.prepare``). What ``prepare`` raises ends the sweep
     before its first trial. Where the module has ``prepare_another(config)`` too, one worker alone
     calls ``prepare``, which then may try what all trials depend on, and the others call that

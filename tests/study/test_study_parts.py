@@ -13,6 +13,7 @@ from sweeping import sweep_node
 
 from besom.errors import ConfigError
 from besom.report.tables import costs
+from besom.runs import mix_seed
 from besom.space.command_line import override_space
 from besom.store import study_identity
 from besom.store.environment import git_revision
@@ -31,7 +32,7 @@ from besom.study import make_plan
 from besom.study.budget import Budget
 from besom.study.objective import best_epoch, check_metric, last_value, objective_values
 from besom.study.running_trial import RunningTrial
-from besom.study.samplers import build_pruner, mix_seed
+from besom.study.samplers import build_pruner
 from besom.study.tell import end_of_finished
 from user_project import CHEAP_SWEEP, Project
 

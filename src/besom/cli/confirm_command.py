@@ -14,6 +14,7 @@ from besom.cli.group import TAKES_OVERRIDES, echo, main, results_dir_option, tru
 
 if TYPE_CHECKING:
     from besom.rerun.confirm.confirm_run import ConfirmWatcher
+    from besom.runs import RunOf
     from besom.text.console import TerminalConsole
 
 
@@ -146,7 +147,10 @@ def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> 
         shown = ", ".join(f"{metric} {value:.6g}" for metric, value in metrics.items())
         echo(f"Epoch {epoch}: {shown}")
 
+    def begin(run: RunOf) -> None:
+        echo(f"{str(run).capitalize()}:")
+
     paths = StudyPaths.of(results_dir, name)
-    outcome = replaying.replay(study, chosen, paths, words=words, on_epoch=tell)
+    outcome = replaying.replay(study, chosen, paths, words=words, on_epoch=tell, on_run=begin)
     echo(replaying.report(outcome))
     sys.exit(outcome.exit_code)

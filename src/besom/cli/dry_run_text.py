@@ -92,7 +92,12 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
     n_trials, trials = plan.sweep.n_trials, "trials"
     if found.n_points is not None and found.n_points <= n_trials:
         n_trials, trials = found.n_points, "trials, which is every point of the space"
-    pruner = found.pruner
+    pruner, each = found.pruner, "trial"
+    if found.n_runs > 1:
+        n_runs, folds = counted(n_trials * found.n_runs, "run"), plan.sweep.folds
+        parts = [counted(folds, "fold")] if folds is not None else []
+        parts += [counted(plan.sweep.repeats, "repeat")] if plan.sweep.repeats > 1 else []
+        trials, each = f"{trials} ({n_runs}: {' x '.join(parts)} each)", "run"
     if isinstance(pruner, ScreeningPruner):
         kept = min(pruner.keep, n_trials)
         epochs = counted(pruner.epochs, "epoch")
@@ -102,7 +107,7 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
     seconds = found.expected_seconds(n_trials)
     text = (
         f"Time to expect: about {duration(seconds)} for {n_trials} {trials}: "
-        f"{duration(max(found.start_s, 0.1))} to start the workers, and for each trial about "
+        f"{duration(max(found.start_s, 0.1))} to start the workers, and for each {each} about "
         f"{duration(found.seconds_beside_epochs)} to build, compile and save its model."
     )
     limit = plan.sweep.timeout_s

@@ -40,6 +40,8 @@ _SECONDS = "more than 0 seconds, and at most 1e9 (null: no limit)"
 _RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
     (("n_trials",), f"1 to {MOST_TRIALS:,} trials", lambda v: 1 <= v <= MOST_TRIALS),
     (("max_failures", "patience"), "at least 1", lambda v: v >= 1),
+    (("folds",), "2 to 1,000 folds (null: none)", lambda v: 2 <= v <= 1000),
+    (("repeats",), "1 to 1,000 repeats", lambda v: 1 <= v <= 1000),
     (("timeout_s", "trial_timeout_s"), _SECONDS, lambda v: 0 < v <= _LONGEST_S),
     (("target",), "a finite number", math.isfinite),
     (("audit",), "a share from 0 to 1", lambda v: 0 <= v <= 1),
@@ -94,6 +96,8 @@ class SweepNode:
     objective: ObjectiveSchema
     objectives: list[ObjectiveSchema]
     constraints: dict[str, Any]
+    folds: int | None
+    repeats: int
     sampler: Any
     pruner: Any
     executor: Any

@@ -10,10 +10,12 @@ from __future__ import annotations
 from besom.plots.curves import write_learning_curve
 from besom.plots.image_grid import write_image_grid
 from besom.plots.study_curves import write_comparison
-from besom.plots.write import not_drawn, write_plots
+from besom.plots.write import draw_plot, not_drawn, plot_names, write_plots
 
 __all__ = [
+    "draw_plot",
     "not_drawn",
+    "plot_names",
     "write_comparison",
     "write_image_grid",
     "write_learning_curve",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import textwrap
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,32 +87,23 @@ LOOK: Any = {
 
 
 @contextmanager
-def picture(
-    path: Path, height: float, title: str, subtitle: str = "", photographic: bool = False
-) -> Iterator[Figure]:
-    """Give a figure to draw on, with its headline; write it to ``path`` as PNG when the block ends.
+def framed(height: float, title: str, subtitle: str = "") -> Iterator[Figure]:
+    """Give a figure to draw on, with its headline; when the block ends, it may be shown.
 
     Args:
-        path: where the PNG goes; missing folders are made. Nothing is written if the block raises.
         height: inches, without the headline; the width is ``WIDTH``.
         title, subtitle: what is seen, and how to read it.
-        photographic: keep all colours. Drawings do with 256, in a third of the bytes.
     """
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.text import Text
+
+    from besom.plots.besom_figure import BesomFigure
 
     lines = textwrap.wrap(subtitle, 128) or [""]
     header = HEADER + LINE * (len(lines) - 1)
-    with mpl.rc_context(LOOK), warnings.catch_warnings():
-        # A label in a script the font lacks is drawn as boxes: no reason to alarm anyone.
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
-        # With very long labels; the picture is then drawn without the fine adjustment.
-        warnings.filterwarnings("ignore", message="constrained_layout not applied")
+    with mpl.rc_context(LOOK):
         total = height + header
-        figure = Figure(figsize=(WIDTH, total), dpi=DPI, layout="constrained")
-        canvas: Any = FigureCanvasAgg(figure)
+        figure = BesomFigure(LOOK, figsize=(WIDTH, total), dpi=DPI, layout="constrained")
         _leave_room(figure, header)
         left: Look = {"x": 0.013, "va": "top", "ha": "left"}
         headline = shorten(one_line(title), 88)
@@ -122,8 +112,26 @@ def picture(
         yield figure
         for text in figure.findobj(Text):
             text.set_text(visible(text.get_text()))
-        canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+@contextmanager
+def picture(
+    path: Path, height: float, title: str, subtitle: str = "", photographic: bool = False
+) -> Iterator[Figure]:
+    """Give a figure as ``framed`` does; write it to ``path`` as PNG when the block ends.
+
+    Args:
+        path: where the PNG goes; missing folders are made. Nothing is written if the block raises.
+        height, title, subtitle: see ``framed``.
+        photographic: keep all colours. Drawings do with 256, in a third of the bytes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with framed(height, title, subtitle) as figure:
+        canvas: Any = FigureCanvasAgg(figure)
+        yield figure
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     write_atomically(path, _png(pixels, photographic))
 
 

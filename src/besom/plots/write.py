@@ -1,4 +1,4 @@
-"""Which pictures a study gets, and under which names: summarise, headline, draw, write."""
+"""Which pictures a study gets, and under which names: summarise, headline, draw, write or show."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from besom.errors import reason_of
+from besom.errors import ConfigError, did_you_mean, reason_of
 from besom.plots import (
     curves,
     history,
@@ -42,6 +42,8 @@ _PICTURES: dict[str, _Picture] = {
     "slices": slices,
     "parallel_coordinates": parallel,
 }
+#: The picture of several objectives.
+_PARETO = "pareto"
 
 
 def write_plots(
@@ -66,20 +68,20 @@ def write_plots(
         The files, in the order of this description.
     """
     several = len(study.objectives) > 1
-    wanted: list[tuple[Path, Callable[[Path], Path]]] = []
+    wanted: list[tuple[Path, Callable[[], _Described]]] = []
     if several:
-        wanted.append((folder / "pareto.png", lambda path: _write_pareto(study, path)))
+        wanted.append((folder / f"{_PARETO}.png", functools.partial(_described_pareto, study)))
     with_history = {name for t in study.trials for name in t.history}
     for index, aim in enumerate(study.objectives):
         suffix = f"-{re.sub(r'[^A-Za-z0-9_.]+', '_', aim.metric)}" if several else ""
         for name, picture in _PICTURES.items():
             if name != "learning_curves" or not several or aim.metric in with_history:
                 path = folder / f"{name}{suffix}.png"
-                wanted.append((path, functools.partial(_write, picture, study, index)))
+                wanted.append((path, functools.partial(_described, picture, study, index)))
     written = []
-    for path, draw in wanted:
+    for path, described in wanted:
         try:
-            written.append(draw(path))
+            written.append(_write(described, path))
         except Exception as error:
             if problems is None:
                 raise
@@ -95,18 +97,65 @@ def not_drawn(problems: Mapping[str, str]) -> list[str]:
     return [f"Not drawn: {', '.join(names)} ({reason})." for reason, names in by_reason.items()]
 
 
-def _write(picture: _Picture, study: StudyRecord, objective: int, path: Path) -> Path:
+def _write(described: Callable[[], _Described], path: Path) -> Path:
+    height, title, subtitle, draw = described()
+    with style.picture(path, height, title, subtitle) as figure:
+        draw(figure)
+    return path
+
+
+def draw_plot(study: StudyRecord, name: str, objective: str | None = None) -> Figure:
+    """Draw one picture of ``study`` and return it, see ``write_plots``; no file is written.
+
+    Args:
+        study: what is drawn.
+        name: a picture's name, such as ``slices``.
+        objective: the metric of one of several objectives; None: the first.
+
+    Raises:
+        ConfigError: there is no such picture or objective (near names are listed).
+    """
+    names = plot_names(study)
+    if name not in names:
+        raise ConfigError(f"There is no plot {name!r}.{did_you_mean(str(name), names)}")
+    metrics = [o.metric for o in study.objectives]
+    if objective is not None and objective not in metrics:
+        raise ConfigError(
+            f"{objective!r} is no objective of {study.name!r}.{did_you_mean(objective, metrics)}"
+        )
+    index = 0 if objective is None else metrics.index(objective)
+    is_front = name == _PARETO
+    described = _described_pareto(study) if is_front else _described(_PICTURES[name], study, index)
+    height, title, subtitle, draw = described
+    with style.framed(height, title, subtitle) as figure:
+        draw(figure)
+    return figure
+
+
+def plot_names(study: StudyRecord) -> list[str]:
+    """The pictures that a study has."""
+    return [*([_PARETO] if len(study.objectives) > 1 else []), *_PICTURES]
+
+
+class _Described(NamedTuple):
+    """One picture of one study, ready to be drawn."""
+
+    height: float
+    title: str
+    subtitle: str
+    draw: Callable[[Figure], None]
+
+
+def _described(picture: _Picture, study: StudyRecord, objective: int) -> _Described:
     summary, aim = picture.summarise(study, objective), study.objectives[objective]
     caption, height = picture.caption(summary)
     subtitle = "; ".join(filter(None, [style.reading(aim.metric, aim.sign), caption]))
-    with style.picture(path, height, f"{study.name}: {picture.TITLE}", subtitle) as figure:
-        picture.draw(summary, figure)
-    return path
+    title = f"{study.name}: {picture.TITLE}"
+    return _Described(height, title, subtitle, functools.partial(picture.draw, summary))
 
 
-def _write_pareto(study: StudyRecord, path: Path) -> Path:
+def _described_pareto(study: StudyRecord) -> _Described:
     summary = pareto.summarise(study)
     title = f"{study.name}: {pareto.headline(summary)}"
-    with style.picture(path, 4.4, title, pareto.subtitle(summary)) as figure:
-        pareto.draw(summary, figure)
-    return path
+    draw = functools.partial(pareto.draw, summary)
+    return _Described(4.4, title, pareto.subtitle(summary), draw)

@@ -77,15 +77,14 @@ def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
     found = "they are not distinguishable"
     if p_value <= 0.05:
         found = "they differ, if these two were chosen beforehand and not by their scores"
-    share = mine.kind == "share"
-    ahead = points(gain.gain, gain.standard_error)
-    if not share:
-        ahead = with_error(gain.gain, gain.standard_error, is_share=False)
+    ahead = with_error(gain.gain, gain.standard_error, is_share=False)
+    if mine.kind == "share" or aim.is_share:  # of groups, or of several repeats, it is a mean
+        ahead = points(gain.gain, gain.standard_error)
     head = (
         f"On the same {one.n_validation} validation examples trial {one.number} is {ahead} ahead "
         f"of trial {other.number}"
     )
-    if not share:
+    if mine.kind != "share":
         return f"{head} (p = {p_value:.2g}), so {found}."
     only_one = int((mine.row & ~theirs.row).sum())
     only_other = int((theirs.row & ~mine.row).sum())
@@ -188,7 +187,9 @@ def _outcome(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         found["reason"] = trial.reason
     for objective, value in zip(study.objectives, trial.values or (), strict=False):
         found[objective.metric] = value
-    found |= {"best_epoch": trial.best_epoch, "epochs": trial.epochs}
+    if trial.spread is not None:
+        found["spread over runs"] = trial.spread
+    found |= {"best_epoch": trial.best_epoch, "epochs": trial.epochs_run}
     for metric, values in trial.history.items():
         if values and metric not in found:
             found[f"last {metric}"] = values[-1]

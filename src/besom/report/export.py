@@ -124,6 +124,8 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
         head.append(f"# {values}; epoch {trial.best_epoch} of {trial.epochs} counts.")
     else:
         head.append(f"# It did not complete: {trial.outcome} ({trial.reason}).")
+    if is_final(study):
+        head.append(f"# {FINAL[:1].upper()}{FINAL[1:]}.")
     if own := own_function(study):
         head.append(f"# It was trained by {own}, which besom train does not call.")
         again = command("confirm", study.name, options="--on validation")
@@ -142,9 +144,34 @@ def own_function(study: StudyRecord) -> str | None:
     return None if function.replace(":", ".") == KERAS_TRIALS else function
 
 
+#: What the model of a trial with folds is trained on, as none of its runs was.
+FINAL = "trained on all of the training part, for as many epochs as the folds found best"
+
+
+def is_final(study: StudyRecord) -> bool:
+    """Whether a trial's exported config is another than that of its runs: ``final_config``."""
+    folds = (study.config.get("sweep") or {}).get("folds")
+    return bool(folds) and own_function(study) is None
+
+
+def final_config(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    """What a trial's model is trained with, to be used or to be tested.
+
+    Of a study with folds, nothing is held out of the training part, so nothing watches the epochs:
+    their number is that which the folds found best together. Of any other it is the trial's config.
+    """
+    config = dict(trial.config)
+    if is_final(study) and config:
+        trainer = {**config["trainer"], "patience": None, "restore_best": False, "monitor": None}
+        if trial.best_epoch:
+            trainer["epochs"] = trial.best_epoch
+        config |= {"data": {**config["data"], "validation_split": 0}, "trainer": trainer}
+    return config
+
+
 def exported_config(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     """A trial's config as it is exported: in float32, and with the trial it comes from."""
-    config = {**trial.config, "name": study.name}
+    config = {**final_config(study, trial), "name": study.name}
     source: dict[str, Any] = {"study": study.name, "trial": trial.number}
     if own := own_function(study):
         return {**config, "source": {**source, "trial_function": own}}

@@ -111,6 +111,9 @@ def columns_for(
             found.append(
                 LeaderboardColumn(name, cell_of, text, needs_values=True, narrow_from=narrow_from)
             )
+    if any(t.runs for t in study.complete):
+        text = "{:.4f}".format if aim.is_share else "{:.2g}".format
+        found.append(LeaderboardColumn("spread", lambda t: t.spread, text, narrow_from=100))
     found += [
         LeaderboardColumn("best_epoch", lambda t: t.best_epoch, is_whole=True),
         LeaderboardColumn("epochs", lambda t: t.epochs),
@@ -213,9 +216,10 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
 
     Columns: rank, trial, the objectives, gain (over the baseline, positive is better; absent where
     the baseline did not complete), with ``claimed`` also standard_error, tied (with the first, at
-    95 %) and corrected (the first row's score, corrected for selection), then best_epoch, epochs,
-    parameters, what it cost (seconds, cpu_seconds and, where a GPU was used, gpu_seconds, see
-    ``besom.report.tables``), a column for each sampled hyperparameter by its dotted path, and note.
+    95 %) and corrected (the first row's score, corrected for selection), for trials of several runs
+    spread (the standard deviation over the runs), then best_epoch, epochs, parameters, what it cost
+    (seconds, cpu_seconds and, where a GPU was used, gpu_seconds, see ``besom.report.tables``), a
+    column for each sampled hyperparameter by its dotted path, and note.
     ``besom.report.leaderboard`` says what each is.
 
     With several objectives each has METRIC_error and tied_by_METRIC in place of standard_error and
@@ -243,7 +247,7 @@ def unranked(study: StudyRecord) -> pd.DataFrame:
             "trial": t.number,
             "outcome": shown_outcome(t),
             "reason": t.reason,
-            "epochs": t.epochs,
+            "epochs": t.epochs_run,
             "seconds": round(t.seconds, 3),
             "hyperparameters": shown_params(t.params),
         }

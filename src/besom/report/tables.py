@@ -52,7 +52,7 @@ def counts_text(study: StudyRecord) -> str:
 
 
 def over_baseline(objective: Objective, gain: float) -> str:
-    """How much better than the baseline, as the metric itself moved: a loss falls below it.
+    """How much better than the baseline: ``+0.25 over`` it, or ``0.25 better than`` it.
 
     Args:
         objective: of the study.
@@ -60,10 +60,7 @@ def over_baseline(objective: Objective, gain: float) -> str:
     """
     if objective.direction == "maximize":
         return f"{objective.gain_text(gain)} over the baseline"
-    if gain == 0:
-        return "equal to the baseline"
-    side = "below" if gain > 0 else "above"
-    return f"{objective.gain_text(abs(gain)).removeprefix('+')} {side} the baseline"
+    return f"{objective.gain_text(gain)} than the baseline" if gain else "equal to the baseline"
 
 
 def cell(value: Any) -> str:
@@ -158,10 +155,10 @@ def frame_table(
 def costs(study: StudyRecord) -> pd.DataFrame:
     """One row per trial that ran or might have: trial, outcome, epochs and what it cost.
 
-    Columns: trial, outcome, epochs, seconds (wall-clock, in its worker), cpu_seconds (of its
-    worker, all threads; NaN where the worker was killed and could not tell), gpu_seconds (the
-    seconds times the share of a GPU that its worker held). Knowledge taken from another study cost
-    nothing here and is left out.
+    Columns: trial, outcome, epochs (of all its runs), seconds (wall-clock, in its worker),
+    cpu_seconds (of its worker, all threads; NaN where the worker was killed and could not tell),
+    gpu_seconds (the seconds times the share of a GPU that its worker held). Knowledge taken from
+    another study cost nothing here and is left out.
     """
     import pandas as pd
 
@@ -169,7 +166,7 @@ def costs(study: StudyRecord) -> pd.DataFrame:
         {
             "trial": t.number,
             "outcome": shown_outcome(t),
-            "epochs": t.epochs,
+            "epochs": t.epochs_run,
             **trial_costs(study, t),
         }
         for t in study.trials

@@ -10,12 +10,14 @@ import pandas as pd
 
 from besom.errors import DataError, StudyError, reason_of
 from besom.rerun.single_run import native_output_hidden
-from besom.rerun.stored_runs import check_trusted, same_data, stored_config
+from besom.rerun.stored_runs import check_trusted, runs_in, same_data, stored_config
+from besom.runs import RunOf
 from besom.seam import KERAS_TRIALS
 from besom.store.environment import environment_then
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
 from besom.targets import follow
+from besom.text.counting import counted
 from besom.text.values import csv_text
 from besom.trust import trusting
 
@@ -27,7 +29,8 @@ def validation_predictions(
 ) -> pd.DataFrame:
     """Return a row for each validation example, with its label and what is predicted for it.
 
-    The kept model predicts; where the trial's was not kept, its config is trained again first.
+    The kept model predicts; where the trial's was not kept, its config is trained again first. With
+    folds, the model of each is trained again, and predicts the examples that it has not seen.
 
     Args:
         study, trial: whose validation examples and model.
@@ -35,8 +38,9 @@ def validation_predictions(
         say: told which of the two models it is.
 
     Returns:
-        ``example``, its position in the training part of the data (with several outputs the other
-        columns begin with the output's name and a dot); ``label``; of classes ``prediction`` and
+        ``example``, its position in the training part of the data; with folds ``fold``, from 0,
+        which had it held out (with several outputs the other columns begin with the output's name
+        and a dot); ``label``; of classes ``prediction`` and
         the output for each class, ``p_<class>``; else the outputs, ``prediction``.
 
     Raises:
@@ -60,6 +64,8 @@ def validation_predictions(
         from besom.training.trainer import fit
 
         follow(named)
+        if folds := [run for run in runs_in(study) if run.fold is not None and not run.repeat]:
+            return _out_of_fold(study, trial, folds, say)
         data = runtime.training_data(config)
         _check_data(study, trial, data)
         kept, why = paths.model(trial.number), "was not kept"
@@ -73,6 +79,33 @@ def validation_predictions(
                 return frame
         say(f"The model of trial {trial.number} {why}: training it again.")
         return _frame(fit(config, data, on_epoch=lambda *_: False).model, data)
+
+
+def _out_of_fold(
+    study: StudyRecord, trial: TrialRecord, folds: list[RunOf], say: Callable[[str], None]
+) -> pd.DataFrame:
+    """What the model of each fold predicts for the examples of that fold, by example."""
+    from besom.training import runtime
+    from besom.training.trainer import fit
+
+    config, frames = stored_config(trial), []
+    if trial.best_epoch:
+        # The weights that count are those of one epoch for all folds, not of each fold's own best.
+        watching = {"patience": None, "restore_best": False, "epochs": trial.best_epoch}
+        config["trainer"] = {**config["trainer"], **watching}
+    say(
+        f"Training the {counted(len(folds), 'fold')} of trial {trial.number} again, to predict "
+        "each example by the model that has not seen it."
+    )
+    for run in folds:
+        of_run = run.config(config)
+        data = runtime.training_data(of_run)
+        _check_data(study, trial, data)
+        frame = _frame(fit(of_run, data, on_epoch=lambda *_: False).model, data)
+        frame.insert(1, "fold", run.fold)
+        frames.append(frame)
+        runtime.free_models()
+    return pd.concat(frames).sort_values("example", ignore_index=True)
 
 
 def _check_data(study: StudyRecord, trial: TrialRecord, data: Any) -> None:

@@ -16,13 +16,16 @@ from besom.errors import StudyError
 from besom.executors.base import Epoch, Failed, Finished
 from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
+from besom.rerun.parts import Parts
 from besom.rerun.stored_runs import (
     check_trusted,
     executor_config,
+    runs_in,
     same_data,
     started_executor,
     stored_config,
 )
+from besom.runs import RunOf
 from besom.seam import TrialConfig
 from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
 from besom.store.paths import StudyPaths
@@ -107,17 +110,19 @@ def replay(
     *,
     words: Sequence[str] = (),
     on_epoch: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
+    on_run: Callable[[RunOf], None] = lambda _: None,
 ) -> Replay:
     """Run a trial again in one worker with as many threads as it had, and compare.
 
     A trial that was stopped from outside (pruned, timed out, its worker died) is stopped at the
-    same epoch.
+    same epoch; of several runs, after those that had ended.
 
     Args:
         study, trial: what to run again.
         paths: where the study lives; the worker's log goes there.
         words: ``executor.KEY=VALUE``, see ``besom.rerun.stored_runs.executor_config``.
         on_epoch: told of each epoch (from 1) and its metrics.
+        on_run: told of each run that begins, of a trial of several.
 
     Raises:
         StudyError: the trial was never trained.
@@ -129,11 +134,14 @@ def replay(
     then = environment_then(study, trial)
     threads = then.get("device", {}).get("threads")
     node = executor_config(study, words, workers=1, threads=threads)
-    again = _ReplayRun(trial, config, study.objective.metric, on_epoch)
+    runs = runs_in(study)
+    parts = Parts(_again(trial, runs), int(config.get("seed", 0)), study.objectives)
+    again = _ReplayRun(trial, config, study.objective.metric, parts, on_epoch, on_run)
     sweep = study.config["sweep"]
     function, timeout_s = sweep["trial_function"], sweep.get("trial_timeout_s")
     named = check_trusted(function, node, [trial])
-    started = started_executor(node, function, config, paths.logs / "replay", 1)
+    first = runs[0].config(config)
+    started = started_executor(node, function, first, paths.logs / "replay", 1)
     with trusting(named=named), started as (executor, facts):
         ending = RunLoop(executor, again, timeout_s).run_with_signals()
     if ending is not Ending.DONE or again.end is None:
@@ -151,6 +159,15 @@ def replay(
         tuple(what_changed(then, now)),
         not_recorded(then, now),
     )
+
+
+def _again(trial: TrialRecord, runs: Sequence[RunOf]) -> list[RunOf]:
+    """Which of a trial's runs are run again, those first that had ended."""
+    known = {(run["repeat"], run["fold"]) for run in trial.runs}
+    ended = [run for run in runs if (run.repeat, run.fold) in known]
+    if trial.outcome is Outcome.PRUNED or trial.outcome in _OUTSIDE:
+        return ended or list(runs[:1])
+    return ended + [run for run in runs if run not in ended]
 
 
 def _check_was_trained(study: StudyRecord, trial: TrialRecord) -> None:
@@ -212,23 +229,28 @@ def _bits(value: float | None) -> bytes | None:
 
 @dataclass
 class _ReplayRun(TrialSource):
-    """The one run of a replay."""
+    """The runs of a replay, one after the other; as a rule one."""
 
     trial: TrialRecord
     config: TrialConfig
     metric: str
+    parts: Parts
     show_epoch: Callable[[int, Mapping[str, float]], None]
+    show_run: Callable[[RunOf], None]
     history: dict[str, list[float]] = field(default_factory=dict)
     end: Finished | Failed | None = None
     not_finite: bool = False
-    begun: bool = False
+    run: RunOf = field(default_factory=RunOf)
 
     def has_next(self) -> bool:
-        return not self.begun
+        return bool(self.parts.waiting) and not self.parts.over
 
     def next_trial(self) -> TrialTask:
-        self.begun = True
-        return TrialTask(self.trial.number, self.config)
+        self.run = self.parts.waiting.popleft()
+        if not self.run.is_only:
+            self.show_run(self.run)
+        self.history.clear()
+        return TrialTask(self.run.index, self.run.config(self.config))
 
     def stops_after(self, event: Epoch) -> bool:
         """Stop where the trial was stopped, if that came from outside of it."""
@@ -239,18 +261,35 @@ class _ReplayRun(TrialSource):
             self.not_finite = True
             return True
         cut_short = self.trial.outcome is Outcome.PRUNED or self.trial.outcome in _OUTSIDE
-        return cut_short and event.epoch >= self.trial.epochs
+        return cut_short and not self.trial.runs and event.epoch >= self.trial.epochs
 
     def on_epoch(self, event: Epoch) -> None:
         self.show_epoch(event.epoch, event.metrics)
 
     def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:  # noqa: ARG002
-        self.end = event
-        if isinstance(event, Finished) and event.result.history:
+        self.end = self.parts.end(self.run, event, diverged=self.not_finite)
+        if self.end is None:
+            return
+        if self.parts.n_ended and not self.run.is_only:
+            self.history = self._pooled_history()
+        elif isinstance(event, Finished) and event.result.history:
             self.history = dict(event.result.history)
         self.history = finite_epochs(self.history)
         if self.trial.outcome in _OUTSIDE:  # what it would have gone on to is not known
             self.history = {m: v[: self.trial.epochs] for m, v in self.history.items()}
+
+    def _pooled_history(self) -> dict[str, list[float]]:
+        """Of what has ended; or of the first of it, where the pruner had no more before it.
+
+        Other workers may have ended further runs before the trial was stopped.
+        """
+        n = self.parts.n_ended
+        counts = range(2, n) if self.trial.outcome is Outcome.PRUNED else ()
+        for m in [*counts, n]:
+            history = self.parts.so_far(m).history
+            if first_difference(self.trial.history, history) is None:
+                break
+        return history
 
     def on_retry(self, trial: int, reason: str) -> None:  # noqa: ARG002
         self.history.clear()

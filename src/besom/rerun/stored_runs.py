@@ -13,6 +13,7 @@ from besom.equality import same
 from besom.errors import BesomError, ConfigError, did_you_mean
 from besom.executors.base import Executor
 from besom.executors.session import started
+from besom.runs import RunOf, runs_of
 from besom.seam import TrialConfig
 from besom.store.records import StudyRecord, TrialRecord
 from besom.targets import TARGET, instantiate, names_in, resolve
@@ -77,6 +78,12 @@ def stored_config(trial: TrialRecord) -> TrialConfig:
     config = copy.deepcopy(trial.config)
     config.pop("orders", None)
     return config
+
+
+def runs_in(study: StudyRecord) -> tuple[RunOf, ...]:
+    """The runs that each trial of a study is."""
+    sweep = study.config.get("sweep") or {}
+    return runs_of(sweep.get("folds"), sweep.get("repeats") or 1)
 
 
 def same_data(study: StudyRecord, trial: TrialRecord) -> bool:

@@ -20,7 +20,7 @@ def amount(
 ) -> str:
     """Return ``"98.31 % ± 0.19 (95 % interval 97.93 to 98.72)"``; ± is one standard error."""
     factor, digits = (100.0, percent_digits(error)) if is_share else (1.0, decimals(error))
-    low, high = (f"{factor * end:.{digits}f}" for end in interval)
+    low, high = (f"{factor * end:,.{digits}f}" for end in interval)
     shown = with_error(value, error, is_share)
     return f"{shown} ({_level(alpha)} interval {low} to {high})"
 
@@ -33,6 +33,7 @@ def sentence(
     claim: Claim,
     leader: TrialRecord,
     first: Sequence[int],
+    aim: Objective,
     alpha: float,
     *,
     is_share: bool = True,
@@ -44,6 +45,7 @@ def sentence(
         claim: everything but its text; its numbers are known.
         leader: its leader.
         first: all trials that share the best score.
+        aim: what the scores are of.
         alpha: 1 less the confidence.
         is_share: whether its numbers are shares of examples.
         epoch_was_picked: whether the correction has taken out the luck of the best epoch.
@@ -52,7 +54,7 @@ def sentence(
     assert claim.standard_error is not None
     assert claim.interval is not None
     worth = amount(claim.corrected, claim.standard_error, claim.interval, alpha, is_share)
-    worth += _over_baseline(claim, leader, is_share)
+    worth += over_runs(leader) + _over_baseline(claim, leader, aim, is_share)
     if len(claim.rows) == 1:
         only = f"trial {leader.number} is the only complete trial"
         if epoch_was_picked:
@@ -70,14 +72,39 @@ def sentence(
 def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) -> str:
     """Return the claim where predictions do not bear on the objective, or are not stored."""
     metric = study.objective.metric
+    worth = f"{metric} {leader.value:.6g}{over_runs(leader)}"
     if len(study.complete) == 1:
-        head = f"trial {leader.number} is the only complete trial, with {metric} {leader.value:.6g}"
+        head = f"trial {leader.number} is the only complete trial, with {worth}"
     else:
-        head = f"{named('trial', first, LEADS)} with {metric} {leader.value:.6g}"
+        head = f"{named('trial', first, LEADS)} with {worth}"
+    each = "these runs" if leader.runs else "one run each"
     return (
         f"{head}; {why_untestable(study.objective, leader)}, so neither ties nor a correction for "
-        "selection can be claimed from one run each: confirm it over several seeds "
+        f"selection can be claimed from {each}: confirm it over several seeds "
         f"({_confirming(study)})"
+    )
+
+
+def over_runs(trial: TrialRecord) -> str:
+    """Return ``" over 5 folds and 3 repeats"``; empty for a trial of one run."""
+    n_runs = {"fold": trial.n_folds, "repeat": trial.n_repeats}
+    said = listed([counted(n, what) for what, n in n_runs.items() if n > 1])
+    return f" over {said}" if said else ""
+
+
+def of_folds(n_folds: int) -> str:
+    """Return the caveat about models that were trained on a part of the examples."""
+    return (
+        f"each score is that of {n_folds} models, each trained without its own fold; a model "
+        "trained on all examples has not been judged itself"
+    )
+
+
+def of_repeats(n_repeats: int) -> str:
+    """Return the caveat about seeds, of which an error from the examples knows nothing."""
+    return (
+        f"each score is a mean over {n_repeats} seeds; its ± is the luck of the examples, not that "
+        "of other seeds"
     )
 
 
@@ -189,13 +216,18 @@ def few_images(n: int, of: str = "validation examples", is_share: bool = True) -
     return f"there are only {n} {of}{worth}"
 
 
-def _over_baseline(claim: Claim, leader: TrialRecord, is_share: bool) -> str:
+def _over_baseline(claim: Claim, leader: TrialRecord, aim: Objective, is_share: bool) -> str:
     if leader.baseline:
         return ", and it is the baseline itself"
     if claim.baseline is None:
         return ""
     gained, error = claim.baseline.gain, claim.baseline.standard_error
-    gain = points(gained, error) if is_share else with_error(gained, error, is_share=False)
+    shown = gained if aim.sign > 0 else abs(gained)
+    gain = points(shown, error) if is_share else with_error(shown, error, is_share=False)
+    if aim.sign > 0:
+        gain, over = f"a gain of {gain}", "over"
+    else:
+        gain, over = aim.gain_text(gained, gain), "than"
     if claim.baseline.shown:
-        return f", a gain of {gain} over the baseline"
-    return f", which is not distinguishable from the baseline (a gain of {gain})"
+        return f", {gain} {over} the baseline"
+    return f", which is not distinguishable from the baseline ({gain})"

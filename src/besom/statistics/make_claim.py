@@ -124,6 +124,10 @@ class _Table:
         found = []
         if any(t.baseline for t in self.study.trials) and self.study.baseline is None:
             found.append(claim_text.NO_BASELINE)
+        if self.leader.n_folds > 1:
+            found.append(claim_text.of_folds(self.leader.n_folds))
+        if self.leader.n_repeats > 1:
+            found.append(claim_text.of_repeats(self.leader.n_repeats))
         if n_unjudged := self.leader.environment.get("n_classes_unjudged", 0):
             found.append(claim_text.unjudged_classes(n_unjudged))
         if picked_from is None:
@@ -211,6 +215,7 @@ def _single_objective(
         result,
         table.leader,
         table.first_numbers,
+        aim,
         alpha,
         is_share=kind == "share" or aim.is_share,
         epoch_was_picked=len(picked_from.table) > 1,

@@ -60,6 +60,8 @@ def data_in_words(environment: Mapping[str, Any]) -> str:
     >>> facts = {"n_train": 1150, "n_validation": 287, "split": "random", "task": "regression"}
     >>> data_in_words({"data": {"name": "cars", "scaled": "photo × 1/255", **facts}})
     'cars: regression; 1,150 training and 287 validation examples (random); scaled: photo × 1/255'
+    >>> data_in_words({"data": {"name": "cars", **facts, "folds": 5, "split": "5 random folds"}})
+    'cars: regression; 1,150 training examples in 5 random folds'
     """
     data = environment.get("data")
     if not isinstance(data, Mapping) or not {"task", "split"} <= data.keys():
@@ -67,7 +69,10 @@ def data_in_words(environment: Mapping[str, Any]) -> str:
     n, n_held = data.get("n_train"), data.get("n_validation") or 0
     train = "a stream of training" if n is None else f"{n:,} training"
     scaled = f"; scaled: {data['scaled']}" if data.get("scaled") else ""
-    examples = f"{train} and {n_held:,} validation examples ({data['split']})"
+    if data.get("folds"):
+        examples = f"{train} examples in {data['split']}"
+    else:
+        examples = f"{train} and {n_held:,} validation examples ({data['split']})"
     return f"{data.get('name')}: {data['task']}; {examples}{scaled}"
 
 

@@ -89,9 +89,9 @@ class StudyPaths:
 
     The study itself is ``journal``, or in the storage that ``storage_url`` names. What is shown can
     be deleted and made again from it; not so what only training or opening the test images has
-    given: ``models``, ``predictions``, the checkpoints of screened trials, ``logs``,
-    ``confirm/runs.jsonl`` (each run of ``besom confirm``) and ``test_openings.csv`` (who has seen
-    the test images, and when).
+    given: ``models``, ``predictions``, the checkpoints of screened trials, the ``runs`` of
+    unfinished trials, ``logs``, ``confirm/runs.jsonl`` (each run of ``besom confirm``) and
+    ``test_openings.csv`` (who has seen the test images, and when).
     """
 
     root: Path
@@ -156,6 +156,11 @@ class StudyPaths:
         return self.models / f"trial-{trial}.keras"
 
     @property
+    def from_python(self) -> Path:
+        """Functions and arrays that were given from Python; trials cannot run without them."""
+        return self.root / "from_python"
+
+    @property
     def predictions(self) -> Path:
         """What is kept of each validation example, apart from bits; errors and ties rest on it."""
         return self.root / "predictions"
@@ -163,6 +168,11 @@ class StudyPaths:
     def prediction(self, trial: int) -> Path:
         """The same of one trial."""
         return self.predictions / f"trial-{trial}.npz"
+
+    @property
+    def runs(self) -> Path:
+        """What the runs of trials of several runs have given, until these trials end."""
+        return self.root / "runs"
 
     def checkpoint(self, trial: int) -> Path:
         """The state of a screened trial, until it is continued."""

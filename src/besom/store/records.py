@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from statistics import stdev
 from typing import TYPE_CHECKING, Any, Literal
 
 from optuna.trial import TrialState
@@ -111,9 +112,17 @@ class Objective:
         """A value for people."""
         return number(value, self.is_share)
 
-    def gain_text(self, gain: float) -> str:
-        """A difference of values for people, with its sign."""
-        return difference(gain, self.is_share)
+    def gain_text(self, gain: float, amount: str | None = None) -> str:
+        """A gain for people: ``+0.25`` where larger is better, else ``0.25 better``.
+
+        Args:
+            gain: positive is better, whichever way the metric itself moves.
+            amount: how much that is, without a sign; None: by its usual digits.
+        """
+        amount = difference(gain, self.is_share) if amount is None else amount
+        if self.sign > 0:
+            return f"{'-' if gain < 0 else '+'}{amount}"
+        return amount if gain == 0 else f"{amount} {'better' if gain > 0 else 'worse'}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +150,9 @@ class TrialRecord(SameFields):
         correct_by_epoch: the same after each epoch, where one of them was chosen; else None.
         per_example: what is kept of each validation example by the objectives' metrics.
         environment: versions, device, data fingerprint, as the worker saw them.
+        runs: of a trial of several runs, one mapping each: ``repeat``, ``fold`` (None without
+            folds), ``seed``, ``value`` (of the first objective, at ``best_epoch`` of the trial),
+            ``best_epoch`` (its own), ``epochs`` and ``seconds``; empty for a trial of one run.
         baseline: True for the base config as composed.
         origin: where its config comes from.
         continues: the screened trial that it continues.
@@ -172,6 +184,7 @@ class TrialRecord(SameFields):
     correct_by_epoch: EpochBits | None = None
     per_example: KeptExamples = field(default_factory=KeptExamples)
     environment: dict[str, Any] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
     baseline: bool = False
     origin: Origin = Origin.SAMPLED
     continues: int | None = None
@@ -183,8 +196,29 @@ class TrialRecord(SameFields):
 
     @property
     def epochs(self) -> int:
-        """Epochs run."""
+        """Epochs of the history: those run, or, of several runs, those that all of them reached."""
         return max((len(values) for values in self.history.values()), default=0)
+
+    @property
+    def epochs_run(self) -> int:
+        """Epochs run, in all runs together."""
+        return sum(run["epochs"] for run in self.runs) or self.epochs
+
+    @property
+    def n_folds(self) -> int:
+        """In how many folds the examples were predicted; 0 without folds."""
+        return len({run["fold"] for run in self.runs} - {None})
+
+    @property
+    def n_repeats(self) -> int:
+        """How often each example was predicted."""
+        return max(len({run["repeat"] for run in self.runs}), 1)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation of the first objective over runs; None where there are not two."""
+        values = [run["value"] for run in self.runs if run["value"] is not None]
+        return stdev(values) if len(values) > 1 else None
 
     @property
     def value(self) -> float | None:
@@ -244,6 +278,7 @@ _CODECS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda kept: dict(kept.stored) or None,
         lambda stored: KeptExamples({metric: dict(known) for metric, known in stored.items()}),
     ),
+    "runs": (lambda runs: runs or None, list),
 }
 
 #: What a trial function returns and a record keeps, under the same name.

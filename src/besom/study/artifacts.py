@@ -33,7 +33,8 @@ class Artifacts:
         self._objective: Objective = plan.objectives[0]
         self._keeps_models = (
             plan.sweep.keep_models
-            if len(plan.objectives) == 1 and self._objective.metric not in TRIAL_NUMBERS
+            if len(plan.objectives) == len(plan.runs) == 1
+            and self._objective.metric not in TRIAL_NUMBERS
             else 0
         )
         self._best: list[TrialRecord] = []
@@ -45,6 +46,8 @@ class Artifacts:
         """The key ``orders`` for a trial's config."""
         metrics = [objective.metric for objective in self._plan.objectives]
         orders: dict[str, Any] = {"per_example": metrics}
+        if not running.run.is_only:
+            orders["called"] = f"trial {running.number}, {running.run}"
         if self._plan.sweep.constraints:
             orders["constraints"] = self._plan.sweep.constraints
         if self._keeps_models:

@@ -12,6 +12,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from besom.errors import ConfigError
+from besom.runs import mix_seed
 from besom.seam import TrialConfig
 from besom.store.optuna_private import all_trials, as_stored, running_again
 from besom.store.records import PRESET, Origin, Outcome, TrialRecord, origin_of
@@ -19,7 +20,7 @@ from besom.store.storage import SweepStudy
 from besom.store.study_identity import fingerprint
 from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial
-from besom.study.samplers import SpaceGridSampler, mix_seed
+from besom.study.samplers import SpaceGridSampler
 from besom.study.screening import ScreeningPruner, seconds_to_finish
 from besom.targets import TARGET
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from besom.config import lookup
+from besom.config.schema import defaults
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.store import storage
@@ -82,6 +83,12 @@ def _check_sealed(trial_function: str) -> None:
 
 
 def _check_screening(plan: SweepPlan, pruner: ScreeningPruner) -> None:
+    if len(plan.runs) > 1:
+        raise ConfigError(
+            "sweep/pruner=screening trains the best trials on from their checkpoints, and a trial "
+            f"of {len(plan.runs)} runs (sweep.folds, sweep.repeats) has none. Use "
+            "sweep/pruner=median or sweep/pruner=none."
+        )
     metrics = [objective.metric for objective in plan.objectives]
     if len(metrics) > 1:
         raise ConfigError(
@@ -138,8 +145,14 @@ def remarks(plan: SweepPlan) -> list[str]:
         )
     if SEED in plan.space.paths:
         lines.append(
-            "sweep.space samples 'seed': the best seed is luck, not a setting to keep; besom "
-            "confirm shows how far values differ by seed"
+            "sweep.space samples 'seed', which is no hyperparameter: the best seed is luck, not a "
+            "setting to keep; sweep.repeats runs each trial with several seeds, and besom confirm "
+            "shows how far values differ by seed"
+        )
+    if len(plan.runs) > 1 and plan.sweep.keep_models > defaults("sweep")["sweep"]["keep_models"]:
+        lines.append(
+            f"sweep.keep_models={plan.sweep.keep_models} is not used: a trial of several runs has "
+            "no one model to keep; besom export NAME --model trains it"
         )
     targets = [path for path in plan.space.paths if path.endswith(TARGET)]
     if targets:
@@ -198,6 +211,12 @@ def check_names(plan: SweepPlan, facts: Mapping[str, Any]) -> None:
             have the types that ``besom.seam.TrialFunction`` asks for.
     """
     _check_facts(facts)
+    if plan.sweep.folds is not None and not facts.get("folds"):
+        raise ConfigError(
+            f"sweep.folds={plan.sweep.folds}, but {plan.sweep.trial_function} does not say that it "
+            "knows folds. Have it train and measure by config['run'] and its `prepare` return "
+            "'folds': True (see besom.seam), or use sweep.repeats, which works with any function."
+        )
     numbers = [*facts.get("numbers", ()), *TRIAL_NUMBERS]
     for name in plan.sweep.constraints:
         if name not in numbers:

@@ -13,6 +13,7 @@ from besom.seam import TrialResult
 from besom.store.database import DatabaseAway, OutageHandler
 from besom.store.optuna_private import storage_of
 from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.store.run_files import RunFiles
 from besom.store.storage import SweepStudy, handle_outages
 from besom.study.artifacts import Artifacts
 from besom.study.ask import Asker, Duplicates
@@ -20,6 +21,7 @@ from besom.study.budget import Budget
 from besom.study.plan import SweepPlan
 from besom.study.running_trial import EarlyStopping, RunningTrial
 from besom.study.tell import tell, tell_duplicate
+from besom.study.trial_runs import TrialRuns
 from besom.study.watcher import Watcher
 from besom.text.counting import counted
 
@@ -32,7 +34,7 @@ class Coordinator(OutageHandler, TrialSource):
         >>> from besom.study import make_plan, run_sweep
         >>> function = "sweep.trial_function=besom.executors.example.bowl"
         >>> space = "sweep.space={model.dropout: {low: 0.0, high: 0.5}}"
-        >>> words = [function, space, "sweep.n_trials=3", "sweep.executor.workers=1"]
+        >>> words = [function, space, "sweep.folds=null", "sweep.n_trials=3"]
         >>> plan = make_plan("quickstart", words, results_dir=tempfile.mkdtemp())
         >>> [trial.number for trial in run_sweep(plan).study.complete]
         [0, 1, 2]
@@ -70,7 +72,8 @@ class Coordinator(OutageHandler, TrialSource):
         self._duplicates = Duplicates(plan.sweep.reuse_duplicates, finished)
         self._budget.n_extra = self._asker.n_continued
         self._waiting: deque[RunningTrial] = deque()  # asked for, not started
-        self._running: dict[int, RunningTrial] = {}  # until they are told
+        self._running: dict[int, TrialRuns] = {}  # until they are told
+        self._run_files = RunFiles(plan.paths.runs)
         self._loop = RunLoop(executor, self, plan.sweep.trial_timeout_s, self._clock)
         self._stop = self._loop.stop
         self._remarked = set(remarked)  # what trials' remarks were about
@@ -107,7 +110,8 @@ class Coordinator(OutageHandler, TrialSource):
         """
         handle_outages(storage_of(self._study), self)
         try:
-            self._waiting.extend(self._asker.recover())
+            self._waiting.extend(recovered := self._asker.recover())
+            self._run_files.forget_all_but({trial.number for trial in recovered})
             self._check_budget()
             self._loop.run()
             self._mention_missing_trials()
@@ -133,8 +137,8 @@ class Coordinator(OutageHandler, TrialSource):
     # What the loop asks
 
     def has_next(self) -> bool:
-        """Whether there is a trial to start now."""
-        if self._waiting or self._may_ask():
+        """Whether there is a run to start now."""
+        if self._waiting or self._may_ask() or any(t.has_next for t in self._running.values()):
             return True
         if not self._running and (n := self._asker.continue_best()):
             self._budget.n_extra += n
@@ -151,7 +155,25 @@ class Coordinator(OutageHandler, TrialSource):
         return self._asker.preset_waits if self._screening_cut else not self._asker.exhausted
 
     def next_trial(self) -> TrialTask | None:
-        """Ask for a trial, unless one waits; None if its config has run or runs already."""
+        """The run to start now; None if none is needed, as its trial's config has run already.
+
+        A trial's runs go one after the other. A worker helps with those of a trial that runs
+        elsewhere only where it cannot have a trial of its own.
+        """
+        unfinished = [trial for trial in self._running.values() if trial.has_next]
+        trial = next((trial for trial in unfinished if trial.idle), None)
+        if trial is None and (self._waiting or self._may_ask()):
+            if (trial := self._begin_trial()) is None:
+                return None
+        elif trial is None:
+            trial = unfinished[0]
+        started = trial.start_next()
+        config = {**started.run.config(started.config), **self._artifacts.of(started)}
+        task = trial.number * len(self._plan.runs) + started.run.index
+        return TrialTask(task, config, started.n_epochs)
+
+    def _begin_trial(self) -> TrialRuns | None:
+        """Ask for a trial, unless one waits; None if it needs no run."""
         running = self._waiting.popleft() if self._waiting else self._asker.ask()
         original = self._duplicates.original_of(running)
         if original is not None:
@@ -160,27 +182,50 @@ class Coordinator(OutageHandler, TrialSource):
             return None
         if self._duplicates.hold(running):
             return None
-        self._running[running.number] = running
-        config = {**running.config, **self._artifacts.of(running)}
-        return TrialTask(running.number, config, running.n_epochs)
+        trial = TrialRuns(self._plan, running, self._early_stopping, self._run_files)
+        self._running[running.number] = trial
+        if trial.over:  # its last run ended just before an earlier coordinator died
+            self._tell(trial)
+            return None
+        return trial
+
+    def _of(self, task: int) -> tuple[TrialRuns, int]:
+        """The trial of a task, and the index of its run."""
+        number, index = divmod(task, len(self._plan.runs))
+        return self._running[number], index
 
     def stops_after(self, event: Epoch) -> bool:
-        """Whether the trial has diverged, or is pruned."""
-        running = self._running[event.trial]
-        if event.epoch > 1 and not running.history and running.continues is not None:
-            before = self._trials[running.continues].history
-            running.history = {name: list(values) for name, values in before.items()}
-        running.add_epoch(event.epoch, event.metrics)
-        return self._early_stopping.stops(running, event.epoch)
+        """Whether the run's trial has diverged, is pruned, or has ended in another run."""
+        trial, index = self._of(event.trial)
+        continues = trial.running.continues
+        before = {} if continues is None else self._trials[continues].history
+        return trial.stops_after(index, event, before)
 
     def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:
+        """Take note of how a run ended, and tell the study if that was its trial's last."""
+        trial, index = self._of(event.trial)
+        trial.end(index, event, was_stopped)
+        self._watcher.run_ended(trial.number, event.worker)
+        if trial.over:
+            self._tell(trial)
+        elif isinstance(event, Finished):
+            self._pass_on_remarks(event.result)
+            self._leave_if_stopping(trial)
+
+    def _tell(self, trial: TrialRuns) -> None:
         """Tell the study how a trial ended."""
-        running = self._running.pop(event.trial)
-        if isinstance(event, Finished) and running.stopped is Outcome.PRUNED and not was_stopped:
-            running.stopped, running.reason = None, ""  # it had ended before it could be told
-        self._store(tell(self._study, self._plan, running, event, self._environment))
+        del self._running[trial.number]
+        event = trial.ending()
+        self._store(tell(self._study, self._plan, trial.running, event, self._environment))
+        self._run_files.forget(trial.number)
         if isinstance(event, Finished):
             self._pass_on_remarks(event.result)
+
+    def _leave_if_stopping(self, trial: TrialRuns) -> None:
+        """Where the sweep stops between two runs of a trial, it stays running in the storage."""
+        if trial.idle and self._stop.under_way:
+            del self._running[trial.number]
+            self._watcher.kept(trial.number)
 
     def _store(self, record: TrialRecord) -> None:
         """Take note of a trial that has been told to the study."""
@@ -201,27 +246,37 @@ class Coordinator(OutageHandler, TrialSource):
                 self._watcher.remarked(str(text))
 
     def on_started(self, event: Started) -> None:
-        """A worker began a trial."""
-        self._watcher.started(event.trial, event.worker)
+        """A worker began a run."""
+        trial, index = self._of(event.trial)
+        self._watcher.started(trial.number, event.worker)
+        if (n_runs := len(self._plan.runs)) > 1:
+            self._watcher.run_started(trial.number, event.worker, index + 1, n_runs)
 
     def on_epoch(self, event: Epoch) -> None:
         """An epoch ended, and its worker has been answered."""
-        self._watcher.epoch(event.trial, event.worker, event.epoch, event.metrics)
+        trial, _ = self._of(event.trial)
+        self._watcher.epoch(trial.number, event.worker, event.epoch, event.metrics)
 
     def on_retry(self, trial: int, reason: str) -> None:
-        """A trial will be run again, from its beginning."""
-        self._running[trial].start_over()
-        self._watcher.retried(trial, reason)
+        """A run will be run again, from its beginning."""
+        of, index = self._of(trial)
+        of.start_over(index)
+        self._watcher.retried(of.number, reason)
 
     def on_interrupted(self, trial: int) -> None:
-        """A trial was stopped with the sweep: it stays running in the storage."""
-        del self._running[trial]
-        self._watcher.kept(trial)
+        """A run was stopped with the sweep: its trial stays running in the storage."""
+        of, index = self._of(trial)
+        of.leave(index)
+        if of.over:
+            self._tell(of)
+        else:
+            self._leave_if_stopping(of)
 
     def on_abandoned(self, trial: int) -> None:
-        """A trial hangs while the sweep stops; closing the executor ends it."""
+        """A run hangs while the sweep stops; closing the executor ends it."""
+        number = self._of(trial)[0].number
         self._watcher.remarked(
-            f"trial {trial} is killed: it did not reach the end of its epoch. A resume runs it "
+            f"trial {number} is killed: it did not reach the end of its epoch. A resume runs it "
             "again. If it hangs, limit its time with sweep.trial_timeout_s."
         )
 
@@ -232,6 +287,8 @@ class Coordinator(OutageHandler, TrialSource):
     def on_stopping(self, reason: str) -> None:
         """No new trials."""
         self._watcher.stopping(reason)
+        for trial in list(self._running.values()):
+            self._leave_if_stopping(trial)
 
     def on_tick(self) -> None:
         """Look at the clock."""

@@ -76,6 +76,7 @@ class DryRun:
         pruner: the sweep's; screening shortens the expected time.
         n_points: how many trials a grid has; None = no limit.
         start_s: wall-clock seconds until the first worker was ready.
+        n_runs: how many runs each trial is; a config is built for the first of them.
     """
 
     built: list[Probed]
@@ -85,6 +86,7 @@ class DryRun:
     pruner: optuna.pruners.BasePruner
     n_points: int | None = None
     start_s: float = 0.0
+    n_runs: int = 1
 
     @property
     def sampled(self) -> list[Probed]:
@@ -121,7 +123,8 @@ class DryRun:
     def _seconds(self, probed: Probed, n_trials: int) -> float:
         """On one worker, if all trials were like this one."""
         epochs = float(probed.config["trainer"]["epochs"])
-        n_epochs, n_begun = n_trials * epochs, n_trials
+        n_begun = n_trials * self.n_runs
+        n_epochs = n_begun * epochs
         if isinstance(self.pruner, ScreeningPruner):
             kept = min(self.pruner.keep, n_trials)
             n_epochs = n_trials * self.pruner.epochs + kept * (epochs - self.pruner.epochs)
@@ -168,7 +171,7 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         if (judged := settled(plan, facts)) is not plan:
             plan = judged
             wanted = _wanted(plan)
-        probes = _Probes(enumerate(config for _, _, config in wanted))
+        probes = _Probes(enumerate(plan.runs[0].config(config) for _, _, config in wanted))
         RunLoop(executor, probes).run()
         n_workers = executor.n_workers
     results, failed = probes.results, probes.failed
@@ -189,7 +192,16 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         for unsavable in [results[i].environment.get("unsavable", "")]
     ]
     pruner = build_pruner(plan.sweep.pruner)
-    return DryRun(built, n_workers, facts, plan.objectives, pruner, _n_points(plan), start_s)
+    return DryRun(
+        built,
+        n_workers,
+        facts,
+        plan.objectives,
+        pruner,
+        n_points=_n_points(plan),
+        start_s=start_s,
+        n_runs=len(plan.runs),
+    )
 
 
 def _n_points(plan: SweepPlan) -> int | None:

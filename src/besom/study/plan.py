@@ -14,6 +14,7 @@ from besom.config import TRAIN_GROUPS, Composed, Composer, find_sweep, overlap
 from besom.config.schema import SweepNode
 from besom.config.tree import within
 from besom.errors import ConfigError
+from besom.runs import RunOf, runs_of
 from besom.seam import TrialConfig
 from besom.space import Sample, Space, apply, flatten, parse_space
 from besom.space.command_line import sort_out
@@ -95,6 +96,10 @@ def with_objective(config: Mapping[str, Any], objectives: Sequence[Objective]) -
     return part
 
 
+def _nothing() -> None:
+    """A sweep from a YAML brings nothing along."""
+
+
 @dataclass(frozen=True)
 class SweepPlan:
     """One sweep, checked: what it runs is settled, and nothing of it changes.
@@ -109,6 +114,7 @@ class SweepPlan:
         composer: finds and reads the options of the groups.
         bases: the config that trials start from, for each choice of group options.
         notes: what the user should know about how the sweep was read.
+        furnish: writes what the workers need into the study's folder before they start.
     """
 
     name: str
@@ -120,6 +126,7 @@ class SweepPlan:
     composer: Composer
     bases: BaseConfigs
     notes: tuple[str, ...] = ()
+    furnish: Callable[[], None] = _nothing
 
     @cached_property
     def sweep(self) -> SweepNode:
@@ -137,10 +144,26 @@ class SweepPlan:
             return self
         return replace(self, objectives=objectives, bases=self.bases.judged_by(objectives))
 
+    @cached_property
+    def runs(self) -> tuple[RunOf, ...]:
+        """The runs that each trial is, in order; one, without ``sweep.folds`` and ``repeats``."""
+        return runs_of(self.sweep.folds, self.sweep.repeats)
+
+    @cached_property
+    def most_epochs(self) -> int:
+        """The most epochs that a run may have, by the base config and the space; 0: not known."""
+        sampled = [entry for entry in self.space.entries if entry.path == EPOCHS_PATH]
+        most = [n for entry in sampled for n in (entry.high, *(entry.choices or ()))]
+        most.append(self.base["trainer"].get("epochs"))
+        return int(max((n for n in most if isinstance(n, int | float)), default=0))
+
     @property
     def as_composed(self) -> TrialConfig:
-        """The base config without the objective's settings: what workers prepare with."""
-        return with_objective(self.config, ())
+        """The base config without the objective's settings: what workers prepare with.
+
+        Where a trial is several runs, it is that of the first.
+        """
+        return self.runs[0].config(with_objective(self.config, ()))
 
     @property
     def base(self) -> TrialConfig:
@@ -175,11 +198,17 @@ def make_plan(
         ConfigError: anything in the sweep that cannot be run.
         SpaceError: a search space that cannot be sampled.
     """
+    search, primary = find_sweep(name, config_dir)
+    return plan_of(Composer(search, primary), overrides, results_dir)
+
+
+def plan_of(
+    composer: Composer, overrides: Sequence[str], results_dir: str | Path | None = None
+) -> SweepPlan:
+    """``make_plan`` for a sweep that has been found."""
     for text in overrides:  # before Hydra reads them: it shows what it cannot read
         if re.match(r"[+~]*sweep(\.storage)?\s*=", text):
             check_no_password(text.partition("=")[2])
-    search, primary = find_sweep(name, config_dir)
-    composer = Composer(search, primary)
     asked = sort_out(overrides)
     composed = composer.compose(asked.plain)
     config, node = composed.config, composed.config["sweep"]
@@ -188,7 +217,7 @@ def make_plan(
     check_no_password(node["storage"] or "")
     node["storage"] = _absolute(node["storage"])
     sweep = SweepNode.of(node)
-    study = checked_name("sweep.name", primary if sweep.name is None else sweep.name)
+    study = checked_name("sweep.name", composer.primary if sweep.name is None else sweep.name)
     folder = checked_folder(config["results_dir"]) if results_dir is None else Path(results_dir)
     if not isinstance(config["trainer"], Mapping):
         raise ConfigError(f"trainer is {config['trainer']!r}, expected a mapping such as {{}}.")
@@ -209,9 +238,9 @@ def make_plan(
     if space.spec != flatten(sweep.space, base):  # else it stays as written
         node["space"] = space.spec
     _check_sampled(space, bases, sweep)
-    notes = (*space.notes, *_unused_settings(config, base))
-    paths = StudyPaths.of(folder, study)
     choices = composed.choices
+    notes = (*space.notes, *_unused_settings(config, base), *_unused_split(composer, composed))
+    paths = StudyPaths.of(folder, study)
     return SweepPlan(study, config, choices, objectives, space, paths, composer, bases, notes)
 
 
@@ -303,3 +332,14 @@ def _unused_settings(config: Mapping[str, Any], base: TrialConfig) -> list[str]:
                 f"watches and which epoch's weights are kept ({path}={used}); see sweep.objective"
             )
     return lines
+
+
+def _unused_split(composer: Composer, composed: Composed) -> list[str]:
+    """That folds replace the validation split, where the sweep sets one of its own."""
+    data, option = composed.config["data"], composed.choices.get("data")
+    key = "validation_split"
+    if composed.config["sweep"]["folds"] is None or option is None or key not in (data or ()):
+        return []
+    if data[key] == composer.option("data", option).get(key, data[key]):
+        return []
+    return [f"data.{key}={data[key]} is not used: with sweep.folds, each fold is held out in turn"]

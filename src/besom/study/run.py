@@ -100,9 +100,9 @@ def run_sweep(
     watcher = watcher or Watcher()
     check_strategy(plan)
     storage.check_files(plan.paths)
-    if fresh or not _is_stored(plan):
-        check_new_study(plan)  # a study that continues read them when it began
-    with _study_folder(plan, fresh):
+    with trusting(functions=plan.paths.from_python), _study_folder(plan, fresh):
+        if fresh or not _is_stored(plan):
+            check_new_study(plan)  # a study that continues read them when it began
         if fresh and plan.paths.root.exists():
             with CoordinatorLock(plan.paths.lock, "sweep"):
                 _archive(plan)
@@ -144,7 +144,8 @@ def _continue(
     """Run what is left of a study, or all of a new one; its lock is held."""
     stored = _stored_study(plan)
     if stored is None:
-        n_left, run_as_they_are = plan.sweep.n_trials, enqueued_configs(plan)
+        n_left, reason = plan.sweep.n_trials, ""
+        run_as_they_are = enqueued_configs(plan)
     else:
         study_identity.check_same_task(plan.name, stored.config, plan.config, extend)
         if follows_the_task(plan.sweep):
@@ -153,10 +154,11 @@ def _continue(
         run_as_they_are = [(f"trial {t.number}: ", t.config) for t in running]
         check_trusted(plan, run_as_they_are)
         n_left, reason = _trials_left(stored, plan)
-        if not n_left:
-            storage.remember_url(plan.paths, plan.sweep.storage)
-            watcher.began(lambda: stored, plan.sweep.n_trials + _n_continued(stored), 0)
-            return SweepOutcome(stored, Ending.DONE, reason)
+    plan.furnish()
+    if stored is not None and not n_left:
+        storage.remember_url(plan.paths, plan.sweep.storage)
+        watcher.began(lambda: stored, plan.sweep.n_trials + _n_continued(stored), 0)
+        return SweepOutcome(stored, Ending.DONE, reason)
     if executor is None:
         executor = instantiate(plan.sweep.executor)
     with StopSignals() as signals, trusting(named=names_of(plan, run_as_they_are)):
@@ -173,7 +175,12 @@ def _run(
 ) -> SweepOutcome:
     function = plan.sweep.trial_function
     with started(
-        executor, function, plan.as_composed, plan.paths.logs, n_left, plan.paths.root
+        executor,
+        function,
+        plan.as_composed,
+        plan.paths.logs,
+        n_left * len(plan.runs),
+        plan.paths.root,
     ) as facts:
         if stored is None:
             plan = settled(plan, facts)
@@ -309,5 +316,5 @@ def _archive(plan: SweepPlan) -> None:
 def _never_began(plan: SweepPlan) -> bool:
     """Whether the folder holds only a lock and logs: the sweep failed before its study began."""
     root = plan.paths.root
-    mine = {plan.paths.lock.name, plan.paths.logs.name}
+    mine = {plan.paths.lock.name, plan.paths.logs.name, plan.paths.from_python.name}
     return root.is_dir() and {path.name for path in root.iterdir()} <= mine

@@ -1,4 +1,4 @@
-"""A trial between ask and tell, and whether it stops after an epoch."""
+"""A trial between ask and tell, and whether it stops after an epoch or after some of its runs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import copy
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
 from optuna.trial import Trial
 
+from besom.runs import RunOf
 from besom.seam import TrialConfig
 from besom.store.optuna_private import as_stored, storage_of, store_intermediate_value
 from besom.store.records import Origin, Outcome
@@ -22,7 +23,7 @@ from besom.study.plan import SweepPlan
 
 @dataclass
 class RunningTrial:
-    """A trial between Optuna's ask and tell.
+    """A trial between Optuna's ask and tell; or one of its runs, where it has several.
 
     Attributes:
         trial: Optuna's trial, running.
@@ -34,6 +35,7 @@ class RunningTrial:
         stopped: why early stopping ends it; None if it does not.
         reason: one line for the leaderboard, where it is stopped or failed.
         audited_at: the epoch at which it would have been pruned, had it not been picked to run on.
+        run: which of the trial's runs this is.
     """
 
     trial: Trial
@@ -45,6 +47,11 @@ class RunningTrial:
     stopped: Outcome | None = None
     reason: str = ""
     audited_at: int | None = None
+    run: RunOf = field(default_factory=RunOf)
+
+    def of_run(self, run: RunOf) -> RunningTrial:
+        """One of its runs, at its beginning."""
+        return replace(self, run=run, history={}, stopped=None, reason="")
 
     @property
     def number(self) -> int:
@@ -71,6 +78,9 @@ class RunningTrial:
 
 class EarlyStopping:
     """Decides after each epoch of a trial whether it stops.
+
+    Of a trial of several runs, the pruner sees the epochs of the first run, then the mean of the
+    first two runs, the first three and so on, as if each were one epoch more.
 
     Args:
         plan: the sweep.
@@ -99,24 +109,43 @@ class EarlyStopping:
             running.stopped = Outcome.DIVERGED
             running.reason = f"{objective.metric} is {value} at epoch {epoch}"
             return True
-        if self._prunes and self._pruner_stops(running, epoch, value):
+        by_epoch = self._prunes and running.run.index == 0
+        if by_epoch and self._pruner_stops(running, epoch, value):
             running.stopped = Outcome.PRUNED
             running.reason = f"stopped at epoch {epoch} with {objective.metric} {value:.4g}"
             return True
         return False
 
-    def _pruner_stops(self, running: RunningTrial, epoch: int, value: float) -> bool:
+    def stops_after_runs(self, running: RunningTrial, n_runs: int, value: float) -> bool:
+        """Whether a trial stops after its first runs, which are worth ``value`` together."""
+        last_epoch = self._plan.most_epochs or running.n_epochs
+        means = range(last_epoch + 2, last_epoch + n_runs + 1)
+        if not self._prunes or not self._pruner_stops(running, means[-1], value, means[0]):
+            return False
+        running.stopped = Outcome.PRUNED
+        running.reason = (
+            f"stopped after {n_runs} of {len(self._plan.runs)} runs with "
+            f"{self._plan.objectives[0].metric} {value:.4g}"
+        )
+        return True
+
+    def _pruner_stops(
+        self, running: RunningTrial, epoch: int, value: float, since: int = 1
+    ) -> bool:
+        """Whether the pruner stops it, by its values from the epoch ``since`` on."""
         trial = running.trial
         # Not trial.report: it ignores an epoch that an earlier, lost attempt has reported.
         store_intermediate_value(trial, epoch, value)
-        if running.audited_at is not None or epoch == running.n_epochs:
+        if running.audited_at is not None:
+            return False
+        if epoch == running.n_epochs and running.run.is_only:
             return False  # after the last epoch nothing is spared: the trial is complete
         if running.stopped is Outcome.PRUNED:
             return True
         frozen = copy.copy(as_stored(trial))
         # An earlier, lost attempt may have come further: this one is judged by what it has done.
         seen = frozen.intermediate_values.items()
-        frozen.intermediate_values = {step: value for step, value in seen if step <= epoch}
+        frozen.intermediate_values = {step: v for step, v in seen if since <= step <= epoch}
         if not self._pruner.prune(self._study, frozen):
             return False
         share = self._plan.sweep.audit

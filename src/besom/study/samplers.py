@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import ConfigError, SpaceError
+from besom.runs import mix_seed
 from besom.space import Space
 from besom.store.optuna_private import all_trials, id_of
 from besom.store.records import Origin, origin_of
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 import warnings
 
-import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 
@@ -230,11 +230,6 @@ def _check_numeric(space: Space) -> None:
             "sweep/sampler=cmaes needs every parameter in every trial, but this space has "
             "conditions or lists of sampled length. Use sweep/sampler=tpe."
         )
-
-
-def mix_seed(seed: int, *parts: int) -> int:
-    """A seed that depends on every part, so that a resumed sampler does not repeat itself."""
-    return int(np.random.SeedSequence([seed & 0xFFFFFFFF, *parts]).generate_state(1)[0])
 
 
 def build_sampler(

@@ -51,6 +51,12 @@ def stored_outcome(kind: FailureKind) -> Outcome:
     return Outcome.ERROR if kind is FailureKind.OUT_OF_MEMORY else Outcome(kind.value)
 
 
+def numbers_of(event: Finished) -> dict[str, float]:
+    """Everything that is known once of what has run, its cost too."""
+    cost = {"seconds": event.usage.seconds, "cpu_seconds": event.usage.cpu_seconds}
+    return {**event.result.numbers, **cost}
+
+
 def end_of_finished(
     running: RunningTrial,
     history: Mapping[str, Sequence[float]],
@@ -115,9 +121,7 @@ def tell(
     objectives, limits, usage = plan.objectives, plan.sweep.constraints, event.usage
     result, numbers = TrialResult(), dict[str, float]()
     if isinstance(event, Finished):
-        result = event.result
-        cost = {"seconds": usage.seconds, "cpu_seconds": usage.cpu_seconds}
-        numbers = {**result.numbers, **cost}
+        result, numbers = event.result, numbers_of(event)
     for name, excess in excesses(limits, numbers).items():
         running.trial.set_constraint(name, excess)
     if isinstance(event, Finished):

@@ -21,6 +21,12 @@ class Watcher:
     def started(self, trial: int, worker: int) -> None:
         """A worker began a trial."""
 
+    def run_started(self, trial: int, worker: int, run: int, n_runs: int) -> None:
+        """After ``started``: which run of the trial that is, from 1, where it has several."""
+
+    def run_ended(self, trial: int, worker: int) -> None:
+        """A worker ended a run of a trial; where it was the last, ``finished`` follows."""
+
     def epoch(self, trial: int, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """An epoch of a trial ended."""
 

@@ -31,14 +31,23 @@ class SweepProgress:
             if trial.outcome not in (Outcome.RUNNING, Outcome.WARM_START):
                 self._count(trial)
         self.resumed = self.finished
+        self._runs: dict[int, int] = {}  # of unfinished trials: how many have ended here
+        self._n_runs = 1
         self._began = time.monotonic()
         self._end: float | None = None  # when all will have ended, at the pace so far
 
     def count(self, trial: TrialRecord) -> bool:
         """Count a finished trial; True if it is the new best."""
+        self._runs.pop(trial.number, None)
         better = self._count(trial)
         self._update_end()
         return better
+
+    def count_run(self, trial: int, n_runs: int) -> None:
+        """Count one of the several runs of a trial."""
+        self._n_runs = n_runs
+        self._runs[trial] = self._runs.get(trial, 0) + 1
+        self._update_end()
 
     def _count(self, trial: TrialRecord) -> bool:
         self.ended.append(trial)
@@ -69,15 +78,16 @@ class SweepProgress:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds to go at this run's pace so far; None before its first trial has ended.
+        """Seconds to go at this sweep's pace so far; None before anything has ended.
 
         Counts down between the endings of trials.
         """
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
     def _update_end(self) -> None:
-        now, here = time.monotonic(), self.finished - self.resumed
-        left = max(0, self.n_trials - self.finished)
+        now, begun = time.monotonic(), sum(self._runs.values()) / self._n_runs
+        here = self.finished - self.resumed + begun
+        left = max(0, self.n_trials - self.finished - begun)
         self._end = now + (now - self._began) / here * left if here else None
 
     def best_text(self) -> str:
@@ -121,7 +131,7 @@ class PlainView(Watcher):
             what += " *" if new_best else ""
         else:
             what = trial.reason
-        took = f"{counted(trial.epochs, 'epoch')}, {trial.seconds:.1f} s"
+        took = f"{counted(trial.epochs_run, 'epoch')}, {trial.seconds:.1f} s"
         self._say(
             f"[{progress.finished}/{progress.n_trials}] trial {trial.number} {trial.outcome}: "
             f"{what} ({took}); {progress.best_text()}"
@@ -154,12 +164,22 @@ class LiveView(LivePanel, Watcher):
         self._console = console
         self._progress: SweepProgress | None = None
         self._workers: dict[int, tuple[int, int, float | None]] = {}
+        self._runs: dict[int, tuple[int, int]] = {}  # a worker's: which of its trial's, of how many
 
     def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:  # noqa: ARG002
         self._progress = SweepProgress(study(), n_trials)
 
     def started(self, trial: int, worker: int) -> None:
         self._workers[worker] = (trial, 0, None)
+
+    def run_started(self, trial: int, worker: int, run: int, n_runs: int) -> None:  # noqa: ARG002
+        self._runs[worker] = (run, n_runs)
+
+    def run_ended(self, trial: int, worker: int) -> None:
+        assert self._progress is not None
+        self._workers.pop(worker, None)
+        if (run := self._runs.pop(worker, None)) is not None:
+            self._progress.count_run(trial, run[1])
 
     def epoch(self, trial: int, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
         assert self._progress is not None
@@ -203,6 +223,8 @@ class LiveView(LivePanel, Watcher):
         # A list of its own: workers come and go while this is drawn, in a thread of its own.
         for worker, (trial, epoch, value) in sorted(self._workers.items()):
             shown = "" if value is None else f"{name}{aim.text(value)}"
-            rows.append([f"worker {worker}", f"trial {trial}", f"epoch {epoch}", shown])
+            run = "run {}/{}".format(*self._runs[worker]) if worker in self._runs else ""
+            cells = [f"worker {worker}", f"trial {trial}", run, f"epoch {epoch}", shown]
+            rows.append([cell for cell in cells if cell])
         eta_s = progress.eta_s
         return self.panel(progress.name, progress.finished, n_trials, eta_s, lines, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -21,8 +21,8 @@ class TerminalConsole(Console):
     silent when its reader is gone: ``besom sweep NAME | head``.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
-        super().__init__(quiet=quiet, markup=False, highlight=False, emoji=False)
+    def __init__(self, quiet: bool = False, **settings: Any) -> None:
+        super().__init__(quiet=quiet, markup=False, highlight=False, emoji=False, **settings)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

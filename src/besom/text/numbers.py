@@ -11,14 +11,14 @@ def number(value: float, is_share: bool = False) -> str:
 
 
 def difference(value: float, is_share: bool = False) -> str:
-    """A difference of two values, with its sign."""
-    return f"{value:+.4f}" if is_share else _rounded(value, digits=4, sign="+")
+    """A difference of two values, without its sign."""
+    return f"{abs(value):.4f}" if is_share else _rounded(abs(value), digits=4, thousands=",")
 
 
-def _rounded(value: float, digits: int, sign: str = "") -> str:
+def _rounded(value: float, digits: int, thousands: str = "") -> str:
     """So many digits, but 167178 parameters are no 1.6718e+05."""
     whole = 10**digits - 0.5 <= abs(value) < 1e15
-    return f"{value:{sign}.0f}" if whole else f"{value:{sign}.{digits}g}"
+    return f"{value:{thousands}.0f}" if whole else f"{value:.{digits}g}"
 
 
 def percent_digits(error: float) -> int:
@@ -37,7 +37,7 @@ def with_error(value: float, error: float, is_share: bool) -> str:
         digits = percent_digits(error)
         return f"{100.0 * value:.{digits}f} % ± {100.0 * error:.{digits}f}"
     digits = decimals(error)
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+    return f"{value:,.{digits}f} ± {error:,.{digits}f}"
 
 
 def points(gain: float, error: float) -> str:

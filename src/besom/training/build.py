@@ -94,11 +94,12 @@ def _build(model: Any, data: Any) -> None:
         model(first_batch(data.train, 2)[0])
 
 
-def build_callbacks(settings: TrainerSettings) -> list[Any]:
+def build_callbacks(settings: TrainerSettings, data: Any) -> list[Any]:
     """Return the Keras callbacks that the settings name.
 
     Raises:
-        ConfigError: one is not a ``keras.callbacks.Callback``.
+        ConfigError: one is not a ``keras.callbacks.Callback``; or the data is a fold, and one goes
+            by validation examples, which the final model, trained on all folds, has not.
     """
     callbacks = [instantiated("trainer.callbacks", node) for node in settings.callbacks]
     for node, callback in zip(settings.callbacks, callbacks, strict=True):
@@ -106,6 +107,14 @@ def build_callbacks(settings: TrainerSettings) -> list[Any]:
             raise ConfigError(
                 f"trainer.callbacks holds {node['_target_']!r}, which is a "
                 f"{type(callback).__name__}, expected a keras.callbacks.Callback."
+            )
+        monitor = getattr(callback, "monitor", None)
+        if data.whole is not None and isinstance(monitor, str) and monitor.startswith("val_"):
+            raise ConfigError(
+                f"trainer.callbacks: {type(callback).__name__} monitors {monitor}, which does not "
+                "go with sweep.folds: the final model is trained on all examples, so it has no "
+                f"validation examples. Monitor {monitor.removeprefix('val_')}, or leave it out; "
+                "trainer.patience works with folds."
             )
     return callbacks
 

@@ -100,7 +100,7 @@ def rehearse(
     with _all_random_state_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run itself gives these warnings
         stage = _Stage(config, settings, data, opens_test)
-        callbacks = build_callbacks(settings)
+        callbacks = build_callbacks(settings, data)
         chosen, reason, names, model = _tried(stage, callbacks)
         measured = [name for name in names if not name.startswith("val_")]
         monitor = monitored(settings, data.task.default_objective[0], names)

@@ -150,11 +150,15 @@ def _cpu_model() -> str:
 def training_data(config: TrialConfig) -> Any:
     """Return the config's ``besom.training.data.TrainingData``, loaded once in this process.
 
+    With ``run.fold`` in the config it is that fold of it.
+
     Raises:
-        ConfigError, DataError: as ``besom.training.data.load_training``.
+        ConfigError, DataError: as ``besom.training.data.load_training`` and ``.folds.load_folds``.
     """
-    data = _load(json.dumps(config["data"], sort_keys=True))
-    return from_the_start(config, data)
+    node, run = json.dumps(config["data"], sort_keys=True), config.get("run", {})
+    if "fold" in run:
+        return _load_folds(node, run["folds"]).fold(run["fold"])
+    return from_the_start(config, _load(node))
 
 
 def from_the_start(config: TrialConfig, data: Any) -> Any:
@@ -179,6 +183,13 @@ def _load(node: str) -> Any:
     return load_training(json.loads(node))
 
 
+@functools.lru_cache(maxsize=1)
+def _load_folds(node: str, n_folds: int) -> Any:
+    from besom.training.data.folds import load_folds
+
+    return load_folds(json.loads(node), n_folds)
+
+
 def environment(data: Any) -> dict[str, Any]:
     """Return what every run of this process depends on.
 
@@ -187,15 +198,16 @@ def environment(data: Any) -> dict[str, Any]:
 
     Returns:
         ``data`` (name, fingerprint, task, split, scaled, each a phrase; fixed_split where no seed
-        would choose other validation examples; n_train, n_validation, input_shape, input_scale,
-        which is the factor on the examples, num_classes, and label_gaps where a class has no
-        example),
+        would choose other validation examples; folds, where there are some; n_train, n_validation,
+        input_shape, input_scale, which is the factor on the examples, num_classes, and label_gaps
+        where a class has no example),
         ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation example
-        shows; 0 without such examples.
+        shows; 0 without such examples. Of a fold, the numbers of examples are those of all folds.
     """
     from besom.training.data.dataset import label_gaps
 
-    gaps = label_gaps(data)
+    whole = data.whole or data
+    gaps = label_gaps(whole)
     return {
         "data": {
             "name": data.name,
@@ -203,15 +215,16 @@ def environment(data: Any) -> dict[str, Any]:
             "task": str(data.task),
             "split": data.split,
             **({"fixed_split": True} if data.fixed_split else {}),
+            **({"folds": data.n_folds} if data.n_folds else {}),
             **({"scaled": data.scaling} if data.scaling else {}),
-            "n_train": data.n_train,
-            "n_validation": data.n_validation,
+            "n_train": whole.n_train,
+            "n_validation": whole.n_validation,
             "input_shape": _plain_shapes(data.input_shape),
             "input_scale": data.scale,
             "num_classes": data.num_classes,
             **({"label_gaps": gaps} if gaps else {}),
         },
-        "n_classes_unjudged": _n_classes_unjudged(data),
+        "n_classes_unjudged": _n_classes_unjudged(whole),
         "versions": versions(),
         "device": device(),
     }

@@ -11,6 +11,7 @@ What cannot be saved costs the file, never the trial's result.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -85,6 +86,25 @@ def load_kept(path: Path, data: Any) -> Any:
     model = keras.models.load_model(path, compile=False)
     is_raw = data.columns is not None and data.columns.is_applied
     return producer(model.outputs[0]) if is_raw else model
+
+
+def load_model(path: Path, own: Mapping[str, Any]) -> Any:
+    """Load a model that ``save_model`` wrote, as anyone does who has the file.
+
+    Args:
+        path: the file.
+        own: classes and functions that it may name, by their names.
+
+    Returns:
+        The model; compiled where its loss and metrics can be loaded too.
+    """
+    import keras
+
+    load = functools.partial(keras.saving.load_model, path, custom_objects=dict(own))
+    try:
+        return load()
+    except Exception:  # a loss of the user's may not be at hand; predicting needs none
+        return load(compile=False)
 
 
 def _remedy(error: Exception) -> str:

@@ -131,7 +131,7 @@ def fit(
     if on_built is not None:
         on_built(model)
     data = matched(model, data, settings)
-    callbacks = build_callbacks(settings)
+    callbacks = build_callbacks(settings, data)
     job = Job(
         model,
         data,

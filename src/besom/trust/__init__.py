@@ -8,6 +8,7 @@ stored study. A name in it runs code, so only these names are allowed:
   ``keras.layers.Lambda`` and the like (see ``public``);
 - Optuna's samplers, pruners and distributions;
 - the objects of besom that are made for configs (``BESOMS_OWN``);
+- functions that the user has given to ``besom.sweep`` or ``besom.train`` (see ``signed``);
 - the project's own modules: their file lies under the current folder, or under the project's of a
   config that the command names by path, and not in a ``site-packages`` folder or a virtual
   environment there. Links and ``..`` are followed first.
@@ -35,6 +36,7 @@ from typing import Any
 from besom.errors import ConfigError
 from besom.trust.policy import FILE, Trust, canonical, check_mapping
 from besom.trust.public import KNOWN
+from besom.trust.signed import FROM_PYTHON
 
 __all__ = ["KNOWN", "Trust", "adopt", "canonical", "check_mapping", "current", "trusting"]
 
@@ -59,6 +61,7 @@ def trusting(
     more: Iterable[str] = (),
     named: Iterable[tuple[str, str]] = (),
     projects: Iterable[Path] = (),
+    functions: Path | None = None,
 ) -> Iterator[Trust]:
     """Fix what a command trusts, before any code of the user's can change folder or environment.
 
@@ -66,6 +69,7 @@ def trusting(
         more: what ``--trust`` or ``trust=`` lists, in addition to what is already trusted.
         named: see ``Trust.named``.
         projects: see ``Trust.projects``; their modules are found before all others.
+        functions: see ``Trust.functions``; None leaves it as it is.
 
     Raises:
         ConfigError: see ``entries_here``.
@@ -74,6 +78,8 @@ def trusting(
     trust = held or _here()
     if more:
         trust = replace(trust, entries=tuple({*trust.entries, *entries_here(more)}))
+    if functions is not None:
+        trust = replace(trust, functions=os.path.abspath(functions))  # noqa: PTH100
     resolved = (os.path.realpath(project) for project in projects)
     found = dict.fromkeys(folder for folder in resolved if folder not in trust.folders)
     trust = replace(trust, named=tuple(named), projects=(*found, *trust.projects))
@@ -89,8 +95,12 @@ def trusting(
 
 
 def adopt(trust: Trust) -> None:
-    """Trust what the coordinator trusts, for the rest of this process: a worker's first act."""
-    _CURRENT.set(trust)
+    """Trust what the coordinator trusts, for the rest of this process: a worker's first act.
+
+    The coordinator has checked the functions that its configs name, with a key that a worker on
+    another machine may not have.
+    """
+    _CURRENT.set(replace(trust, entries=(*trust.entries, FROM_PYTHON)))
 
 
 def entries_here(more: Iterable[str] = ()) -> tuple[str, ...]:

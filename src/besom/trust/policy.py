@@ -29,6 +29,7 @@ from besom.trust.public import (
     not_public,
     objection_to_library,
 )
+from besom.trust.signed import FROM_PYTHON, objection_to_function
 
 #: In which the user lists what else to trust, one name per line.
 FILE = Path("conf/trusted.yaml")
@@ -47,12 +48,15 @@ class Trust:
         named: names that the command will resolve; its first worker checks them before a trial.
         projects: the folders of the configs that the command names by path, where these are not in
             the current folder; with links resolved. Their modules are trusted, too.
+        functions: the folder of the functions and arrays that a study or run was given from Python;
+            None: there is none.
     """
 
     folder: str
     entries: tuple[str, ...] = ()
     named: tuple[tuple[str, str], ...] = ()
     projects: tuple[str, ...] = ()
+    functions: str | None = None
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -90,6 +94,8 @@ class Trust:
             return ""
         if any(part.startswith("_") for part in parts):
             return "a name that begins with an underscore is private"
+        if dotted.startswith(f"{FROM_PYTHON}."):
+            return objection_to_function(self.functions, dotted)
         if parts[0] == "besom":
             return "" if dotted in BESOMS_OWN else not_public("besom", dotted, BESOMS_OWN)
         if parts[0] in ROOMS:

@@ -21,6 +21,8 @@ BESOMS_OWN = frozenset(
         "besom.training.data.csv",
         "besom.training.data.digits",
         "besom.training.data.fashion_mnist",
+        "besom.training.data.frame",
+        "besom.training.data.given",
         "besom.training.data.image_folder",
         "besom.training.data.mnist",
         "besom.training.data.npz",

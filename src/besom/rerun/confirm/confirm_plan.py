@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from besom.config import parse_overrides, plain_value
 from besom.errors import ConfigError, StudyError
-from besom.report.export import find_trial
+from besom.report.export import FINAL, final_config, find_trial, is_final
 from besom.report.leaderboard import ranking
 from besom.rerun.stored_runs import check_trusted, executor_config, stored_config
+from besom.runs import RunOf, runs_of
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.statistics import claim
 from besom.store import study_identity
@@ -83,14 +84,26 @@ class ConfirmPlan:
         limit: float | None = self.study.config["sweep"].get("trial_timeout_s")
         return limit
 
+    @property
+    def parts(self) -> tuple[RunOf, ...]:
+        """The folds that a run consists of; one part, itself, where there are none."""
+        folds = (self.study.config.get("sweep") or {}).get("folds")
+        return runs_of(folds if self.on == "validation" else None, 1)
+
     def entrant(self, trial: int) -> TrialRecord:
         """The entrant with this number."""
         return next(t for t in self.entrants if t.number == trial)
 
     def config_of(self, trial: int, seed: int) -> TrialConfig:
-        """What a worker trains: the trial's own config, with another seed."""
+        """What a worker trains: the trial's own config, with another seed.
+
+        Of a study with folds, on the test set: as the final model is trained.
+        """
         if (trial, seed) not in self._configs:
-            config = stored_config(self.entrant(trial))
+            entrant = self.entrant(trial)
+            if self.on == "test":
+                entrant = replace(entrant, config=final_config(self.study, entrant))
+            config = stored_config(entrant)
             config["seed"] = seed
             if self.new_split:
                 config["data"]["split_seed"] = seed
@@ -144,7 +157,7 @@ def make_confirm_plan(
     precision, rest = _precision(words)
     function: str = study.config["sweep"]["trial_function"]
     if new_split:
-        _check_can_split(study, function)
+        _check_can_split(study, function, on)
     executor = executor_config(study, rest, workers)
     run = function if on == "validation" else _test_function(study, function)
     check_trusted(run, executor, chosen)
@@ -184,6 +197,7 @@ def fresh_seeds(study: StudyRecord, n: int) -> tuple[int, ...]:
     Always the same ones, so that more seeds, later, go on from those that were run.
     """
     used = {t.seed for t in study.trials} | {study.config.get("seed")}
+    used |= {run["seed"] for t in study.trials for run in t.runs}
     for config in (study.config, *(t.config for t in study.trials)):
         data = config.get("data")
         if isinstance(data, dict):
@@ -220,7 +234,12 @@ def _test_function(study: StudyRecord, function: str) -> str:
     return TEST_FUNCTIONS[function]
 
 
-def _check_can_split(study: StudyRecord, function: str) -> None:
+def _check_can_split(study: StudyRecord, function: str, on: Images) -> None:
+    if on == "test" and is_final(study):
+        raise StudyError(
+            f"--new-split holds out other validation examples, but {study.name!r} has folds: on "
+            f"the test examples each config is {FINAL}. Omit --new-split, or add --on validation."
+        )
     data = study.config.get("data")
     if function not in TEST_FUNCTIONS and not (isinstance(data, dict) and "split_seed" in data):
         raise StudyError(

@@ -20,6 +20,8 @@ from besom.rerun.confirm.sentences import (
     bounded,
     caveats,
     conclusion,
+    gain_span,
+    gained,
     span,
 )
 from besom.store.environment import environment_then
@@ -215,10 +217,10 @@ def display(confirmation: Confirmation) -> pd.DataFrame:
             cells[MEAN] = span(aim, known.interval)
             cells["sd"] = _width(aim, known.standard_deviation)
         if row.gain is not None:
-            cells["gain"] = amount(aim, row.gain.estimate, "+", digits=2)
-            cells[GAIN] = span(aim, row.gain.estimate.interval, "+")
+            cells["gain"] = gained(aim, row.gain.estimate, digits=2)
+            cells[GAIN] = gain_span(aim, row.gain.estimate.interval)
         if row.new_gain is not None:
-            cells[NEW_GAIN] = span(aim, row.new_gain.estimate.interval, "+")
+            cells[NEW_GAIN] = gain_span(aim, row.new_gain.estimate.interval)
         cells["seeds"] = str(len(row.scores))
         cells["status"] = _status_text(confirmation, row)
         rows.append(cells)

@@ -23,7 +23,15 @@ from besom.rerun.confirm.run_journal import (
     numbers_of,
     read_runs,
 )
-from besom.rerun.stored_runs import check_trusted, same_data, started_executor, stored_config
+from besom.rerun.parts import Parts
+from besom.rerun.stored_runs import (
+    check_trusted,
+    runs_in,
+    same_data,
+    started_executor,
+    stored_config,
+)
+from besom.runs import RunOf
 from besom.seam import TrialConfig, TrialResult
 from besom.store.environment import environment_now, environment_then, merge
 from besom.store.lock import CoordinatorLock
@@ -121,7 +129,7 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
                     plan.trial_function,
                     _base_config(plan, contest),
                     journal_path.parent / "logs",
-                    n_left,
+                    n_left * len(plan.parts),
                 ) as (executor, facts),
             ):
                 source.meet(facts)
@@ -143,7 +151,8 @@ def _base_config(plan: ConfirmPlan, contest: Contest) -> TrialConfig:
 
     So that what cannot be trained, or not be measured, is refused before the opening is logged.
     """
-    config = stored_config(plan.entrants[0])
+    # With folds, of the first one: the fingerprint then is that of the study.
+    config = runs_in(plan.study)[0].config(stored_config(plan.entrants[0]))
     if plan.on == "test":
         left = {
             t: s
@@ -177,7 +186,8 @@ class _ConfirmRuns(TrialSource):
     ) -> None:
         self._plan, self._contest, self._journal, self._watcher = plan, contest, journal, watcher
         self._runs: dict[RunKey, RunRecord] = dict(runs)
-        self._numbers: dict[int, RunKey] = {}
+        self._numbers: dict[int, tuple[RunKey, RunOf]] = {}
+        self._parts: dict[RunKey, Parts] = {}
         self._history: dict[int, dict[str, list[float]]] = {}
         self._not_finite: dict[int, str] = {}
         self._environment: dict[str, Any] = {}
@@ -208,23 +218,33 @@ class _ConfirmRuns(TrialSource):
             )
 
     def has_next(self) -> bool:
-        """Whether the contest has a run to start now."""
-        return self._contest.next_run() is not None
+        """Whether there is a fold of a run, or a run of the contest, to start now."""
+        return self._begun() is not None or self._contest.next_run() is not None
 
     def next_trial(self) -> TrialTask | None:
-        """The contest's next run; on the test set, it is logged before it starts."""
-        key = self._contest.next_run()
+        """A fold of a run that has begun, or else of the contest's next run.
+
+        On the test set, that is logged before it starts.
+        """
+        key = self._begun() or self._contest.next_run()
         if key is None:
             return None
-        trial, seed = key
-        self._log(key)
-        self._contest.start(key)
+        if key not in self._parts:
+            self._log(key)
+            self._contest.start(key)
+            self._parts[key] = Parts(self._plan.parts, key[1], [self._plan.objective])
+        part = self._parts[key].waiting.popleft()
         number = len(self._numbers)
-        self._numbers[number] = key
+        self._numbers[number] = key, part
         self._history[number] = {}
         orders = {"per_example": [self._plan.objective.metric]}
-        config = {**self._plan.config_of(trial, seed), "orders": orders}
+        config = {**part.config(self._plan.config_of(*key)), "orders": orders}
         return TrialTask(number, config, int(config["trainer"].get("epochs") or 0))
+
+    def _begun(self) -> RunKey | None:
+        """A run of which a fold waits."""
+        going_on = ((k, p) for k, p in self._parts.items() if p.waiting and not p.over)
+        return next((key for key, _ in going_on), None)
 
     def _log(self, key: RunKey) -> None:
         if self._plan.on == "test":
@@ -234,10 +254,13 @@ class _ConfirmRuns(TrialSource):
 
     def on_started(self, event: Started) -> None:
         """A worker began a run."""
-        self._watcher.started(self._numbers[event.trial], event.worker)
+        self._watcher.started(self._numbers[event.trial][0], event.worker)
 
     def stops_after(self, event: Epoch) -> bool:
-        """Keep what was measured; only an objective that is not finite stops a run."""
+        """Keep what was measured; only an objective that is not finite stops a run, or a fold of it
+        that has failed."""
+        if self._parts[self._numbers[event.trial][0]].over:
+            return True
         history = self._history[event.trial]
         for name, value in event.metrics.items():
             history.setdefault(name, []).append(float(value))
@@ -251,19 +274,24 @@ class _ConfirmRuns(TrialSource):
 
     def on_epoch(self, event: Epoch) -> None:
         """Show what was measured."""
-        self._watcher.epoch(self._numbers[event.trial], event.worker, event.epoch, event.metrics)
+        key, _ = self._numbers[event.trial]
+        self._watcher.epoch(key, event.worker, event.epoch, event.metrics)
 
     def on_retry(self, trial: int, reason: str) -> None:
         """The test set may be read a second time for this run, so that is logged, too."""
         self._history[trial] = {}
         self._not_finite.pop(trial, None)
-        self._log(self._numbers[trial])
-        self._watcher.retried(self._numbers[trial], reason)
+        key, _ = self._numbers[trial]
+        self._log(key)
+        self._watcher.retried(key, reason)
 
     def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:  # noqa: ARG002
-        """Store how a run ended, and tell the contest."""
-        key = self._numbers[event.trial]
-        run = self._record(key, event)
+        """Store how a run ended, if this was the last of its folds, and tell the contest."""
+        key, part = self._numbers[event.trial]
+        end = self._parts[key].end(part, event, diverged=event.trial in self._not_finite)
+        if end is None:
+            return
+        run = self._record(key, end)
         if run.outcome is Outcome.ERROR and _NO_TEST_IMAGES in run.detail:
             raise StudyError(
                 f"There are no test examples to confirm on: {run.reason} Confirm on fresh seeds "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from besom.rerun.confirm.result import ALPHA, Confirmation, ConfirmRow, Status, n_images
 from besom.statistics import Estimate, Interval
@@ -43,14 +44,17 @@ def _gain(confirmation: Confirmation, first: ConfirmRow) -> str:
     if first.gain is None or math.isnan(first.p_gain):
         return ""
     aim = confirmation.plan.objective
-    gain = amount(aim, first.gain.estimate, "+") + (" points" if aim.is_share else "")
+    gain = gained(aim, first.gain.estimate, unit=" points" if aim.is_share else "")
     if first.p_gain > ALPHA:
-        return f"; it is not distinguishable from the baseline (gain {gain})"
+        said = f"gain {gain}" if aim.sign > 0 else gain
+        return f"; it is not distinguishable from the baseline ({said})"
     where = "" if _split_by_seed(confirmation) else " on these examples"
     if where and first.new_gain is not None:
-        new = span(aim, first.new_gain.estimate.interval, "+")
+        new = gain_span(aim, first.new_gain.estimate.interval)
         shown = "on new ones" if first.p_new_gain <= ALPHA else "not shown on new ones:"
         where += f" ({shown} {new})"
+    if aim.sign < 0:
+        return f"; it is {gain} than the baseline{where}"
     return f"; its gain over the baseline is {gain}{where}"
 
 
@@ -151,30 +155,46 @@ def _changed(confirmation: Confirmation) -> list[str]:
     return list(lines)
 
 
-def amount(aim: Objective, estimate: Estimate, sign: str = "", digits: int | None = None) -> str:
+def amount(
+    aim: Objective, estimate: Estimate, digits: int | None = None, percent: str = " %"
+) -> str:
     """A mean ± its standard error: in percent for an accuracy, else as it is.
 
     Args:
         aim: says which of the two.
         estimate: the mean.
-        sign: ``+`` for a gain, which is in percentage points for an accuracy.
         digits: decimals of a percentage; None: as many as show two digits of the error.
+        percent: what stands behind a percentage.
     """
     mean, error = estimate.mean, estimate.standard_error
     known = math.isfinite(error)
     if not aim.is_share:
-        return f"{mean:{sign}.5g}" + (f" ± {error:.2g}" if known else "")
+        return f"{mean:.5g}" + (f" ± {error:.2g}" if known else "")
     if digits is None:
         digits = percent_digits(error) if known else 2
-    text = f"{100 * mean:{sign}.{digits}f}" + ("" if sign else " %")
-    return text + (f" ± {100 * error:.{digits}f}" if known else "")
+    return f"{100 * mean:.{digits}f}{percent}" + (f" ± {100 * error:.{digits}f}" if known else "")
 
 
-def span(aim: Objective, interval: Interval, sign: str = "") -> str:
-    """The same for an interval; empty if nothing can be said."""
+def gained(aim: Objective, estimate: Estimate, digits: int | None = None, unit: str = "") -> str:
+    """The same for a gain, see ``Objective.gain_text``; of an accuracy, percentage points."""
+    size = replace(estimate, mean=abs(estimate.mean))
+    return aim.gain_text(estimate.mean, amount(aim, size, digits, percent="") + unit)
+
+
+def span(aim: Objective, interval: Interval) -> str:
+    """An interval of a mean; empty if nothing can be said."""
+    return _span(aim, bounded(aim, interval), "")
+
+
+def gain_span(aim: Objective, interval: Interval) -> str:
+    """An interval of a gain; a sign would mislead where lower values are better."""
+    return _span(aim, interval, "+" if aim.sign > 0 else "")
+
+
+def _span(aim: Objective, interval: Interval, sign: str) -> str:
     if not math.isfinite(interval.width):
         return ""
-    low, high = interval if sign else bounded(aim, interval)
+    low, high = interval
     if not aim.is_share:
         return f"{low:{sign}.5g} to {high:{sign}.5g}"
     return f"{100 * low:{sign}.2f} to {100 * high:{sign}.2f}"

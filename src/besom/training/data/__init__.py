@@ -4,7 +4,8 @@ from besom.training.data.dataset import Dataset, NoTestExamples, NoTestImages, T
 from besom.training.data.loading import load_test, load_training
 from besom.training.data.reading.builtin import digits, fashion_mnist, mnist, npz
 from besom.training.data.reading.folders import image_folder, text_folder
-from besom.training.data.tabular.frames import csv, parquet
+from besom.training.data.reading.given import given
+from besom.training.data.tabular.frames import csv, frame, parquet
 
 __all__ = [
     "Dataset",
@@ -14,6 +15,8 @@ __all__ = [
     "csv",
     "digits",
     "fashion_mnist",
+    "frame",
+    "given",
     "image_folder",
     "load_test",
     "load_training",

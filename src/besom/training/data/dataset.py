@@ -116,6 +116,9 @@ class TrainingData:
             ``besom.training.data.tabular.feature_space.EncodedColumns``; None: they are no such.
         positions: (n_validation,) where the validation examples are in the dataset's training part;
             None where they are not from it.
+        whole: of a fold, all of the data: its validation examples are those that some fold holds
+            out; None: this is no fold.
+        n_folds: into how many folds the data is divided; 0: into none.
     """
 
     train: Examples | Stream
@@ -131,6 +134,8 @@ class TrainingData:
     class_names: Any = None
     columns: Any = None
     positions: Array | None = None
+    whole: TrainingData | None = None
+    n_folds: int = 0
 
     @property
     def is_remarkable(self) -> bool:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,9 @@ from besom.training.data.checked import as_trained_on, checked_dataset, scaling
 from besom.training.data.dataset import Dataset, Split, TrainingData, in_memory
 from besom.training.data.examples import Examples, Stream
 from besom.training.data.fingerprint import fingerprint
-from besom.training.data.splits.holding_out import hold_out
+from besom.training.data.splits.holding_out import HeldOut, hold_out
 from besom.training.data.splits.setting_aside import OnePart, one_part
-from besom.training.data.tabular.feature_space import ColumnFeatures
+from besom.training.data.tabular.feature_space import ColumnFeatures, EncodedColumns
 from besom.training.data.task import Task, check_worth_learning
 
 log = logging.getLogger("besom")
@@ -63,54 +63,134 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
         DataError: a file is missing or damaged, the arrays cannot be trained on, or the split
             cannot be made.
     """
-    dataset, options = _part(data, "train")
-    part = one_part(dataset, options, "train")
-    dataset, where = part.dataset, f"{dataset.name} (train)"
+    part, options = _training_part(data)
+    dataset, where = part.dataset, f"{part.dataset.name} (train)"
     if streams.is_stream(dataset.x):
         return streams.training_data(dataset, options, where)
-    said = dataset
-    dataset, task = checked_dataset(said, where, said=options.get("task"))
-    check_worth_learning(task, dataset.y, where)
+    opened = Opened.of(part, options, where)
+    dataset, task = opened.dataset, opened.task
     if dataset.x_validation is not None:
-        training = _with_validation(dataset, task, options, said.scale)
+        training = opened.described(_with_validation(dataset, task, options, opened.said.scale))
     else:
-        chosen, examples = hold_out(options, dataset, task, where), in_memory(dataset.examples)
-        n_held = len(chosen.held)
-        is_cut = len(chosen.kept) + n_held < len(examples)
-        training = TrainingData(
-            # With nothing held out the arrays are handed on, not copied.
-            train=examples.take(chosen.kept) if n_held else examples,
-            validation=examples.take(chosen.held) if n_held else None,
-            task=task,
-            num_classes=task.num_classes,
-            fingerprint=fingerprint(
-                dataset,
-                task,
-                chosen.held,
-                chosen.kept if is_cut else None,
-                None if dataset.columns is None else dataset.columns.identity,
-            ),
-            name=dataset.name,
-            split=chosen.how,
-            units=chosen.units,
-            positions=_in_file(dataset, part, chosen.held),
-            fixed_split=chosen.is_fixed,
+        chosen = hold_out(options, dataset, task, where)
+        is_cut = len(chosen.kept) + len(chosen.held) < len(in_memory(dataset.examples))
+        training = opened.divided(
+            chosen, opened.digits(chosen.held, chosen.kept if is_cut else None)
         )
-    training = replace(
-        training,
-        split="; ".join(filter(None, [training.split, part.how, _dropped(dataset)])),
-        scaling=scaling(dataset, said),
-        class_names=dataset.class_names,
-    )
-    if dataset.columns is not None:
-        training = _with_columns(training, dataset.columns)
     log.info("%s: %s; split %s%s", where, task, training.split, _scaled(training))
     return training
 
 
-def _with_columns(training: TrainingData, columns: ColumnFeatures) -> TrainingData:
+def open_for_folds(data: Mapping[str, Any], n_folds: int) -> Opened:
+    """Load the training part for folds, which are held out of all of it.
+
+    Args:
+        data: the config node, as for ``load_training``.
+        n_folds: what the config says.
+
+    Raises:
+        ConfigError, DataError: as ``load_training``; or there is nothing to divide: it is a stream,
+            or has a validation set of its own.
+    """
+    part, options = _training_part(data)
+    dataset, where = part.dataset, f"{part.dataset.name} (train)"
+    why = ""
+    if streams.is_stream(dataset.x):
+        why = "is a stream, which cannot be divided"
+    elif dataset.x_validation is not None:
+        why = "has a validation set of its own"
+    if why:
+        raise DataError(
+            f"sweep.folds={n_folds}: {where} {why}. Leave out sweep.folds; sweep.repeats works."
+        )
+    return Opened.of(part, options, where)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The training part in memory, before any of it is held out.
+
+    Attributes:
+        dataset: checked.
+        said: the same before.
+        task: what is to be learned.
+        part: where it comes from.
+        options: besom's own of the config node.
+        where: the beginning of an error message.
+    """
+
+    dataset: Dataset
+    said: Dataset
+    task: Task
+    part: OnePart
+    options: Mapping[str, Any]
+    where: str
+
+    @classmethod
+    def of(cls, part: OnePart, options: Mapping[str, Any], where: str) -> Opened:
+        """Check it.
+
+        Raises:
+            DataError: it cannot be trained on.
+        """
+        dataset, task = checked_dataset(part.dataset, where, said=options.get("task"))
+        check_worth_learning(task, dataset.y, where)
+        return cls(dataset, part.dataset, task, part, options, where)
+
+    def digits(self, *chosen: Any) -> str:
+        """The fingerprint, with arrays that say which examples are held out."""
+        columns = self.dataset.columns
+        identity = None if columns is None else columns.identity
+        return fingerprint(self.dataset, self.task, *chosen, identity)
+
+    def divided(
+        self, chosen: HeldOut, digits: str, columns: EncodedColumns | None = None
+    ) -> TrainingData:
+        """The data with these examples held out.
+
+        Args:
+            chosen: which.
+            digits: the fingerprint.
+            columns: a table's, where it is known already how they are encoded; else the training
+                part teaches it.
+        """
+        examples = in_memory(self.dataset.examples)
+        is_divided = len(chosen.held) > 0
+        training = self.described(
+            TrainingData(
+                # With nothing held out the arrays are handed on, not copied.
+                train=examples.take(chosen.kept) if is_divided else examples,
+                validation=examples.take(chosen.held) if is_divided else None,
+                task=self.task,
+                num_classes=self.task.num_classes,
+                fingerprint=digits,
+                name=self.dataset.name,
+                split=chosen.how,
+                units=chosen.units,
+                positions=_in_file(self.dataset, self.part, chosen.held),
+                fixed_split=chosen.is_fixed,
+            )
+        )
+        if self.dataset.columns is None:
+            return training
+        return _with_columns(training, self.dataset.columns, columns)
+
+    def described(self, training: TrainingData) -> TrainingData:
+        """The same, with what is known of the dataset."""
+        notes = [training.split, self.part.how, _dropped(self.dataset)]
+        return replace(
+            training,
+            split="; ".join(filter(None, notes)),
+            scaling=scaling(self.dataset, self.said),
+            class_names=self.dataset.class_names,
+        )
+
+
+def _with_columns(
+    training: TrainingData, columns: ColumnFeatures, adapted: EncodedColumns | None
+) -> TrainingData:
     """Encode a table's columns as the training part alone teaches."""
-    adapted = columns.adapted(training.x_train)
+    adapted = adapted or columns.adapted(training.x_train)
     training = replace(training, columns=adapted)
     if not columns.encode:
         return training
@@ -226,6 +306,12 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     if training.columns is not None and training.columns.is_applied:
         test = replace(test, x=training.columns.encode(test.x), scale=1.0)
     return as_trained_on(test, training, where)
+
+
+def _training_part(data: Mapping[str, Any]) -> tuple[OnePart, Mapping[str, Any]]:
+    """The training part as the user gives it, without its test part, and besom's own options."""
+    dataset, options = _part(data, "train")
+    return one_part(dataset, options, "train"), options
 
 
 def _part(data: Mapping[str, Any], split: Split) -> tuple[Dataset, Mapping[str, Any]]:

@@ -61,34 +61,85 @@ def hold_out(data: Mapping[str, Any], dataset: Dataset, task: Task, where: str) 
     """
     n, seed = len(in_memory(dataset.examples)), checked_seed(data.get("split_seed", 0))
     n_held = n_held_out(data.get("validation_split", DEFAULT_VALIDATION_SPLIT), n)
-    groups = _named(data, "group", dataset.groups, dataset, where)
-    times = _named(data, "order", dataset.order, dataset, where)
-    gap, stratify = _gap(data, times), _stratify(data)
-    if groups is not None and times is not None:
-        raise DataError(
-            f"{where}: examples can be held out by group or by time, not by both. Leave out "
-            "data.group or data.order."
-        )
-    if stratify is True and (groups is not None or times is not None):
-        raise DataError(
-            "data.stratify=true cannot be combined with "
-            + ("data.group." if groups is not None else "data.order.")
-        )
+    divides = Divides.of(data, dataset, task, where)
     if n_held == 0:
         return HeldOut(np.arange(n), np.arange(0), "none held out", is_fixed=True)
-    if groups is not None:
-        return _by_group(_codes(groups, n, where), n_held, seed)
-    if times is not None:
-        return _by_time(_as_times(times, n, where), n_held, gap)
-    classes = None if stratify is False else task.classes_of(dataset.y)
-    if classes is not None:
+    if (groups := divides.groups) is not None:
+        return _by_group(groups, n_held, seed)
+    if (times := divides.times) is not None:
+        return _by_time(times, n_held, divides.gap)
+    if (classes := divides.classes) is not None:
         return HeldOut(*stratified_split(classes, n_held, seed), "stratified by class")
-    if stratify is True:
-        raise DataError(
-            f"{where}: data.stratify=true needs one class for each example, but the task is "
-            f"{task}. Set data.stratify=auto."
-        )
     return HeldOut(*random_split(n, n_held, seed), "random")
+
+
+@dataclass(frozen=True, eq=False)
+class Divides:
+    """What a config and a dataset say of how examples may be divided: each property is (n,), or
+    None where that does not matter.
+
+    Args:
+        dataset, task, where: as for ``hold_out``.
+        named_groups, named_times: as the user gives them, unchecked; at most one of them is there.
+        gap: in the unit of the times.
+        stratify: ``data.stratify``.
+    """
+
+    dataset: Dataset
+    task: Task
+    where: str
+    named_groups: Any
+    named_times: Any
+    gap: float
+    stratify: bool | str
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], dataset: Dataset, task: Task, where: str) -> Divides:
+        """Read the options.
+
+        Raises:
+            DataError: one makes no sense, or two do not go together.
+        """
+        groups = _named(data, "group", dataset.groups, dataset, where)
+        times = _named(data, "order", dataset.order, dataset, where)
+        gap, stratify = _gap(data, times), _stratify(data)
+        if groups is not None and times is not None:
+            raise DataError(
+                f"{where}: examples can be held out by group or by time, not by both. Leave out "
+                "data.group or data.order."
+            )
+        if stratify is True and (groups is not None or times is not None):
+            raise DataError(
+                "data.stratify=true cannot be combined with "
+                + ("data.group." if groups is not None else "data.order.")
+            )
+        return cls(dataset, task, where, groups, times, gap, stratify)
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return len(in_memory(self.dataset.examples))
+
+    @property
+    def groups(self) -> Array | None:
+        """The number of each example's group, from 0."""
+        return None if self.named_groups is None else _codes(self.named_groups, self.n, self.where)
+
+    @property
+    def times(self) -> Array | None:
+        """When each was taken; dates as days."""
+        return None if self.named_times is None else _as_times(self.named_times, self.n, self.where)
+
+    @property
+    def classes(self) -> Array | None:
+        """The classes to stratify by."""
+        classes = None if self.stratify is False else self.task.classes_of(self.dataset.y)
+        if classes is None and self.stratify is True:
+            raise DataError(
+                f"{self.where}: data.stratify=true needs one class for each example, but the task "
+                f"is {self.task}. Set data.stratify=auto."
+            )
+        return classes
 
 
 def units_of(data: Mapping[str, Any], dataset: Dataset, where: str) -> Array | None:
@@ -107,7 +158,7 @@ def units_of(data: Mapping[str, Any], dataset: Dataset, where: str) -> Array | N
     if times is None:
         return None
     n = len(in_memory(dataset.examples))
-    return _blocks(_as_times(times, n, where), _gap(data, times))
+    return blocks_of(_as_times(times, n, where), _gap(data, times))
 
 
 def _by_group(codes: Array, n_held: int, seed: int) -> HeldOut:
@@ -123,10 +174,10 @@ def _by_time(times: Array, n_held: int, gap: float) -> HeldOut:
     how = f"by time: the last {len(held):,}"
     if gap:
         how += f"; {counted(n_dropped, 'example')} before them dropped"
-    return HeldOut(kept, held, how, _blocks(times[held], gap), is_fixed=True)
+    return HeldOut(kept, held, how, blocks_of(times[held], gap), is_fixed=True)
 
 
-def _blocks(times: Array, gap: float) -> Array:
+def blocks_of(times: Array, gap: float) -> Array:
     """Blocks of neighbours in time: of n^(1/3) examples as usual for series, or of a gap's length.
 
     What is resampled by blocks keeps the likeness of neighbours, which single examples would lose.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from besom.errors import DataError, reason_of
 from besom.regular import special_kind
 from besom.text.values import given_text
 from besom.training.data.dataset import Dataset, NoTestExamples, Split
+from besom.training.data.reading.given import given_columns
 from besom.training.data.tabular.frame_table import Table, TableOptions
 
 _Missing = Literal["refuse", "drop"]
@@ -132,6 +133,52 @@ def parquet(
         encode=encode,
     )
     return _part(read, split, path, test_path, options, "parquet")
+
+
+def frame(
+    split: Split,
+    train: str,
+    target: str | Sequence[str] | None,
+    features: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    missing: _Missing = "refuse",
+    unseen: Literal["refuse", "unknown"] = "refuse",
+    group: str | None = None,
+    order: str | bool | None = None,
+    encode: bool = True,
+    name: str = "table",
+) -> Dataset:
+    """Return the rows of a ``pandas.DataFrame`` that was given to ``besom.sweep``.
+
+    ``train`` is the folder of the training part; the other arguments are those of ``csv``.
+
+    Raises:
+        NoTestExamples, DataError: as ``csv``.
+    """
+    options = TableOptions.of(
+        "frame",
+        target=target,
+        features=features,
+        exclude=exclude,
+        categorical=categorical,
+        group=group,
+        order=order,
+        missing=missing,
+        unseen=unseen,
+        encode=encode,
+    )
+    columns = given_columns(split, train)
+    table = Table.of(_frame(given_columns("train", train)), Path(name), options)
+    if split == "train":
+        return table.dataset(name)
+    return Table.of(_frame(columns), Path(f"{name} (test)"), options, table).dataset(name)
+
+
+def _frame(columns: Mapping[str, Any]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({key: pd.Series(column) for key, column in columns.items()})
 
 
 def _part(

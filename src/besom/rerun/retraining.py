@@ -1,0 +1,188 @@
+"""A trial's trained model: the one that was kept, or its config trained once more.
+
+It is trained in one worker, as the trial was, and with as many threads: the caller's process keeps
+its own TensorFlow settings, and on the same machine the model is the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from besom.errors import StudyError, reason_of
+from besom.executors.base import Epoch, Failed, Finished
+from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
+from besom.executors.session import started
+from besom.executors.stop import Ending
+from besom.report.export import exported_config, own_function
+from besom.rerun.single_run import native_output_hidden
+from besom.rerun.stored_runs import check_trusted, executor_config, stored_config
+from besom.seam import TrialConfig
+from besom.store.environment import environment_then
+from besom.store.paths import StudyPaths, temporary_prefix
+from besom.store.records import StudyRecord, TrialRecord
+from besom.targets import instantiate
+from besom.text.counting import counted
+from besom.trust import trusting
+
+
+def trained_model(
+    study: StudyRecord, trial: TrialRecord, paths: StudyPaths, say: Callable[[str], None]
+) -> Any:
+    """Load a trial's model with Keras in this process; where none was kept, train it again first.
+
+    Args:
+        study, trial: whose model.
+        paths: where the study lives.
+        say: told if it is trained again.
+
+    Returns:
+        A ``keras.Model`` that takes what the model of ``besom export --model`` takes.
+
+    Raises:
+        StudyError: the trial cannot be trained again, or its model not be saved or loaded.
+        KeyboardInterrupt: training was interrupted.
+    """
+    kept = paths.model(trial.number)
+    if kept.is_file():
+        return _loaded(kept)
+    folder = paths.root / f"{temporary_prefix(Path('retrained'))}{secrets.token_hex(4)}"
+    try:
+        folder.mkdir()
+        retrained_model(study, trial, paths, folder / "model.keras", say)
+        return _loaded(folder / "model.keras")
+    except OSError as error:
+        raise StudyError(
+            f"{error.filename or folder} cannot be written: {error.strerror or error}. Free disk "
+            "space or fix the permissions."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def retrained_model(
+    study: StudyRecord,
+    trial: TrialRecord,
+    paths: StudyPaths,
+    target: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Train a trial's config once more in a worker, and write the model to ``target``.
+
+    Args:
+        study, trial: what is trained.
+        paths: where the study lives; the worker's log goes there.
+        target: a ``.keras`` file; its folder exists.
+        say: told that it is trained, and on what.
+
+    Raises:
+        StudyError: there is no config to train, training failed, or the model cannot be saved.
+        KeyboardInterrupt: it was interrupted.
+    """
+    if not trial.config:
+        raise StudyError(
+            f"Trial {trial.number} of {study.name!r} has no config to train: it is {trial.outcome}."
+        )
+    config, how = _config(study, trial)
+    say(f"No model of trial {trial.number} of {study.name} was kept: training it again {how}.")
+    threads = environment_then(study, trial).get("device", {}).get("threads")
+    node = executor_config(study, (), workers=1, threads=threads)
+    function = study.config["sweep"]["trial_function"]
+    run = _OneRun(trial.number, config, os.path.relpath(target, paths.root))
+    executor = instantiate(node)
+    logs = paths.logs / "retrained"
+    with (
+        trusting(functions=paths.from_python),
+        trusting(named=check_trusted(function, node, [trial])),
+        started(executor, function, config, logs, 1, paths.root),
+    ):
+        ending = RunLoop(executor, run, None).run_with_signals()
+    if ending is not Ending.DONE or run.end is None:
+        raise KeyboardInterrupt(f"the training of trial {trial.number} was interrupted")
+    if isinstance(run.end, Failed):
+        raise StudyError(
+            f"Trial {trial.number} of {study.name!r} cannot be trained again: {run.end.reason}. "
+            f"The worker's log is in {logs}."
+        )
+    if not target.is_file():
+        raise StudyError(f"{_why_unsaved(study, trial, run.end)}")
+
+
+def _config(study: StudyRecord, trial: TrialRecord) -> tuple[TrialConfig, str]:
+    """What is trained, and how, in words."""
+    if not (study.config.get("sweep") or {}).get("folds"):
+        return stored_config(trial), f"({counted(trial.epochs, 'epoch')})"
+    exported = copy.deepcopy(exported_config(study, trial))
+    config = {key: value for key, value in exported.items() if key not in ("name", "source")}
+    return config, "on all of the training part, with the epochs that the folds found"
+
+
+def _why_unsaved(study: StudyRecord, trial: TrialRecord, end: Finished) -> str:
+    remarks = end.result.environment.get("remarks")
+    if isinstance(remarks, Mapping) and "model" in remarks:
+        return str(remarks["model"])
+    who = own_function(study) or "the trial function"
+    return (
+        f"Trial {trial.number} of {study.name!r} was trained again, but {who} wrote no model to "
+        "config['orders']['save_model']['path']."
+    )
+
+
+def _loaded(path: Path) -> Any:
+    from besom.training import runtime
+    from besom.training.saving import load_model
+
+    if "keras" not in sys.modules:
+        with native_output_hidden():
+            runtime.start()
+            runtime.device()
+    try:
+        return load_model(path, _own_classes())
+    except Exception as error:  # whatever a user's layers raise when they are loaded
+        raise StudyError(
+            f"The model {path.name} cannot be loaded: {reason_of(error)}. Import or define the "
+            "layers and functions that it names first, give the layers a get_config(), and "
+            "register them with @keras.saving.register_keras_serializable()."
+        ) from error
+
+
+def _own_classes() -> dict[str, Any]:
+    """The classes and functions of the caller's notebook or script, which a model may name."""
+    defined = vars(sys.modules["__main__"]).items()
+    return {
+        name: found
+        for name, found in defined
+        if callable(found) and getattr(found, "__module__", None) == "__main__"
+    }
+
+
+@dataclass
+class _OneRun(TrialSource):
+    """The one run, its model saved under ``saved_as`` in the study's folder."""
+
+    number: int
+    config: TrialConfig
+    saved_as: str
+    end: Finished | Failed | None = None
+    begun: bool = False
+
+    def has_next(self) -> bool:
+        return not self.begun
+
+    def next_trial(self) -> TrialTask:
+        self.begun = True
+        orders = {"save_model": {"path": self.saved_as, "better_than": None}}
+        return TrialTask(self.number, {**self.config, "orders": orders})
+
+    def stops_after(self, event: Epoch) -> bool:  # noqa: ARG002
+        return False
+
+    def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:  # noqa: ARG002
+        self.end = event
