@@ -20,6 +20,7 @@ from besom.executors.session import started
 from besom.report.tables import shown_params
 from besom.seam import TrialConfig, TrialResult
 from besom.space import Sample, Space
+from besom.space.domains import Choice
 from besom.store.records import Objective, Origin
 from besom.study.checks import settled
 from besom.study.objective import broken
@@ -258,9 +259,9 @@ def _branches(space: Space) -> dict[str, Sequence[Any]]:
     """Each choice that decides what else is sampled: its name in Optuna, and its values there."""
     read = {c.source.path for entry in space.entries for c in entry.conditions if c.source.sampled}
     return {
-        entry.name: [point[entry.name] for point in entry.points()]
+        entry.name: list(entry.values.points())
         for entry in space.entries
-        if entry.kind == "group" or (entry.kind == "choice" and entry.path in read)
+        if isinstance(entry.values, Choice) and (entry.group or entry.path in read)
     }
 
 
