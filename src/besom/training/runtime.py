@@ -151,9 +151,13 @@ def training_data(config: TrialConfig) -> Any:
     """Return the config's ``besom.training.data.TrainingData``, loaded once in this process.
 
     Raises:
-        ConfigError, DataError: as ``besom.training.data.load_training``.
+        ConfigError, DataError: as ``besom.training.data.load_training``; or a loss makes other
+            data of the labels than that of another config did.
     """
-    data = _load(json.dumps(config["data"], sort_keys=True))
+    from besom.training.loss_kinds import suggested_task
+
+    suggested = suggested_task(config.get("trainer", {}).get("loss"))
+    data = _load(json.dumps(config["data"], sort_keys=True), json.dumps(suggested))
     return from_the_start(config, data)
 
 
@@ -172,11 +176,28 @@ def from_the_start(config: TrialConfig, data: Any) -> Any:
     return opened_anew(config["data"], data)
 
 
-@functools.lru_cache(maxsize=1)
-def _load(node: str) -> Any:
+def _load(node: str, suggested: str) -> Any:
+    """The data of a node, by what the loss suggests; most suggestions come to the same."""
     from besom.training.data.loading import load_training
 
-    return load_training(json.loads(node))
+    known = _loaded(node)
+    if suggested not in known:
+        data = load_training(json.loads(node), json.loads(suggested))
+        for other in known.values():
+            if other.fingerprint != data.fingerprint:
+                raise ConfigError(
+                    f"trainer.loss makes the labels of {data.name} {data.task} ({data.split}), and "
+                    f"another trial's {other.task} ({other.split}): their values could not be "
+                    "compared. Set data.task."
+                )
+            data = other
+        known[suggested] = data
+    return known[suggested]
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(node: str) -> dict[str, Any]:  # noqa: ARG001
+    return {}
 
 
 def environment(data: Any) -> dict[str, Any]:

@@ -46,7 +46,7 @@ _FOR_LOADING = ("validation_split", "split_seed")
 _IF_NOT_ITS_OWN = ("task", "stratify", "group", "order", "gap", "test_split", "test_seed")
 
 
-def load_training(data: Mapping[str, Any]) -> TrainingData:
+def load_training(data: Mapping[str, Any], suggested: Any = None) -> TrainingData:
     """Load the training part and hold validation examples out.
 
     Args:
@@ -54,6 +54,8 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             number of examples; default 0.1), ``split_seed`` (default 0; it seeds nothing but the
             split), ``stratify``, ``group``, ``order``, ``gap``, ``test_split`` and ``test_seed``
             (the same for a test part, where the target has none), and the parameters of the target.
+        suggested: what the loss is for, which outranks what the labels look like
+            (``besom.training.loss_kinds.suggested_task``); None: nothing.
 
     Returns:
         The same arrays and fingerprint for the same config and files, on every machine.
@@ -67,9 +69,9 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     part = one_part(dataset, options, "train")
     dataset, where = part.dataset, f"{dataset.name} (train)"
     if streams.is_stream(dataset.x):
-        return streams.training_data(dataset, options, where)
+        return streams.training_data(dataset, options, where, suggested)
     said = dataset
-    dataset, task = checked_dataset(said, where, said=options.get("task"))
+    dataset, task = checked_dataset(said, where, said=options.get("task"), suggested=suggested)
     check_worth_learning(task, dataset.y, where)
     if dataset.x_validation is not None:
         training = _with_validation(dataset, task, options, said.scale)

@@ -99,7 +99,9 @@ def batches(stream: Stream, where: str) -> Iterator[Any]:
         raise DataError(f"{where}: the stream cannot be read: {reason_of(error)}.") from error
 
 
-def training_data(dataset: Dataset, options: Mapping[str, Any], where: str) -> TrainingData:
+def training_data(
+    dataset: Dataset, options: Mapping[str, Any], where: str, suggested: Any = None
+) -> TrainingData:
     """Return training data of a stream, with the validation set that comes with it.
 
     Raises:
@@ -119,7 +121,8 @@ def training_data(dataset: Dataset, options: Mapping[str, Any], where: str) -> T
         _check_structure(validation, train, held)
     else:
         labels = given.y
-    task = infer_task(labels, held if given else where, options.get("task"), dataset.num_classes)
+    said, known = options.get("task"), dataset.num_classes
+    task = infer_task(labels, held if given else where, said, known, suggested)
     if given is not None and validation is None:
         checked, _ = checked_dataset(given, held, task)
         validation = in_memory(checked.examples)
