@@ -149,6 +149,8 @@ def test_a_model_that_comes_compiled_keeps_its_optimizer_loss_and_metrics() -> N
     assert isinstance(fitted.model.optimizer, keras.optimizers.SGD)
     assert fitted.model.loss == "huber"
     assert "comes compiled" in fitted.remarks["compiled"]
+    assert rehearse(config("compiled_number"), world.regression()).comes_compiled
+    assert not rehearse(config("plain_number"), world.regression()).comes_compiled
 
 
 def test_a_stream_trains_in_the_graph_as_model_fit_trains_it() -> None:

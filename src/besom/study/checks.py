@@ -160,14 +160,31 @@ def remarks(plan: SweepPlan) -> list[str]:
     return lines
 
 
-def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
-    """The same about what the workers found; one line each."""
+#: What a model that comes compiled has of its own.
+_COMPILED_IN = ("optimizer", "trainer.loss", "trainer.metrics", "trainer.weighted_metrics")
+
+
+def remarks_on_workers(facts: Mapping[str, Any], sampled: Sequence[str] = ()) -> list[str]:
+    """The same about what the workers found; one line each.
+
+    Args:
+        facts: theirs.
+        sampled: the paths of the space.
+    """
     data = facts.get("data")
     gaps = data.get("label_gaps") if isinstance(data, Mapping) else None
     lines = [line for line in (data_in_words(facts), gaps and str(gaps)) if line]
     if unsavable := facts.get("unsavable"):
         lines.append(
             f"the model cannot be saved, so none will be kept; trials still count: {unsavable}"
+        )
+    unused = [path for path in sampled if path.startswith(_COMPILED_IN)]
+    if unused and facts.get("comes_compiled"):
+        alike = "all trials are equal" if len(unused) == len(sampled) else "it changes nothing"
+        lines.append(
+            "the model function returns a compiled model, which keeps its own optimizer, loss and "
+            f"metrics: sweep.space samples {', '.join(unused)}, but {alike}. Compile nothing in "
+            "it, or give it these values as arguments"
         )
     if facts.get("device", {}).get("lacks_gpu"):
         lines.append(

@@ -186,7 +186,7 @@ def _run(
         coordinator = Coordinator(plan, study, executor, record, environment, watcher, said)
         signals.stop = coordinator.interrupt
         watcher.began(coordinator.record, coordinator.n_trials, executor.n_workers)
-        for note in [*plan.notes, *remarks(plan), *remarks_on_workers(facts)]:
+        for note in [*plan.notes, *remarks(plan), *remarks_on_workers(facts, plan.space.paths)]:
             watcher.remarked(note)
         try:
             ending = coordinator.run()

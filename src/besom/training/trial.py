@@ -42,8 +42,8 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
         Plain facts: ``metrics`` (every name a history will have; callbacks may add more if
         ``open_ended`` is there), ``kinds`` (what those of the validation examples are),
         ``objective`` (the metric that the task suggests), ``numbers`` (every name in a result's
-        ``numbers``), ``n_params``, ``unsavable`` (why no model can be saved; only there if so), and
-        those of ``runtime.environment``.
+        ``numbers``), ``n_params``, ``unsavable`` (why no model can be saved; only there if so),
+        ``comes_compiled`` (only there if so), and those of ``runtime.environment``.
 
     Raises:
         ConfigError: the config cannot be trained.
@@ -71,6 +71,7 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
         "numbers": list(NUMBERS),
         "n_params": tried.n_params,
         **({"unsavable": tried.unsavable} if tried.unsavable else {}),
+        **({"comes_compiled": True} if tried.comes_compiled else {}),
         **runtime.environment(data),
     }
 
