@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -149,6 +150,10 @@ def test_what_does_not_come_to_the_value_in_the_history_is_not_given_back() -> N
     kept, reasons = kept_of_trial(model, examined, off, 0, 50)
     assert kept == {}
     assert reasons["val_mse"] == "is no mean over examples"
+    assert reasons["val_auc"] == "is averaged over batches"
+    later = replace(examined, compiled_later=True)
+    _, reasons = kept_of_trial(model, later, off, 0, 50)
+    assert reasons["val_mse"] == "was measured before the model was compiled anew"
     assert reasons["val_auc"] == "is averaged over batches"
 
 

@@ -61,6 +61,7 @@ class Fitted:
         kernel: the fused optimizer kernel, None where Keras's own update ran.
         precision: ``float32`` or ``bfloat16``: what ``auto`` came to.
         remarks: what the user should know about the run, by subject.
+        compiled_later: whether the model was compiled anew after the epoch that counts.
     """
 
     model: Any
@@ -79,6 +80,7 @@ class Fitted:
     kernel: str | None = None
     precision: str = "float32"
     remarks: dict[str, str] = field(default_factory=dict)
+    compiled_later: bool = False
 
     @property
     def correct(self) -> np.ndarray[Any, Any] | None:
@@ -181,6 +183,7 @@ def fit(
         kernel=run.kernel,
         precision=resolved_precision(settings.precision, settings.batch_size),
         remarks=remarks | ({"weights": CHANGED_LATER} if watch.changed_later else {}) | run.remarks,
+        compiled_later=run.compiled_later,
     )
 
 

@@ -170,6 +170,7 @@ def _kept_of(fitted: Any, requests: TrialRequests) -> KeptOfTrial:
         data.units,
         fitted.rows_by_epoch,
         fitted.correct_by_epoch,
+        fitted.compiled_later,
     )
     wanted = {metric: history[metric] for metric in metrics}
     size = EVALUATION_BATCH_SIZE

@@ -117,8 +117,10 @@ def fit(job: Job, config: Mapping[str, Any]) -> EpochsRun:
             f"trainer.fit={name} ended without an epoch: hand the callbacks that it is given to "
             "model.fit, as callbacks=callbacks."
         )
+    compiled_later = recompiled.since_last() or reports.compiled_in > job.watch.counted_epoch
     rows = restored_rows(job, validation)
-    return EpochsRun(measuring.seconds, rows, remarks=_remarks(job, reports))
+    remarks = _remarks(job, reports)
+    return EpochsRun(measuring.seconds, rows, None, remarks, compiled_later)
 
 
 def _remarks(job: Job, reports: _Reports) -> dict[str, str]:
@@ -144,6 +146,7 @@ class _Reports(keras.callbacks.Callback):  # type: ignore[misc]
         ended: what has ended the run; whoever goes on regardless is ended by it again.
         too_many: whether an epoch more than ``trainer.epochs`` was begun.
         in_train: whether a call of ``model.fit`` was cut short.
+        compiled_in: the last epoch before which the model was compiled anew; 0: none.
     """
 
     def __init__(self, job: Job, measuring: Measuring, recompiled: Recompiled) -> None:
@@ -151,6 +154,7 @@ class _Reports(keras.callbacks.Callback):  # type: ignore[misc]
         self._job, self._measuring, self._recompiled = job, measuring, recompiled
         self.ended: BaseException | None = None
         self.too_many = self.in_train = False
+        self.compiled_in = 0
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         self.in_train = True
@@ -163,6 +167,7 @@ class _Reports(keras.callbacks.Callback):  # type: ignore[misc]
         self._measuring.epoch = len(self._measuring.seconds) + 1
         if self._recompiled.since_last():  # model.fit makes its function only once
             self.model.make_train_function()
+            self.compiled_in = self._measuring.epoch
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         self._measuring.test_begins()
