@@ -8,8 +8,9 @@ import jobs_world as world
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from besom.errors import BesomError, ConfigError
+from besom.errors import BesomError, ConfigError, DataError
 from besom.training.data.examples import Stream
 from besom.training.rehearsal import rehearse
 from besom.training.trainer import Fitted, evaluate, fit
@@ -242,6 +243,36 @@ def test_what_does_not_fit_is_one_sentence_before_the_first_trial(
     with pytest.raises(BesomError, match=message) as refused:
         rehearse(asked, data())
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("trainer", [{}, {"fit": "own_fits.plain"}])
+@pytest.mark.parametrize(
+    ("again", "message"),
+    [
+        ({"n_batches": 3}, r"^The generator ended after 3 steps, but an epoch has 5\."),
+        ({"width": 4}, r"fails in epoch 2 as it did not before: .* batches of the same shapes\."),
+    ],
+)
+def test_a_stream_whose_second_pass_is_another_ends_in_one_sentence(
+    again: dict[str, int], message: str, trainer: dict[str, Any]
+) -> None:
+    data = world.stream(train=Stream(world.SecondPass(**again), None, world.SPEC))
+    with pytest.raises(DataError, match=message) as refused:
+        fit(config("plain_number", steps_per_epoch=5, **trainer), data, on_epoch=onward)
+    assert "\n" not in str(refused.value)
+
+
+def test_tf_data_of_unknown_length_is_read_to_see_whether_it_lasts_an_epoch() -> None:
+    source = tf.data.Dataset.from_generator(world.generated, output_signature=world.SPEC)
+    data = world.stream(train=Stream(source, None, world.SPEC))
+    assert rehearse(config("plain_number", steps_per_epoch=5), data).metrics
+    with pytest.raises(DataError, match=r"The tf\.data\.Dataset ended after 5 steps, .* has 6\."):
+        rehearse(config("plain_number", steps_per_epoch=6), data)
+
+
+def test_nothing_is_adapted_to_a_stream_that_never_ends() -> None:
+    with pytest.raises(ConfigError, match=r"training_x, but stream never ends.*omit repeat\(\)"):
+        rehearse(config("number", steps_per_epoch=3), world.stream(endless=True))
 
 
 def test_an_input_that_the_model_does_not_have_is_named() -> None:
