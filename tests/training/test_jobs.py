@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jobs_world as world
@@ -162,6 +163,39 @@ def test_a_stream_trains_in_the_graph_as_model_fit_trains_it() -> None:
         config("plain_number"), world.stream(validation=world.stream().train), on_epoch=onward
     )
     assert "val_loss" in kept.history
+
+
+def shuffled() -> Any:
+    """A stream that shuffles in each pass, and draws noise, opened anew."""
+    tf.random.set_seed(1)
+    train = world.regression().train
+    source = tf.data.Dataset.from_tensor_slices((train.x, train.y)).shuffle(80).batch(16)
+    source = source.map(lambda x, y: (x + tf.random.normal(tf.shape(x), stddev=0.1), y))
+    return world.stream(train=Stream(source, 5, source.element_spec, 80))
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+def test_a_stream_goes_on_from_a_checkpoint_as_if_it_had_never_been_left(
+    steps: int | None, tmp_path: Path
+) -> None:
+    whole, state = config("plain_number", steps_per_epoch=steps, epochs=4), tmp_path / "state"
+    first = {**whole, "trainer": {**whole["trainer"], "epochs": 2}}
+    fit(first, shuffled(), on_epoch=onward, save_to=state)
+    rest = fit(whole, shuffled(), on_epoch=onward, resume_from=state)
+    assert len(rest.epoch_seconds) == 2
+    assert "resumed" not in rest.remarks
+    assert rest.history == fit(whole, shuffled(), on_epoch=onward).history
+
+
+def test_a_run_that_cannot_go_on_from_a_checkpoint_says_so(tmp_path: Path) -> None:
+    data = world.stream(train=Stream(world.generated, None, world.SPEC))
+    again = fit(
+        config("plain_number", steps_per_epoch=5),
+        data,
+        on_epoch=onward,
+        resume_from=tmp_path / "state",
+    )
+    assert "trained from its first epoch again" in again.remarks["resumed"]
 
 
 @pytest.mark.parametrize("source", [world.Batches(), world.generated])

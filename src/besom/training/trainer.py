@@ -118,7 +118,7 @@ def fit(
         keep: metrics, as Keras names them without ``val_``, of which each validation example's part
             is kept.
         resume_from: a checkpoint to go on from; where the file is missing, or the engine is
-            ``keras``, the run begins at the beginning.
+            ``keras``, the run begins at the beginning, and a remark says so.
         save_to: where the state after the last epoch is left; not with the engine ``keras``.
 
     Raises:
@@ -166,6 +166,11 @@ def fit(
         with_keras = {**config, "trainer": {**config.get("trainer", {}), "engine": "keras"}}
         options: Any = {"on_epoch": on_epoch, "test": test, "on_built": on_built, "keep": keep}
         return replace(fit(with_keras, data, **options), engine_reason=reason)
+    if resume_from is not None and len(run.seconds) == len(next(iter(watch.history.values()), ())):
+        remarks["resumed"] = (
+            "A trial that was stopped on the way is trained from its first epoch again, as it left "
+            f"no state to go on from (engine={chosen}: {reason})."
+        )
     return Fitted(
         model=model,
         history=watch.history,
