@@ -31,8 +31,9 @@ from besom.training.data import streams
 from besom.training.data.array_checks import Array
 from besom.training.data.checked import as_trained_on, checked_dataset, scaling
 from besom.training.data.dataset import Dataset, Split, TrainingData, in_memory
-from besom.training.data.examples import Examples, Stream
+from besom.training.data.examples import Examples, LazyRows, Stream
 from besom.training.data.fingerprint import fingerprint
+from besom.training.data.nests import leaves
 from besom.training.data.splits.holding_out import hold_out
 from besom.training.data.splits.setting_aside import OnePart, one_part
 from besom.training.data.tabular.feature_space import ColumnFeatures
@@ -100,7 +101,9 @@ def load_training(data: Mapping[str, Any], suggested: Any = None) -> TrainingDat
         )
     training = replace(
         training,
-        split="; ".join(filter(None, [training.split, part.how, _dropped(dataset)])),
+        split="; ".join(
+            filter(None, [training.split, part.how, _dropped(dataset), _late(dataset)])
+        ),
         scaling=scaling(dataset, said),
         class_names=dataset.class_names,
     )
@@ -150,6 +153,11 @@ def _in_file(dataset: Dataset, part: OnePart, held: Array) -> Array:
 def _dropped(dataset: Dataset) -> str:
     n = 0 if dataset.kept is None else int(np.count_nonzero(~dataset.kept))
     return f"{counted(n, 'row')} with missing values dropped" if n else ""
+
+
+def _late(dataset: Dataset) -> str:
+    late = any(isinstance(leaf, LazyRows) for leaf in leaves(dataset.x))
+    return "read from disk as they are needed" if late else ""
 
 
 def _scaled(training: TrainingData) -> str:
@@ -221,6 +229,8 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     where = f"{dataset.name} (test)"
     if streams.is_stream(dataset.x):
         return streams.checked_test(dataset, training, where)
+    if training is not None and isinstance(training.train, Stream):
+        return streams.arrays_beside(training.train, dataset, where, training.task)
     task = None if training is None else training.task
     test, _ = checked_dataset(dataset, where, task, options.get("task"))
     if training is None:
