@@ -178,13 +178,18 @@ def remarks_on_workers(facts: Mapping[str, Any], sampled: Sequence[str] = ()) ->
         lines.append(
             f"the model cannot be saved, so none will be kept; trials still count: {unsavable}"
         )
-    unused = [path for path in sampled if path.startswith(_COMPILED_IN)]
-    if unused and facts.get("comes_compiled"):
-        alike = "all trials are equal" if len(unused) == len(sampled) else "it changes nothing"
+    if facts.get("comes_compiled"):
+        unused = [path for path in sampled if path.startswith(_COMPILED_IN)]
+        what = "those of the config are not used"
+        if unused:
+            alike = "all trials are equal" if len(unused) == len(sampled) else "it changes nothing"
+            what = (
+                f"sweep.space samples {', '.join(unused)}, but {alike}. Compile nothing in it, or "
+                "give it these values as arguments"
+            )
         lines.append(
             "the model function returns a compiled model, which keeps its own optimizer, loss and "
-            f"metrics: sweep.space samples {', '.join(unused)}, but {alike}. Compile nothing in "
-            "it, or give it these values as arguments"
+            f"metrics: {what}"
         )
     if facts.get("device", {}).get("lacks_gpu"):
         lines.append(

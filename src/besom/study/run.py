@@ -181,7 +181,8 @@ def _run(
             check_names(plan, facts)
         facts = {**facts, "gpus_per_worker": executor.gpus_per_worker}
         study, environment = _open_study(plan, facts, watcher)
-        said = {"model"} if facts.get("unsavable") else ()
+        said = {"model"} if facts.get("unsavable") else set()
+        said |= {"compiled"} if facts.get("comes_compiled") else set()
         record = read_study(study, plan.paths.root)
         coordinator = Coordinator(plan, study, executor, record, environment, watcher, said)
         signals.stop = coordinator.interrupt
