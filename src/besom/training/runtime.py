@@ -154,11 +154,15 @@ def training_data(config: TrialConfig) -> Any:
         ConfigError, DataError: as ``besom.training.data.load_training``; or a loss makes other
             data of the labels than that of another config did.
     """
+    return from_the_start(config, loaded(*data_key(config)))
+
+
+def data_key(config: TrialConfig) -> tuple[str, str]:
+    """What decides a config's data, as text: its node, and what its loss suggests of the labels."""
     from besom.training.loss_kinds import suggested_task
 
     suggested = suggested_task(config.get("trainer", {}).get("loss"))
-    data = _load(json.dumps(config["data"], sort_keys=True), json.dumps(suggested))
-    return from_the_start(config, data)
+    return json.dumps(config["data"], sort_keys=True), json.dumps(suggested)
 
 
 def from_the_start(config: TrialConfig, data: Any) -> Any:
@@ -176,8 +180,12 @@ def from_the_start(config: TrialConfig, data: Any) -> Any:
     return opened_anew(config["data"], data)
 
 
-def _load(node: str, suggested: str) -> Any:
-    """The data of a node, by what the loss suggests; most suggestions come to the same."""
+def loaded(node: str, suggested: str) -> Any:
+    """The data of a ``data_key``, loaded once; most suggestions of losses come to the same.
+
+    Raises:
+        ConfigError, DataError: as ``training_data``.
+    """
     from besom.training.data.loading import load_training
 
     known = _loaded(node)
