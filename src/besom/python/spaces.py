@@ -166,7 +166,9 @@ def base_value(entry: Any) -> Any:
             return None
         if hasattr(domain, "values"):
             return domain.values[0] if len(domain.values) else None
-        return _middle({"low": domain.low, "high": domain.high, "log": domain.log})
+        kind = "int" if domain.is_int else "float"
+        bounds = {"low": domain.low, "high": domain.high, "step": domain.step}
+        return _middle({"type": kind, **bounds, "log": domain.log})
     if isinstance(entry, list):
         return entry[0] if entry else None
     if not isinstance(entry, Mapping):
