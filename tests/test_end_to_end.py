@@ -61,9 +61,13 @@ print(json.dumps(said))
 # The first command
 
 
+#: Folds are in test_folds_end_to_end.py.
+ONE_SPLIT = ("sweep.folds=null", "sweep.n_trials=3", "trainer.epochs=2")
+
+
 @pytest.fixture(scope="module")
 def swept(home: Project) -> subprocess.CompletedProcess[str]:
-    return home.run("sweep", "quickstart", "sweep.n_trials=3", "trainer.epochs=2")
+    return home.run("sweep", "quickstart", *ONE_SPLIT)
 
 
 Swept = subprocess.CompletedProcess[str]
@@ -93,7 +97,7 @@ def test_the_first_command_sweeps_in_an_empty_folder(home: Project, swept: Swept
 def test_the_same_command_again_finds_nothing_left_to_do(home: Project, swept: Swept) -> None:
     journal = home.root / "results/quickstart/study.journal"
     before = journal.read_bytes()
-    again = home.besom("sweep", "quickstart", "sweep.n_trials=3", "trainer.epochs=2")
+    again = home.besom("sweep", "quickstart", *ONE_SPLIT)
     assert again.exit_code == 0, again.output
     assert journal.read_bytes() == before
 

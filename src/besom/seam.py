@@ -31,6 +31,7 @@ from besom.equality import SameFields
 #: - ``save_model``: ``{path, better_than}``: write the ``.keras`` of the weights that count to
 #:   ``path``, if their monitored value is better than ``better_than`` (None: in any case).
 #: - ``per_example``: the metrics of which a result should have ``TrialResult.per_example``.
+#: - ``called``: what to call it in the worker's log, where it is one run of a trial of several.
 #: - ``rehearse``: ``{name: config}``, for ``prepare``: configs to try before the test set is read.
 #: - ``checkpoint``: ``{save, load}``: paths or None. Go on from the state in ``load`` with the
 #:   epoch after it, if the file is there; leave the state after the last epoch in ``save``.

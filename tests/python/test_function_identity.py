@@ -81,7 +81,9 @@ def test_what_has_changed_is_named(define: Define, old: str, new: str, said: str
     assert changed(define, BUILD, BUILD.replace(old, new)) == said
 
 
-CLOSURE = "def make(k):\n    def build(n):\n        return n * k\n    return build\nbuild = make(K)\n"
+CLOSURE = (
+    "def make(k):\n    def build(n):\n        return n * k\n    return build\nbuild = make(K)\n"
+)
 
 
 def test_what_it_closes_over_counts(define: Define) -> None:

@@ -149,6 +149,12 @@ def test_a_config_that_ran_is_not_run_again(trace: Path) -> None:
         assert duplicate.value is None or duplicate.duplicate_of is not None
 
 
+def test_a_worker_s_log_calls_a_run_by_its_trial_and_fold(trace: Path) -> None:
+    sweep(*BOTH, "sweep.n_trials=2")
+    log = Path("results/cheap/logs/worker-0.log").read_text()
+    assert "[besom] trial 1, fold 3 of 3 in repeat 2 of 2\n" in log
+
+
 # Order
 
 

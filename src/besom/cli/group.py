@@ -22,6 +22,7 @@ FORMATS = ("table", "csv", "md", "json")
 
 #: The commands, in the order a user meets them.
 ORDER = (
+    "init",
     "sweep",
     "leaderboard",
     "confirm",

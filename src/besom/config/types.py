@@ -111,6 +111,11 @@ def element_of(items: list[Any]) -> Any:
     kinds = {kind_of(item) for item in given}
     if kinds == {"int", "float"}:
         return next(item for item in given if isinstance(item, float))
+    if kinds == {"mapping"}:
+        if any(item.get(TARGET) != given[0].get(TARGET) for item in given):
+            return {}
+        keys = dict.fromkeys(key for item in given for key in item)
+        return {key: element_of([item.get(key) for item in given]) for key in keys}
     return given[0] if len(kinds) == 1 else None
 
 
@@ -199,6 +204,11 @@ class Place:
     def elements(self) -> Place:
         """The place of this list's elements; where no list stands, they may be anything."""
         return Place(self.holds if isinstance(self.holds, list) else [], self.where, inside=True)
+
+    def at(self, key: str) -> Place:
+        """The place of a key in this mapping; where no mapping stands, it may hold anything."""
+        holds = self.reference.get(key) if isinstance(self.reference, Mapping) else None
+        return Place(holds, self.where)
 
     def fit(self, value: Any) -> Any:
         """Return ``value`` as the config would hold it.

@@ -8,6 +8,7 @@ The coordinator sends ``Setup`` once, then ``Run``, ``Answer`` and ``Quit``. The
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -139,9 +140,21 @@ def make_setup(
     return Setup(trial_function, base_config, sys_path, artifacts=artifacts)
 
 
-def trial_marker(trial: int) -> str:
-    """Return the line that a worker prints before each trial, so that its output can be found."""
-    return f"[besom] trial {trial}"
+def trial_marker(trial: int, config: TrialConfig) -> str:
+    """The line that a worker prints before each trial, so that its output can be found.
+
+    It calls the trial as ``orders`` does, where it is one run of a trial of several.
+    """
+    called = config.get("orders", {}).get("called")
+    return f"{_MARKER}{called or f'trial {trial}'}\n"
+
+
+def after_last_marker(text: str) -> str:
+    """What a worker has printed since its last marker; all of the text, if there is none."""
+    return re.split(rf"^{re.escape(_MARKER)}.*\n", text, flags=re.MULTILINE)[-1]
+
+
+_MARKER = "[besom] "
 
 
 class PipeChannel(Channel):

@@ -80,7 +80,7 @@ class WorkerLoop:
 
     def _run(self, run_trial: TrialFunction, trial: int, config: TrialConfig) -> None:
         with contextlib.suppress(OSError):  # a full disk costs the log, not the trial
-            os.write(2, f"{trial_marker(trial)}\n".encode())
+            os.write(2, trial_marker(trial, config).encode())
         wall, cpu = time.perf_counter(), time.process_time()
 
         def usage() -> Usage:

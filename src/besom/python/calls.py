@@ -111,13 +111,11 @@ def planned(
         written, parts = _written(call)
         if call.name is not None or call.label:
             written.set("sweep.name", call.name or call.label)
-        elif begins_with != "sweep":
-            written.content.setdefault("sweep", {}).setdefault("name", begins_with)
         primary = PRIMARY if begins_with != PRIMARY else f"{PRIMARY}_more"
         _write_configs(written, begins_with, folder / f"{primary}.yaml")
         search = SearchPath((folder.resolve(), *search.directories))
         given = Given(written.functions, tuple(parts), folder)
-        plan = plan_of(Composer(search, primary), overrides)
+        plan = plan_of(Composer(search, primary), overrides, name=begins_with)
         if not fresh:
             given.check_unchanged(plan.paths.from_python, plan.name)
         yield replace(plan, furnish=lambda: given.write(plan.paths.from_python))

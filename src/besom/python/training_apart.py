@@ -5,6 +5,7 @@ So TensorFlow is not loaded where the user works, and nothing of an earlier trai
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -12,8 +13,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import pandas as pd
 
 import besom
 from besom.errors import BesomError
@@ -46,9 +45,16 @@ def train_apart(
         for name in (*trust, FROM_PYTHON):
             words += ["--trust", name]
         paths = TrainPaths(_run(words, say))
-    history = pd.read_csv(paths.history, float_precision="round_trip").drop(columns="epoch")
+    with paths.history.open(encoding="utf-8", newline="") as file:
+        names, *epochs = csv.reader(file)
+    columns = zip(*epochs, strict=True)
+    history = {
+        name: [float(value or "nan") for value in column]
+        for name, column in zip(names, columns, strict=True)
+        if name != "epoch"
+    }
     test = json.loads(paths.metrics.read_text(encoding="utf-8"))["test"]
-    return TrainRun(paths, {str(name): list(history[name]) for name in history}, test)
+    return TrainRun(paths, history, test)
 
 
 def _run(words: Sequence[str], say: Callable[[str], None]) -> Path:

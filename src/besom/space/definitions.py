@@ -15,31 +15,13 @@ from besom.config.types import Refused, is_number, show
 from besom.errors import SpaceError, did_you_mean
 from besom.space.domains import Choice, Values
 from besom.space.entries import ConfigSource, node_of
-from besom.space.spec import ENTRY_KEYS, read_values
+from besom.space.lists import Definition
+from besom.space.spec import ENTRY_KEYS, read_values, split_when
 
 _TAKEN = "is fixed by the command line, and not searched"
 
 #: Gives a group option's own ``space:`` entries, keys relative to the group's node; empty if none.
 OwnSpaces = Callable[[str, str], Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Definition:
-    """What one entry says, checked on its own.
-
-    Attributes:
-        name: the key as written, for messages and as Optuna's name.
-        path: the name without its ``@label``: the dotted config path, or the config group.
-        group: the config group, or None.
-        values: what it is chosen from.
-        when: the lines of its ``when``, and for an option's own entry the choice of the option.
-    """
-
-    name: str
-    path: str
-    group: str | None
-    values: Values
-    when: tuple[tuple[str, Any], ...]
 
 
 def refused(name: str, why: object) -> SpaceError:
@@ -158,12 +140,7 @@ def _definition(
                 "the node sweep controls the search and cannot be searched itself: set one value, "
                 "or run two sweeps (sweep.name=NAME) and compare them with `besom compare`"
             )
-        when: Any = {}
-        if isinstance(value, Mapping):
-            when = {} if value.get("when") is None else value["when"]
-            value = {k: v for k, v in value.items() if k != "when"}
-        if not isinstance(when, Mapping):
-            raise Refused(f"when is {show(when)}: write {{path: value}}")
+        value, when = split_when(value)
         if "${" in show(whole):
             raise Refused(
                 "an interpolation, ${...}, is resolved neither on the command line nor in the "
@@ -183,7 +160,7 @@ def _definition(
             )
     except Refused as why:
         raise refused(name, _slip(name, whole, given) or why) from None
-    return Definition(path if group else name, path, group, values, tuple(when.items()))
+    return Definition(path if group else name, path, group, values, when)
 
 
 def _slip(name: str, value: Any, given: Mapping[str, Any]) -> str | None:

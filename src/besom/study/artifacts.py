@@ -46,6 +46,8 @@ class Artifacts:
         """The key ``orders`` for a trial's config."""
         metrics = [objective.metric for objective in self._plan.objectives]
         orders: dict[str, Any] = {"per_example": metrics}
+        if not running.run.is_only:
+            orders["called"] = f"trial {running.number}, {running.run}"
         if self._plan.sweep.constraints:
             orders["constraints"] = self._plan.sweep.constraints
         if self._keeps_models:

@@ -154,7 +154,8 @@ def remarks(plan: SweepPlan) -> list[str]:
             f"sweep.keep_models={plan.sweep.keep_models} is not used: a trial of several runs has "
             "no one model to keep; besom export NAME --model trains it"
         )
-    targets = [path for path in plan.space.paths if path.endswith(TARGET)]
+    chosen = (path for e in plan.space.entries for path, _ in e.values.choices_at(e.path))
+    targets = [path for path in chosen if path.endswith(TARGET)]
     if targets:
         lines.append(
             f"sweep.space samples '{targets[0]}', so each class gets the arguments of the other; "
@@ -309,11 +310,11 @@ def names_of(
     found += names_in({key: v for key, v in plan.config.items() if key != "sweep"})
     found += names_in({k: v for k, v in plan.config["sweep"].items() if k not in _NOT_RUN}, "sweep")
     for entry in plan.space.entries:
-        choices = list(entry.choices or ())
         if entry.group is None:
-            found += names_in({entry.path: choices}, inside=True)
+            for path, choices in entry.values.choices_at(entry.path):
+                found += names_in({path: list(choices)}, inside=True)
             continue
-        for option in choices:
+        for option in entry.choices or ():
             node = lookup(plan.bases.of({entry.group: option}), entry.group)
             found += names_in(node, f"{entry.group}={option}: {entry.group}")
     for called, config in more:

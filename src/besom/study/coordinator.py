@@ -34,7 +34,7 @@ class Coordinator(OutageHandler, TrialSource):
         >>> from besom.study import make_plan, run_sweep
         >>> function = "sweep.trial_function=besom.executors.example.bowl"
         >>> space = "sweep.space={model.dropout: {low: 0.0, high: 0.5}}"
-        >>> words = [function, space, "sweep.n_trials=3", "sweep.executor.workers=1"]
+        >>> words = [function, space, "sweep.folds=null", "sweep.n_trials=3"]
         >>> plan = make_plan("quickstart", words, results_dir=tempfile.mkdtemp())
         >>> [trial.number for trial in run_sweep(plan).study.complete]
         [0, 1, 2]
@@ -167,10 +167,10 @@ class Coordinator(OutageHandler, TrialSource):
                 return None
         elif trial is None:
             trial = unfinished[0]
-        run = trial.start_next()
-        config = {**run.config(trial.running.config), **self._artifacts.of(trial.running)}
-        task = trial.number * len(self._plan.runs) + run.index
-        return TrialTask(task, config, trial.running.n_epochs)
+        started = trial.start_next()
+        config = {**started.run.config(started.config), **self._artifacts.of(started)}
+        task = trial.number * len(self._plan.runs) + started.run.index
+        return TrialTask(task, config, started.n_epochs)
 
     def _begin_trial(self) -> TrialRuns | None:
         """Ask for a trial, unless one waits; None if it needs no run."""

@@ -91,11 +91,12 @@ class TrialRuns:
         """Whether its end can be told: all runs have ended, or one has ended the trial."""
         return self.idle and not self.has_next
 
-    def start_next(self) -> RunOf:
+    def start_next(self) -> RunningTrial:
         """The run to start now."""
         run = self._left.popleft()
-        self._active[run.index] = self.running if run.is_only else self.running.of_run(run)
-        return run
+        started = self.running if run.is_only else self.running.of_run(run)
+        self._active[run.index] = started
+        return started
 
     def stops_after(self, index: int, event: Epoch, before: Mapping[str, list[float]]) -> bool:
         """Whether a run stops after this epoch: by itself, or because its trial has ended.

@@ -104,13 +104,16 @@ def run_trial(config: TrialConfig, report: Report) -> TrialResult:
     return train(config, report)
 
 
-def train(config: TrialConfig, report: Report, measure: Measure | None = None) -> TrialResult:
+def train(
+    config: TrialConfig, report: Report, measure: Measure | None = None, data: Any = None
+) -> TrialResult:
     """Train one model, follow the config's requests, and return everything about it.
 
     Args:
         config: see ``besom.seam``.
         report: called after each epoch.
         measure: called once with what was trained, at the very end; not if ``report`` ended it.
+        data: a ``besom.training.data.TrainingData`` in place of the config's.
 
     Raises:
         TrialDiverged, ConfigError, DataError: as ``run_trial``; and what ``measure`` raises.
@@ -118,7 +121,7 @@ def train(config: TrialConfig, report: Report, measure: Measure | None = None) -
     runtime.start()
     from besom.training.trainer import fit
 
-    data = runtime.training_data(config)
+    data = runtime.training_data(config) if data is None else data
     requests = TrialRequests.from_config(config)
     stopped = False
 

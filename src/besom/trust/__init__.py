@@ -60,16 +60,16 @@ def current() -> Trust:
 def trusting(
     more: Iterable[str] = (),
     named: Iterable[tuple[str, str]] = (),
-    functions: Path | None = None,
     projects: Iterable[Path] = (),
+    functions: Path | None = None,
 ) -> Iterator[Trust]:
     """Fix what a command trusts, before any code of the user's can change folder or environment.
 
     Args:
         more: what ``--trust`` or ``trust=`` lists, in addition to what is already trusted.
         named: see ``Trust.named``.
-        functions: see ``Trust.functions``; None leaves it as it is.
         projects: see ``Trust.projects``; their modules are found before all others.
+        functions: see ``Trust.functions``; None leaves it as it is.
 
     Raises:
         ConfigError: see ``entries_here``.

@@ -46,17 +46,17 @@ class Trust:
         folder: the current folder, with links resolved; its modules are trusted.
         entries: dotted names of further packages, modules or single objects.
         named: names that the command will resolve; its first worker checks them before a trial.
-        functions: the folder of the functions and arrays that a study or run was given from Python;
-            None: there is none.
         projects: the folders of the configs that the command names by path, where these are not in
             the current folder; with links resolved. Their modules are trusted, too.
+        functions: the folder of the functions and arrays that a study or run was given from Python;
+            None: there is none.
     """
 
     folder: str
     entries: tuple[str, ...] = ()
     named: tuple[tuple[str, str], ...] = ()
-    functions: str | None = None
     projects: tuple[str, ...] = ()
+    functions: str | None = None
 
     @property
     def folders(self) -> tuple[str, ...]:

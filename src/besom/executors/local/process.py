@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import besom
 from besom.errors import BesomError
-from besom.executors.channel import PipeChannel, Setup, ToWorker, trial_marker
+from besom.executors.channel import PipeChannel, Setup, ToWorker, after_last_marker
 
 _LOG_TAIL_BYTES = 8192
 _LOG_TAIL_LINES = 40
@@ -188,8 +188,8 @@ class WorkerProcess:
         while self._descriptors:
             os.close(self._descriptors.pop())
 
-    def log_tail(self, trial: int | None = None) -> str:
-        """Return the end of what this process printed, of ``trial`` alone if it is given."""
+    def log_tail(self, of_trial: bool = False) -> str:
+        """Return the end of what this process printed, or what its last trial did alone."""
         if self._log is None:
             return ""
         try:
@@ -199,8 +199,8 @@ class WorkerProcess:
                 text = log.read().decode(errors="replace")
         except OSError:
             return ""
-        if trial is not None:
-            text = text.rpartition(f"{trial_marker(trial)}\n")[2]
+        if of_trial:
+            text = after_last_marker(text)
         return "\n".join(text.strip().splitlines()[-_LOG_TAIL_LINES:])
 
 

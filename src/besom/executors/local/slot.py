@@ -139,7 +139,7 @@ class Slot:
                 "lost its connection to the coordinator (did the trial close file descriptors "
                 "that are not its own?)"
             )
-        tail = self.process.log_tail(self.job.trial if self.job else None)
+        tail = self.process.log_tail(of_trial=self.job is not None)
         return describe_death(status, tail, oom_killed)
 
     def overran(self) -> Failed:
@@ -154,7 +154,7 @@ class Slot:
     def _failed(self, kind: FailureKind, reason: str) -> Failed:
         assert self.job is not None
         trial, worker = self.job.trial, self.launch.worker
-        tail = self.process.log_tail(trial)
+        tail = self.process.log_tail(of_trial=True)
         detail = f"{self._who()}: {reason}."
         if tail:
             detail += f" The end of what the trial printed ({self.launch.log}):\n{tail}"

@@ -119,7 +119,10 @@ class ConfirmPlan:
 
     def key_of(self, trial: int, seed: int) -> str:
         """A short hash of ``config_of``: what a finished run is found by."""
-        return study_identity.fingerprint(self.config_of(trial, seed))
+        config = self.config_of(trial, seed)
+        if not self.parts[0].is_only:
+            config = {**config, "run": {"folds": len(self.parts)}}
+        return study_identity.fingerprint(config)
 
 
 @with_functions
