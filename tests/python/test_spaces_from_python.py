@@ -84,6 +84,18 @@ def test_a_name_that_the_function_does_not_have_is_refused_with_a_similar_one(na
         space_of({name: [1]}, ["units"], "build")
 
 
+def test_what_an_entry_reads_of_other_parameters_has_their_bare_names_too() -> None:
+    given = {
+        "units": {"length": (1, 3), "each": (8, 64)},
+        "rates": {"length": "units.length", "each": (0.0, 0.5)},
+        "alpha": {"low": 0.0, "high": 1.0, "when": {"activation": "elu", "optimizer": "sgd"}},
+        "activation": ["relu", "elu"],
+    }
+    space = space_of(given, list(given), "build")
+    assert space["model.rates"]["length"] == "model.units.length"
+    assert space["model.alpha"]["when"] == {"model.activation": "elu", "optimizer": "sgd"}
+
+
 def test_a_function_that_takes_any_keyword_takes_any_name() -> None:
     assert list(space_of({"anything": [1]}, None, "build")) == ["model.anything"]
 

@@ -88,6 +88,15 @@ def test_every_node_is_a_keyword_and_overrides_still_count(project: Project) -> 
     assert (study.objective.metric, study.objective.direction) == ("val_loss", "minimize")
 
 
+def test_target_is_the_column_of_a_table_and_else_the_score_to_stop_at(project: Project) -> None:
+    table = pd.DataFrame({"a": X[:, 0], "b": Y})
+    study = sweep(data=table, target="b", sweep={"target": 5.0}, exclude=["c"])
+    assert study.config["data"]["target"] == "b"
+    assert study.config["data"]["exclude"] == ["c"]
+    assert study.config["sweep"]["target"] == 5.0
+    assert sweep(target=5.0, name="other").config["sweep"]["target"] == 5.0
+
+
 def test_a_sweep_by_name_takes_keywords_too(project: Project) -> None:
     study = besom.sweep("cheap", n_trials=2, space={"optimizer": ["adam", "sgd"]})
     assert (study.name, len(study.complete)) == ("cheap", 2)
