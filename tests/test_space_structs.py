@@ -285,7 +285,7 @@ def test_an_element_with_a_slip_in_it_is_refused_in_a_sentence(each: Any, why: s
                 "model.rates": FOLLOWING,
                 "model.hidden_units": {**UNITS, "when": {"model.rates.length": 2}},
             },
-            "go in a circle",
+            r"go in a circle: .*, or give a list a length of its own\.",
         ),
         ({"model.layers": {**LAYERS, "shape": "increasing"}}, "needs elements that are numbers"),
         (

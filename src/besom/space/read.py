@@ -101,7 +101,9 @@ def parse_space(
             return Space(written, list(entries.values()), composer, notes, reading.spec)
 
 
-def sampling_order(needs: Mapping[str, Collection[str]]) -> list[str]:
+def sampling_order(
+    needs: Mapping[str, Collection[str]], remedy: str = "Remove one of these `when` lines."
+) -> list[str]:
     """Return every name after all the names it needs, otherwise in the order given.
 
     Raises:
@@ -112,7 +114,7 @@ def sampling_order(needs: Mapping[str, Collection[str]]) -> list[str]:
     except CycleError as error:
         raise SpaceError(
             f"sweep.space: the conditions go in a circle: {' -> '.join(reversed(error.args[1]))} "
-            "(each waits for the next). Remove one of these `when` lines."
+            f"(each waits for the next). {remedy}"
         ) from None
     order: list[str] = []
     waiting = list(needs)
@@ -159,7 +161,10 @@ def _build(
     # By path, each of its entries, and which options of each group it can apply under: an entry
     # that depends on it can apply under no others.
     built: dict[str, list[tuple[Entry, Allowed]]] = defaultdict(list)
-    for name in sampling_order(needs):
+    remedy = "Remove one of these `when` lines."
+    if any(map(_leader, searched)):
+        remedy = "Remove one of these `when` lines, or give a list a length of its own."
+    for name in sampling_order(needs, remedy):
         definition = by_name[name]
         with _about(name):
             for condition in conditions[name]:
