@@ -145,6 +145,23 @@ def test_a_list_fixed_on_the_command_line_still_gives_its_length() -> None:
     )
 
 
+def test_an_options_own_space_may_have_layers_and_lists_of_one_length() -> None:
+    own = {
+        "hidden_units": UNITS,
+        "rates": {"length": "hidden_units.length", "each": [0.1, 0.2]},
+        "layers": {"length": 1, "each": BLOCKS},
+    }
+    space = space_of(
+        {"model": {"choices": ["mlp", "cnn"], "with_own_spaces": True}},
+        lambda _, option: own if option == "mlp" else {},
+    )
+    for sample, stored in samples(space, 20):
+        params = sample.params
+        assert ("model.layers" in params) == (params["model"] == "mlp")
+        assert len(params.get("model.rates", [])) == len(params.get("model.hidden_units", []))
+        assert space.decode(stored) == params
+
+
 @pytest.mark.parametrize("sampler", ["TPESampler", "RandomSampler", "NSGAIISampler", "QMCSampler"])
 def test_every_sampler_takes_elements_with_entries(sampler: str) -> None:
     spec = {"model.layers": {**LAYERS, "each": {**LAYERS["each"], **BLOCKS_BY_ACTIVATION}}}
