@@ -15,11 +15,13 @@ from besom.report.export import (
     best_trial,
     composer_for_train,
     dump,
+    final_config,
     find_trial,
     kept_model,
     to_yaml,
     write_best,
 )
+from besom.seam import KERAS_TRIALS
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.study import make_plan
@@ -93,6 +95,24 @@ def test_an_exported_config_composes_to_what_was_trained(
 
 def _types(node: Any) -> Any:
     return {key: type(value) for key, value in node.items()}
+
+
+def test_a_trial_of_folds_is_exported_to_train_on_everything_as_long_as_they_found(
+    project: Project,
+) -> None:
+    config = make_plan("quickstart", ["trainer.patience=3", "data.validation_split=0.3"]).base
+    trial = TrialRecord(4, Outcome.COMPLETE, (0.5,), config=config, best_epoch=7)
+    sweep = {"trial_function": KERAS_TRIALS, "folds": 5}
+    study = StudyRecord("s", (VAL_ACCURACY,), (trial,), {"sweep": sweep})
+    project.write("best.yaml", to_yaml(study, trial))
+    now = compose().config
+    assert now["data"] == {**config["data"], "validation_split": 0}
+    changes = {"epochs": 7, "patience": None, "monitor": None, "restore_best": False}
+    assert now["trainer"] == {**config["trainer"], **changes}
+    assert "trained on all of the training part" in (project.root / "best.yaml").read_text().lower()
+    for other in ({**sweep, "folds": None}, {**sweep, "trial_function": "mine.run"}):
+        study = StudyRecord("s", (VAL_ACCURACY,), (trial,), {"sweep": other})
+        assert final_config(study, trial) == config
 
 
 def test_an_exported_config_is_complete_without_the_option_files(project: Project) -> None:

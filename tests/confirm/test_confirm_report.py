@@ -16,6 +16,7 @@ from rich.console import Console
 
 from besom.rerun.confirm import Confirmation, ConfirmPlan, Status
 from besom.rerun.confirm.confirm_report import (
+    display,
     failures,
     frame,
     opened,
@@ -316,9 +317,20 @@ def test_equal_losses_have_no_interval(plan_of: PlanOf) -> None:
     result = confirmed(plan_of(study, on="test", top=1), {1: [0.1] * 5, 0: [0.3] * 5})
     said = conclusion(result)
     assert "mean test_loss of 0.1 over 5 seeds" in said
-    assert "is not distinguishable from the baseline (gain +0.2)" in said
+    assert "is not distinguishable from the baseline (0.2 better)" in said
     assert "±" not in said
     assert write_confirmation(result, Path(result.plan.paths.root) / "x.png").exists()
+
+
+def test_a_lower_loss_is_better_in_words_and_not_a_plus(plan_of: PlanOf) -> None:
+    study = make_study(trial_function=RUN_TRIAL, objective=Objective("val_loss", "minimize"))
+    scores = {1: [0.1, 0.11, 0.1], 2: [0.5, 0.51, 0.52], 0: [0.3, 0.31, 0.32]}
+    result = confirmed(plan_of(study, on="test", top=2, n_seeds=3), scores)
+    assert "; it is 0.20667 ± 0.0067 better than the baseline on these" in conclusion(result)
+    shown = display(result).set_index("trial")
+    assert shown["gain"]["1"] == "0.20667 ± 0.0067 better"
+    assert shown["gain"]["2"].endswith(" worse")
+    assert not any("+" in cell for row in shown.to_numpy() for cell in row)
 
 
 def test_too_few_seeds_for_the_bootstrap_are_said(on_test: ConfirmPlan) -> None:

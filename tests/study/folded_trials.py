@@ -85,7 +85,7 @@ def _trace(config: TrialConfig, what: str) -> None:
             "seed": config["seed"],
             "dropout": config["model"]["dropout"],
             "learning_rate": config["optimizer"]["learning_rate"],
-            "orders": sorted(config["orders"]),
+            "orders": sorted(config.get("orders", {})),
         }
         line = json.dumps({"what": what, "pid": os.getpid(), "time": time.time(), **at})
         with Path(path).open("a") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +25,8 @@ from tests.pooled_trials import (
 from besom.plots.curves import summarise
 from besom.report.comparison import compare
 from besom.report.diff import differences, verdict
-from besom.report.leaderboard import ranking
-from besom.report.ledger import ledger
+from besom.report.leaderboard import display, headline, ranking
+from besom.report.ledger import conclusions, ledger
 from besom.report.tables import costs
 from besom.seam import UNEXAMINED, TrialResult
 from besom.statistics import claim, scored
@@ -259,6 +260,25 @@ def test_two_trials_of_the_same_folds_are_compared_on_all_examples(tmp_path: Pat
     ]
     assert " points ahead of trial " in verdict(study_of(repeated), *repeated)
     assert "spread over runs" in differences(study, one, other)["what"].tolist()
+
+
+def test_a_lower_loss_is_better_in_words_and_not_a_plus(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    losses = [
+        [mean_run(scale * rng.exponential(size=(2, 40))) for _ in range(5)] for scale in (9, 3)
+    ]
+    trials = [
+        trial_of(i, [runs], LOSS, tmp_path, baseline=i == 0, seconds=5.0)
+        for i, runs in enumerate(losses)
+    ]
+    study = study_of(trials, LOSS)
+    found = claim(study)
+    assert re.search(r" over 5 folds, \d\.\d+ ± 0\.\d+ better than the baseline$", found.text)
+    frame = ranking(study, found)
+    assert frame["gain"].tolist()[0] > 0.0
+    assert display(frame)["gain"].tolist()[0].endswith(" better")
+    assert " better than the baseline before any correction" in headline(study)
+    assert " better than the baseline for " in "".join(conclusions(study, ledger(study)))
 
 
 def test_studies_of_folds_are_compared_and_drawn(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -124,6 +125,18 @@ def test_what_does_not_come_to_the_value_in_the_history_is_not_given_back() -> N
     assert kept == {}
     assert reasons["val_mse"] == "is no mean over examples"
     assert reasons["val_auc"] == "is averaged over batches"
+
+
+def test_a_metric_that_comes_to_the_accuracy_after_one_epoch_is_no_share_for_that() -> None:
+    model, x, y, measured = trained([keras.metrics.AUC(name="auc")])
+    judge = PerExample(model, ["auc"])
+    right = np.arange(N) < round(measured["auc"] * N)
+    examined = Examined(Examples(x, y, None, 1.0), {CORRECT: right}, Rows(None, 0.5, judge))
+    assert kept_of_trial(model, examined, {"val_auc": [measured["auc"]]}, 0, 50) == ({}, {})
+    before = np.packbits(np.arange(N) < N / 2).tobytes()
+    examined = replace(examined, correct_by_epoch=[before, np.packbits(right).tobytes()])
+    kept, _ = kept_of_trial(model, examined, {"val_auc": [0.7, measured["auc"]]}, 1, 50)
+    assert kept["val_auc"]["kind"] == "other"
 
 
 def test_groups_are_kept_and_drawn_as_wholes() -> None:

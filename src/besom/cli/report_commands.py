@@ -114,7 +114,9 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
 @click.argument("name")
 @click.option("--trial", type=int, metavar="N", help="Export trial N instead of the first.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
-@click.option("--model", is_flag=True, help="Copy the trained .keras instead.")
+@click.option(
+    "--model", is_flag=True, help="Copy the trained .keras instead; with folds, train it first."
+)
 @click.option(
     "--predictions", is_flag=True, help="Write the validation predictions as CSV instead."
 )
@@ -133,6 +135,8 @@ def export(
     --output is given. With several objectives, the knee of the Pareto front is taken.
     """
     from besom.report.export import best_trial, class_names_of, find_trial, kept_model, to_yaml
+    from besom.rerun.retraining import model_file
+    from besom.rerun.stored_runs import runs_in
     from besom.store.environment import environment_then
     from besom.store.paths import StudyPaths, write_atomically
     from besom.store.storage import load_record
@@ -148,11 +152,14 @@ def export(
             err=True,
         )
     if model:
-        kept = kept_model(study, chosen, StudyPaths.of(results_dir, name))
         target = output or Path(f"{name}.keras")
-        write_atomically(target, kept.read_bytes())
+        paths = StudyPaths.of(results_dir, name)
+        if len(runs_in(study)) == 1:
+            kept_model(study, chosen, paths)  # refused where there is none
+        with model_file(study, chosen, paths, echo) as trained:
+            write_atomically(target, trained.read_bytes())
         echo(f"Trial {chosen.number} of {name}: {target}")
-        for of, names in class_names_of(kept).items():
+        for of, names in class_names_of(target).items():
             echo(
                 f"Classes{f' of {of}' if of else ''}, in the order of the outputs: {listed(names)}"
             )

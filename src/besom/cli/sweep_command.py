@@ -161,13 +161,15 @@ def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
       besom train best.yaml trainer.epochs=40 seed=3
     """
     from besom.report.export import composer_for_train
-    from besom.rerun.single_run import train_once
+    from besom.rerun.single_run import functions_of, train_once
+    from besom.trust import trusting
 
     config, rest = _split_config(overrides)
     find_modules_of(config, config_dir)
     composed = composer_for_train(config, config_dir).compose(rest)
     try:
-        run = train_once(composed, checked_folder(composed.config["results_dir"]), echo)
+        with trusting(functions=functions_of(config, composed)):
+            run = train_once(composed, checked_folder(composed.config["results_dir"]), echo)
     except TrialDiverged as error:
         raise BesomError(f"Training diverged: {error}. Try a smaller learning rate.") from error
     echo(f"Written: {run.paths.root}/")

@@ -15,7 +15,6 @@ from besom.errors import ConfigError, reason_of
 from besom.python.identity import Identity, identity_of, uses
 from besom.trust.signed import FROM_PYTHON, signed
 
-
 _CODE = (type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, partial)
 
 

@@ -49,6 +49,8 @@ class Parts:
             return None
         if isinstance(event, Failed) or diverged:
             self.over = True
+            if isinstance(event, Failed) and not run.is_only:
+                return replace(event, reason=f"{run}: {event.reason}")
             return event
         self._ended.append((run, event))
         self.over = len(self._ended) == self._n

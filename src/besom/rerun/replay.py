@@ -24,6 +24,7 @@ from besom.rerun.stored_runs import (
     same_data,
     started_executor,
     stored_config,
+    with_functions,
 )
 from besom.runs import RunOf
 from besom.seam import TrialConfig
@@ -103,6 +104,7 @@ class Replay:
         return 0 if self.equal else 1
 
 
+@with_functions
 def replay(
     study: StudyRecord,
     trial: TrialRecord,
@@ -136,6 +138,8 @@ def replay(
     node = executor_config(study, words, workers=1, threads=threads)
     runs = runs_in(study)
     parts = Parts(_again(trial, runs), int(config.get("seed", 0)), study.objectives)
+    if not runs[0].is_only:  # whether a mean over runs has weights depends on what is kept
+        config["orders"] = {"per_example": [objective.metric for objective in study.objectives]}
     again = _ReplayRun(trial, config, study.objective.metric, parts, on_epoch, on_run)
     sweep = study.config["sweep"]
     function, timeout_s = sweep["trial_function"], sweep.get("trial_timeout_s")

@@ -11,7 +11,8 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,31 @@ def trained_model(
         StudyError: the trial cannot be trained again, or its model not be saved or loaded.
         KeyboardInterrupt: training was interrupted.
     """
+    with model_file(study, trial, paths, say) as path:
+        return _loaded(path)
+
+
+@contextmanager
+def model_file(
+    study: StudyRecord, trial: TrialRecord, paths: StudyPaths, say: Callable[[str], None]
+) -> Iterator[Path]:
+    """While open, a ``.keras`` of a trial: the kept one, else one that is trained first.
+
+    Args:
+        study, trial, paths, say: as for ``trained_model``.
+
+    Raises:
+        StudyError: as ``retrained_model``; or a file cannot be written.
+    """
     kept = paths.model(trial.number)
     if kept.is_file():
-        return _loaded(kept)
+        yield kept
+        return
     folder = paths.root / f"{temporary_prefix(Path('retrained'))}{secrets.token_hex(4)}"
     try:
         folder.mkdir()
         retrained_model(study, trial, paths, folder / "model.keras", say)
-        return _loaded(folder / "model.keras")
+        yield folder / "model.keras"
     except OSError as error:
         raise StudyError(
             f"{error.filename or folder} cannot be written: {error.strerror or error}. Free disk "
@@ -137,12 +155,13 @@ def _why_unsaved(study: StudyRecord, trial: TrialRecord, end: Finished) -> str:
 
 def _loaded(path: Path) -> Any:
     from besom.training import runtime
-    from besom.training.saving import load_model
 
     if "keras" not in sys.modules:
         with native_output_hidden():
             runtime.start()
             runtime.device()
+    from besom.training.saving import load_model
+
     try:
         return load_model(path, _own_classes())
     except Exception as error:  # whatever a user's layers raise when they are loaded

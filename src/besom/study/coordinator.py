@@ -214,7 +214,7 @@ class Coordinator(OutageHandler, TrialSource):
 
     def _tell(self, trial: TrialRuns) -> None:
         """Tell the study how a trial ended."""
-        del self._running[trial.number]
+        self._running.pop(trial.number, None)
         event = trial.ending()
         self._store(tell(self._study, self._plan, trial.running, event, self._environment))
         self._run_files.forget(trial.number)
@@ -223,7 +223,7 @@ class Coordinator(OutageHandler, TrialSource):
 
     def _leave_if_stopping(self, trial: TrialRuns) -> None:
         """Where the sweep stops between two runs of a trial, it stays running in the storage."""
-        if trial.idle and self._stop.under_way:
+        if trial.idle and self._stop.under_way and trial.number in self._running:
             del self._running[trial.number]
             self._watcher.kept(trial.number)
 

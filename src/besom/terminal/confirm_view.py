@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from besom.report.export import FINAL, is_final
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
 from besom.rerun.confirm.confirm_run import ConfirmWatcher
 from besom.rerun.confirm.contest import Contest, RunKey
@@ -34,6 +35,8 @@ class PlainConfirmView(ConfirmWatcher):
         self._say(
             f"{plan.study.name}: {configs} on {counted(len(plan.seeds), 'seed')}, measured "
             f"on the {plan.on} examples"
+            + (f" of {counted(n_folds, 'fold')}" if (n_folds := len(plan.parts)) > 1 else "")
+            + (f", each {FINAL}" if plan.on == "test" and is_final(plan.study) else "")
             + (f"; {counted(done, 'run')} already done" if done else "")
             + (f", {counted(n_workers, 'worker')}" if n_workers else "")
         )

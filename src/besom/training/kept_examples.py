@@ -62,13 +62,15 @@ def kept_of_trial(
     reasons: dict[str, str] = {}
     rows, units = examined.rows or {}, examined.units
     left: dict[str, str] = {}
+    right = rows.get(CORRECT)
+    rights = []
+    if right is not None:
+        rights = [_unpacked(bits, right.size) for bits in examined.correct_by_epoch or ()]
     for metric, values in wanted.items():
         name, value = within_place(metric), values[counted]
-        right = rows.get(CORRECT)
-        if right is not None and _are_share(right, value):
+        if right is not None and _are_share(right, value, rights, values):
             if units is not None:
-                epochs = [_unpacked(bits, right.size) for bits in examined.correct_by_epoch or ()]
-                found[metric] = _packed("mean", right, epochs, values, units)
+                found[metric] = _packed("mean", right, rights, values, units)
             continue  # else it has its bits
         if (row := rows.get(name)) is None:
             left[name] = metric
@@ -125,9 +127,16 @@ def by_unit(row: Any, units: Any) -> Any:
     return ratio + (sums - ratio * sizes) / sizes.mean()
 
 
-def _are_share(right: np.ndarray[Any, Any], value: float) -> bool:
-    share = float(right.mean())
-    return min(abs(share - value), abs(1.0 - share - value)) <= 0.5 / right.size
+def _are_share(right: Any, value: float, epochs: Sequence[Any], values: Sequence[float]) -> bool:
+    """Whether a metric is the share that is right, or wrong.
+
+    It must be so after each epoch that is known: an AUC may come to the accuracy once, by chance.
+    """
+    pairs = [(right, value)]
+    if len(epochs) == len(values):
+        pairs += zip(epochs, values, strict=True)
+    off = np.array([[row.mean() - at, 1.0 - row.mean() - at] for row, at in pairs])
+    return bool((np.abs(off) <= 0.5 / right.size).all(axis=0).any())
 
 
 def _luck(row: np.ndarray[Any, Any]) -> float:

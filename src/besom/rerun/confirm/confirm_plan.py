@@ -10,7 +10,12 @@ from besom.config import parse_overrides, plain_value
 from besom.errors import ConfigError, StudyError
 from besom.report.export import FINAL, final_config, find_trial, is_final
 from besom.report.leaderboard import ranking
-from besom.rerun.stored_runs import check_trusted, executor_config, stored_config
+from besom.rerun.stored_runs import (
+    check_trusted,
+    executor_config,
+    stored_config,
+    with_functions,
+)
 from besom.runs import RunOf, runs_of
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.statistics import claim
@@ -114,9 +119,13 @@ class ConfirmPlan:
 
     def key_of(self, trial: int, seed: int) -> str:
         """A short hash of ``config_of``: what a finished run is found by."""
-        return study_identity.fingerprint(self.config_of(trial, seed))
+        config = self.config_of(trial, seed)
+        if not self.parts[0].is_only:
+            config = {**config, "run": {"folds": len(self.parts)}}
+        return study_identity.fingerprint(config)
 
 
+@with_functions
 def make_confirm_plan(
     study: StudyRecord,
     paths: StudyPaths,
