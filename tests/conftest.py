@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,10 @@ if STUDY not in sys.path:  # workers import trial functions by way of this
 
 # The helpers lie here, and most tests work in a folder of their own, as a user does.
 os.environ["BESOM_TRUSTED"] = ",".join(sorted({path.stem for path in TESTS.rglob("*.py")}))
+
+# The key that functions given from Python are signed with is the user's; tests have their own.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="besom-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 
 # A suite that a script runs in the background is born deaf to Ctrl-C, and so is what it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -10,7 +10,9 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from besom.space.domains import Choice, Lists
+from besom.space import Lists
+from besom.space.domains import Choice, Range
+from besom.space.lists import LengthOf
 from besom.space.spec import read_values
 from space_world import GROUPS
 
@@ -138,6 +140,24 @@ def lists(elements: Body, shapes: Sequence[str]) -> Body:
     )
 
 
+@st.composite
+def structs(draw: st.DrawFn, shapes: Sequence[str] = ("any", "constant")) -> dict[str, Any]:
+    """Lists of mappings of entries, some of which depend on others of the same element."""
+    kinds = draw(st.sampled_from([["dense"], ["dense", "conv"], "dense,conv"]))
+    each: dict[str, Any] = {"kind": kinds, "units": draw(int_ranges() | grammar_ints())}
+    if draw(st.booleans()):
+        both = {"dense": float_ranges() | choices(floats), "conv": choices(floats | st.none())}
+        for kind, body in both.items():
+            each[f"rate@{kind}"] = {**as_mapping(draw(body)), "when": {"kind": kind}}
+    if draw(st.booleans()):
+        when = draw(conditions("units", each["units"]))
+        each["kernel"] = {**draw(lists(choices(st.integers(1, 9)), ["any"])), "when": when}
+        if draw(st.booleans()):
+            each["strides"] = {"length": "kernel.length", "each": draw(choices(st.booleans()))}
+    order = draw(st.permutations(sorted(each)))
+    return draw(lists(st.just({key: each[key] for key in order}), shapes))
+
+
 numbers_in_lists = lists(
     int_ranges() | choices(st.integers(1, 99)) | grammar_ints(),
     ["any", "constant", "decreasing", "increasing"],
@@ -149,6 +169,7 @@ ENTRIES: dict[str, Body] = {
     "model.activation": choices(texts | st.none()) | grammar_choices(texts | st.none()),
     "model.batch_norm": choices(st.booleans()),
     "model.hidden_units": numbers_in_lists | choices(st.lists(st.integers(1, 99), max_size=3)),
+    "model.layers": structs(),
     "optimizer.learning_rate": float_ranges() | choices(st.integers(1, 9) | floats)
     | grammar_floats(),
     "optimizer.momentum": float_ranges() | grammar_choices(floats),
@@ -162,6 +183,7 @@ ENTRIES: dict[str, Body] = {
 #: What only one option has; the base options of these spaces are mlp and sgd.
 GUARDS = {
     "model.hidden_units": {"model": "mlp"},
+    "model.layers": {"model": "mlp"},
     "optimizer.momentum": {"optimizer": "sgd"},
 }
 #: What each option of the optimizer may bring along, keys relative to it.
@@ -192,6 +214,7 @@ def conditions(draw: st.DrawFn, path: str, entry: Any) -> dict[str, Any]:
     name = path
     if isinstance(body, Lists):
         name, body = f"{path}.length", body.length
+        assert not isinstance(body, LengthOf)
     if isinstance(body, Choice):
         return {name: draw(st.lists(st.sampled_from(body.values), min_size=1, max_size=2))}
     bound = draw(st.sampled_from([body.low, body.high]))
@@ -213,9 +236,10 @@ def own_spaces(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
 
 
 @st.composite
-def specs(draw: st.DrawFn, paths: Sequence[str] = tuple(ENTRIES)) -> Spec:
+def specs(draw: st.DrawFn, paths: Sequence[str] = tuple(ENTRIES), follows: bool = True) -> Spec:
     """A space over the world of the tests; an entry may depend on any that come earlier in a
-    hidden order, which is not the order they are written in."""
+    hidden order, which is not the order they are written in. With ``follows`` there may be a list
+    that has the length of another."""
     chosen = draw(st.permutations(sorted(paths)))[: draw(st.integers(1, len(paths)))]
     bodies = {path: draw(ENTRIES[path]) for path in sorted(chosen)}
     spec: dict[str, Any] = {}
@@ -232,6 +256,8 @@ def specs(draw: st.DrawFn, paths: Sequence[str] = tuple(ENTRIES)) -> Spec:
                 when[group] = option
         body = bodies[path]
         spec[path] = {**as_mapping(body), "when": when} if when else body
+    if follows and "model.hidden_units" in spec and draw(st.booleans()):
+        spec["model.rates"] = {"length": "model.hidden_units.length", "each": draw(float_ranges())}
     own: dict[str, dict[str, Any]] = {}
     if "optimizer" in spec and draw(st.booleans()):
         own = draw(own_spaces())
@@ -250,7 +276,7 @@ def as_mapping(body: Any) -> dict[str, Any]:
     read = read_values(body, GROUPS["model"])
     if isinstance(read, Choice):
         return {"choices": body}
-    assert not isinstance(read, Lists)
+    assert isinstance(read, Range)
     numbers = {"low": read.low, "high": read.high, "log": read.log, "step": read.step}
     return {
         "type": "int" if read.is_int else "float",

@@ -20,6 +20,8 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "mlp": {
             "_target_": "besom.training.models.mlp",
             "hidden_units": [512, 256],
+            "layers": None,
+            "rates": None,
             "activation": "relu",
             "dropout": 0.2,
             "batch_norm": False,

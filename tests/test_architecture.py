@@ -25,7 +25,7 @@ LAYERS = (
     ("config",),
     ("store",),
     ("space", "statistics", "executors"),
-    ("plots",),
+    ("plots", "scaffold"),
     ("report",),
     ("study",),
     ("rerun",),
@@ -165,8 +165,12 @@ def test_training_imports_nothing_of_besom_but_the_seam() -> None:
     assert not offenders
 
 
-#: `besom train`, `besom show`, `besom export --predictions`, and a study's `best_model()`.
-_LOADERS = ("rerun.single_run", "rerun.preview", "rerun.predicted", "rerun.retraining")
+#: `besom train`, `besom show`, `besom export --predictions`, a study's `best_model()`, and how
+#: `besom init --from` reads a table.
+_LOADERS = (
+    *("rerun.single_run", "rerun.preview", "rerun.predicted", "rerun.retraining"),
+    "scaffold.csv_columns",
+)
 
 
 def test_only_train_show_and_predictions_load_training_and_only_when_they_run() -> None:

@@ -274,6 +274,8 @@ def test_a_narrow_terminal_shows_the_error_of_every_score_and_what_is_corrected(
         dataclasses.replace(
             make_trial(number, BASE_PARAMS, baseline=number == 0),
             values=(float(bits.mean()),),
+            history={"val_accuracy": [float(bits.mean())]},
+            best_epoch=1,
             n_validation=400,
             correct=np.packbits(bits).tobytes(),
         )

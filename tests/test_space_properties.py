@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from besom.config import read_yaml
 from besom.config.search_path import packaged_config_dirs
-from besom.config.tree import lookup
+from besom.config.tree import MISSING, lookup
 from besom.equality import same
 from besom.errors import SpaceError
 from besom.report.export import dump
 from besom.space import Lists, Sample, Space, apply
+from besom.space.domains import Domain
+from besom.space.entries import Condition
+from besom.space.structs import Struct
 from besom.study import make_plan
 from besom.study.samplers import build_sampler
 from space_strategies import ENTRIES, Spec, specs
@@ -156,7 +159,11 @@ def what_a_when_excludes_is_absent_and_nothing_else(space: Space, points: list[P
                 assert not entry.distributions().keys() & stored.keys()
                 continue
             assert applying.setdefault(entry.path, entry) is entry
-            if isinstance(entry.values, Lists) and entry.values.shape != "constant":
+            if (
+                isinstance(entry.values, Lists)
+                and isinstance(entry.values.each, Domain)
+                and entry.values.shape != "constant"
+            ):
                 spread = [name for name in stored if name.startswith(f"{entry.path}.")]
                 assert len(spread) == len(params[entry.path]) + entry.values.has_length
         assert applying.keys() == params.keys()
@@ -172,6 +179,26 @@ def a_list_has_the_shape_that_was_asked_for(space: Space, points: list[Point]) -
                 assert values == sorted(values, reverse=shape == "decreasing")
 
 
+def an_element_holds_what_its_own_conditions_say(space: Space, points: list[Point]) -> None:
+    for entry in space.entries:
+        if not (isinstance(entry.values, Lists) and isinstance(entry.values.each, Struct)):
+            continue
+        for sample, _ in points:
+            for element in sample.params.get(entry.path, []):
+                applying = {
+                    inner.path
+                    for inner in entry.values.each.entries
+                    if all(_holds(condition, element) for condition in inner.conditions)
+                }
+                assert applying == element.keys()
+                assert len(element.get("strides", [])) in (0, len(element.get("kernel", [])))
+
+
+def _holds(condition: Condition, element: dict[str, Any]) -> bool:
+    value = lookup(element, condition.path, lengths=True)
+    return value is not MISSING and condition.test.matches(value)
+
+
 PROMISES = (
     whatever_is_sampled_applies_and_reads_back_as_the_same_typed_value,
     what_is_stored_decodes_to_what_was_sampled_even_from_json,
@@ -179,6 +206,7 @@ PROMISES = (
     every_parameter_is_known_before_and_inside_its_distribution,
     what_a_when_excludes_is_absent_and_nothing_else,
     a_list_has_the_shape_that_was_asked_for,
+    an_element_holds_what_its_own_conditions_say,
 )
 
 
@@ -207,7 +235,7 @@ REAL = sorted(ENTRIES.keys() - {"model.batch_norm", "trainer.class_weight"})
 
 
 @settings(SETTINGS, max_examples=8)
-@given(specs(REAL), st.integers(0, 99))
+@given(specs(REAL, follows=False), st.integers(0, 99))
 def test_a_sweep_file_composes_with_whatever_is_sampled(
     project: Project, spec: Spec, seed: int
 ) -> None:

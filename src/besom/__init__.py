@@ -13,6 +13,7 @@ The public API, imported when first used::
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ _MODULES = ("errors", "leaderboard", "records", "seam", "statistics")
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
+    if name not in (*__all__, *_MODULES):
+        raise AttributeError(f"module 'besom' has no attribute {name!r}")
+    with warnings.catch_warnings():
+        # Optuna's progress bar, which besom does not use, asks notebooks for ipywidgets.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        if name in _MODULES:
+            return importlib.import_module(f"besom.{name}")
         return getattr(importlib.import_module(_HOMES.get(name, "besom.api")), name)
-    if name in _MODULES:
-        return importlib.import_module(f"besom.{name}")
-    raise AttributeError(f"module 'besom' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -15,31 +15,65 @@ if TYPE_CHECKING:
 
 
 def train(
-    overrides: Sequence[str] = (),
+    build: Any = None,
     config: str | None = None,
     *,
+    overrides: Sequence[str] = (),
+    data: Any = None,
+    test: Any = None,
+    params: Mapping[str, Any] | None = None,
+    name: str | None = None,
     config_dir: str | Path | None = None,
     trust: Sequence[str] = (),
+    **nodes: Any,
 ) -> TrainRun:
     """Train one config, as ``besom train`` does.
 
+    With a function, data, ``params`` or nodes it is trained in a process of its own.
+
     Args:
-        overrides: Hydra overrides, such as ``["data=mnist", "trainer.epochs=5"]``.
+        build: a function or class that makes the model; or overrides, as in
+            ``besom.train(["data=mnist"])``.
         config: the path of a config, such as an exported ``best.yaml``; None: ``conf/train.yaml``.
+        overrides: Hydra overrides, such as ``["data=mnist", "trainer.epochs=5"]``.
+        data, test: as for ``sweep``.
+        params: values for parameters of ``build``, or for dotted paths; such as
+            ``study.best.params``.
+        name: of the run's folder; None: the options chosen.
         config_dir: your config folder; None takes ``./conf`` and ``./sweeps``.
         trust: packages that the config may name in addition to what ``besom.trust`` allows.
+        nodes: the nodes of the YAML (``trainer={"epochs": 5}``, ``optimizer="sgd"``, ``seed=1``),
+            and options of the data (``validation_split=0.2``).
 
     Raises:
         BesomError: anything in the config or the data that cannot be trained.
-        TrialDiverged: a metric became NaN or infinite.
+        TrialDiverged: a metric became NaN or infinite; a BesomError from a process of its own.
     """
+    from besom.config import projects_of
+    from besom.errors import ConfigError
+    from besom.python.calls import Call
     from besom.report.export import composer_for_train
-    from besom.rerun.single_run import train_once
+    from besom.rerun.single_run import functions_of, train_once
     from besom.trust import trusting
 
-    with trusting(trust):
+    if isinstance(build, list | tuple):
+        build, overrides = None, [*build, *overrides]
+    elif isinstance(build, str):
+        build, config = None, build
+    call = Call(build, data, test, None, params, nodes, name, "besom.train")
+    if not call.is_plain:
+        from besom.python.training_apart import train_apart
+
+        if config is not None:
+            raise ConfigError(
+                f"config is {config!r}, a complete config: change it with overrides, such as "
+                "overrides=['trainer.epochs=40'], and give no function, data or nodes."
+            )
+        return train_apart(call, overrides, config_dir, trust)
+    with trusting(trust, projects=projects_of(config, config_dir)):
         composed = composer_for_train(config, config_dir).compose(overrides)
-        return train_once(composed, Path(composed.config["results_dir"]))
+        with trusting(functions=functions_of(config, composed)):
+            return train_once(composed, Path(composed.config["results_dir"]))
 
 
 def sweep(
@@ -86,13 +120,19 @@ def sweep(
         KeyboardInterrupt: a signal has ended the sweep early. Everything it has is written, and
             the same call continues it.
     """
+    from besom.config import projects_of
     from besom.python.calls import Call, planned
     from besom.trust import trusting
 
     if build is None and not nodes and data is None and space is None:
         build, name = name, None  # besom.sweep(name="quickstart")
     call = Call(build, data, test, space, keywords=nodes, name=name)
-    with trusting(trust), planned(call, overrides, config_dir, fresh) as plan:
+    sweep_file = build if isinstance(build, str) else None
+    projects = projects_of(sweep_file, config_dir)
+    with (
+        trusting(trust, projects=projects),
+        planned(call, overrides, config_dir, fresh) as plan,
+    ):
         return _run(plan, extend, fresh, progress)
 
 

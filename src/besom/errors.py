@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -127,10 +128,16 @@ def _message(text: str) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """``my.py, line 12``: the last frame in the user's own code, which is in the current folder."""
-    here = str(Path.cwd())
+    """``my.py, line 12``: the last frame in the user's own code.
+
+    It is in the current folder, or in the project that the config belongs to, whose modules are
+    found before all others.
+    """
+    homes = [Path.cwd(), Path(sys.path[0])]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = frame.filename
-        if file.startswith(here) and not file.startswith(_BESOM) and "site-packages" not in file:
-            return f"{Path(file).relative_to(here)}, line {frame.lineno}"
+        file = Path(frame.filename)
+        home = next((home for home in homes if home in file.parents), None)
+        foreign = str(file).startswith(_BESOM) or "site-packages" in file.parts
+        if home is not None and not foreign:
+            return f"{file.relative_to(home)}, line {frame.lineno}"
     return ""

@@ -41,8 +41,8 @@ def given_file(name: str) -> Path:
     if folder is None:
         raise ConfigError(
             f"{name} was given from Python and lies in the folder {FOLDER!r} of a study or run, "
-            "but this config is not beside one. Give results_dir=FOLDER, the folder of its study, or "
-            "run it by `besom.train` or `besom.sweep` again."
+            "but this config is not beside one. Give results_dir=FOLDER, where its study is, or "
+            "call besom.train or besom.sweep again."
         )
     found = Path(folder) / name
     if not found.exists():

@@ -65,7 +65,7 @@ class Builder:
 
     def submit(self, trial: int, config: TrialConfig, timeout_s: float | None) -> None:
         numbers = {"n_params": 10.0 * sum(config["model"]["hidden_units"])}
-        numbers |= {"model_bytes": 1e6, "seconds_to_begin": 2.0}
+        numbers |= {"model_bytes": 1e6, "seconds_beside_epochs": 2.0}
         numbers |= {"seconds_per_step": 1.0, "steps_per_epoch": 2.0}
         self._events.append(Finished(trial, 0, TrialResult(numbers=numbers), Usage()))
 
@@ -110,14 +110,14 @@ SEVERAL = "sweep.objectives=[{metric: val_accuracy}, {metric: n_params}]"
     ("overrides", "expected"),
     [
         ([], "about 40 s for 5 trials: 0.1 s to start the workers, and for each trial about 2.0 s "
-             "to build and compile its model."),
+             "to build, compile and save its model."),
         (["sweep/pruner=median"], "for 5 trials if none is pruned: 0.1 s to start"),
         (["sweep/pruner=median", SEVERAL], "for 5 trials: 0.1 s to start"),
         (["sweep/pruner=screening", "sweep.pruner.keep=2"],
          "about 32 s for 5 trials of 1 epoch, the best 2 of them to their end: 0.1 s to start"),
         (["sweep.folds=5", "sweep.repeats=2"], "about 6.7 min for 5 trials (50 runs: 5 folds x 2 "
          "repeats each): 0.1 s to start the workers, and for each run about 2.0 s"),
-        (["sweep.timeout_s=12"], "compile its model. sweep.timeout_s ends it after 12 s."),
+        (["sweep.timeout_s=12"], "save its model. sweep.timeout_s ends it after 12 s."),
         (["sweep/sampler=grid", "sweep.space={}", "model.dropout=0.1,0.3",
           "sweep.n_trials=50"], "for 3 trials, which is every point of the space:"),
         ([SEVERAL], "Optimised: val_accuracy (maximize), n_params (minimize); sampler random, "),
@@ -127,6 +127,13 @@ SEVERAL = "sweep.objectives=[{metric: val_accuracy}, {metric: n_params}]"
 )  # fmt: skip
 def test_the_time_to_expect_says_what_it_counts(project, overrides, expected):
     assert expected in said(*overrides)
+
+
+@pytest.mark.parametrize("words", [[], ["sweep.trial_function=besom.training.trial.run_trial"]])
+@pytest.mark.parametrize("metric", ["null", "val_accuracy"])
+def test_what_is_optimised_is_said_once(project, words, metric):
+    told = said(*words, f"sweep.objective.metric={metric}")
+    assert told.count("Optimised: val_accuracy (maximize); sampler random, pruner none.") == 1
 
 
 @pytest.mark.parametrize(
@@ -152,7 +159,7 @@ def test_a_screening_is_expected_to_take_the_first_epochs_of_all_and_the_rest_of
 
 def test_the_time_to_expect_counts_start_up_and_what_each_trial_costs_beyond_its_epochs():
     """On small data these are nearly all of it."""
-    numbers = {"seconds_to_begin": 8.0, "seconds_per_step": 0.01, "steps_per_epoch": 4.0}
+    numbers = {"seconds_beside_epochs": 8.0, "seconds_per_step": 0.01, "steps_per_epoch": 4.0}
     probed = Probed("sampled 1", {}, {"trainer": {"epochs": 5}}, numbers)
     found = DryRun([probed], 2, {}, (), optuna.pruners.NopPruner(), start_s=6.0)
     assert found.expected_seconds(8) == pytest.approx(6.0 + 8 * (8.0 + 0.2) / 2)

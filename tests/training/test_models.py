@@ -37,6 +37,19 @@ def test_no_dropout_is_no_dropout_layer() -> None:
     assert "Dropout" not in kinds(cnn((8, 8), 2, dropout=0))
 
 
+def test_each_layer_may_have_its_own_activation_and_dropout() -> None:
+    lists = {"hidden_units": [6, 4], "activations": ["relu", "gelu"], "dropouts": [0.0, 0.3]}
+    layers = [{"units": 6, "activation": "relu", "dropout": 0.0}, {"units": 4}]
+    by_layer = {"layers": layers, "activation": "gelu", "dropout": 0.3}
+    for arguments in (lists, by_layer):
+        model = mlp((8,), 2, **arguments)
+        assert kinds(model) == ["Flatten", "Dense", "Dense", "Dropout", "Dense"]
+        assert [model.layers[i].units for i in (1, 2)] == [6, 4]
+        assert [model.layers[i].activation.__name__ for i in (1, 2)] == ["relu", "gelu"]
+        assert model.layers[3].rate == 0.3
+    assert kinds(mlp((8,), 2, layers=[])) == ["Flatten", "Dense"]
+
+
 @pytest.mark.parametrize("input_shape", [(28, 28), (28, 28, 1), (9, 7, 3)])
 def test_a_convolutional_network_takes_images_with_and_without_channels(
     input_shape: tuple[int, ...],
@@ -59,6 +72,22 @@ def test_a_convolutional_network_takes_images_with_and_without_channels(
         (mlp, {"hidden_units": 64}, r"model\.hidden_units is 64, expected a list"),
         (mlp, {"activation": "relo"}, r"'relo', which Keras does not know\. Did you mean 'relu'"),
         (mlp, {"activation": 3}, r"model\.activation is 3, expected a name"),
+        (mlp, {"activations": "relu"}, r"model\.activations is 'relu', expected a list or null"),
+        (
+            mlp,
+            {"activations": ["relu"]},
+            r"\[relu\], 1 value for 2 hidden layers: give one for each",
+        ),
+        (mlp, {"activations": ["relu", "gelo"]}, r"model\.activations\.1 is 'gelo'.*Did you mean"),
+        (mlp, {"dropouts": [0.1, 1.5]}, r"model\.dropouts\.1 is 1\.5, expected a share"),
+        (mlp, {"layers": 3}, r"model\.layers is 3, expected a list of mappings such as"),
+        (mlp, {"layers": [64]}, r"model\.layers\.0 is 64, expected the mapping of a layer"),
+        (mlp, {"layers": [{"unit": 3}]}, r"layers\.0 has the key 'unit'.* Did you mean 'units'"),
+        (mlp, {"layers": [{"dropout": 0.1}]}, r"0 is {dropout: 0\.1}, which has no units"),
+        (mlp, {"layers": [{"units": 0}]}, r"model\.layers\.0\.units holds 0"),
+        (mlp, {"layers": [{"units": 1, "activation": 1}]}, r"layers\.0\.activation is 1, expected"),
+        (mlp, {"layers": [{"units": 1, "dropout": 1}]}, r"layers\.0\.dropout is 1, expected"),
+        (mlp, {"layers": [], "dropouts": []}, r"in model\.layers each layer has its own dropout"),
         (cnn, {"filters": [-1]}, r"model\.filters holds -1"),
         (cnn, {"kernel_size": 0}, r"model\.kernel_size holds 0"),
         (cnn, {"dense_units": 0}, r"model\.dense_units holds 0"),

@@ -6,6 +6,7 @@ Commands that report never import TensorFlow; what a command needs is imported w
 # Commands register when they are imported.
 from besom.cli import (  # noqa: F401
     confirm_command,
+    init_command,
     report_commands,
     sweep_command,
 )

@@ -9,6 +9,7 @@ from optuna.pruners import NopPruner
 from rich.console import Console
 
 from besom.report.tables import frame_table, shown_params
+from besom.seam import KERAS_TRIALS
 from besom.store.records import Objective
 from besom.study.checks import remarks_on_workers
 from besom.study.dry_run import DryRun
@@ -31,16 +32,20 @@ def print_space(plan: SweepPlan, console: Console) -> None:
         console.print(frame_table(pd.DataFrame(rows), f"Search space of {plan.name}"))
     else:
         say(console, "The search space is empty: only the base config would run.", wrap=True)
-    aims = _aims(plan.objectives)
-    if follows_the_task(plan.sweep):
-        aims = "val_accuracy for classes, val_loss for any other task"
-    strategy = [f"{key} {plan.choices.get(f'sweep/{key}', 'own')}" for key in ("sampler", "pruner")]
-    for line in (f"Optimised: {aims}; {', '.join(strategy)}.", *plan.notes):
+    known = [] if _is_told_later(plan) else [_optimised(plan, plan.objectives)]
+    for line in [*known, *plan.notes]:
         say(console, line, wrap=True)
 
 
-def _aims(objectives: Sequence[Objective]) -> str:
-    return ", ".join(f"{o.metric} ({o.direction})" for o in objectives)
+def _is_told_later(plan: SweepPlan) -> bool:
+    """Whether what is optimised is known, and printed, once the data have been read."""
+    return follows_the_task(plan.sweep) and plan.sweep.trial_function == KERAS_TRIALS
+
+
+def _optimised(plan: SweepPlan, objectives: Sequence[Objective]) -> str:
+    aims = ", ".join(f"{o.metric} ({o.direction})" for o in objectives)
+    strategy = [f"{key} {plan.choices.get(f'sweep/{key}', 'own')}" for key in ("sampler", "pruner")]
+    return f"Optimised: {aims}; {', '.join(strategy)}."
 
 
 def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
@@ -56,8 +61,9 @@ def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
         for probed in found.built
     ]
     console.print(frame_table(pd.DataFrame(rows), "Built, not trained"))
-    follows = [f"Optimised: {_aims(found.objectives)}."] if follows_the_task(plan.sweep) else []
-    for line in [*follows, *remarks_on_workers(found.facts), *_findings(plan, found)]:
+    follows = [_optimised(plan, found.objectives)] if _is_told_later(plan) else []
+    of_workers = remarks_on_workers(found.facts, plan.space.paths)
+    for line in [*follows, *of_workers, *_findings(plan, found)]:
         say(console, line, wrap=True)
 
 
@@ -103,7 +109,7 @@ def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
     text = (
         f"Time to expect: about {duration(seconds)} for {n_trials} {trials}: "
         f"{duration(max(found.start_s, 0.1))} to start the workers, and for each {each} about "
-        f"{duration(found.seconds_to_begin)} to build and compile its model."
+        f"{duration(found.seconds_beside_epochs)} to build, compile and save its model."
     )
     limit = plan.sweep.timeout_s
     if limit is not None and limit < seconds:

@@ -22,6 +22,7 @@ FORMATS = ("table", "csv", "md", "json")
 
 #: The commands, in the order a user meets them.
 ORDER = (
+    "init",
     "sweep",
     "leaderboard",
     "confirm",
@@ -156,8 +157,8 @@ def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
     def trusted(*args: Any, trust: tuple[str, ...], **options: Any) -> Any:
         from besom.trust import trusting
 
-        with trusting(trust):
-            return command(*args, **options)
+        click.get_current_context().with_resource(trusting(trust))
+        return command(*args, **options)
 
     return click.option(
         "--trust",
@@ -165,6 +166,15 @@ def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="PACKAGE",
         help="Let configs name this, too; may be repeated (also conf/trusted.yaml).",
     )(trusted)
+
+
+def find_modules_of(config: str | None, config_dir: str | None) -> None:
+    """For the rest of the command, find and trust the modules of the projects it names by path."""
+    from besom.config import projects_of
+    from besom.trust import trusting
+
+    projects = projects_of(config, config_dir)
+    click.get_current_context().with_resource(trusting(projects=projects))
 
 
 def overrides_argument(command: Callable[..., Any]) -> Callable[..., Any]:

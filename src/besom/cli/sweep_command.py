@@ -13,6 +13,7 @@ from besom.cli.group import (
     TAKES_OVERRIDES,
     config_dir_option,
     echo,
+    find_modules_of,
     main,
     overrides_argument,
     trust_option,
@@ -109,6 +110,7 @@ def sweep(
     from besom.terminal.sweep_view import LiveView, PlainView
     from besom.text.console import TerminalConsole, say
 
+    find_modules_of(name, config_dir)
     plan = make_plan(name, overrides, config_dir)
     console = TerminalConsole(quiet=quiet)
     if dry_run:
@@ -159,12 +161,15 @@ def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
       besom train best.yaml trainer.epochs=40 seed=3
     """
     from besom.report.export import composer_for_train
-    from besom.rerun.single_run import train_once
+    from besom.rerun.single_run import functions_of, train_once
+    from besom.trust import trusting
 
     config, rest = _split_config(overrides)
+    find_modules_of(config, config_dir)
     composed = composer_for_train(config, config_dir).compose(rest)
     try:
-        run = train_once(composed, checked_folder(composed.config["results_dir"]), echo)
+        with trusting(functions=functions_of(config, composed)):
+            run = train_once(composed, checked_folder(composed.config["results_dir"]), echo)
     except TrialDiverged as error:
         raise BesomError(f"Training diverged: {error}. Try a smaller learning rate.") from error
     echo(f"Written: {run.paths.root}/")
@@ -186,6 +191,7 @@ def show(overrides: tuple[str, ...], config_dir: str | None, output: Path | None
     from besom.config import Composer, SearchPath
     from besom.rerun.preview import draw_examples
 
+    find_modules_of(None, config_dir)
     composed = Composer(SearchPath.of(config_dir), "train").compose(overrides)
     echo(draw_examples(composed, output))
 

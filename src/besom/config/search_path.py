@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import io
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,15 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from besom.config.types import numbers_as_text
 from besom.errors import ConfigError, did_you_mean
 from besom.regular import special_kind
 
 #: Primary configs that are not sweeps.
 RESERVED = {"train", "sweep"}
+
+#: The folders of a project that hold its configs.
+_CONFIG_DIRS = ("conf", "sweeps")
 
 #: The limits of a file: bytes, values (counting the copies that aliases make), nesting.
 MOST_BYTES = 2**20
@@ -57,12 +62,12 @@ class SearchPath:
     directories: tuple[Path, ...]
 
     @classmethod
-    def of(cls, config_dir: str | Path | None = None, first: Path | None = None) -> SearchPath:
+    def of(cls, config_dir: str | Path | None = None, config: Path | None = None) -> SearchPath:
         """The folders to look in.
 
         Args:
             config_dir: the user's folder; None takes ``./conf`` and ``./sweeps``, where they exist.
-            first: a folder to put before all others (that of a YAML given by path).
+            config: a YAML given by path, whose folder and whose project come before all others.
 
         Raises:
             ConfigError: ``config_dir`` is not a folder.
@@ -76,8 +81,10 @@ class SearchPath:
                     f"--config-dir is {str(config_dir)!r}, which is not a folder. "
                     "Give the folder that holds your conf groups or sweeps."
                 )
-            own = [root, root / "conf", root / "sweeps"]
-        wanted = ([first] if first else []) + own + list(packaged_config_dirs())
+            own = [root, root / "conf", root / "sweeps", *_config_dirs(project_of(root))]
+        if config is not None:
+            own = [config.resolve().parent, *_config_dirs(project_of(config.parent)), *own]
+        wanted = own + list(packaged_config_dirs())
         found = dict.fromkeys(path.resolve() for path in wanted if path.is_dir())
         return cls(tuple(found))
 
@@ -100,7 +107,7 @@ class SearchPath:
         names, unread = list[str](), list[str]()
         for name in paths.keys() - RESERVED:
             try:
-                names += [name] if is_sweep(paths[name]) else []
+                names += [name] if is_sweep(paths[name], self) else []
             except ConfigError as error:
                 unread.append(str(error))
         return sorted(names), sorted(unread)
@@ -124,7 +131,37 @@ class SearchPath:
         return sorted(found)
 
 
-def is_sweep(path: Path) -> bool:
+def project_of(folder: Path) -> Path:
+    """The folder of the project whose configs lie in ``folder``, where its modules are.
+
+    >>> project_of(Path("/home/me/pets/sweeps")), project_of(Path("/home/me/pets"))
+    (PosixPath('/home/me/pets'), PosixPath('/home/me/pets'))
+    """
+    folder = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100 - links are not followed
+    return folder.parent if folder.name in _CONFIG_DIRS else folder
+
+
+def projects_of(config: str | None, config_dir: str | Path | None) -> list[Path]:
+    """The projects of what a command names by path, the most specific first.
+
+    Args:
+        config: a config as given to the command, by name or by path; None: there is none.
+        config_dir: as given to the command.
+    """
+    own = [Path(config).parent] if config is not None and is_path(config) else []
+    return [project_of(folder) for folder in [*own, *([Path(config_dir)] if config_dir else [])]]
+
+
+def _config_dirs(project: Path) -> list[Path]:
+    return [project / name for name in _CONFIG_DIRS]
+
+
+def is_path(name: str) -> bool:
+    """Whether a config is given by path, not by name."""
+    return name.endswith((".yaml", ".yml")) or "/" in name
+
+
+def is_sweep(path: Path, search: SearchPath) -> bool:
     """Whether a YAML is a sweep: its defaults list begins with ``sweep``, or with another sweep.
 
     Raises:
@@ -139,7 +176,7 @@ def is_sweep(path: Path) -> bool:
         first = defaults[0].removeprefix("/")
         if first == "sweep":
             return True
-        folders = (path.parent, *SearchPath.of().directories)
+        folders = (path.parent, *search.directories)
         found = (folder / f"{first}.yaml" for folder in folders)
         path = next((candidate for candidate in found if candidate.is_file()), path)
     return False
@@ -154,7 +191,7 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
     Raises:
         ConfigError: no such sweep (near names are listed), or the YAML is not a sweep.
     """
-    if name.endswith((".yaml", ".yml")) or "/" in name:
+    if is_path(name):
         path = Path(name).expanduser()
         if special_kind(path):
             read_yaml(path)  # which says what it is
@@ -162,7 +199,7 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
             raise ConfigError(
                 f"There is no sweep file {name!r}. Give the path of an existing YAML file."
             )
-        search, found = SearchPath.of(config_dir, first=path.resolve().parent), path.resolve()
+        search, found = SearchPath.of(config_dir, config=path), path.resolve()
         if path.suffix != ".yaml":
             raise ConfigError(f"{name!r}: Hydra reads '.yaml' files only; rename it.")
     else:
@@ -175,7 +212,7 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
             hint = did_you_mean(name, names)
             raise ConfigError(f"There is no sweep {name!r}.{hint}{others}{more}")
         found = found_by_name
-    if not is_sweep(found):
+    if not is_sweep(found, search):
         raise ConfigError(
             f"{found} is not a sweep: its defaults list must begin with 'sweep', as in "
             "'defaults: [sweep, override data: mnist, _self_]'."
@@ -249,7 +286,8 @@ def _read(path: Path, *_version: int) -> YamlFile | str:
         return f"{path} is not valid YAML: {detail}."
     if not isinstance(loaded, dict):
         return f"{path} holds a {type(loaded).__name__}, expected a mapping."
-    return YamlFile(text[:512], {str(key): value for key, value in loaded.items()})
+    content = {str(key): value for key, value in loaded.items()}
+    return YamlFile(text[:512], numbers_as_text(content))
 
 
 class _Excess(Exception):

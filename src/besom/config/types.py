@@ -111,6 +111,11 @@ def element_of(items: list[Any]) -> Any:
     kinds = {kind_of(item) for item in given}
     if kinds == {"int", "float"}:
         return next(item for item in given if isinstance(item, float))
+    if kinds == {"mapping"}:
+        if any(item.get(TARGET) != given[0].get(TARGET) for item in given):
+            return {}
+        keys = dict.fromkeys(key for item in given for key in item)
+        return {key: element_of([item.get(key) for item in given]) for key in keys}
     return given[0] if len(kinds) == 1 else None
 
 
@@ -144,14 +149,22 @@ def _expected(reference: Any) -> str:
 
 
 def numbers_as_text(node: Any) -> Any:
-    """A mapping by numbers, such as weights by class, with text for its keys: as it is stored.
+    """Plain data with text for keys that are ints, such as weights by class: as it is stored.
 
-    >>> numbers_as_text({0: 1.0, "kind": {1: 5.0}})
-    {'0': 1.0, 'kind': {'1': 5.0}}
+    Functions get them as ints again, see ``besom.targets``. A mapping that has both a number and
+    the same as text stays as it is.
+
+    >>> numbers_as_text({0: 1.0, "kind": [{1: 5.0}]})
+    {'0': 1.0, 'kind': [{'1': 5.0}]}
     """
-    if not isinstance(node, dict) or len({str(key) for key in node}) < len(node):
+    if isinstance(node, list):
+        return [numbers_as_text(item) for item in node]
+    if not isinstance(node, dict):
         return node
-    return {str(k) if type(k) is int else k: numbers_as_text(v) for k, v in node.items()}
+    as_text = len({str(key) for key in node}) == len(node)
+    return {
+        str(k) if as_text and type(k) is int else k: numbers_as_text(v) for k, v in node.items()
+    }
 
 
 def check_keys(node: Any, path: str = "") -> None:
@@ -199,6 +212,11 @@ class Place:
     def elements(self) -> Place:
         """The place of this list's elements; where no list stands, they may be anything."""
         return Place(self.holds if isinstance(self.holds, list) else [], self.where, inside=True)
+
+    def at(self, key: str) -> Place:
+        """The place of a key in this mapping; where no mapping stands, it may hold anything."""
+        holds = self.reference.get(key) if isinstance(self.reference, Mapping) else None
+        return Place(holds, self.where)
 
     def fit(self, value: Any) -> Any:
         """Return ``value`` as the config would hold it.

@@ -20,7 +20,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from besom.equality import is_real
+from besom.equality import is_real, same
 from besom.plots.scales import Floats
 from besom.store.records import TrialRecord
 from besom.text.values import ABSENT, value_text
@@ -83,12 +83,7 @@ def columns(trials: Sequence[TrialRecord]) -> list[Column]:
     for path in merged_order(trial.params for trial in trials):
         values = [trial.params.get(path, ABSENT) for trial in trials]
         own = distributions.get(path)
-        lists = [v for v in values if v is not ABSENT]
-        if own is None and all(isinstance(v, list | tuple) for v in lists):
-            family = {n: d for n, d in distributions.items() if n.startswith(f"{path}.")}
-            found.extend(_list_columns(path, values, family))
-        else:
-            found.append(_column(path, values, [own] if own else []))
+        found += _of(path, values, [own] if own else [], distributions)
     return found
 
 
@@ -122,6 +117,9 @@ def _list_columns(
     if len({len(v) for v in lists}) > 1:
         found.append(_column(f"{path}.length", lengths, of_length))
     longest = max((len(v) for v in lists), default=0)
+    elements = [x for v in lists for x in v]
+    if elements and all(isinstance(x, Mapping) for x in elements):
+        return [*found, *_struct_columns(path, values, longest, family)]
     if longest > 1 and all(value_text(x) == value_text(v[0]) for v in lists for x in v):
         one = [ABSENT if v is ABSENT or not v else v[0] for v in values]
         return [*found, _column(f"{path}.each", one, of_elements)]
@@ -129,6 +127,46 @@ def _list_columns(
         element = [ABSENT if v is ABSENT or i >= len(v) else v[i] for v in values]
         found.append(_column(f"{path}.{i}", element, of_elements))
     return found
+
+
+def _struct_columns(
+    path: str, values: list[Any], longest: int, family: Mapping[str, BaseDistribution]
+) -> list[Column]:
+    """A column for each key of each element, or for each key where all elements are alike."""
+    lists = [v for v in values if v is not ABSENT]
+    keys = merged_order(x for v in lists for x in v)
+    alike = longest > 1 and all(same(x, v[0]) for v in lists for x in v)
+    names = ["each"] if alike else [str(i) for i in range(longest)]
+    found = []
+    for i, name in enumerate(names):
+        elements = [{} if v is ABSENT or i >= len(v) else v[i] for v in values]
+        for key in keys:
+            label = f"{path}.{name}.{key}"
+            inside = [x.get(key, ABSENT) for x in elements]
+            if any(x is not ABSENT for x in inside):
+                own = [d for n, d in family.items() if _field(n, path) == key]
+                found += _of(label, inside, own, family)
+    return found
+
+
+def _field(name: str, path: str) -> str:
+    """The key of a parameter in the elements of the list at ``path``; all elements have the same
+    distribution for it, whatever its label."""
+    return name.removeprefix(f"{path}.").partition(".")[2].partition("@")[0]
+
+
+def _of(
+    label: str,
+    values: list[Any],
+    own: Sequence[BaseDistribution],
+    family: Mapping[str, BaseDistribution],
+) -> list[Column]:
+    """The columns of a value: those of a list, or one."""
+    given = [v for v in values if v is not ABSENT]
+    if own or not all(isinstance(v, list | tuple) for v in given):
+        return [_column(label, values, own)]
+    inner = {n: d for n, d in family.items() if n.startswith((f"{label}.", f"{label}@"))}
+    return _list_columns(label, values, inner)
 
 
 def _column(label: str, values: list[Any], distributions: Sequence[BaseDistribution]) -> Column:

@@ -27,6 +27,7 @@ from besom.python.options import (
     required_of,
     take_keywords,
 )
+from besom.python.reimported import as_in_file
 from besom.python.spaces import path_of, space_of
 from besom.report.export import dump
 from besom.seam import OFFERED
@@ -40,6 +41,9 @@ _ARRAYS, _TABLE = "arrays", "table"
 
 #: What a table's option says beside ``DATA_KEYS``.
 _TABLE_KEYS = ("features", "exclude", "categorical", "missing", "unseen", "encode")
+
+
+_OR_NAME = {"besom.sweep": ", or the name of a sweep", "besom.train": ", or overrides"}
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,24 @@ class Call:
     name: str | None = None
     call: str = "besom.sweep"
 
+    def __post_init__(self) -> None:
+        for name in ("build", "data", "test"):
+            object.__setattr__(self, name, as_in_file(getattr(self, name)))
+        known = self.build is None or isinstance(self.build, str) or is_code(self.build)
+        if not known:
+            hint = ""
+            if hasattr(self.build, "fit") and hasattr(self.build, "layers"):
+                hint = " Each trial needs a model of its own: give the function that makes it."
+            raise ConfigError(
+                f"{self.call} is given a {type(self.build).__name__} first, expected a function or "
+                f"class that makes the model{_OR_NAME.get(self.call, '')}.{hint}"
+            )
+
     @property
     def is_plain(self) -> bool:
         """Whether there is nothing that a command line could not say."""
         said = (self.data, self.test, self.space, self.name, self.params or None)
-        return not self.keywords and all(value is None for value in said)
+        return not (self.keywords or self.label) and all(value is None for value in said)
 
     @property
     def label(self) -> str:
@@ -86,8 +103,8 @@ def planned(
         BesomError: anything that cannot be run; also a study of this name whose functions or data
             were others, unless ``fresh``.
     """
-    if isinstance(call.build, str) and call.is_plain:
-        yield make_plan(call.build, overrides, config_dir)
+    if call.is_plain and call.build is not None:
+        yield make_plan(str(call.build), overrides, config_dir)
         return
     with tempfile.TemporaryDirectory(prefix="besom-") as place:
         folder = Path(place)
@@ -97,15 +114,34 @@ def planned(
         written, parts = _written(call)
         if call.name is not None or call.label:
             written.set("sweep.name", call.name or call.label)
-        elif begins_with != "sweep":
-            written.content.setdefault("sweep", {}).setdefault("name", begins_with)
-        _write_configs(written, begins_with, folder)
+        primary = PRIMARY if begins_with != PRIMARY else f"{PRIMARY}_more"
+        _write_configs(written, begins_with, folder / f"{primary}.yaml")
         search = SearchPath((folder.resolve(), *search.directories))
         given = Given(written.functions, tuple(parts), folder)
-        plan = plan_of(Composer(search, PRIMARY), overrides)
+        plan = plan_of(Composer(search, primary), overrides, name=begins_with)
         if not fresh:
             given.check_unchanged(plan.paths.from_python, plan.name)
         yield replace(plan, furnish=lambda: given.write(plan.paths.from_python))
+
+
+def written_run(call: Call, folder: Path, brought: Path) -> Path:
+    """Write the config of one run, and what it brings along.
+
+    Args:
+        call: of ``besom.train``.
+        folder: of the config.
+        brought: of functions and data.
+
+    Returns:
+        The config's file, for ``besom train``.
+    """
+    written, parts = _written(call)
+    if call.name is not None:
+        written.set("name", call.name)
+    config = folder / f"{PRIMARY}.yaml"
+    _write_configs(written, "train", config)
+    Given(written.functions, tuple(parts)).write(brought)
+    return config
 
 
 def _written(call: Call) -> tuple[WrittenConfig, list[GivenData]]:
@@ -250,8 +286,9 @@ def _check_test(parts: Sequence[GivenData], options: Mapping[str, Any]) -> None:
 # --- configs --------------------------------------------------------------------------------------
 
 
-def _write_configs(written: WrittenConfig, begins_with: str, folder: Path) -> None:
+def _write_configs(written: WrittenConfig, begins_with: str, primary: Path) -> None:
     """Write options and primary config, for Hydra to compose."""
+    folder = primary.parent
     for group, options in written.options.items():
         (folder / group).mkdir(parents=True, exist_ok=True)
         for name, content in options.items():
@@ -259,7 +296,7 @@ def _write_configs(written: WrittenConfig, begins_with: str, folder: Path) -> No
     lines: list[Any] = [begins_with]
     lines += [{f"override {_absolute(group)}": name} for group, name in written.chosen.items()]
     content = {"defaults": [*lines, "_self_"], **written.content}
-    (folder / f"{PRIMARY}.yaml").write_text(dump(content), encoding="utf-8")
+    primary.write_text(dump(content), encoding="utf-8")
 
 
 def _absolute(group: str) -> str:

@@ -219,18 +219,24 @@ def _distance(node: Any, code: types.CodeType) -> int:
 
 
 def _lambda(tree: ast.AST, code: types.CodeType) -> ast.AST | None:
-    """The innermost lambda that holds what the code ends with."""
-    line, end_line, column, end_column = list(code.co_positions())[-1]
-    if None in (line, end_line, column, end_column):  # Python was told to keep no positions
-        return None
+    """The innermost lambda of the same parameters that holds everything of the code."""
+    known = [p for p in code.co_positions() if None not in p and p[2:] != (0, 0)]
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     holding = [
         node
         for node in ast.walk(tree)
         if isinstance(node, ast.Lambda)
-        and (node.lineno, node.col_offset) <= (line, column)
-        and (end_line, end_column) <= (node.end_lineno, node.end_col_offset)
+        and names == tuple(a.arg for a in (*node.args.args, *node.args.kwonlyargs))
+        and known
+        and all(_holds(node, position) for position in known)
     ]
     return max(holding, key=lambda node: (node.lineno, node.col_offset), default=None)
+
+
+def _holds(node: ast.Lambda, position: Any) -> bool:
+    line, end_line, column, end_column = position
+    begins = (node.lineno, node.col_offset) <= (line, column)
+    return begins and (end_line, end_column) <= (node.end_lineno, node.end_col_offset)
 
 
 class _Bare(ast.NodeTransformer):

@@ -20,6 +20,9 @@ DATA_KEYS = (
     *("test_split", "test_seed"),
 )
 
+#: A key of ``sweep`` and of a table: the column to predict, where there is a table.
+_BOTH = "target"
+
 #: The groups of ``sweep`` whose options are chosen by name.
 STRATEGIES = ("sampler", "pruner", "executor")
 
@@ -224,7 +227,11 @@ def take_keywords(
     of_sweep = {f.name for f in fields(SweepNode)} if call == "besom.sweep" else set()
     rest: dict[str, Any] = {}
     for name, value in keywords.items():
-        if name in STRATEGIES and of_sweep:
+        if of_data(name) and (name not in of_sweep or name == _BOTH):
+            rest[name] = value
+        elif name == "sweep" and of_sweep and isinstance(value, Mapping):
+            written.set(name, written.plain(value, name))
+        elif name in STRATEGIES and of_sweep:
             written.take_group(f"sweep/{name}", value)
         elif name in TRAIN_GROUPS:
             written.take_group(name, value)
@@ -234,8 +241,6 @@ def take_keywords(
             written.set(f"sweep.{name}", written.plain(value, f"sweep.{name}"))
         elif name in _BESIDE:
             written.set(name, plain(str(value) if name == "results_dir" else value, name))
-        elif of_data(name):
-            rest[name] = value
         else:
             raise _unknown(name, call, of_sweep, parameters)
     return rest

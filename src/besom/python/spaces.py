@@ -18,7 +18,8 @@ import numpy as np
 from besom.config import TRAIN_GROUPS
 from besom.config.types import Refused, show
 from besom.errors import SpaceError, did_you_mean
-from besom.space.spec import ENTRY_KEYS, read_grammar
+from besom.space.grammar import read_grammar
+from besom.space.spec import ENTRY_KEYS
 
 #: Keys of an entry whose values are no entries themselves.
 _SAID = {*ENTRY_KEYS} - {"length", "each"}
@@ -71,8 +72,25 @@ def space_of(
         path = path_of(name, parameters, label)
         if path in space:
             raise SpaceError(f"space has two entries for {path}: {name!r} is one of them.")
-        space[path] = _entry(value, f"space[{name!r}]", as_plain)
+        entry = _entry(value, f"space[{name!r}]", as_plain)
+        space[path] = _with_paths(entry, parameters or (), label)
     return space
+
+
+def _with_paths(entry: Any, parameters: Collection[str], label: str) -> Any:
+    """An entry whose ``when`` and ``length`` name other parameters, by their dotted paths."""
+    if not isinstance(entry, Mapping):
+        return entry
+    entry = dict(entry)
+
+    def path_for(name: str) -> str:
+        return f"model.{name}" if label and name.partition(".")[0] in parameters else name
+
+    if isinstance(entry.get("when"), Mapping):
+        entry["when"] = {path_for(name): test for name, test in entry["when"].items()}
+    if isinstance(entry.get("length"), str):
+        entry["length"] = path_for(entry["length"])
+    return entry
 
 
 def path_of(name: Any, parameters: Collection[str] | None, label: str) -> str:
@@ -166,7 +184,9 @@ def base_value(entry: Any) -> Any:
             return None
         if hasattr(domain, "values"):
             return domain.values[0] if len(domain.values) else None
-        return _middle({"low": domain.low, "high": domain.high, "log": domain.log})
+        kind = "int" if domain.is_int else "float"
+        bounds = {"low": domain.low, "high": domain.high, "step": domain.step}
+        return _middle({"type": kind, **bounds, "log": domain.log})
     if isinstance(entry, list):
         return entry[0] if entry else None
     if not isinstance(entry, Mapping):

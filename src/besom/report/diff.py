@@ -18,7 +18,7 @@ from besom.store.environment import environment_then
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.study_identity import as_of_now
 from besom.text.numbers import points, with_error
-from besom.text.values import ABSENT, value_text
+from besom.text.values import ABSENT, compact_text, value_text
 
 #: The part whose values are a config's; those of the others are what besom or a machine says.
 CONFIG = "config"
@@ -94,6 +94,13 @@ def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
     )
 
 
+def _row(values: Sequence[Any], part: str) -> list[str]:
+    """Values that differ, for people: compact, where that can tell them apart."""
+    compact = [compact_text(v) if isinstance(v, list) else shown(v, part) for v in values]
+    distinct = len(set(compact)) == len(compact)
+    return compact if distinct else [shown(value, part) for value in values]
+
+
 def shown(value: Any, part: str = CONFIG) -> str:
     """A value for people: a config's with all its digits, of the other parts words as they are."""
     if value is ABSENT or (value is None and part != CONFIG):
@@ -105,9 +112,12 @@ def shown(value: Any, part: str = CONFIG) -> str:
 
 def display_differences(frame: pd.DataFrame) -> pd.DataFrame:
     """``differences`` for people."""
-    parts, names = frame["part"], frame.columns[2:]
-    cells = {c: [shown(v, p) for v, p in zip(frame[c], parts, strict=True)] for c in names}
-    return frame.assign(**cells)
+    names = frame.columns[2:]
+    rows = [
+        _row(values, part)
+        for part, *values in zip(frame["part"], *(frame[c] for c in names), strict=True)
+    ]
+    return frame.assign(**{name: [row[i] for row in rows] for i, name in enumerate(names)})
 
 
 def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
@@ -128,7 +138,7 @@ def contrasts_of(studies: Sequence[StudyRecord]) -> pd.DataFrame:
                 continue  # empty in one study; what another has in it is a row each
             values = [one.get(what, ABSENT) for one in flat]
             kind = CONFIG if part in _OF_CONFIGS else part
-            texts = [shown(value, kind) for value in values]
+            texts = _row(values, kind)
             if len(set(texts)) > 1 and not all(same(values[0], value) for value in values):
                 named = dict(zip((s.name for s in studies), texts, strict=True))
                 rows.append({"part": part, "what": what, **named})

@@ -215,7 +215,7 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
         )
     content = read_yaml(path)
     if "defaults" in content:
-        return Composer(SearchPath.of(config_dir, first=path.resolve().parent), path.stem)
+        return Composer(SearchPath.of(config_dir, config=path), path.stem)
     for where, value in _texts(content):
         if _RESOLVER.search(value):
             raise ConfigError(

@@ -14,7 +14,7 @@ from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.text.console import rich_table
 from besom.text.counting import tally
 from besom.text.printable import markdown_cell
-from besom.text.values import csv_text, csv_value, value_text
+from besom.text.values import compact_text, csv_text, csv_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,8 +82,8 @@ def shown_params(params: Mapping[str, Any]) -> str:
 
 
 def param_cell(value: Any) -> str:
-    """The cell of a hyperparameter, see ``value_text``: nothing for one that does not apply."""
-    return "" if isinstance(value, float) and value != value else value_text(value, digits=4)
+    """The cell of a hyperparameter, see ``compact_text``: nothing for one that does not apply."""
+    return "" if isinstance(value, float) and value != value else compact_text(value, digits=4)
 
 
 def short_names(columns: Sequence[Any]) -> dict[str, str]:

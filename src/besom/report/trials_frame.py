@@ -20,8 +20,8 @@ def trials_frame(study: StudyRecord) -> pd.DataFrame:
     Columns: trial, outcome, the objectives (NaN where the trial has no value), a column for each
     sampled hyperparameter by its dotted path (NaN where it does not apply), every other metric at
     the epoch that counts, best_epoch, epochs, the trial's numbers (``n_params`` and so on), what it
-    cost (seconds, cpu_seconds and, where a GPU was used, gpu_seconds), started and finished (UTC), origin, and reason, why it
-    is not complete.
+    cost (seconds, cpu_seconds and, where a GPU was used, gpu_seconds), started and finished (UTC),
+    origin, and reason, why it is not complete.
     """
     trials = study.trials
     columns = {

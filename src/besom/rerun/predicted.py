@@ -10,7 +10,13 @@ import pandas as pd
 
 from besom.errors import DataError, StudyError, reason_of
 from besom.rerun.single_run import native_output_hidden
-from besom.rerun.stored_runs import check_trusted, runs_in, same_data, stored_config
+from besom.rerun.stored_runs import (
+    check_trusted,
+    runs_in,
+    same_data,
+    stored_config,
+    with_functions,
+)
 from besom.runs import RunOf
 from besom.seam import KERAS_TRIALS
 from besom.store.environment import environment_then
@@ -24,6 +30,7 @@ from besom.trust import trusting
 _AT_ONCE = 1024
 
 
+@with_functions
 def validation_predictions(
     study: StudyRecord, trial: TrialRecord, paths: StudyPaths, say: Callable[[str], None]
 ) -> pd.DataFrame:

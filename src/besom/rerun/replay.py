@@ -23,6 +23,7 @@ from besom.rerun.stored_runs import (
     same_data,
     started_executor,
     stored_config,
+    with_functions,
 )
 from besom.runs import RunOf
 from besom.seam import TrialConfig
@@ -103,6 +104,7 @@ class Replay:
         return 0 if self.equal else 1
 
 
+@with_functions
 def replay(
     study: StudyRecord,
     trial: TrialRecord,

@@ -155,12 +155,13 @@ def _why_unsaved(study: StudyRecord, trial: TrialRecord, end: Finished) -> str:
 
 def _loaded(path: Path) -> Any:
     from besom.training import runtime
-    from besom.training.saving import load_model
 
     if "keras" not in sys.modules:
         with native_output_hidden():
             runtime.start()
             runtime.device()
+    from besom.training.saving import load_model
+
     try:
         return load_model(path, _own_classes())
     except Exception as error:  # whatever a user's layers raise when they are loaded

@@ -30,6 +30,7 @@ from besom.store.paths import (
 )
 from besom.store.test_set_log import data_named, log_opening, outside
 from besom.targets import follow, names_in, refuse_untrusted
+from besom.trust import current
 
 #: Prefixes of metric names, and the words for them.
 _PREFIX_WORDS = (("val_", "validation "), ("test_", "test "), ("", "training "))
@@ -51,6 +52,22 @@ class TrainRun:
     paths: TrainPaths
     history: dict[str, list[float]]
     test: dict[str, float] | None
+
+
+def functions_of(config: str | None, composed: Composed) -> Path | None:
+    """The folder of what a config was given from Python: beside its file, or in its study.
+
+    Args:
+        config: the path of the file, as the user gives it.
+        composed: what it says.
+    """
+    source, folders = composed.config.get("source"), list[Path]()
+    if config is not None:
+        folders.append(Path(config).expanduser().absolute().parent)
+    if isinstance(source, Mapping) and "study" in source:
+        folders.append(Path(composed.config["results_dir"], str(source["study"])))
+    found = (StudyPaths(folder).from_python for folder in folders)
+    return next((folder for folder in found if folder.is_dir()), None)
 
 
 def train_once(
@@ -77,6 +94,7 @@ def train_once(
         runtime.device()
     from besom.training.data.dataset import NoTestImages, label_gaps
     from besom.training.data.loading import load_test, load_training
+    from besom.training.loss_kinds import suggested_task
     from besom.training.rehearsal import rehearse
     from besom.training.trainer import evaluate
 
@@ -86,7 +104,7 @@ def train_once(
         own = source["trial_function"]
         say(f"This config was trained by {own}, which besom train does not call.")
     follow(names_in(config))  # before the data is read and the test set opened
-    data = load_training(config["data"])
+    data = load_training(config["data"], suggested_task(config["trainer"].get("loss")))
     if data.is_remarkable:
         say(f"{data_in_words(runtime.environment(data))}.")
     if gaps := label_gaps(data):
@@ -297,6 +315,9 @@ def _write(
         config["name"] = paths.root.name
         head = "# What `besom train` ran, resolved. Run it again: besom train THIS_FILE\n"
         write_atomically(beside.config, head + dump(config))
+        given = current().functions
+        if given is not None and config["source"] is None:  # a study keeps its own
+            shutil.copytree(given, StudyPaths(partial).from_python)
         frame = pd.DataFrame(history)
         frame.insert(0, "epoch", range(1, len(frame) + 1))
         write_atomically(beside.history, csv(frame))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from besom.config import Composer, SearchPath, parse_overrides
 from besom.equality import same
@@ -17,10 +19,30 @@ from besom.runs import RunOf, runs_of
 from besom.seam import TrialConfig
 from besom.store.records import StudyRecord, TrialRecord
 from besom.targets import TARGET, instantiate, names_in, resolve
-from besom.trust import current
+from besom.trust import current, trusting
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _EXECUTOR_GROUP = "sweep/executor"
 _LOCAL = "besom.executors.local.LocalExecutor"
+
+
+def with_functions(run: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let a function that runs stored configs use what the study was given from Python.
+
+    Its arguments are called ``paths``, or ``plan``, which has them.
+    """
+    signature = inspect.signature(run)
+
+    @functools.wraps(run)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        given = signature.bind(*args, **kwargs).arguments
+        paths = given["paths"] if "paths" in given else given["plan"].paths
+        with trusting(functions=paths.from_python):
+            return run(*args, **kwargs)
+
+    return wrapped
 
 
 @contextmanager

@@ -9,6 +9,10 @@ The language, under ``sweep.space``, keyed by dotted config path or config group
       length: {low: 1, high: 4}                                      # or a fixed number
       each: {low: 32, high: 1024, log: true}
       shape: decreasing                                              # increasing, constant, any
+    model.dropouts: {length: model.hidden_units.length, each: [0.1, 0.2]}    # as long as that one
+    model.layers:
+      length: 3
+      each: {units: [64, 128], rate: {low: 0.0, high: 0.5, when: {units: 128}}}    # mappings
     optimizer: {choices: [adam, sgd], with_own_spaces: true}         # `space:` of each option
     optimizer.momentum: {low: 0.0, high: 0.99, when: {optimizer: sgd}}
     model.filters@deep: {choices: [8, 16], when: {model.depth: {min: 4}}}    # a second entry for
@@ -16,19 +20,20 @@ The language, under ``sweep.space``, keyed by dotted config path or config group
     data.validation_split: null                                      # drops an inherited entry
 
 An entry has three forms: what is written (``spec``), a checked definition (``definitions``, with
-its values: ``domains``), and the entry fitted to the config (``entries``, which ``read`` makes).
-Start with ``space``.
+its values: ``domains``, ``lists``), and the entry fitted to the config (``entries``, which ``read``
+makes). Start with ``space``.
 """
 
 from __future__ import annotations
 
 from besom.config.tree import apply
 from besom.space.definitions import flatten
-from besom.space.domains import Lists
 from besom.space.entries import Condition, Entry
+from besom.space.grammar import split_overrides
+from besom.space.grid import Grid
+from besom.space.lists import Lists
 from besom.space.read import parse_space
-from besom.space.space import Grid, Sample, Space
-from besom.space.spec import split_overrides
+from besom.space.space import Sample, Space
 
 __all__ = [
     "Condition",

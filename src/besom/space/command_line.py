@@ -14,9 +14,11 @@ from hydra.core.override_parser.types import Override
 
 from besom.config import Composer, parse_override, plain_value, refuse_options
 from besom.config.schema import empties
+from besom.config.types import numbers_as_text
 from besom.errors import ConfigError, did_you_mean
 from besom.space.definitions import flatten
-from besom.space.spec import ENTRY_KEYS, split_overrides
+from besom.space.grammar import split_overrides
+from besom.space.spec import ENTRY_KEYS
 from besom.text.values import given_text
 
 SPACE = "sweep.space"
@@ -180,9 +182,12 @@ def override_space(
         path = _path_in_space(override)
         field_of = [k for k in (*own, *own_paths) if path != k and _reaches(path, k, {})]
         entry = max((k for k in space if _reaches(path, k, space[k])), key=len, default=None)
-        if override.is_delete():
+        inside = _in_elements(space, entry)
+        if override.is_delete() and path in inside:
+            _set(space, [entry or "", "each", inside[path]], None, text)
+        elif override.is_delete():
             if entry != path and path not in own_paths.union(own):
-                known = [*space, *own]
+                known = [*inside, *space, *own]
                 raise ConfigError(f"{text}: the space has no {path!r}.{did_you_mean(path, known)}")
             space.pop(path, None)
             if path in own_paths.union(own):
@@ -200,6 +205,13 @@ def override_space(
         else:
             _set(space, [entry, *path[len(entry) + 1 :].split(".")], _plain(override), text)
     return space
+
+
+def _in_elements(space: Mapping[str, Any], entry: str | None) -> dict[str, str]:
+    """The paths of the entries in a list's elements, with their keys there."""
+    body = space[entry] if entry is not None else None
+    each = body.get("each") if isinstance(body, Mapping) else None
+    return {f"{entry}.each.{key}": key for key in each} if isinstance(each, Mapping) else {}
 
 
 def _path_in_space(override: Override) -> str:
@@ -230,4 +242,4 @@ def _plain(override: Override) -> Any:
     if override.is_sweep_override():
         assert override.input_line is not None
         return override.input_line.partition("=")[2]
-    return plain_value(override.value())
+    return numbers_as_text(plain_value(override.value()))

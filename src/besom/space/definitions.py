@@ -15,31 +15,13 @@ from besom.config.types import Refused, is_number, show
 from besom.errors import SpaceError, did_you_mean
 from besom.space.domains import Choice, Values
 from besom.space.entries import ConfigSource, node_of
-from besom.space.spec import ENTRY_KEYS, read_values
+from besom.space.lists import Definition, LengthOf, Lists
+from besom.space.spec import ENTRY_KEYS, read_values, split_when
 
 _TAKEN = "is fixed by the command line, and not searched"
 
 #: Gives a group option's own ``space:`` entries, keys relative to the group's node; empty if none.
 OwnSpaces = Callable[[str, str], Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Definition:
-    """What one entry says, checked on its own.
-
-    Attributes:
-        name: the key as written, for messages and as Optuna's name.
-        path: the name without its ``@label``: the dotted config path, or the config group.
-        group: the config group, or None.
-        values: what it is chosen from.
-        when: the lines of its ``when``, and for an option's own entry the choice of the option.
-    """
-
-    name: str
-    path: str
-    group: str | None
-    values: Values
-    when: tuple[tuple[str, Any], ...]
 
 
 def refused(name: str, why: object) -> SpaceError:
@@ -158,12 +140,7 @@ def _definition(
                 "the node sweep controls the search and cannot be searched itself: set one value, "
                 "or run two sweeps (sweep.name=NAME) and compare them with `besom compare`"
             )
-        when: Any = {}
-        if isinstance(value, Mapping):
-            when = {} if value.get("when") is None else value["when"]
-            value = {k: v for k, v in value.items() if k != "when"}
-        if not isinstance(when, Mapping):
-            raise Refused(f"when is {show(when)}: write {{path: value}}")
+        value, when = split_when(value)
         if "${" in show(whole):
             raise Refused(
                 "an interpolation, ${...}, is resolved neither on the command line nor in the "
@@ -183,7 +160,7 @@ def _definition(
             )
     except Refused as why:
         raise refused(name, _slip(name, whole, given) or why) from None
-    return Definition(path if group else name, path, group, values, tuple(when.items()))
+    return Definition(path if group else name, path, group, values, when)
 
 
 def _slip(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
@@ -240,17 +217,24 @@ def _own_definitions(
                 continue
             one = _definition(f"{node}.{key}@{option}", value, {}, composer)
             when = [(group, option)]
-            for path, test in one.when:
-                full = f"{node}.{path}"
-                relative = full in absolute or has_path(config, full)
-                when.append((full if relative else path, test))
-            yield replace(one, when=tuple(when))
+            when += [(_full(path, node, absolute, config), test) for path, test in one.when]
+            values = one.values
+            if isinstance(values, Lists) and isinstance(values.length, LengthOf):
+                leader = _full(values.length.path, node, absolute, config)
+                values = replace(values, length=LengthOf(leader))
+            yield replace(one, when=tuple(when), values=values)
     if required and not found:
         raise refused(
             definition.name,
             f"with_own_spaces: none of {', '.join(options)} has a `space:` of its "
             f"own (it stands in conf/{group}/<option>.yaml, keys relative to '{node}')",
         )
+
+
+def _full(path: str, node: str, own: Collection[str], config: Mapping[str, Any]) -> str:
+    """A path that an option's own space reads: of something beside it, or of anything else."""
+    inside = f"{node}.{path}"
+    return inside if inside in own or has_path(config, inside) else path
 
 
 def _check_places(definitions: list[Definition]) -> None:

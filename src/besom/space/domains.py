@@ -1,17 +1,15 @@
-"""What an entry's value is chosen from: a range of numbers, choices, or lists of these.
+"""What an entry's value is chosen from: a range of numbers, or choices. (Lists: ``lists``.)
 
 Each is made once from what is written, and ``fitted`` to the config later. Optuna keeps numbers as
 it computes them (0.30000000000000004), so values are converted: ``encode`` gives what is stored,
-``decode`` the typed value. For a list entry, Optuna has a parameter for the length and one for each
-element (or one for all). It never sees a changing distribution: an element that is not needed is
-not sampled, and a shape is given by sorting what was sampled.
+``decode`` the typed value.
 """
 
 from __future__ import annotations
 
 import copy
-import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -37,8 +35,75 @@ STEP_OR_LOG = "step and log exclude each other: drop one, or list the choices"
 Stored = None | bool | int | float | str
 
 
+class Values(ABC):
+    """The values of one entry: one of Optuna's parameters called ``name``, or several whose names
+    begin with it."""
+
+    is_conditional = False
+    """Whether one of these parameters can be absent while another is there."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int | None:
+        """How many values there are; None = infinitely many."""
+
+    @abstractmethod
+    def distributions(self, name: str) -> dict[str, BaseDistribution]:
+        """Every parameter that there can be."""
+
+    @abstractmethod
+    def suggest(self, trial: BaseTrial, name: str) -> Any:
+        """Sample the parameters and return the typed value."""
+
+    @abstractmethod
+    def params_of(self, value: Any, name: str) -> dict[str, Any]:
+        """Return the parameters that give this value; raises Refused if none do."""
+
+    @abstractmethod
+    def value_of(self, stored: Mapping[str, Any], name: str) -> Any:
+        """Return the typed value of stored parameters; MISSING if it was not sampled."""
+
+    @abstractmethod
+    def every(self, name: str) -> Iterator[dict[str, Any]]:
+        """Every different value, as parameters; only where there is a size."""
+
+    def choices_at(self, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:  # noqa: ARG002
+        """What is chosen from, of these or inside them, each with its path; ranges left out."""
+        return iter(())
+
+
+class _Single(Values):
+    """The values of a single parameter."""
+
+    distribution: Any
+
+    @abstractmethod
+    def encode(self, value: Any) -> Any:
+        """Return what Optuna stores for a value; raises Refused if it is none of these."""
+
+    @abstractmethod
+    def decode(self, stored: Any) -> Any:
+        """Return the typed value."""
+
+    @abstractmethod
+    def points(self) -> Iterator[Any]:
+        """Every value, as it is stored."""
+
+    def distributions(self, name: str) -> dict[str, BaseDistribution]:
+        return {name: self.distribution}
+
+    def params_of(self, value: Any, name: str) -> dict[str, Any]:
+        return {name: self.encode(value)}
+
+    def value_of(self, stored: Mapping[str, Any], name: str) -> Any:
+        return self.decode(stored[name]) if name in stored else MISSING
+
+    def every(self, name: str) -> Iterator[dict[str, Any]]:
+        return ({name: point} for point in self.points())
+
+
 @dataclass(frozen=True)
-class Range:
+class Range(_Single):
     """The numbers from low to high, both included; with a step, only low + k * step.
 
     Attributes:
@@ -143,7 +208,7 @@ _ADVICE = {
 }
 
 
-class Choice:
+class Choice(_Single):
     """A few values of any plain kind, in no order.
 
     Scalars are stored as they are, lists and mappings as their JSON text.
@@ -184,6 +249,10 @@ class Choice:
         """Optuna's distribution."""
         return CategoricalDistribution(self.labels)
 
+    def choices_at(self, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """These."""
+        return iter([(path, self.values)])
+
     @property
     def size(self) -> int:
         """How many choices."""
@@ -222,126 +291,3 @@ class Choice:
 
 #: The values of one Optuna parameter.
 Domain = Range | Choice
-
-
-@dataclass(frozen=True)
-class Lists:
-    """Lists: a length, then elements.
-
-    Attributes:
-        length: the number of elements; where only one is possible it is no parameter.
-        each: the values of an element.
-        shape: ``any``: each element of its own; ``constant``: one value for all;
-            ``decreasing``, ``increasing``: each of its own, then sorted (equal ones may follow
-            each other). Sorting keeps the distributions the same in every trial, so that a
-            sampler can learn from all of them; a bound by the element before would not.
-    """
-
-    length: Domain
-    each: Domain
-    shape: str = "any"
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Every possible length."""
-        return tuple(self.length.decode(point) for point in self.length.points())
-
-    @property
-    def has_length(self) -> bool:
-        """Whether the length is sampled."""
-        return self.length.size != 1
-
-    @property
-    def size(self) -> int | None:
-        """How many different lists there are; None = infinitely many."""
-        n = self.each.size
-        return None if n is None else sum(self._size_of(length, n) for length in self.lengths)
-
-    def _size_of(self, length: int, n: int) -> int:
-        if self.shape == "constant":
-            return n if length else 1
-        return n**length if self.shape == "any" else math.comb(n + length - 1, length)
-
-    def fitted(self, places: Sequence[Place]) -> Lists:
-        """Return the lists as these places hold them; raises Refused if one cannot."""
-        for place in places:
-            if place.kind not in ("list", "anything"):
-                raise place.refuse("this is a list", " Write a range or choices.")
-        each = self.each.fitted([place.elements for place in places])
-        return Lists(self.length.fitted([]), each, self.shape)
-
-    def _names(self, name: str, length: int) -> list[str]:
-        """Optuna's names for the elements."""
-        if self.shape == "constant":
-            return [f"{name}.each"] if length else []
-        return [f"{name}.{i}" for i in range(length)]
-
-    def _assemble(self, elements: list[Any], length: int) -> list[Any]:
-        if self.shape == "constant":
-            return [copy.deepcopy(element) for element in elements * length]
-        return elements if self.shape == "any" else self._sorted(elements)
-
-    def _sorted(self, items: Sequence[Any]) -> list[Any]:
-        return sorted(items, reverse=self.shape == "decreasing")
-
-    def suggest(self, trial: BaseTrial, name: str) -> Any:
-        """Sample a list, with parameters that begin with ``name``."""
-        length = self.lengths[0]
-        if self.has_length:
-            length = self.length.suggest(trial, f"{name}.length")
-        elements = [self.each.suggest(trial, element) for element in self._names(name, length)]
-        return self._assemble(elements, length)
-
-    def distributions(self, name: str) -> dict[str, BaseDistribution]:
-        """The length, where it is sampled, and an element for the longest list."""
-        names = self._names(name, max(self.lengths))
-        each = dict[str, BaseDistribution](dict.fromkeys(names, self.each.distribution))
-        return {f"{name}.length": self.length.distribution, **each} if self.has_length else each
-
-    def encode(self, value: Any, name: str) -> dict[str, Any]:
-        """Return the Optuna parameters that give this list."""
-        if not isinstance(value, list):
-            raise Refused(f"{show(value)} is not a list")
-        try:
-            stored = {f"{name}.length": self.length.encode(len(value))}
-        except Refused as refused:
-            raise Refused(f"the length of {show(value)}: {refused}") from None
-        names = self._names(name, len(value))
-        encoded = [self.each.encode(item) for item in value]
-        if not same(self._assemble(value[: len(names)], len(value)), value):
-            raise Refused(f"{show(value)} is not {self.shape}")
-        return (stored if self.has_length else {}) | dict(zip(names, encoded, strict=False))
-
-    def decode(self, stored: Mapping[str, Any], name: str) -> Any:
-        """Return the list, or MISSING if it was not sampled."""
-        length = self.lengths[0]
-        if self.has_length:
-            if f"{name}.length" not in stored:
-                return MISSING
-            length = self.length.decode(stored[f"{name}.length"])
-        names = self._names(name, length)
-        if not all(element in stored for element in names):
-            return MISSING
-        return self._assemble([self.each.decode(stored[element]) for element in names], length)
-
-    def points(self, name: str) -> Iterator[dict[str, Any]]:
-        """Every different list."""
-        for point in self.length.points():
-            head = {f"{name}.length": point} if self.has_length else {}
-            names = self._names(name, self.length.decode(point))
-            for elements in self._combinations(len(names)):
-                yield head | dict(zip(names, elements, strict=True))
-
-    def _combinations(self, n: int) -> Iterator[tuple[Any, ...]]:
-        points: list[Any] = list(self.each.points())
-        if self.shape in ("any", "constant"):
-            return itertools.product(points, repeat=n)
-        return itertools.combinations_with_replacement(self._sorted(points), n)
-
-    def __str__(self) -> str:
-        shape = "" if self.shape == "any" else f", {self.shape}"
-        return f"list of {self.length} x ({self.each}){shape}"
-
-
-#: What is written under one key of a space, its ``when`` apart.
-Values = Domain | Lists

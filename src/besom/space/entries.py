@@ -17,7 +17,8 @@ from besom.config.tree import MISSING, lookup, within
 from besom.config.types import Refused, show
 from besom.equality import is_real, same
 from besom.errors import did_you_mean
-from besom.space.domains import Choice, Domain, Lists, Range, Values
+from besom.space.domains import Choice, Range, Values
+from besom.space.lists import LengthOf, Lists
 from besom.text.values import value_text
 
 #: Gives the plain config composed for a complete choice of groups. Called often: cache it.
@@ -121,7 +122,9 @@ class Drawn:
 
     def plus(self, entry: Entry, value: Any) -> Drawn:
         """Return these and an entry's value."""
-        groups = self.groups if entry.group is None else {**self.groups, entry.group: value}
+        groups = self.groups
+        if entry.group is not None and value in self.composer.groups[entry.group]:
+            groups = {**groups, entry.group: value}
         return Drawn(self.composer, {**self.values, entry.path: value}, groups)
 
     def read(self, source: Source) -> Any:
@@ -173,11 +176,16 @@ Test = Among | Between
 
 @dataclass(frozen=True)
 class Condition:
-    """One line of a ``when``: all lines must hold."""
+    """One line of a ``when``: all lines must hold.
+
+    Attributes:
+        is_implied: it stands in no ``when``: a list whose length is another's needs that one.
+    """
 
     path: str
     test: Test
     source: Source
+    is_implied: bool = False
 
     def holds(self, drawn: Drawn) -> bool:
         """Whether it holds for what is drawn."""
@@ -214,10 +222,15 @@ class Entry:
     @property
     def condition(self) -> str:
         """The conditions in words, such as ``optimizer = sgd``; empty where there are none."""
-        return " and ".join(map(str, self.conditions))
+        return " and ".join(str(c) for c in self.conditions if not c.is_implied)
 
     @property
-    def _each(self) -> Domain:
+    def is_conditional(self) -> bool:
+        """Whether one of its parameters can be absent: by a ``when``, or by a list's length."""
+        return any(not c.is_implied for c in self.conditions) or self.values.is_conditional
+
+    @property
+    def _each(self) -> object:
         """The values, or those of a list's elements."""
         return self.values.each if isinstance(self.values, Lists) else self.values
 
@@ -250,37 +263,59 @@ class Entry:
         """How many values there are; None = infinitely many."""
         return self.values.size
 
+    def at(self, drawn: Drawn) -> Values:
+        """The values that there are beside what is drawn: a list may have another's length."""
+        if isinstance(self.values, Lists) and isinstance(self.values.length, LengthOf):
+            n = drawn.read(Source(self.values.length.path, "length"))
+            return self.values.of_length(n if isinstance(n, int) else 0)
+        return self.values
+
     def distributions(self) -> dict[str, BaseDistribution]:
         """Every Optuna parameter it can produce."""
-        if isinstance(self.values, Lists):
-            return self.values.distributions(self.name)
-        return {self.name: self.values.distribution}
+        return self.values.distributions(self.name)
 
-    def suggest(self, trial: BaseTrial) -> Any:
-        """Sample it and return the typed value."""
-        return self.values.suggest(trial, self.name)
+    def suggest(self, trial: BaseTrial, drawn: Drawn, prefix: str = "") -> Any:
+        """Sample it and return the typed value; ``prefix`` goes before Optuna's names."""
+        return self.at(drawn).suggest(trial, prefix + self.name)
 
-    def encode(self, value: Any) -> dict[str, Any]:
+    def params_of(self, value: Any, drawn: Drawn, prefix: str = "") -> dict[str, Any]:
         """Return the Optuna parameters that give this value; raises Refused if none do."""
-        if isinstance(self.values, Lists):
-            return self.values.encode(value, self.name)
-        return {self.name: self.values.encode(value)}
+        return self.at(drawn).params_of(value, prefix + self.name)
 
-    def decode(self, stored: Mapping[str, Any]) -> Any:
+    def value_of(self, stored: Mapping[str, Any], drawn: Drawn, prefix: str = "") -> Any:
         """Return the typed value of stored Optuna parameters; MISSING if it was not sampled."""
-        if isinstance(self.values, Lists):
-            return self.values.decode(stored, self.name)
-        return self.values.decode(stored[self.name]) if self.name in stored else MISSING
+        values, name = self.at(drawn), prefix + self.name
+        # An empty list has no parameters that would tell.
+        if not values.distributions(name) and not self.applies(drawn):
+            return MISSING
+        return values.value_of(stored, name)
 
-    def points(self) -> Iterator[dict[str, Any]]:
+    def every(self, drawn: Drawn) -> Iterator[dict[str, Any]]:
         """Every value, as Optuna parameters; only where there is a size."""
-        if isinstance(self.values, Lists):
-            return self.values.points(self.name)
-        return ({self.name: point} for point in self.values.points())
+        return self.at(drawn).every(self.name)
 
     def __str__(self) -> str:
-        kind = "" if isinstance(self.values, Lists) else f"{self.kind}: "
+        kind = "" if self.kind == "list" else f"{self.kind}: "
         return f"{kind}{self.values}"
+
+
+def sampled(order: Iterable[Entry], trial: BaseTrial, drawn: Drawn, prefix: str = "") -> Drawn:
+    """Sample every entry that applies, in this order; ``prefix`` goes before Optuna's names."""
+    for entry in order:
+        if entry.applies(drawn):
+            drawn = drawn.plus(entry, entry.suggest(trial, drawn, prefix))
+    return drawn
+
+
+def read_back(
+    order: Iterable[Entry], stored: Mapping[str, Any], drawn: Drawn, prefix: str = ""
+) -> Drawn:
+    """What stored parameters say of every entry; what was not sampled is left out."""
+    for entry in order:
+        value = entry.value_of(stored, drawn, prefix)
+        if value is not MISSING and entry.path not in drawn.values:
+            drawn = drawn.plus(entry, value)
+    return drawn
 
 
 def read_test(given: Any) -> Test:

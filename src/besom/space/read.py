@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from besom.config.tree import MISSING, every_path, has_path, lookup, within
+from besom.config.tree import MISSING, lookup
 from besom.config.types import Place, Refused, show
 from besom.errors import SpaceError, did_you_mean
-from besom.space.definitions import Definition, OwnSpaces, read_definitions, refused
+from besom.space.definitions import OwnSpaces, read_definitions, refused
+from besom.space.domains import Choice, Domain, Range, Values
 from besom.space.entries import (
     Compose,
     Condition,
@@ -20,8 +23,9 @@ from besom.space.entries import (
     Entry,
     NeverApplies,
     exclude_each_other,
-    node_of,
 )
+from besom.space.lists import Definition, Fields, LengthOf, Lists
+from besom.space.places import Variant, places_of
 from besom.space.sources import (
     allowed_options,
     check_possible,
@@ -30,9 +34,12 @@ from besom.space.sources import (
     sampled_options,
 )
 from besom.space.space import Space
+from besom.space.spec import ENTRY_KEYS
+from besom.space.structs import NOWHERE, Struct
 
 Allowed = dict[str, list[str]]
-Variant = tuple[Mapping[str, str], Mapping[str, Any]]
+#: Gives the places at a path in these configs.
+Places = Callable[[str, Sequence[Variant]], list[Place]]
 
 
 def parse_space(
@@ -85,7 +92,7 @@ def parse_space(
     searched, notes = reading.definitions, reading.notes
     while True:
         try:
-            entries = _build(searched, reading.definitions, composer)
+            entries = _build(searched, reading.definitions, composer, partial(places_of, composer))
         except NeverApplies as why:  # what depends on it may now not apply either: start again
             searched = [d for d in searched if d.name != why.entry]
             notes.append(f"'{why.entry}' is left out: {why}")
@@ -94,7 +101,9 @@ def parse_space(
             return Space(written, list(entries.values()), composer, notes, reading.spec)
 
 
-def sampling_order(needs: Mapping[str, Collection[str]]) -> list[str]:
+def sampling_order(
+    needs: Mapping[str, Collection[str]], remedy: str = "Remove one of these `when` lines."
+) -> list[str]:
     """Return every name after all the names it needs, otherwise in the order given.
 
     Raises:
@@ -105,7 +114,7 @@ def sampling_order(needs: Mapping[str, Collection[str]]) -> list[str]:
     except CycleError as error:
         raise SpaceError(
             f"sweep.space: the conditions go in a circle: {' -> '.join(reversed(error.args[1]))} "
-            "(each waits for the next). Remove one of these `when` lines."
+            f"(each waits for the next). {remedy}"
         ) from None
     order: list[str] = []
     waiting = list(needs)
@@ -128,7 +137,10 @@ def _about(name: str) -> Iterator[None]:
 
 
 def _build(
-    searched: Sequence[Definition], definitions: Sequence[Definition], composer: ConfigSource
+    searched: Sequence[Definition],
+    definitions: Sequence[Definition],
+    composer: ConfigSource,
+    places_of: Places,
 ) -> dict[str, Entry]:
     """Fit every definition to the config, what conditions read before what depends on it.
 
@@ -140,6 +152,7 @@ def _build(
     conditions: dict[str, tuple[Condition, ...]] = {}
     for definition in searched:
         with _about(definition.name):
+            _check_length(definition, definitions)
             conditions[definition.name] = conditions_of(definition, definitions, composer)
     needs = {d.name: list(needs_of(d, conditions[d.name], searched)) for d in searched}
     by_name = {definition.name: definition for definition in searched}
@@ -148,11 +161,16 @@ def _build(
     # By path, each of its entries, and which options of each group it can apply under: an entry
     # that depends on it can apply under no others.
     built: dict[str, list[tuple[Entry, Allowed]]] = defaultdict(list)
-    for name in sampling_order(needs):
+    remedy = "Remove one of these `when` lines."
+    if any(map(_leader, searched)):
+        remedy = "Remove one of these `when` lines, or give a list a length of its own."
+    for name in sampling_order(needs, remedy):
         definition = by_name[name]
         with _about(name):
             for condition in conditions[name]:
-                if condition.source.sampled:
+                if condition.source.sampled and (
+                    not condition.is_implied or not built[condition.source.path]
+                ):
                     read = [entry for entry, _ in built[condition.source.path]]
                     check_possible(condition, read, composer)
             before = {path: [allowed for _, allowed in pairs] for path, pairs in built.items()}
@@ -160,8 +178,9 @@ def _build(
             variants = _reachable(conditions[name], allowed, composer)
             path, group = definition.path, definition.group
             # A path may hold another value under each option of a group: values fit them all.
-            places = _places_of(path, variants, composer) if group is None else []
-            values = definition.values.fitted(places)
+            places = places_of(path, variants) if group is None else []
+            read = [entry for entry, _ in built[_leader(definition)]]
+            values = _fitted(definition.values, places, read, variants)
             entry = Entry(name, path, group, conditions[name], values)
         for other, theirs in built[definition.path]:
             if not _exclusive(entry, allowed, other, theirs):
@@ -172,6 +191,113 @@ def _build(
         built[definition.path].append((entry, allowed))
         entries[name] = entry
     return entries
+
+
+def _leader(definition: Definition) -> str:
+    """The path of the list whose length this one has; or empty."""
+    length = definition.values.length if isinstance(definition.values, Lists) else None
+    return length.path if isinstance(length, LengthOf) else ""
+
+
+def _check_length(definition: Definition, definitions: Sequence[Definition]) -> None:
+    """Refuse lists that wait for each other's length."""
+    leaders = {d.path: _leader(d) for d in definitions}
+    claims = [definition.path]
+    while leader := leaders.get(claims[-1]):
+        if leader == definition.path:
+            others = "".join(f" and '{path}'" for path in claims[1:])
+            whose = f"it{others} claim each other's length: give one of them"
+            raise Refused(
+                f"{whose if others else 'it claims its own length: write'} a number or a range"
+            )
+        if leader in claims:
+            return  # said of the lists in the circle
+        claims.append(leader)
+
+
+def _fitted(
+    values: Values, places: Sequence[Place], leaders: Sequence[Entry], variants: Sequence[Variant]
+) -> Values:
+    """Return the values of a definition as these places hold them.
+
+    Args:
+        leaders: the entries of the list whose length it has.
+        variants: the configs, if that list stands there.
+
+    Raises:
+        Refused: a place cannot hold them.
+    """
+    if not isinstance(values, Lists):
+        assert isinstance(values, Domain)
+        return values.fitted(places)
+    lists = values.fitted(places)
+    if isinstance(lists.length, LengthOf):
+        lists = replace(lists, length=_length_of(lists.length, leaders, variants))
+    if isinstance(lists.each, Fields):
+        lists = replace(lists, each=_struct(lists.each, [place.elements for place in places]))
+    return lists
+
+
+def _length_of(
+    length: LengthOf, leaders: Sequence[Entry], variants: Sequence[Variant]
+) -> LengthOf | Domain:
+    """The lengths of the other list: of its entries, else the one that the command line sets.
+
+    Raises:
+        NeverApplies: it sets no list, or an empty one.
+        Refused: the other entry has no lists.
+    """
+    lengths: set[int] = set()
+    for entry in leaders:
+        if isinstance(entry.values, Lists):
+            lengths.update(entry.values.lengths)
+        elif isinstance(entry.values, Choice):
+            lengths.update(len(value) for value in entry.values.values if isinstance(value, list))
+    if leaders and not lengths:
+        raise Refused(f"length: {length.path} is no list")
+    if leaders:
+        return replace(length, lengths=tuple(sorted(lengths)))
+    found = [lookup(config, str(length), lengths=True) for _, config in variants]
+    if any(n is MISSING for n in found) or len(set(found)) != 1 or not found[0]:
+        values = " or ".join(
+            dict.fromkeys(show(lookup(config, length.path)) for _, config in variants)
+        )
+        raise NeverApplies(f"its length is that of {length.path}, which is {values} here")
+    return Range(found[0], found[0], is_int=True)
+
+
+def _struct(fields: Fields, places: Sequence[Place]) -> Struct:
+    """The entries of a list's elements, fitted to the elements that these places have."""
+    keys = dict.fromkeys(definition.path for definition in fields.definitions)
+    for place in places:
+        if place.kind not in ("mapping", "anything"):
+            hint = next(
+                filter(lambda h: "Did" in h, (did_you_mean(k, ENTRY_KEYS) for k in keys)), ""
+            )
+            raise place.refuse(
+                f"is a mapping of entries ({', '.join(keys)})", hint or " Write a range or choices."
+            )
+        known = place.reference if isinstance(place.reference, Mapping) else {}
+        for key in keys:
+            hint = did_you_mean(key, known) if key not in known else ""
+            if "Did" in hint:
+                raise Refused(f"each: {key}: no element in the config has this.{hint}")
+    for definition in fields.definitions:
+        for path, _ in definition.when:
+            if path.partition(".")[0] not in keys:
+                raise Refused(
+                    f"each: {definition.name}: when '{path}': inside an element, a `when` reads "
+                    f"the element's other entries.{did_you_mean(path, keys)}"
+                )
+
+    def places_of(path: str, _: Sequence[Variant]) -> list[Place]:
+        return [place.at(path) for place in places]
+
+    try:
+        order = _build(fields.definitions, fields.definitions, NOWHERE, places_of)
+    except SpaceError as why:
+        raise Refused(f"each: {str(why).removeprefix('sweep.space: ')}") from None
+    return Struct(tuple(order[d.name] for d in fields.definitions), tuple(order.values()))
 
 
 def _exclusive(a: Entry, a_allowed: Allowed, b: Entry, b_allowed: Allowed) -> bool:
@@ -205,64 +331,3 @@ def _reachable(
             raise composer.never([condition.source.path], why)
         variants = list(itertools.compress(variants, held))
     return variants
-
-
-def _places_of(path: str, variants: Sequence[Variant], composer: ConfigSource) -> list[Place]:
-    """Return the places at ``path`` in the configs of every option under which an entry applies.
-
-    Raises:
-        Refused: the path is not in one of these configs; says which ``when`` would help.
-    """
-    outer, _, key = path.rpartition(".")
-    if key == "length" and any(isinstance(lookup(config, outer), list) for _, config in variants):
-        raise Refused(
-            "a `when` can read a list's length, but it cannot be sampled alone: write "
-            f"'{outer}': {{length: ..., each: ...}}"
-        )
-    absent = [v for v in variants if not has_path(v[1], path)]
-    present = [v for v in variants if has_path(v[1], path)]
-    if absent:
-        raise _not_there(path, present, absent, composer)
-    return [
-        Place(lookup(config, path), _where(path, chosen, config, composer))
-        for chosen, config in present
-    ]
-
-
-def _where(
-    path: str, chosen: Mapping[str, str], config: Mapping[str, Any], composer: ConfigSource
-) -> str:
-    if config is composer.base:
-        return ""
-    owners = {g: o for g, o in chosen.items() if within(path, node_of(g))}
-    return " for " + ", ".join(f"{group}={name}" for group, name in (owners or chosen).items())
-
-
-def _not_there(
-    path: str, present: list[Variant], absent: list[Variant], composer: ConfigSource
-) -> Refused:
-    """Say why a path is missing: for some options, for this option only, or altogether."""
-    for group in absent[0][0]:
-        with_it = list(dict.fromkeys(chosen[group] for chosen, _ in present))
-        without = list(dict.fromkeys(chosen[group] for chosen, _ in absent))
-        if with_it and not set(with_it) & set(without):
-            options = with_it[0] if len(with_it) == 1 else f"[{', '.join(with_it)}]"
-            return Refused(
-                f"this is not in the config for {group}={' or '.join(without)}: "
-                f"add `when: {{{group}: {options}}}` to the entry"
-            )
-    for group, every in composer.groups.items():
-        if within(path, node_of(group)) and composer.compose is not None:
-            configs = {o: composer.config({**absent[0][0], group: o}) for o in sorted(every)}
-            having = [option for option, config in configs.items() if has_path(config, path)]
-            if having:
-                now = absent[0][0].get(group, composer.choices.get(group))
-                return Refused(
-                    f"this is not in the config for {group}={now}; it is for "
-                    f"{group}={' or '.join(having)}: choose or sample that, with a `when` for it"
-                )
-    known = {known for _, config in absent for known in every_path(config)}
-    hint = did_you_mean(path, known)
-    if hint.startswith(" Known"):  # hundreds: say where to look instead
-        hint = did_you_mean("", {path.partition(".")[0] for path in known})
-    return Refused(f"this path is not in the config.{hint}")

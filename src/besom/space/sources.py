@@ -8,8 +8,7 @@ from contextlib import suppress
 from besom.config.tree import MISSING, every_path, lookup, within
 from besom.config.types import Refused, show
 from besom.errors import did_you_mean
-from besom.space.definitions import Definition
-from besom.space.domains import Choice, Domain, Lists
+from besom.space.domains import Choice, Domain, Values
 from besom.space.entries import (
     Among,
     Between,
@@ -23,6 +22,8 @@ from besom.space.entries import (
     node_of,
     read_test,
 )
+from besom.space.lists import Definition, LengthOf, Lists
+from besom.space.structs import Struct
 
 
 def conditions_of(
@@ -52,6 +53,20 @@ def conditions_of(
                 _check_options(condition, composer)
                 raise NeverApplies(never)
             raise composer.never([source.path], never)
+    length = definition.values.length if isinstance(definition.values, Lists) else None
+    if isinstance(length, LengthOf):
+        if any(other.path == length.path for other in definitions):
+            source = Source(length.path, "length")
+            found.append(Condition(str(length), Between(0, None), source, is_implied=True))
+        elif not composer.settles(length.path):
+            lists = [
+                d.path for d in definitions if isinstance(d.values, Lists) and d is not definition
+            ]
+            hint = did_you_mean(length.path, lists) if lists else ""
+            raise Refused(
+                f"length: {length.path} is not sampled: write a number or a range, or sample that "
+                f"list too.{hint}"
+            )
     return tuple(found)
 
 
@@ -160,17 +175,32 @@ def _possible(test: Test, rest: str, entry: Entry) -> tuple[bool, str]:
     values = entry.values
     if isinstance(values, Lists):
         if rest == "length":
-            return _meets(test, values.length), str(values.length)
-        if rest.isdecimal():
-            return int(rest) < max(values.lengths) and _meets(test, values.each), str(values.each)
-        possible = isinstance(test, Among) and not rest and _any_encodes(entry, test.values)
+            return any(map(test.matches, values.lengths)), str(values.length)
+        index, _, rest_inside = rest.partition(".")
+        if index.isdecimal():
+            possible, what = _element(test, rest_inside, values.each)
+            return possible and int(index) < max(values.lengths), what
+        possible = isinstance(test, Among) and not rest and _any_encodes(values, test.values)
         how = "its length can be read as `.length`, its elements as `.0`, `.1`, ..."
         return possible, f"a list ({how})"
+    assert isinstance(values, Domain)
     if not rest:
         return _meets(test, values), f"one of {values}" if entry.choices else str(values)
     inside = [lookup(choice, rest, lengths=True) for choice in entry.choices or ()]
     there = [value for value in inside if value is not MISSING]
     return any(map(test.matches, there)), f"one of {show(there)}" if there else "not there"
+
+
+def _element(test: Test, rest: str, each: object) -> tuple[bool, str]:
+    """Whether an element of a list can meet the test, and what it is."""
+    if isinstance(each, Struct):
+        key, _, inside = rest.partition(".")
+        found = [_possible(test, inside, entry) for entry in each.entries if entry.path == key]
+        paths = ", ".join(dict.fromkeys(entry.path for entry in each.entries))
+        what = found[0][1] if found else f"not there: an element has {paths}"
+        return any(possible for possible, _ in found), what
+    assert isinstance(each, Domain)
+    return not rest and _meets(test, each), str(each)
 
 
 def _meets(test: Test, domain: Domain) -> bool:
@@ -181,10 +211,10 @@ def _meets(test: Test, domain: Domain) -> bool:
     return not exclude_each_other(test, Between(domain.low, domain.high))
 
 
-def _any_encodes(values: Domain | Entry, candidates: Iterable[object]) -> bool:
+def _any_encodes(values: Values, candidates: Iterable[object]) -> bool:
     for value in candidates:
         with suppress(Refused):
-            values.encode(value)
+            values.params_of(value, "")
             return True
     return False
 
@@ -193,7 +223,7 @@ def _check_member(condition: Condition, value: object, entries: Sequence[Entry])
     """Refuse a value that is not among the choices: most likely a typo."""
     choices = [c for entry in entries for c in entry.choices or ()]
     closed = all(entry.kind == "choice" for entry in entries)
-    if closed and not any(_any_encodes(entry, [value]) for entry in entries):
+    if closed and not any(_any_encodes(entry.values, [value]) for entry in entries):
         hint = did_you_mean(str(value), [str(choice) for choice in choices])
         raise Refused(f"when {condition}: {show(value)} is not one of the choices.{hint}")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +13,8 @@ from besom.config.tree import MISSING, apply, leaves, lookup, within
 from besom.config.types import Refused, show
 from besom.equality import same
 from besom.errors import SpaceError, did_you_mean
-from besom.space.domains import Lists
-from besom.space.entries import ConfigSource, Drawn, Entry
+from besom.space.entries import ConfigSource, Drawn, Entry, read_back, sampled
+from besom.space.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -31,78 +30,6 @@ class Sample:
     params: dict[str, Any] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The points of a finite space.
-
-    Iterating yields one dict of Optuna parameters for each point (ready for
-    ``Study.enqueue_trial``), the entry sampled last varying fastest.
-
-    Attributes:
-        order: the entries in the order they are sampled.
-    """
-
-    order: tuple[Entry, ...]
-    composer: ConfigSource
-
-    def __post_init__(self) -> None:
-        endless = [entry.name for entry in self.order if entry.size is None]
-        if endless:
-            names = ", ".join(f"'{name}'" for name in endless)
-            raise SpaceError(
-                f"sweep.space has no grid: {names} can take infinitely many values. "
-                "Give a step or a list of choices, or use another sampler (tpe, random, qmc)."
-            )
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return self._walk(0, Drawn(self.composer), {})
-
-    def _walk(self, i: int, drawn: Drawn, stored: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        if i == len(self.order):
-            yield stored
-            return
-        entry = self.order[i]
-        if not entry.applies(drawn):
-            yield from self._walk(i + 1, drawn, stored)
-            return
-        for point in entry.points():
-            then = drawn.plus(entry, entry.decode(point))
-            yield from self._walk(i + 1, then, stored | point)
-
-    @property
-    def size(self) -> int:
-        """The number of points, counted without walking through them all."""
-        return self._count(0, Drawn(self.composer))
-
-    def _count(self, i: int, drawn: Drawn) -> int:
-        if i == len(self.order):
-            return 1
-        entry = self.order[i]
-        if not entry.applies(drawn):
-            return self._count(i + 1, drawn)
-        return sum(
-            n * self._count(i + 1, drawn.plus(entry, value))
-            for value, n in self._representatives(i, drawn)
-        )
-
-    def _representatives(self, i: int, drawn: Drawn) -> list[tuple[Any, int]]:
-        """A value for each way the conditions on this entry can turn out, and how many have it."""
-        entry = self.order[i]
-        conditions = [c for later in self.order[i + 1 :] for c in later.conditions]
-        reading = [c for c in conditions if c.source.sampled and c.source.path == entry.path]
-        if not reading and not (entry.group and any(not c.source.sampled for c in conditions)):
-            return [(entry.decode(next(entry.points())), entry.size or 0)]
-        values: dict[Any, Any] = {}
-        counts: Counter[Any] = Counter()
-        for point in entry.points():
-            value = entry.decode(point)
-            then = drawn.plus(entry, value)
-            outcome = (value if entry.group else None, *(c.holds(then) for c in reading))
-            values.setdefault(outcome, value)
-            counts[outcome] += 1
-        return [(values[outcome], n) for outcome, n in counts.items()]
 
 
 class Space:
@@ -152,10 +79,7 @@ class Space:
     @property
     def is_conditional(self) -> bool:
         """Whether a parameter can be absent from a trial: by a ``when``, or by a list's length."""
-        return any(
-            entry.conditions or (isinstance(entry.values, Lists) and entry.values.has_length)
-            for entry in self.entries
-        )
+        return any(entry.is_conditional for entry in self.entries)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -166,10 +90,7 @@ class Space:
 
     def suggest(self, trial: BaseTrial) -> Sample:
         """Sample what applies, define-by-run: always in the same order, with the same ranges."""
-        drawn = Drawn(self._composer)
-        for entry in self._order:
-            if entry.applies(drawn):
-                drawn = drawn.plus(entry, entry.suggest(trial))
+        drawn = sampled(self._order, trial, Drawn(self._composer))
         params = {path: drawn.values[path] for path in self.paths if path in drawn.values}
         values = {path: v for path, v in params.items() if path not in drawn.groups}
         return Sample(params, drawn.groups, values)
@@ -179,11 +100,8 @@ class Space:
 
         Parameters that this space does not have (it was changed since) follow as they are.
         """
-        params: dict[str, Any] = {}
-        for entry in self.entries:
-            value = entry.decode(stored)
-            if value is not MISSING and entry.path not in params:
-                params[entry.path] = value
+        values = read_back(self._order, stored, Drawn(self._composer)).values
+        params = {path: values[path] for path in self.paths if path in values}
         return params | {k: v for k, v in stored.items() if k not in self._names}
 
     def encode(
@@ -224,12 +142,11 @@ class Space:
             if value is MISSING:
                 reasons.append(f"{entry.path} is not in this config")
                 continue
-            if entry.group is None or value in self._composer.groups[entry.group]:
-                drawn = drawn.plus(entry, value)
             try:
-                stored |= entry.encode(value)
+                stored |= entry.params_of(value, drawn)
             except Refused as refused:
                 reasons.append(f"{entry.path}: {refused}")
+            drawn = drawn.plus(entry, value)
         return stored, reasons, drawn
 
     def complete(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

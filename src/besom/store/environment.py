@@ -18,6 +18,7 @@ from typing import Any
 from besom.store import study_identity
 from besom.store.paths import default_results_dir
 from besom.store.records import StudyRecord, TrialRecord
+from besom.trust import current
 
 #: The packages whose versions are recorded.
 _PACKAGES = ("besom", "tensorflow", "keras", "optuna", "hydra-core", "omegaconf", "numpy", "pandas")
@@ -126,12 +127,12 @@ def git_revision(folder: Path | None = None) -> str | None:
     took too long to list the changes.
 
     Args:
-        folder: None for the current one, where a user's modules are found.
+        folder: None for the project's, where a user's modules are found.
 
     Returns:
         40 hex digits, and the hash if there are changes; None outside a repository.
     """
-    folder = folder or Path.cwd()
+    folder = folder or Path(current().folders[0])
     revision = _git(folder, "rev-parse", "--verify", "HEAD")
     if revision is None:
         return None
@@ -167,7 +168,7 @@ def _content(path: Path, limit: int) -> bytes:
 def _exclude_results(folder: Path) -> list[str]:
     """The arguments that exclude the results folder: besom itself writes there."""
     try:
-        inside = (folder / default_results_dir()).resolve().relative_to(folder.resolve())
+        inside = default_results_dir().resolve().relative_to(folder.resolve())
     except ValueError:
         return []
     return [f":(exclude){inside}"] if inside.parts else []

@@ -154,7 +154,8 @@ def remarks(plan: SweepPlan) -> list[str]:
             f"sweep.keep_models={plan.sweep.keep_models} is not used: a trial of several runs has "
             "no one model to keep; besom export NAME --model trains it"
         )
-    targets = [path for path in plan.space.paths if path.endswith(TARGET)]
+    chosen = (path for e in plan.space.entries for path, _ in e.values.choices_at(e.path))
+    targets = [path for path in chosen if path.endswith(TARGET)]
     if targets:
         lines.append(
             f"sweep.space samples '{targets[0]}', so each class gets the arguments of the other; "
@@ -173,14 +174,36 @@ def remarks(plan: SweepPlan) -> list[str]:
     return lines
 
 
-def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
-    """The same about what the workers found; one line each."""
+#: What a model that comes compiled has of its own.
+_COMPILED_IN = ("optimizer", "trainer.loss", "trainer.metrics", "trainer.weighted_metrics")
+
+
+def remarks_on_workers(facts: Mapping[str, Any], sampled: Sequence[str] = ()) -> list[str]:
+    """The same about what the workers found; one line each.
+
+    Args:
+        facts: theirs.
+        sampled: the paths of the space.
+    """
     data = facts.get("data")
     gaps = data.get("label_gaps") if isinstance(data, Mapping) else None
     lines = [line for line in (data_in_words(facts), gaps and str(gaps)) if line]
     if unsavable := facts.get("unsavable"):
         lines.append(
             f"the model cannot be saved, so none will be kept; trials still count: {unsavable}"
+        )
+    if facts.get("comes_compiled"):
+        unused = [path for path in sampled if path.startswith(_COMPILED_IN)]
+        what = "those of the config are not used"
+        if unused:
+            alike = "all trials are equal" if len(unused) == len(sampled) else "it changes nothing"
+            what = (
+                f"sweep.space samples {', '.join(unused)}, but {alike}. Compile nothing in it, or "
+                "give it these values as arguments"
+            )
+        lines.append(
+            "the model function returns a compiled model, which keeps its own optimizer, loss and "
+            f"metrics: {what}"
         )
     if facts.get("device", {}).get("lacks_gpu"):
         lines.append(
@@ -309,11 +332,11 @@ def names_of(
     found += names_in({key: v for key, v in plan.config.items() if key != "sweep"})
     found += names_in({k: v for k, v in plan.config["sweep"].items() if k not in _NOT_RUN}, "sweep")
     for entry in plan.space.entries:
-        choices = list(entry.choices or ())
         if entry.group is None:
-            found += names_in({entry.path: choices}, inside=True)
+            for path, choices in entry.values.choices_at(entry.path):
+                found += names_in({path: list(choices)}, inside=True)
             continue
-        for option in choices:
+        for option in entry.choices or ():
             node = lookup(plan.bases.of({entry.group: option}), entry.group)
             found += names_in(node, f"{entry.group}={option}: {entry.group}")
     for called, config in more:

@@ -20,6 +20,7 @@ from besom.executors.session import started
 from besom.report.tables import shown_params
 from besom.seam import TrialConfig, TrialResult
 from besom.space import Sample, Space
+from besom.space.domains import Choice
 from besom.store.records import Objective, Origin
 from besom.study.checks import settled
 from besom.study.objective import broken
@@ -40,8 +41,7 @@ class Probed:
     Attributes:
         name: ``base``, ``enqueued``, ``corner 1``, ``sampled 1`` and so on.
         params: what the space would have sampled.
-        numbers: n_params, model_bytes, seconds_to_begin, seconds_per_step, steps_per_epoch,
-            memory_bytes.
+        numbers: what ``besom.training.dry_run_probe`` measures.
         broken: the constraints it breaks, in words: it would not be trained.
         unsavable: why its model cannot be saved; empty if it can.
     """
@@ -55,8 +55,14 @@ class Probed:
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Expected time per epoch, from the measured steps."""
-        return self.numbers["seconds_per_step"] * self.numbers["steps_per_epoch"]
+        """Expected time per epoch: its steps, and what comes after them."""
+        steps = self.numbers["seconds_per_step"] * self.numbers["steps_per_epoch"]
+        return steps + self.numbers.get("seconds_beside_steps", 0.0)
+
+    @property
+    def seconds_beside_epochs(self) -> float:
+        """Expected time of a trial that is not its epochs': building, compiling, saving."""
+        return self.numbers.get("seconds_beside_epochs", 0.0)
 
 
 @dataclass(frozen=True)
@@ -99,10 +105,11 @@ class DryRun:
         return max(self.built, key=lambda p: p.numbers["n_params"])
 
     def expected_seconds(self, n_trials: int) -> float:
-        """Wall-clock seconds if nothing is pruned, from the sampled configs' measured steps.
+        """Wall-clock seconds if nothing is pruned, from what was measured of the sampled configs.
 
-        Workers start once, and each trial builds and compiles its model. Screening costs the first
-        epochs of all trials and the rest of the best. Trials that break a constraint cost nothing.
+        Workers start once, and each trial builds, compiles and saves its model. Screening costs the
+        first epochs of all trials and the rest of the best. Trials that break a constraint cost
+        nothing.
         """
         seconds = statistics.mean(
             0.0 if p.broken else self._seconds(p, n_trials) for p in self.sampled
@@ -110,9 +117,9 @@ class DryRun:
         return self.start_s + float(seconds) / self.n_workers
 
     @property
-    def seconds_to_begin(self) -> float:
-        """Seconds that a trial takes before its first step, on average."""
-        return statistics.mean(p.numbers.get("seconds_to_begin", 0.0) for p in self.sampled)
+    def seconds_beside_epochs(self) -> float:
+        """What a trial takes beside its epochs, on average."""
+        return statistics.mean(p.seconds_beside_epochs for p in self.sampled)
 
     def _seconds(self, probed: Probed, n_trials: int) -> float:
         """On one worker, if all trials were like this one."""
@@ -123,8 +130,7 @@ class DryRun:
             kept = min(self.pruner.keep, n_trials)
             n_epochs = n_trials * self.pruner.epochs + kept * (epochs - self.pruner.epochs)
             n_begun += kept
-        to_begin = probed.numbers.get("seconds_to_begin", 0.0)
-        return n_begun * to_begin + n_epochs * probed.seconds_per_epoch
+        return n_begun * probed.seconds_beside_epochs + n_epochs * probed.seconds_per_epoch
 
 
 class _Probes(TrialSource):
@@ -152,7 +158,7 @@ class _Probes(TrialSource):
 
 
 def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
-    """Build the base config, the space's corners and five sampled configs; train none of them.
+    """Try the base config, the space's corners and five sampled configs on a few examples.
 
     Raises:
         SpaceError: some of them cannot be trained; lists each with its reason.
@@ -253,9 +259,9 @@ def _branches(space: Space) -> dict[str, Sequence[Any]]:
     """Each choice that decides what else is sampled: its name in Optuna, and its values there."""
     read = {c.source.path for entry in space.entries for c in entry.conditions if c.source.sampled}
     return {
-        entry.name: [point[entry.name] for point in entry.points()]
+        entry.name: list(entry.values.points())
         for entry in space.entries
-        if entry.kind == "group" or (entry.kind == "choice" and entry.path in read)
+        if isinstance(entry.values, Choice) and (entry.group or entry.path in read)
     }
 
 

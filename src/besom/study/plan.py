@@ -206,9 +206,15 @@ def make_plan(
 
 
 def plan_of(
-    composer: Composer, overrides: Sequence[str], results_dir: str | Path | None = None
+    composer: Composer,
+    overrides: Sequence[str],
+    results_dir: str | Path | None = None,
+    name: str | None = None,
 ) -> SweepPlan:
-    """``make_plan`` for a sweep that has been found."""
+    """``make_plan`` for a sweep that has been found.
+
+    ``name`` is the study's where the config has none; None: that of the primary config.
+    """
     for text in overrides:  # before Hydra reads them: it shows what it cannot read
         if re.match(r"[+~]*sweep(\.storage)?\s*=", text):
             check_no_password(text.partition("=")[2])
@@ -220,7 +226,8 @@ def plan_of(
     check_no_password(node["storage"] or "")
     node["storage"] = _absolute(node["storage"])
     sweep = SweepNode.of(node)
-    study = checked_name("sweep.name", composer.primary if sweep.name is None else sweep.name)
+    fallback = composer.primary if name is None else name
+    study = checked_name("sweep.name", fallback if sweep.name is None else sweep.name)
     folder = checked_folder(config["results_dir"]) if results_dir is None else Path(results_dir)
     if not isinstance(config["trainer"], Mapping):
         raise ConfigError(f"trainer is {config['trainer']!r}, expected a mapping such as {{}}.")

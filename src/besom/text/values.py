@@ -51,6 +51,35 @@ def value_text(value: Any, digits: int | None = None) -> str:
     return _nested(value, digits)
 
 
+def compact_text(value: Any, digits: int | None = None) -> str:
+    """``value_text``, but a list of mappings, such as layers, without their keys.
+
+    For the values of one hyperparameter: what an element has depends on what else is in it, so
+    that two of these differ here too.
+
+    Example:
+        >>> compact_text([{"units": 512, "activation": "relu"}, {"units": 64, "activation": None}])
+        '512 relu – 64 null'
+    """
+    if not isinstance(value, list | tuple) or not value or not all(map(_is_element, value)):
+        return value_text(value, digits)
+    keys = dict.fromkeys(key for element in value for key in element)
+    return " – ".join(
+        " ".join(_word(element[key], digits) for key in keys if key in element) for element in value
+    )
+
+
+def _is_element(value: Any) -> bool:
+    return isinstance(value, Mapping) and len(value) > 0 and _TARGET not in value
+
+
+def _word(value: Any, digits: int | None) -> str:
+    """A value among others: a text of several words is quoted."""
+    if isinstance(value, str) and " " in value:
+        return quoted(value)
+    return value_text(value, digits)
+
+
 def given_text(value: Any) -> str:
     """Return a value as a message repeats it, so that no one takes it for the message's words.
 

@@ -9,8 +9,9 @@ stored study. A name in it runs code, so only these names are allowed:
 - Optuna's samplers, pruners and distributions;
 - the objects of besom that are made for configs (``BESOMS_OWN``);
 - functions that the user has given to ``besom.sweep`` or ``besom.train`` (see ``signed``);
-- the project's own modules: their file lies under the current folder, and not in a
-  ``site-packages`` folder or a virtual environment there. Links and ``..`` are followed first.
+- the project's own modules: their file lies under the current folder, or under the project's of a
+  config that the command names by path, and not in a ``site-packages`` folder or a virtual
+  environment there. Links and ``..`` are followed first.
 
 The user trusts more in ``./conf/trusted.yaml``, by ``--trust`` (``trust=`` in Python) or in
 ``BESOM_TRUSTED``, and never in a config.
@@ -24,8 +25,9 @@ leads into another package's module.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +60,7 @@ def current() -> Trust:
 def trusting(
     more: Iterable[str] = (),
     named: Iterable[tuple[str, str]] = (),
+    projects: Iterable[Path] = (),
     functions: Path | None = None,
 ) -> Iterator[Trust]:
     """Fix what a command trusts, before any code of the user's can change folder or environment.
@@ -65,6 +68,7 @@ def trusting(
     Args:
         more: what ``--trust`` or ``trust=`` lists, in addition to what is already trusted.
         named: see ``Trust.named``.
+        projects: see ``Trust.projects``; their modules are found before all others.
         functions: see ``Trust.functions``; None leaves it as it is.
 
     Raises:
@@ -76,11 +80,18 @@ def trusting(
         trust = replace(trust, entries=tuple({*trust.entries, *entries_here(more)}))
     if functions is not None:
         trust = replace(trust, functions=os.path.abspath(functions))  # noqa: PTH100
-    token = _CURRENT.set(replace(trust, named=tuple(named)))
+    resolved = (os.path.realpath(project) for project in projects)
+    found = dict.fromkeys(folder for folder in resolved if folder not in trust.folders)
+    trust = replace(trust, named=tuple(named), projects=(*found, *trust.projects))
+    token = _CURRENT.set(trust)
+    sys.path[:0] = found
     try:
         yield trust
     finally:
         _CURRENT.reset(token)
+        for folder in found:
+            with suppress(ValueError):  # the user's code may have removed it
+                sys.path.remove(folder)
 
 
 def adopt(trust: Trust) -> None:

@@ -43,9 +43,11 @@ class Trust:
     """What a command trusts.
 
     Attributes:
-        folder: the project's folder, with links resolved; its modules are trusted.
+        folder: the current folder, with links resolved; its modules are trusted.
         entries: dotted names of further packages, modules or single objects.
         named: names that the command will resolve; its first worker checks them before a trial.
+        projects: the folders of the configs that the command names by path, where these are not in
+            the current folder; with links resolved. Their modules are trusted, too.
         functions: the folder of the functions and arrays that a study or run was given from Python;
             None: there is none.
     """
@@ -53,7 +55,13 @@ class Trust:
     folder: str
     entries: tuple[str, ...] = ()
     named: tuple[tuple[str, str], ...] = ()
+    projects: tuple[str, ...] = ()
     functions: str | None = None
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where trusted modules lie, in the order in which they are looked for."""
+        return (*self.projects, self.folder)
 
     # By its name alone
 
@@ -74,7 +82,7 @@ class Trust:
             return
         if why := self._objection(canonical(dotted)):
             root = dotted.split(".")[0]
-            foreign = in_project(self.folder, root) is False and root not in KNOWN
+            foreign = in_project(self.folders, root) is False and root not in KNOWN
             raise refusal(where, dotted, why, root if foreign else canonical(dotted))
 
     def _objection(self, dotted: str) -> str:
@@ -92,10 +100,10 @@ class Trust:
             return "" if dotted in BESOMS_OWN else not_public("besom", dotted, BESOMS_OWN)
         if parts[0] in ROOMS:
             return objection_to_library(parts)
-        return "" if in_project(self.folder, dotted) in (True, None) else self._foreign(parts[0])
+        return "" if in_project(self.folders, dotted) in (True, None) else self._foreign(parts[0])
 
     def _foreign(self, root: str) -> str:
-        spec = spec_of(root, self.folder)
+        spec = spec_of(root, self.folders)
         place = f" ({root!r} is {spec.origin})" if spec is not None and spec.origin else ""
         return (
             "besom runs only public objects of Keras, Optuna's samplers and pruners, its own "
@@ -121,8 +129,9 @@ class Trust:
         if path not in sys.modules:
             with suppress(ImportError, ValueError):
                 spec = importlib.util.find_spec(path)
-        if spec is not None and spec.origin is not None and not is_inside(self.folder, spec.origin):
-            why = f"{path!r} is {spec.origin}, which is not under the current folder"
+        origin = spec.origin if spec is not None else None
+        if origin is not None and not is_inside(self.folders, origin):
+            why = f"{path!r} is {origin}, which is not under the current folder"
             raise refusal(where, dotted, why, path)
 
     def check_step(self, path: str, found: Any, dotted: str, where: str) -> None:
@@ -148,7 +157,7 @@ class Trust:
                 + _line_to_add(name)
             )
         known = root in KNOWN or self._entry_for(dotted) is not None
-        if not known and not holds(self.folder, found):
+        if not known and not holds(self.folders, found):
             raise refusal(
                 where, dotted, f"the module {name!r} is not under the current folder", path
             )
@@ -188,7 +197,7 @@ class Trust:
             return known and not any(is_refused(part) for part in name.split("."))
         if root == "optuna":
             return home.split(".")[1] in ROOMS["optuna"] if "." in home else False
-        return not root.startswith("_") and in_project(self.folder, home) is True
+        return not root.startswith("_") and in_project(self.folders, home) is True
 
 
 def refusal(where: str, dotted: str, why: str, entry: str) -> TrustError:
@@ -221,7 +230,7 @@ def check_mapping(value: Mapping[str, Any], where: str) -> None:
         )
 
 
-def in_project(folder: str, dotted: str) -> bool | None:
+def in_project(folders: tuple[str, ...], dotted: str) -> bool | None:
     """Whether each module that ``dotted`` begins with is in the project; None: there is no module.
 
     ``dotted`` is a module, or something in one.
@@ -230,11 +239,11 @@ def in_project(folder: str, dotted: str) -> bool | None:
     for part in dotted.split("."):
         name = f"{name}.{part}" if name else part
         is_top = path is None
-        spec = spec_of(name, folder) if is_top else PathFinder.find_spec(name, path)
+        spec = spec_of(name, folders) if is_top else PathFinder.find_spec(name, path)
         if spec is None:
             break
         if spec.origin is not None:  # a namespace package has no code of its own
-            if not spec.has_location or not is_inside(folder, spec.origin):
+            if not spec.has_location or not is_inside(folders, spec.origin):
                 return False
             verdict = True
         if spec.submodule_search_locations is None:
@@ -243,10 +252,13 @@ def in_project(folder: str, dotted: str) -> bool | None:
     return verdict
 
 
-def is_inside(folder: str, place: str) -> bool:
-    """Whether a file belongs to the project, and not to an environment inside its folder."""
+def is_inside(folders: tuple[str, ...], place: str) -> bool:
+    """Whether a file belongs to a project, and not to an environment inside its folder."""
     real = Path(os.path.realpath(place))
-    outermost = Path(folder)
+    return any(_is_inside(Path(folder), real) for folder in folders)
+
+
+def _is_inside(outermost: Path, real: Path) -> bool:
     if outermost not in real.parents or {"site-packages", "dist-packages"} & {*real.parts}:
         return False
     if any(outer in real.parents for outer in _interpreter(outermost)):
@@ -257,15 +269,15 @@ def is_inside(folder: str, place: str) -> bool:
     )
 
 
-def holds(folder: str, module: ModuleType) -> bool:
+def holds(folders: tuple[str, ...], module: ModuleType) -> bool:
     """Whether an imported module belongs to the project."""
     file = getattr(module, "__file__", None)
     if file is None:  # a namespace package has no code; what is built in has no file either
         return hasattr(module, "__path__")
-    return is_inside(folder, file)
+    return is_inside(folders, file)
 
 
-def spec_of(name: str, folder: str) -> ModuleSpec | None:
+def spec_of(name: str, folders: tuple[str, ...]) -> ModuleSpec | None:
     """Find where a top-level module would be imported from, without importing it."""
     if (module := sys.modules.get(name)) is not None:
         file = getattr(module, "__file__", None)
@@ -274,8 +286,9 @@ def spec_of(name: str, folder: str) -> ModuleSpec | None:
             spec = ModuleSpec(name, None, origin=file or "unknown")
             spec.has_location = bool(file)
         return spec
-    if folder not in sys.path and "" not in sys.path:  # workers look there first
-        spec = PathFinder.find_spec(name, [folder])
+    missing = [] if "" in sys.path else [each for each in folders if each not in sys.path]
+    if missing:  # workers look there first
+        spec = PathFinder.find_spec(name, missing)
         if spec is not None and spec.origin is not None:
             return spec
     try:

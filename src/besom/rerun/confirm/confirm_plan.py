@@ -10,7 +10,12 @@ from besom.config import parse_overrides, plain_value
 from besom.errors import ConfigError, StudyError
 from besom.report.export import FINAL, final_config, find_trial, is_final
 from besom.report.leaderboard import ranking
-from besom.rerun.stored_runs import check_trusted, executor_config, stored_config
+from besom.rerun.stored_runs import (
+    check_trusted,
+    executor_config,
+    stored_config,
+    with_functions,
+)
 from besom.runs import RunOf, runs_of
 from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.statistics import claim
@@ -120,6 +125,7 @@ class ConfirmPlan:
         return study_identity.fingerprint(config)
 
 
+@with_functions
 def make_confirm_plan(
     study: StudyRecord,
     paths: StudyPaths,

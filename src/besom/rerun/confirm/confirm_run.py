@@ -30,6 +30,7 @@ from besom.rerun.stored_runs import (
     same_data,
     started_executor,
     stored_config,
+    with_functions,
 )
 from besom.runs import RunOf
 from besom.seam import TrialConfig, TrialResult
@@ -98,6 +99,7 @@ class ConfirmOutcome:
         return 0 if self.confirmation.first is not None else 1
 
 
+@with_functions
 def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> ConfirmOutcome:
     """Run or continue a confirmation; what has finished is not run again.
 

@@ -31,8 +31,9 @@ from besom.training.data import streams
 from besom.training.data.array_checks import Array
 from besom.training.data.checked import as_trained_on, checked_dataset, scaling
 from besom.training.data.dataset import Dataset, Split, TrainingData, in_memory
-from besom.training.data.examples import Examples, Stream
+from besom.training.data.examples import Examples, LazyRows, Stream
 from besom.training.data.fingerprint import fingerprint
+from besom.training.data.nests import leaves
 from besom.training.data.splits.holding_out import HeldOut, hold_out
 from besom.training.data.splits.setting_aside import OnePart, one_part
 from besom.training.data.tabular.feature_space import ColumnFeatures, EncodedColumns
@@ -46,7 +47,7 @@ _FOR_LOADING = ("validation_split", "split_seed")
 _IF_NOT_ITS_OWN = ("task", "stratify", "group", "order", "gap", "test_split", "test_seed")
 
 
-def load_training(data: Mapping[str, Any]) -> TrainingData:
+def load_training(data: Mapping[str, Any], suggested: Any = None) -> TrainingData:
     """Load the training part and hold validation examples out.
 
     Args:
@@ -54,6 +55,8 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             number of examples; default 0.1), ``split_seed`` (default 0; it seeds nothing but the
             split), ``stratify``, ``group``, ``order``, ``gap``, ``test_split`` and ``test_seed``
             (the same for a test part, where the target has none), and the parameters of the target.
+        suggested: what the loss is for, which outranks what the labels look like
+            (``besom.training.loss_kinds.suggested_task``); None: nothing.
 
     Returns:
         The same arrays and fingerprint for the same config and files, on every machine.
@@ -66,11 +69,12 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     part, options = _training_part(data)
     dataset, where = part.dataset, f"{part.dataset.name} (train)"
     if streams.is_stream(dataset.x):
-        return streams.training_data(dataset, options, where)
-    opened = Opened.of(part, options, where)
+        return streams.training_data(dataset, options, where, suggested)
+    opened = Opened.of(part, options, where, suggested)
     dataset, task = opened.dataset, opened.task
     if dataset.x_validation is not None:
-        training = opened.described(_with_validation(dataset, task, options, opened.said.scale))
+        training = _with_validation(dataset, task, options, opened.said.scale)
+        training = opened.encoded(opened.described(training), None)
     else:
         chosen = hold_out(options, dataset, task, where)
         is_cut = len(chosen.kept) + len(chosen.held) < len(in_memory(dataset.examples))
@@ -81,11 +85,11 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     return training
 
 
-def open_for_folds(data: Mapping[str, Any], n_folds: int) -> Opened:
+def open_for_folds(data: Mapping[str, Any], suggested: Any, n_folds: int) -> Opened:
     """Load the training part for folds, which are held out of all of it.
 
     Args:
-        data: the config node, as for ``load_training``.
+        data, suggested: as for ``load_training``.
         n_folds: what the config says.
 
     Raises:
@@ -103,7 +107,7 @@ def open_for_folds(data: Mapping[str, Any], n_folds: int) -> Opened:
         raise DataError(
             f"sweep.folds={n_folds}: {where} {why}. Leave out sweep.folds; sweep.repeats works."
         )
-    return Opened.of(part, options, where)
+    return Opened.of(part, options, where, suggested)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,13 +131,17 @@ class Opened:
     where: str
 
     @classmethod
-    def of(cls, part: OnePart, options: Mapping[str, Any], where: str) -> Opened:
+    def of(
+        cls, part: OnePart, options: Mapping[str, Any], where: str, suggested: Any = None
+    ) -> Opened:
         """Check it.
 
         Raises:
             DataError: it cannot be trained on.
         """
-        dataset, task = checked_dataset(part.dataset, where, said=options.get("task"))
+        dataset, task = checked_dataset(
+            part.dataset, where, said=options.get("task"), suggested=suggested
+        )
         check_worth_learning(task, dataset.y, where)
         return cls(dataset, part.dataset, task, part, options, where)
 
@@ -171,13 +179,17 @@ class Opened:
                 fixed_split=chosen.is_fixed,
             )
         )
+        return self.encoded(training, columns)
+
+    def encoded(self, training: TrainingData, columns: EncodedColumns | None) -> TrainingData:
+        """The same, a table's columns encoded; see ``divided``."""
         if self.dataset.columns is None:
             return training
         return _with_columns(training, self.dataset.columns, columns)
 
     def described(self, training: TrainingData) -> TrainingData:
         """The same, with what is known of the dataset."""
-        notes = [training.split, self.part.how, _dropped(self.dataset)]
+        notes = [training.split, self.part.how, _dropped(self.dataset), _late(self.dataset)]
         return replace(
             training,
             split="; ".join(filter(None, notes)),
@@ -228,6 +240,11 @@ def _in_file(dataset: Dataset, part: OnePart, held: Array) -> Array:
 def _dropped(dataset: Dataset) -> str:
     n = 0 if dataset.kept is None else int(np.count_nonzero(~dataset.kept))
     return f"{counted(n, 'row')} with missing values dropped" if n else ""
+
+
+def _late(dataset: Dataset) -> str:
+    late = any(isinstance(leaf, LazyRows) for leaf in leaves(dataset.x))
+    return "read from disk as they are needed" if late else ""
 
 
 def _scaled(training: TrainingData) -> str:
@@ -299,6 +316,8 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     where = f"{dataset.name} (test)"
     if streams.is_stream(dataset.x):
         return streams.checked_test(dataset, training, where)
+    if training is not None and isinstance(training.train, Stream):
+        return streams.arrays_beside(training.train, dataset, where, training.task)
     task = None if training is None else training.task
     test, _ = checked_dataset(dataset, where, task, options.get("task"))
     if training is None:
