@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from sweeping import RESULTS, runs, stored, sweep
-from test_trial_runs import FOLDED, kill, start
+from test_trial_runs import FOLDED, kill
 
 from besom.errors import ConfigError
 from besom.statistics import claim
@@ -100,7 +100,7 @@ def test_another_number_of_seeds_is_refused_with_what_is_expected(given: str) ->
 
 def test_killed_in_their_midst_each_runs_once(project: Project, trace: Path) -> None:
     words = (*SIX, "trainer.seconds=0.1", "sweep.executor.workers=2")
-    process = start(project, *words)
+    process = project.spawn("sweep", "cheap", *words)
     wait_for(lambda: len(runs(trace, "end")) >= 9, "three replicates to end")
     kill(process)
     n_done = len(stored().replicates)

@@ -160,6 +160,8 @@ class ReplicateRuns(TrialSource):
         self.reason = loop.stop.reason or ""
         if all(parts.over for parts in self._parts):
             self._files.forget_all_but(())
+            with contextlib.suppress(OSError):
+                self._plan.paths.runs.rmdir()
         return ending
 
     def has_next(self) -> bool:
