@@ -116,6 +116,7 @@ class TrainingData:
             ``besom.training.data.tabular.feature_space.EncodedColumns``; None: they are no such.
         positions: (n_validation,) where the validation examples are in the dataset's training part;
             None where they are not from it.
+        suggested: what the loss suggested that the labels are; None: nothing.
     """
 
     train: Examples | Stream
@@ -131,6 +132,7 @@ class TrainingData:
     class_names: Any = None
     columns: Any = None
     positions: Array | None = None
+    suggested: Any = None
 
     @property
     def is_remarkable(self) -> bool:

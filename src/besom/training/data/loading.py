@@ -67,7 +67,7 @@ def load_training(data: Mapping[str, Any], suggested: Any = None) -> TrainingDat
             cannot be made.
     """
     dataset, options = _part(data, "train")
-    part = one_part(dataset, options, "train")
+    part = one_part(dataset, options, "train", suggested)
     dataset, where = part.dataset, f"{dataset.name} (train)"
     if streams.is_stream(dataset.x):
         return streams.training_data(dataset, options, where, suggested)
@@ -106,6 +106,7 @@ def load_training(data: Mapping[str, Any], suggested: Any = None) -> TrainingDat
         ),
         scaling=scaling(dataset, said),
         class_names=dataset.class_names,
+        suggested=suggested,
     )
     if dataset.columns is not None:
         training = _with_columns(training, dataset.columns)
@@ -225,7 +226,8 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     """
     is_split = data.get("test_split") and "test_split" not in _parameters(data)
     dataset, options = _part(data, "train" if is_split else "test")
-    dataset = one_part(dataset, options, "test").dataset
+    suggested = None if training is None else training.suggested
+    dataset = one_part(dataset, options, "test", suggested).dataset
     where = f"{dataset.name} (test)"
     if streams.is_stream(dataset.x):
         return streams.checked_test(dataset, training, where)
