@@ -10,7 +10,7 @@ import pytest
 
 from besom.errors import BesomError, ConfigError, DataError
 from besom.training import runtime
-from besom.training.data import load_training
+from besom.training.data import load_test, load_training
 from besom.training.data.dataset import Dataset
 from besom.training.data.task import infer_task
 from besom.training.loss_kinds import suggested_task
@@ -71,6 +71,13 @@ def test_quantities_are_split_at_random_and_judged_by_their_loss() -> None:
     assert data.y_train.dtype == np.float32
     assert load_training(node("COUNTS")).split == "stratified by class"
     assert load_training(node("FLAGS"), "binary").split == "stratified by class"
+
+
+def test_a_test_part_set_aside_is_of_the_same_task() -> None:
+    data = load_training({**node("SIGNED"), "test_split": 0.2}, "regression")
+    test = load_test({**node("SIGNED"), "test_split": 0.2}, data)
+    assert (data.n_train + data.n_validation, len(test.y)) == (48, 12)
+    assert "set aside random" in data.split
 
 
 def test_binary_crossentropy_wants_labels_of_0_and_1() -> None:

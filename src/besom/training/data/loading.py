@@ -66,7 +66,7 @@ def load_training(data: Mapping[str, Any], suggested: Any = None) -> TrainingDat
         DataError: a file is missing or damaged, the arrays cannot be trained on, or the split
             cannot be made.
     """
-    part, options = _training_part(data)
+    part, options = _training_part(data, suggested)
     dataset, where = part.dataset, f"{part.dataset.name} (train)"
     if streams.is_stream(dataset.x):
         return streams.training_data(dataset, options, where, suggested)
@@ -96,7 +96,7 @@ def open_for_folds(data: Mapping[str, Any], suggested: Any, n_folds: int) -> Ope
         ConfigError, DataError: as ``load_training``; or there is nothing to divide: it is a stream,
             or has a validation set of its own.
     """
-    part, options = _training_part(data)
+    part, options = _training_part(data, suggested)
     dataset, where = part.dataset, f"{part.dataset.name} (train)"
     why = ""
     if streams.is_stream(dataset.x):
@@ -121,6 +121,7 @@ class Opened:
         part: where it comes from.
         options: besom's own of the config node.
         where: the beginning of an error message.
+        suggested: what the loss says of the labels.
     """
 
     dataset: Dataset
@@ -129,6 +130,7 @@ class Opened:
     part: OnePart
     options: Mapping[str, Any]
     where: str
+    suggested: Any
 
     @classmethod
     def of(
@@ -143,7 +145,7 @@ class Opened:
             part.dataset, where, said=options.get("task"), suggested=suggested
         )
         check_worth_learning(task, dataset.y, where)
-        return cls(dataset, part.dataset, task, part, options, where)
+        return cls(dataset, part.dataset, task, part, options, where, suggested)
 
     def digits(self, *chosen: Any) -> str:
         """The fingerprint, with arrays that say which examples are held out."""
@@ -195,6 +197,7 @@ class Opened:
             split="; ".join(filter(None, notes)),
             scaling=scaling(self.dataset, self.said),
             class_names=self.dataset.class_names,
+            suggested=self.suggested,
         )
 
 
@@ -312,7 +315,8 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     """
     is_split = data.get("test_split") and "test_split" not in _parameters(data)
     dataset, options = _part(data, "train" if is_split else "test")
-    dataset = one_part(dataset, options, "test").dataset
+    suggested = None if training is None else training.suggested
+    dataset = one_part(dataset, options, "test", suggested).dataset
     where = f"{dataset.name} (test)"
     if streams.is_stream(dataset.x):
         return streams.checked_test(dataset, training, where)
@@ -327,10 +331,10 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     return as_trained_on(test, training, where)
 
 
-def _training_part(data: Mapping[str, Any]) -> tuple[OnePart, Mapping[str, Any]]:
+def _training_part(data: Mapping[str, Any], suggested: Any) -> tuple[OnePart, Mapping[str, Any]]:
     """The training part as the user gives it, without its test part, and besom's own options."""
     dataset, options = _part(data, "train")
-    return one_part(dataset, options, "train"), options
+    return one_part(dataset, options, "train", suggested), options
 
 
 def _part(data: Mapping[str, Any], split: Split) -> tuple[Dataset, Mapping[str, Any]]:
