@@ -337,7 +337,7 @@ def test_a_lower_loss_is_better_in_words_and_not_a_plus(plan_of: PlanOf) -> None
     study = make_study(trial_function=RUN_TRIAL, objective=Objective("val_loss", "minimize"))
     scores = {1: [0.1, 0.11, 0.1], 2: [0.5, 0.51, 0.52], 0: [0.3, 0.31, 0.32]}
     result = confirmed(plan_of(study, on="test", top=2, n_seeds=3), scores)
-    assert "; it is 0.20667 ± 0.0067 better than the baseline on these" in conclusion(result)
+    assert "Gain over the baseline on these examples: 0.20667 ± 0.0067 better" in conclusion(result)
     shown = display(result).set_index("trial")
     assert shown["gain"]["1"] == "0.20667 ± 0.0067 better"
     assert shown["gain"]["2"].endswith(" worse")
