@@ -9,6 +9,7 @@ import pytest
 from besom.errors import ConfigError, SpaceError
 from besom.space import Sample
 from besom.study import SweepPlan, make_plan
+from besom.study.preset_trials import enqueued
 from user_project import Project
 
 #: Entries that depend on each other.
@@ -251,14 +252,41 @@ def test_an_interpolation_among_swept_values_is_refused(project: Project, overri
 @pytest.mark.parametrize(
     "override",
     [
-        "model.activation=choice({0:1.0},{0:2.0})",
-        "sweep.space.model.activation=[{0:1.0},{0:2.0}]",
-        "+model.weights={0:1.0}",
-        "sweep.enqueue=[{model.activation: {0: 1.0}}]",
+        "model.activation=choice({0.5:1.0},{0.5:2.0})",
+        "sweep.space.model.activation=[{0.5:1.0},{0.5:2.0}]",
+        "+model.weights={0.5:1.0}",
+        "sweep.enqueue=[{model.activation: {0.5: 1.0}}]",
     ],
 )
 def test_a_mapping_whose_keys_are_not_text_is_refused_with_its_path(
     project: Project, override: str
 ) -> None:
-    with pytest.raises(ConfigError, match=r"(activation|weights).* has the key 0"):
+    with pytest.raises(ConfigError, match=r"(activation|weights).* has the key 0\.5"):
         make_plan("cheap", [override])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.class_weight=choice({0: 1.0, 1: 5.0},balanced)",
+        "sweep.space.trainer.class_weight=[{0: 1.0, 1: 5.0},null]",
+        "sweep.space={trainer.class_weight: [{0: 1.0, 1: 5.0}]}",
+    ],
+)
+def test_weights_by_class_number_may_be_chosen_from(project: Project, override: str) -> None:
+    (entry,) = [e for e in make_plan("cheap", [override]).space.entries if "weight" in e.path]
+    assert entry.choices is not None
+    assert entry.choices[0] == {"0": 1.0, "1": 5.0}
+
+
+def test_a_mapping_by_number_may_stand_anywhere_and_is_stored_with_text(project: Project) -> None:
+    space = "sweep: {space: {trainer.class_weight: [{0: 1.0, 1: 5.0}, null]}}"
+    text = f"defaults: [sweep, _self_]\nmodel: {{weights: {{0: 1.0}}}}\n{space}\n"
+    words = ["+model.names=[{0: zero}]", "sweep.enqueue=[{trainer.class_weight: {0: 1.0, 1: 5.0}}]"]
+    plan = plan_of(project, text, *words)
+    model = plan.config["model"]
+    assert (model["weights"], model["names"]) == ({"0": 1.0}, [{"0": "zero"}])
+    (preset,) = enqueued(plan)
+    assert preset.params(plan) is not None
+    (entry,) = plan.space.entries
+    assert entry.choices == ({"0": 1.0, "1": 5.0}, None)

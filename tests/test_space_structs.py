@@ -138,8 +138,28 @@ def test_a_list_fixed_on_the_command_line_still_gives_its_length() -> None:
     space = parse_space(spec, BASE, GROUPS, CHOICES, fixed=["model.hidden_units"])
     assert len(space.suggest(ask()).params["model.rates"]) == 2
     base = apply(BASE, {"model.hidden_units": []})
-    with pytest.raises(SpaceError, match=r"model\.hidden_units is \[\] here: write a number"):
-        parse_space(spec, base, GROUPS, CHOICES, fixed=["model.hidden_units"])
+    space = parse_space(spec, base, GROUPS, CHOICES, fixed=["model.hidden_units"])
+    assert space.paths == ()
+    assert space.notes[-1] == (
+        "'model.rates' is left out: its length is that of model.hidden_units, which is [] here"
+    )
+
+
+def test_an_options_own_space_may_have_layers_and_lists_of_one_length() -> None:
+    own = {
+        "hidden_units": UNITS,
+        "rates": {"length": "hidden_units.length", "each": [0.1, 0.2]},
+        "layers": {"length": 1, "each": BLOCKS},
+    }
+    space = space_of(
+        {"model": {"choices": ["mlp", "cnn"], "with_own_spaces": True}},
+        lambda _, option: own if option == "mlp" else {},
+    )
+    for sample, stored in samples(space, 20):
+        params = sample.params
+        assert ("model.layers" in params) == (params["model"] == "mlp")
+        assert len(params.get("model.rates", [])) == len(params.get("model.hidden_units", []))
+        assert space.decode(stored) == params
 
 
 @pytest.mark.parametrize("sampler", ["TPESampler", "RandomSampler", "NSGAIISampler", "QMCSampler"])
@@ -282,7 +302,7 @@ def test_an_element_with_a_slip_in_it_is_refused_in_a_sentence(each: Any, why: s
                 "model.rates": FOLLOWING,
                 "model.hidden_units": {**UNITS, "when": {"model.rates.length": 2}},
             },
-            "go in a circle",
+            r"go in a circle: .*, or give a list a length of its own\.",
         ),
         ({"model.layers": {**LAYERS, "shape": "increasing"}}, "needs elements that are numbers"),
         (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from besom.errors import StudyError
 from besom.statistics import claim, score
-from besom.store.predictions import EpochBits
+from besom.store.predictions import EpochBits, keep
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 ACCURACY = Objective("val_accuracy", "maximize")
@@ -78,6 +79,42 @@ def test_one_tied_trial_is_spoken_of_in_the_singular_and_none_as_none() -> None:
     assert "; 1 other is tied with it at 95 %;" in text
     text = claim(study([trial(i, row) for i, row in enumerate(right[1:])])).text
     assert "; no other is tied with it at 95 %;" in text
+
+
+def test_the_first_row_is_tied_only_if_another_is_tied_with_it() -> None:
+    right = predictions([0.983, 0.9832, 0.9])
+    trials = [trial(i, row) for i, row in enumerate(right)]
+    assert claim(study(trials)).rows[1].tied is True
+    assert claim(study(trials[1:])).rows[1].tied is False
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "numbers", "low", "high"),
+    [
+        ("val_mae", "mean", np.eye(60)[0], 0.0, 1.0),
+        ("val_bias", "mean", np.eye(60)[0] - 0.016, -1.0, 1.0),
+        ("val_rmse", "other", np.linspace(0.0, 0.1, 200), 0.0, 1.0),
+        ("val_auc", "other", np.linspace(0.9, 1.0, 200), 0.0, 1.0),
+    ],
+)
+def test_an_interval_holds_no_value_that_the_metric_cannot_have(
+    tmp_path: Path, metric: str, kind: str, numbers: np.ndarray, low: float, high: float
+) -> None:
+    value = float(numbers.mean()) if kind == "mean" else 0.01 if "rmse" in metric else 0.99
+    given = {
+        "kind": kind,
+        "values": np.tile(numbers, 1 + (kind == "other")).astype("<f4").tobytes(),
+    }
+    kept = keep({metric: given}, tmp_path / "0.npz")
+    only = TrialRecord(0, Outcome.COMPLETE, (value,), n_validation=60, per_example=kept)
+    found = claim(study([only], Objective(metric, "minimize")))
+    assert found.interval is not None
+    for interval in (found.interval, found.rows[0].interval):
+        assert interval is not None
+        assert interval.low < value < interval.high
+        assert interval.low >= low
+        assert interval.high <= high
+        assert (interval.low < 0) is (low < 0)
 
 
 def test_the_baseline_is_compared_with_the_corrected_leader() -> None:

@@ -65,6 +65,12 @@ def test_a_partial_without_arguments_is_the_function_itself() -> None:
     assert instantiate({"_target_": f"{HERE}.takes", "_partial_": True}) is takes
 
 
+def test_a_mapping_whose_keys_are_all_numbers_arrives_with_numbers() -> None:
+    node = {"a": {"0": 1.0, "-1": {"10": 2}}, "b": {"0": 1, "x": 2}, "c": [{"007": 1}, {}]}
+    built = instantiate({"_target_": f"{HERE}.takes", **node})
+    assert built == ({0: 1.0, -1: {10: 2}}, {"0": 1, "x": 2}, [{"007": 1}, {}])
+
+
 def test_the_node_is_left_as_it_was() -> None:
     node = {"_target_": f"{HERE}.takes", "a": [1], "c": {"_target_": "builtins.dict"}}
     before = repr(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import tomllib
 import typing
 from importlib import resources
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import besom
 import besom.api
+
+#: Functions, classes, arrays, frames, streams, nodes of a config.
+TAKES_ANYTHING = {"build", "data", "test", "nodes"}
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,10 +45,8 @@ def test_a_type_checker_finds_every_public_function() -> None:
 
 
 def test_every_public_function_says_what_it_takes_and_returns() -> None:
-    for name in besom.__all__:
+    for name in sorted({*besom.__all__} - {"Study"}):
         function = getattr(besom.api, name)
         hints = typing.get_type_hints(function)
-        code = function.__code__
-        named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        assert set(hints) == {*named, "return"}, name
-        assert typing.Any not in hints.values(), name
+        assert set(hints) == {*inspect.signature(function).parameters, "return"}, name
+        assert {key for key, hint in hints.items() if hint is typing.Any} <= TAKES_ANYTHING, name

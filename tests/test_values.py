@@ -65,6 +65,26 @@ def test_a_value_is_one_visible_line(value: Any) -> None:
     assert text.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([{"units": 512, "activation": "relu", "dropout": 0.2}], "512 relu 0.2"),
+        ([{"a": 512, "b": "relu"}, {"b": "gelu", "a": 256}], "512 relu – 256 gelu"),
+        ([{"a": "dense", "b": 64}, {"a": "conv", "c": [3, 5], "b": 8}], "dense 64 – conv 8 3-5"),
+        ([{"a": None, "b": True}, {"a": "two words", "b": 1.0}], 'null true – "two words" 1.0'),
+        ([{"a": "–"}, {"a": "null"}], '"–" – "null"'),
+        ([{"a": 0.123456}], "0.1235"),
+        ([], "[]"),
+        ([{}], "[{}]"),
+        ([64, 32], "64-32"),
+        ([{"a": 1}, 3], "[{a: 1}, 3]"),
+        ([{"_target_": "keras.layers.Dense", "units": 3}], "[Dense(units=3)]"),
+    ],
+)
+def test_layers_are_shown_without_their_keys(value: Any, text: str) -> None:
+    assert param_cell(value) == text
+
+
 @given(values)
 def test_a_csv_cell_gives_back_the_value(value: Any) -> None:
     frame = pd.DataFrame({"m.x": pd.Series([value, float("nan")], dtype=object)})

@@ -17,13 +17,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from besom.api import load_study, sweep, train
-    from besom.python.study_object import Study
+    from besom.api import Study, load_study, sweep, train
 
 __all__ = ["Study", "load_study", "sweep", "train"]
 
-#: Where each lives, if not in ``besom.api``.
-_HOMES = {"Study": "besom.python.study_object"}
 #: Modules that users name, which ``import besom`` does not load.
 _MODULES = ("errors", "leaderboard", "records", "seam", "statistics")
 
@@ -36,7 +33,7 @@ def __getattr__(name: str) -> Any:
         warnings.filterwarnings("ignore", message="IProgress not found")
         if name in _MODULES:
             return importlib.import_module(f"besom.{name}")
-        return getattr(importlib.import_module(_HOMES.get(name, "besom.api")), name)
+        return getattr(importlib.import_module("besom.api"), name)
 
 
 def __dir__() -> list[str]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from besom.python.study_object import Study
 from besom.rerun.single_run import TrainRun
 from besom.store.paths import default_results_dir
 
+__all__ = ["Study", "load_study", "sweep", "train"]
+
 if TYPE_CHECKING:
-    from besom.python.study_object import Study
     from besom.study import SweepPlan
 
 
@@ -140,7 +142,6 @@ def _run(plan: SweepPlan, extend: bool, fresh: bool, progress: bool | None) -> S
     """Run or continue a sweep, show its progress, and write what is made of it."""
     from besom.errors import BesomError
     from besom.python.progress import progress_view
-    from besom.python.study_object import Study
     from besom.report.files import write_outputs
     from besom.study import run_sweep
     from besom.study.watcher import LeaderboardWriter, Watchers
@@ -170,7 +171,6 @@ def load_study(name: str, results_dir: str | Path | None = None) -> Study:
     Raises:
         StudyError: there is no such study (similar names are listed), or it is damaged.
     """
-    from besom.python.study_object import Study
     from besom.store.storage import load_record
 
     folder = Path(results_dir) if results_dir else default_results_dir()

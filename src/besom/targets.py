@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -193,13 +194,21 @@ def instantiate(node: Mapping[str, Any], /, *args: Any, **extra: Any) -> Any:
         raise ConfigError(f"{node[TARGET]}({shown}) was refused: {error}") from error
 
 
+#: A key that was, or might have been, a number: configs are stored with text for keys.
+_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
+
+
 def _build(value: Any) -> Any:
-    """Instantiate nested nodes; leave everything else alone."""
+    """Instantiate nested nodes; leave everything else alone, but keys that are all ints as text.
+
+    A mapping by number is stored with text, and the function that takes it expects numbers.
+    """
     if isinstance(value, Mapping):
         if TARGET in value:
             return instantiate(value)
         check_mapping(value, "An argument")
-        return {key: _build(item) for key, item in value.items()}
+        numbered = value and all(map(_NUMBER.fullmatch, map(str, value)))
+        return {int(key) if numbered else key: _build(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_build(item) for item in value]
     return value

@@ -48,6 +48,39 @@ def test_a_list_of_one_value_for_all_elements_is_one_axis():
     assert found["x.each"].positions.tolist() == [64, 32]
 
 
+LAYERS = {
+    "x.length": IntDistribution(1, 2),
+    "x.0.units@wide": IntDistribution(8, 64, log=True),
+    "x.0.activation": CategoricalDistribution(("tanh", "relu")),
+    "x.1.activation": CategoricalDistribution(("tanh", "relu")),
+    "x.0.kernel.0": IntDistribution(1, 9),
+}
+
+
+def test_each_key_of_each_element_is_an_axis_where_it_exists():
+    one = trial({"x": [{"units": 8, "activation": "relu"}]}, LAYERS)
+    two = trial({"x": [{"units": 16, "kernel": [3]}, {"activation": "relu", "units": 32}]})
+    found = by_label([one, two])
+    assert list(found) == [
+        *("x.length", "x.0.units", "x.0.kernel.0", "x.0.activation"),
+        *("x.1.units", "x.1.activation"),
+    ]
+    assert found["x.1.units"].log
+    assert (found["x.0.units"].low, found["x.0.units"].high) == (8, 64)
+    assert found["x.1.activation"].categories == ("tanh", "relu")
+    assert found["x.1.activation"].present.tolist() == [False, True]
+    assert found["x.0.kernel.0"].high == 9
+
+
+def test_a_key_is_one_axis_where_all_elements_are_alike():
+    distributions = {"x.each.units": IntDistribution(8, 64, log=True)}
+    alike = trial({"x": [{"units": 8}] * 3}, distributions)
+    assert list(by_label([alike, trial({"x": [{"units": 16}]})])) == ["x.length", "x.each.units"]
+    mixed = by_label([alike, trial({"x": [{"units": 16}, {"units": 8}]})])
+    assert list(mixed) == ["x.length", "x.0.units", "x.1.units", "x.2.units"]
+    assert mixed["x.2.units"].log
+
+
 def test_a_conditional_parameter_is_absent_where_it_did_not_apply():
     sgd = {**BASE_PARAMS, "optimizer": "sgd", "optimizer.momentum": 0.9}
     momentum = by_label([make_trial(0, BASE_PARAMS), make_trial(1, sgd)])["optimizer.momentum"]

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from besom.python.study_object import Study
+from besom.study import SweepPlan
+from records_factory import make_study
 from test_documentation import ROOT, blocks
 from user_project import Project
 
@@ -15,7 +18,8 @@ def test_every_call_of_the_page_can_be_run(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned: list[str] = []
-    monkeypatch.setattr("besom.api._run", lambda plan, *_: planned.append(plan.name))
+    monkeypatch.setattr("besom.api._run", _swept(planned))
+    monkeypatch.setattr(Study, "best_model", lambda study: study.best)
     monkeypatch.setattr("besom.python.training_apart._run", _trained(planned))
     page = Path(ROOT, "docs/howto-python.md").read_text()
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -23,6 +27,14 @@ def test_every_call_of_the_page_can_be_run(
         file = project.write(f"block{i}.py", block.text)
         exec(compile(block.text, str(file), "exec"), names)
     assert planned == ["build", "streamed", "digits-long", "final"]
+
+
+def _swept(planned: list[str]) -> Any:
+    def run(plan: SweepPlan, *_: Any) -> Study:
+        planned.append(plan.name)
+        return Study.of(make_study(12), plan.paths.root.parent)
+
+    return run
 
 
 def _trained(planned: list[str]) -> Any:

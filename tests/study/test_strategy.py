@@ -345,6 +345,18 @@ def test_workers_that_lack_their_gpus_are_remarked():
     assert remarks_on_workers({"device": {"gpus": []}}) == remarks_on_workers({}) == []
 
 
+def test_what_a_model_that_comes_compiled_ignores_is_said_at_the_start() -> None:
+    compiled, rate = {"comes_compiled": True}, "optimizer.learning_rate"
+    (line,) = remarks_on_workers(compiled, [rate, "trainer.loss"])
+    assert line.startswith("the model function returns a compiled model")
+    assert f"samples {rate}, trainer.loss, but all trials are equal" in line
+    (line,) = remarks_on_workers(compiled, [rate, "model.width"])
+    assert f"samples {rate}, but it changes nothing" in line
+    (line,) = remarks_on_workers(compiled, ["model.width"])
+    assert line.endswith("those of the config are not used")
+    assert remarks_on_workers({}, [rate]) == []
+
+
 def test_a_limited_number_that_is_nan_is_neither_kept_nor_broken(sweep):
     study = sweep(
         "sweep.trial_function=sweep_trials.unsized", "trainer.fault_above=0.2",

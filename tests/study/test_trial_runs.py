@@ -260,6 +260,45 @@ def test_after_each_run_the_pruner_judges_the_mean_of_the_runs_so_far(trace: Pat
     assert pruned.correct is None
 
 
+def test_an_audited_trial_runs_on_whatever_the_pruner_says_of_its_runs(trace: Path) -> None:
+    worse = "{optimizer.learning_rate: 0.0001, model.dropout: 0.5}"
+    sweep(*PRUNED, "sweep.n_trials=2", f"sweep.enqueue=[{worse}]", "trainer.epochs=2",
+          "sweep.pruner.n_warmup_steps=3", "sweep.audit=1.0")  # fmt: skip
+    audited = stored().trials[1]
+    assert audited.outcome is Outcome.COMPLETE
+    assert audited.audited_at == 2
+    assert_pooled(audited, 4, 1)
+
+
+@pytest.mark.parametrize("pruner", ["hyperband", "successive_halving", "median", "patient"])
+def test_pruners_take_trials_of_several_runs_of_different_lengths(trace: Path, pruner: str) -> None:
+    space = "sweep.space.trainer.epochs={type: int, low: 2, high: 6}"
+    words = ("sweep.folds=3", f"sweep/pruner={pruner}", space, "sweep.executor.workers=2")
+    study = sweep(*words, "sweep.n_trials=12").study
+    assert len(study.trials) == 12
+    assert {t.outcome for t in study.trials} <= {Outcome.COMPLETE, Outcome.PRUNED}
+    for trial in study.complete:
+        assert_pooled(trial, 3, 1)
+
+
+def test_with_several_objectives_each_has_its_pooled_value(trace: Path) -> None:
+    several = "sweep.objectives=[{metric: val_accuracy}, {metric: val_loss}, {metric: seconds}]"
+    for trial in sweep(*BOTH, several, "sweep.n_trials=3").study.trials:
+        assert_pooled(trial, 3, 2)
+        assert trial.values is not None
+        assert trial.values[1] == trial.history["val_loss"][trial.best_epoch - 1]
+        assert trial.values[2] == pytest.approx(sum(run["seconds"] for run in trial.runs))
+
+
+def test_the_time_limit_of_a_trial_is_that_of_each_run(trace: Path) -> None:
+    words = ("sweep.folds=3", "sweep.n_trials=1", "trainer.seconds=0.2")
+    study = sweep(*words, "sweep.trial_timeout_s=1.5", "sweep.name=enough").study
+    assert study.trials[0].outcome is Outcome.COMPLETE, "its three runs take 1.8 s"
+    (trial,) = sweep(*words, "sweep.trial_timeout_s=0.3", "sweep.name=short").study.trials
+    assert trial.outcome is Outcome.TIMEOUT
+    assert trial.reason == "fold 1 of 3: ran longer than 0.3 s"
+
+
 def test_a_constraint_that_is_broken_before_training_costs_one_run(trace: Path) -> None:
     sweep(*BOTH, "sweep.n_trials=1", "sweep.constraints={n_params: {max: 5}}")
     (trial,) = stored().trials

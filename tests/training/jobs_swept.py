@@ -80,6 +80,63 @@ def stream(split: str) -> Dataset:
     )
 
 
+TOKENS = RNG.integers(1, 30, (N, 12))
+ABOUT = (TOKENS < 5).sum(1) > 1
+
+
+def save_tokens(path: Path) -> None:
+    """An archive of token ids, padded at the end, with whether some words are in each text."""
+    x = np.where(np.arange(12) < RNG.integers(6, 13, (N, 1)), TOKENS, 0)
+    (x, x_test), (y, y_test) = ((a[:180], a[180:]) for a in (x, ABOUT.astype(int)))
+    np.savez(path, x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+
+
+def of_tokens(input_shape: Any, num_classes: int) -> Any:
+    """Padding is masked, and does not count in the mean over a text's words."""
+    words = keras.layers.Embedding(30, 4, mask_zero=True)
+    pooled = keras.layers.GlobalAveragePooling1D()
+    head = keras.layers.Dense(num_classes, "softmax")
+    return keras.Sequential([keras.Input(input_shape, dtype="int32"), words, pooled, head])
+
+
+def mapped(split: str) -> Dataset:
+    """Whole numbers to come close to, of rows in a file."""
+    path = Path(f"{split}.rows")
+    if not path.is_file():
+        _part(split, NUMBERS)[0].tofile(path)
+    x = np.memmap(path, np.float32, "r").reshape(-1, 5)
+    return Dataset(x=x, y=np.rint(10 * x[:, 0]).astype(int), name="mapped")
+
+
+def generated(split: str) -> Dataset:
+    """A function that gives batches."""
+    (x,) = _part(split, NUMBERS)
+    y = x.sum(1)
+
+    def batches() -> Any:
+        for start in range(0, 128, 32):
+            yield x[start : start + 32], y[start : start + 32]
+
+    if split == "test":
+        return Dataset(x, y, name="generated")
+    return Dataset(batches, x_validation=x[128:], y_validation=y[128:], name="generated")
+
+
+def pipeline(split: str) -> Any:
+    """A ``tf.data`` function of unknown length, alone."""
+    x, y = _part(split, NUMBERS, NUMBERS.sum(1) > 0)
+    held, kept = (x[:40], y[:40].astype(int)), (x[40:], y[40:].astype(int))
+    source = tf.data.Dataset.from_tensor_slices(kept).filter(lambda x, _: x[0] < 9)
+    if split == "test":
+        return source.batch(32)
+    return Dataset(
+        source.shuffle(200).batch(32),
+        num_classes=2,
+        x_validation=tf.data.Dataset.from_tensor_slices(held).batch(32),
+        name="pipeline",
+    )
+
+
 def augmenting(input_shape: Any, num_classes: int, training_x: Any) -> Any:
     """Adapted to the stream, and with augmentation in the model as well."""
     scaled = keras.layers.Normalization()

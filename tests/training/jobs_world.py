@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import keras
@@ -105,6 +106,19 @@ class Batches(keras.utils.PyDataset):
 def generated() -> Any:
     """The same as a generator function."""
     yield from (Batches()[i] for i in range(5))
+
+
+class SecondPass:
+    """The same, whose second pass and those after it are cut off, or have narrower examples."""
+
+    def __init__(self, n_batches: int = 5, width: int = 5) -> None:
+        self.n_batches, self.width, self.n_passes = n_batches, width, 0
+
+    def __call__(self) -> Any:
+        self.n_passes += 1
+        first = self.n_passes == 1
+        for x, y in itertools.islice(generated(), 5 if first else self.n_batches):
+            yield x[:, : 5 if first else self.width], y
 
 
 SPEC = (tf.TensorSpec((None, 5), tf.float32), tf.TensorSpec((None,), tf.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import weakref
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,28 @@ def test_images_of_a_folder_are_bytes_with_their_classes_names(tmp_path: Path) -
     assert data.scaling == "x × 1/255"
     np.testing.assert_array_equal(data.x_train.max(axis=(1, 2, 3)) >= 100, data.y_train == 1)
     assert load_test(images(folder), data).y.tolist() == [0, 0, 1, 1]
+
+
+def test_images_that_do_not_fit_are_read_when_they_are_needed(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets")
+    for crop in (False, True):
+        wide = {"width": 5, "crop_to_aspect_ratio": crop}
+        there = load_training(images(folder, **wide))
+        late = load_training(images(folder, in_memory=False, **wide))
+        assert not late.train.in_memory
+        assert late.split == "stratified by class; read from disk as they are needed"
+        assert (late.scale, late.scaling) == (there.scale, there.scaling)
+        np.testing.assert_array_equal(late.train.loaded.x, there.x_train)
+        np.testing.assert_array_equal(late.train.y, there.y_train)
+        test = load_test(images(folder, in_memory=False, **wide), late)
+        assert test.y.tolist() == [0, 0, 1, 1]
+    before = load_training(images(folder, in_memory=False)).fingerprint
+    assert load_training(images(folder, in_memory=False)).fingerprint == before
+    os.utime(folder / "train" / "dog" / "0.png", (1, 1))
+    assert load_training(images(folder, in_memory=False)).fingerprint != before
+    (folder / "train" / "dog" / "0.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="images cannot be read"):
+        load_training(images(folder, in_memory=False))
 
 
 def test_a_folder_of_classes_alone_has_its_test_part_set_aside(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def node(dataset: Dataset, **more: Any) -> dict[str, Any]:
 
 
 def folds(dataset: Dataset, n_folds: int = 5, **more: Any) -> Folds:
-    return load_folds(node(dataset, **more), n_folds)
+    return load_folds(node(dataset, **more), None, n_folds)
 
 
 def rows(part: Any) -> list[int]:

@@ -194,3 +194,18 @@ def test_a_test_part_may_be_a_stream_of_the_same_form() -> None:
     WORLD[:] = [Dataset(x=tf_data(X[:, :2]))]
     with pytest.raises(DataError, match=r"\(test\): batches of .*, but those trained on are"):
         load_test(node, training)
+
+
+def test_arrays_beside_a_stream_are_not_scaled_and_must_be_of_its_shape() -> None:
+    pictures = np.zeros((N, 4, 4), np.uint8)
+    flow = tf_data(pictures)
+    training = load(Dataset(x=flow, x_validation=pictures[:6], y_validation=Y[:6]))
+    assert training.validation.scales == 1.0
+    WORLD[:] = [Dataset(x=pictures, y=Y)]
+    test = load_test({"_target_": f"{__name__}.given"}, training)
+    assert (test.scale, len(test.y)) == (1.0, N)
+    WORLD[:] = [Dataset(x=X, y=Y)]
+    with pytest.raises(
+        DataError, match=r"examples of \(3,\) .*, but those trained on are \(4, 4\)"
+    ):
+        load_test({"_target_": f"{__name__}.given"}, training)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jobs_world as world
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from besom.errors import BesomError, ConfigError
+from besom.errors import BesomError, ConfigError, DataError
 from besom.training.data.examples import Stream
 from besom.training.rehearsal import rehearse
 from besom.training.trainer import Fitted, evaluate, fit
@@ -149,6 +151,8 @@ def test_a_model_that_comes_compiled_keeps_its_optimizer_loss_and_metrics() -> N
     assert isinstance(fitted.model.optimizer, keras.optimizers.SGD)
     assert fitted.model.loss == "huber"
     assert "comes compiled" in fitted.remarks["compiled"]
+    assert rehearse(config("compiled_number"), world.regression()).comes_compiled
+    assert not rehearse(config("plain_number"), world.regression()).comes_compiled
 
 
 def test_a_stream_trains_in_the_graph_as_model_fit_trains_it() -> None:
@@ -159,6 +163,39 @@ def test_a_stream_trains_in_the_graph_as_model_fit_trains_it() -> None:
         config("plain_number"), world.stream(validation=world.stream().train), on_epoch=onward
     )
     assert "val_loss" in kept.history
+
+
+def shuffled() -> Any:
+    """A stream that shuffles in each pass, and draws noise, opened anew."""
+    tf.random.set_seed(1)
+    train = world.regression().train
+    source = tf.data.Dataset.from_tensor_slices((train.x, train.y)).shuffle(80).batch(16)
+    source = source.map(lambda x, y: (x + tf.random.normal(tf.shape(x), stddev=0.1), y))
+    return world.stream(train=Stream(source, 5, source.element_spec, 80))
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+def test_a_stream_goes_on_from_a_checkpoint_as_if_it_had_never_been_left(
+    steps: int | None, tmp_path: Path
+) -> None:
+    whole, state = config("plain_number", steps_per_epoch=steps, epochs=4), tmp_path / "state"
+    first = {**whole, "trainer": {**whole["trainer"], "epochs": 2}}
+    fit(first, shuffled(), on_epoch=onward, save_to=state)
+    rest = fit(whole, shuffled(), on_epoch=onward, resume_from=state)
+    assert len(rest.epoch_seconds) == 2
+    assert "resumed" not in rest.remarks
+    assert rest.history == fit(whole, shuffled(), on_epoch=onward).history
+
+
+def test_a_run_that_cannot_go_on_from_a_checkpoint_says_so(tmp_path: Path) -> None:
+    data = world.stream(train=Stream(world.generated, None, world.SPEC))
+    again = fit(
+        config("plain_number", steps_per_epoch=5),
+        data,
+        on_epoch=onward,
+        resume_from=tmp_path / "state",
+    )
+    assert "trained from its first epoch again" in again.remarks["resumed"]
 
 
 @pytest.mark.parametrize("source", [world.Batches(), world.generated])
@@ -240,6 +277,36 @@ def test_what_does_not_fit_is_one_sentence_before_the_first_trial(
     with pytest.raises(BesomError, match=message) as refused:
         rehearse(asked, data())
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("trainer", [{}, {"fit": "own_fits.plain"}])
+@pytest.mark.parametrize(
+    ("again", "message"),
+    [
+        ({"n_batches": 3}, r"^The generator ended after 3 steps, but an epoch has 5\."),
+        ({"width": 4}, r"fails in epoch 2 as it did not before: .* batches of the same shapes\."),
+    ],
+)
+def test_a_stream_whose_second_pass_is_another_ends_in_one_sentence(
+    again: dict[str, int], message: str, trainer: dict[str, Any]
+) -> None:
+    data = world.stream(train=Stream(world.SecondPass(**again), None, world.SPEC))
+    with pytest.raises(DataError, match=message) as refused:
+        fit(config("plain_number", steps_per_epoch=5, **trainer), data, on_epoch=onward)
+    assert "\n" not in str(refused.value)
+
+
+def test_tf_data_of_unknown_length_is_read_to_see_whether_it_lasts_an_epoch() -> None:
+    source = tf.data.Dataset.from_generator(world.generated, output_signature=world.SPEC)
+    data = world.stream(train=Stream(source, None, world.SPEC))
+    assert rehearse(config("plain_number", steps_per_epoch=5), data).metrics
+    with pytest.raises(DataError, match=r"The tf\.data\.Dataset ended after 5 steps, .* has 6\."):
+        rehearse(config("plain_number", steps_per_epoch=6), data)
+
+
+def test_nothing_is_adapted_to_a_stream_that_never_ends() -> None:
+    with pytest.raises(ConfigError, match=r"training_x, but stream never ends.*omit repeat\(\)"):
+        rehearse(config("number", steps_per_epoch=3), world.stream(endless=True))
 
 
 def test_an_input_that_the_model_does_not_have_is_named() -> None:

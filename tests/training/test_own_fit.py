@@ -99,6 +99,12 @@ def test_epochs_are_counted_across_two_phases(best: bool) -> None:
 
 
 @pytest.mark.tensorflow
+def test_it_is_known_whether_the_epoch_that_counts_was_measured_by_the_model_as_it_is() -> None:
+    assert not fitted(own("two_phases")).compiled_later
+    assert fitted(own("compiled_at_the_end")).compiled_later
+
+
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["by_hand", "curriculum"])
 def test_other_loops_are_kept_too(name: str) -> None:
     run = fitted(own(name))

@@ -78,6 +78,32 @@ def test_only_a_loss_that_is_a_mean_over_examples_is_taken_apart(loss: Any, know
         assert float(tf.reduce_mean(values["loss"])) == pytest.approx(measured["loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_padded_steps_and_weights_that_the_mean_divides_by_are_taken_apart_too(
+    reduction: str, weighted: bool, masked: bool
+) -> None:
+    rng = np.random.default_rng(1)
+    tokens = rng.integers(0, 5, (50, 6))
+    tokens[:, 0] = 1
+    y, weight = rng.normal(size=(50, 6, 1)), rng.uniform(0.5, 2.0, (50, 1)).astype(np.float32)
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((6,)), layers.Embedding(5, 3, mask_zero=masked), layers.Dense(1)]
+    )
+    model.compile("sgd", keras.losses.MeanSquaredError(reduction=reduction))
+    parts = (tokens, y.astype(np.float32), *([weight] if weighted else []))
+    batches = tf.data.Dataset.from_tensor_slices(parts).batch(20)
+    model.fit(batches, shuffle=False, verbose=0)
+    measured = model.evaluate(batches, verbose=0)
+    judge = PerExample(model, ["loss"])
+    of_each = [
+        judge.values(y, model(x), *more)["loss"] for x, y, *more in batches
+    ]  # the mean divides by another number in each batch
+    assert float(tf.reduce_mean(tf.concat(of_each, 0))) == pytest.approx(measured, rel=1e-5)
+
+
 def test_sample_weights_are_in_the_losses_and_outputs_have_their_own() -> None:
     x, weight = np.ones((6, 2), np.float32), np.arange(6, dtype=np.float32)
     inputs = keras.Input((2,))
@@ -124,6 +150,10 @@ def test_what_does_not_come_to_the_value_in_the_history_is_not_given_back() -> N
     kept, reasons = kept_of_trial(model, examined, off, 0, 50)
     assert kept == {}
     assert reasons["val_mse"] == "is no mean over examples"
+    assert reasons["val_auc"] == "is averaged over batches"
+    later = replace(examined, compiled_later=True)
+    _, reasons = kept_of_trial(model, later, off, 0, 50)
+    assert reasons["val_mse"] == "was measured before the model was compiled anew"
     assert reasons["val_auc"] == "is averaged over batches"
 
 

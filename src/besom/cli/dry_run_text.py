@@ -62,7 +62,8 @@ def print_dry_run(plan: SweepPlan, found: DryRun, console: Console) -> None:
     ]
     console.print(frame_table(pd.DataFrame(rows), "Built, not trained"))
     follows = [_optimised(plan, found.objectives)] if _is_told_later(plan) else []
-    for line in [*follows, *remarks_on_workers(found.facts), *_findings(plan, found)]:
+    of_workers = remarks_on_workers(found.facts, plan.space.paths)
+    for line in [*follows, *of_workers, *_findings(plan, found)]:
         say(console, line, wrap=True)
 
 

@@ -35,10 +35,6 @@ _EXPORTED = "_exported_"
 OWN_SPACE = "space"
 
 
-#: The trainer's key whose keys are class numbers, for which no override could write text.
-_BY_CLASS = "class_weight"
-
-
 @dataclass(frozen=True)
 class Composed:
     """One composed config.
@@ -174,9 +170,7 @@ class Composer:
             ) from error
         assert isinstance(plain, dict)
         own = {k: v for k, v in choices.items() if not k.startswith("hydra") and v is not None}
-        config = {str(k): v for k, v in plain.items()}
-        if isinstance(trainer := config.get("trainer"), dict) and _BY_CLASS in trainer:
-            trainer[_BY_CLASS] = numbers_as_text(trainer[_BY_CLASS])
+        config: dict[str, Any] = numbers_as_text({str(k): v for k, v in plain.items()})
         self._keep_own_keys(config, own, {o.key_or_group for o in overrides})
         if isinstance(sweep := config.get("sweep"), dict):
             schema.settle(sweep, self.groups, overrides)
@@ -277,7 +271,7 @@ class Composer:
         if (group, name) not in self._read:
             content = read_yaml(self.groups[group][name])
             if "defaults" in content:
-                content = inherited(self.search, group, name) or content
+                content = numbers_as_text(inherited(self.search, group, name) or content)
             self._read[group, name] = content
         return self._read[group, name]
 

@@ -21,6 +21,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from besom.config.types import numbers_as_text
 from besom.errors import ConfigError, did_you_mean
 from besom.regular import special_kind
 
@@ -285,7 +286,8 @@ def _read(path: Path, *_version: int) -> YamlFile | str:
         return f"{path} is not valid YAML: {detail}."
     if not isinstance(loaded, dict):
         return f"{path} holds a {type(loaded).__name__}, expected a mapping."
-    return YamlFile(text[:512], {str(key): value for key, value in loaded.items()})
+    content = {str(key): value for key, value in loaded.items()}
+    return YamlFile(text[:512], numbers_as_text(content))
 
 
 class _Excess(Exception):

@@ -149,14 +149,22 @@ def _expected(reference: Any) -> str:
 
 
 def numbers_as_text(node: Any) -> Any:
-    """A mapping by numbers, such as weights by class, with text for its keys: as it is stored.
+    """Plain data with text for keys that are ints, such as weights by class: as it is stored.
 
-    >>> numbers_as_text({0: 1.0, "kind": {1: 5.0}})
-    {'0': 1.0, 'kind': {'1': 5.0}}
+    Functions get them as ints again, see ``besom.targets``. A mapping that has both a number and
+    the same as text stays as it is.
+
+    >>> numbers_as_text({0: 1.0, "kind": [{1: 5.0}]})
+    {'0': 1.0, 'kind': [{'1': 5.0}]}
     """
-    if not isinstance(node, dict) or len({str(key) for key in node}) < len(node):
+    if isinstance(node, list):
+        return [numbers_as_text(item) for item in node]
+    if not isinstance(node, dict):
         return node
-    return {str(k) if type(k) is int else k: numbers_as_text(v) for k, v in node.items()}
+    as_text = len({str(key) for key in node}) == len(node)
+    return {
+        str(k) if as_text and type(k) is int else k: numbers_as_text(v) for k, v in node.items()
+    }
 
 
 def check_keys(node: Any, path: str = "") -> None:

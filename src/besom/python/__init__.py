@@ -14,4 +14,5 @@ Read from the top; each line uses those below it::
     datasets.py           arrays and tables as .npy files
     functions.py          functions and classes as files
     identity.py             whether a function is still the same: its source and what it uses
+    reimported.py           a function as its file has it now
 """

@@ -27,6 +27,7 @@ from besom.python.options import (
     required_of,
     take_keywords,
 )
+from besom.python.reimported import as_in_file
 from besom.python.spaces import path_of, space_of
 from besom.report.export import dump
 from besom.seam import OFFERED
@@ -68,6 +69,8 @@ class Call:
     call: str = "besom.sweep"
 
     def __post_init__(self) -> None:
+        for name in ("build", "data", "test"):
+            object.__setattr__(self, name, as_in_file(getattr(self, name)))
         known = self.build is None or isinstance(self.build, str) or is_code(self.build)
         if not known:
             hint = ""

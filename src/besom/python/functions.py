@@ -13,6 +13,7 @@ import cloudpickle
 
 from besom.errors import ConfigError, reason_of
 from besom.python.identity import Identity, identity_of, uses
+from besom.python.reimported import as_in_file
 from besom.trust.signed import FROM_PYTHON, signed
 
 _CODE = (type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, partial)
@@ -50,6 +51,7 @@ def given_function(thing: Any, role: str) -> GivenFunction:
     Raises:
         ConfigError: it cannot be pickled; says which of the things that it uses is why.
     """
+    thing = as_in_file(thing)
     label = label_of(thing)
     try:
         pickled = cloudpickle.dumps(thing)

@@ -115,7 +115,7 @@ def _as_written(study: StudyRecord, path: Path) -> _First | None:
         written = {int(row["trial"]): float(row[metric]) for row in rows}
         (first,) = (row for row in rows if row["corrected"])
         error, corrected = float(first["standard_error"]), float(first["corrected"])
-        n_tied = sum(row["tied"] == "True" for row in rows) - 1
+        n_tied = sum(row["tied"] == "True" and row is not first for row in rows)
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
     if written != {t.number: t.value for t in study.complete}:

@@ -31,10 +31,11 @@ def draw_examples(composed: Composed, output: Path | None) -> Path:
     from besom.training.data.examples import Stream
     from besom.training.data.loading import load_training
     from besom.training.data.nests import leaves
+    from besom.training.loss_kinds import suggested_task
 
     config = composed.config
     refuse_untrusted(config)
-    data = load_training(config["data"])
+    data = load_training(config["data"], suggested_task(config["trainer"].get("loss")))
     if isinstance(data.train, Stream):
         raise DataError(f"{data.name} is a stream of batches: `besom show` draws images in arrays.")
     images = next((leaf for leaf in leaves(data.train.x) if _may_be_images(leaf)), None)

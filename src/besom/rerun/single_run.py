@@ -94,6 +94,7 @@ def train_once(
         runtime.device()
     from besom.training.data.dataset import NoTestImages, label_gaps
     from besom.training.data.loading import load_test, load_training
+    from besom.training.loss_kinds import suggested_task
     from besom.training.rehearsal import rehearse
     from besom.training.trainer import evaluate
 
@@ -103,7 +104,7 @@ def train_once(
         own = source["trial_function"]
         say(f"This config was trained by {own}, which besom train does not call.")
     follow(names_in(config))  # before the data is read and the test set opened
-    data = load_training(config["data"])
+    data = load_training(config["data"], suggested_task(config["trainer"].get("loss")))
     if data.is_remarkable:
         say(f"{data_in_words(runtime.environment(data))}.")
     if gaps := label_gaps(data):

@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Override
 
 from besom.config import Composer, parse_override, plain_value, refuse_options
 from besom.config.schema import empties
+from besom.config.types import numbers_as_text
 from besom.errors import ConfigError, did_you_mean
 from besom.space.definitions import flatten
 from besom.space.grammar import split_overrides
@@ -241,4 +242,4 @@ def _plain(override: Override) -> Any:
     if override.is_sweep_override():
         assert override.input_line is not None
         return override.input_line.partition("=")[2]
-    return plain_value(override.value())
+    return numbers_as_text(plain_value(override.value()))

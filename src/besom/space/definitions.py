@@ -15,7 +15,7 @@ from besom.config.types import Refused, is_number, show
 from besom.errors import SpaceError, did_you_mean
 from besom.space.domains import Choice, Values
 from besom.space.entries import ConfigSource, node_of
-from besom.space.lists import Definition
+from besom.space.lists import Definition, LengthOf, Lists
 from besom.space.spec import ENTRY_KEYS, read_values, split_when
 
 _TAKEN = "is fixed by the command line, and not searched"
@@ -217,17 +217,24 @@ def _own_definitions(
                 continue
             one = _definition(f"{node}.{key}@{option}", value, {}, composer)
             when = [(group, option)]
-            for path, test in one.when:
-                full = f"{node}.{path}"
-                relative = full in absolute or has_path(config, full)
-                when.append((full if relative else path, test))
-            yield replace(one, when=tuple(when))
+            when += [(_full(path, node, absolute, config), test) for path, test in one.when]
+            values = one.values
+            if isinstance(values, Lists) and isinstance(values.length, LengthOf):
+                leader = _full(values.length.path, node, absolute, config)
+                values = replace(values, length=LengthOf(leader))
+            yield replace(one, when=tuple(when), values=values)
     if required and not found:
         raise refused(
             definition.name,
             f"with_own_spaces: none of {', '.join(options)} has a `space:` of its "
             f"own (it stands in conf/{group}/<option>.yaml, keys relative to '{node}')",
         )
+
+
+def _full(path: str, node: str, own: Collection[str], config: Mapping[str, Any]) -> str:
+    """A path that an option's own space reads: of something beside it, or of anything else."""
+    inside = f"{node}.{path}"
+    return inside if inside in own or has_path(config, inside) else path
 
 
 def _check_places(definitions: list[Definition]) -> None:

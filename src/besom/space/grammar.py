@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, R
 
 from besom.config import parse_override, plain_value
 from besom.config.overrides import NotAnOverride
-from besom.config.types import Refused, is_number, show
+from besom.config.types import Refused, is_number, numbers_as_text, show
 from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
 from besom.space.domains import STEP_OR_LOG, Choice, Domain, Range
@@ -172,7 +172,7 @@ def read_grammar(text: str, options: Collection[str] | None) -> Domain:
     if isinstance(sweep, ChoiceSweep):
         if sweep.tags:
             raise Refused(f"{show(text)}: choices have no log scale: use an interval or a range")
-        return Choice([plain_value(value) for value in sweep.list])
+        return Choice([numbers_as_text(plain_value(value)) for value in sweep.list])
     log = "log" in sweep.tags
     if isinstance(sweep, RangeSweep):
         return _range(sweep, text, log)

@@ -224,4 +224,6 @@ class Lists(Values):
 
     def __str__(self) -> str:
         shape = "" if self.shape == "any" else f", {self.shape}"
-        return f"list of {self.length} x ({self.each}){shape}"
+        is_fixed = not self.has_length and not isinstance(self.length, LengthOf)
+        length = self.lengths[0] if is_fixed else self.length
+        return f"list of {length} x ({self.each}){shape}"

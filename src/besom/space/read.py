@@ -11,11 +11,11 @@ from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from besom.config.tree import MISSING, every_path, has_path, lookup, within
+from besom.config.tree import MISSING, lookup
 from besom.config.types import Place, Refused, show
 from besom.errors import SpaceError, did_you_mean
 from besom.space.definitions import OwnSpaces, read_definitions, refused
-from besom.space.domains import Domain, Range, Values
+from besom.space.domains import Choice, Domain, Range, Values
 from besom.space.entries import (
     Compose,
     Condition,
@@ -23,9 +23,9 @@ from besom.space.entries import (
     Entry,
     NeverApplies,
     exclude_each_other,
-    node_of,
 )
 from besom.space.lists import Definition, Fields, LengthOf, Lists
+from besom.space.places import Variant, places_of
 from besom.space.sources import (
     allowed_options,
     check_possible,
@@ -38,7 +38,6 @@ from besom.space.spec import ENTRY_KEYS
 from besom.space.structs import NOWHERE, Struct
 
 Allowed = dict[str, list[str]]
-Variant = tuple[Mapping[str, str], Mapping[str, Any]]
 #: Gives the places at a path in these configs.
 Places = Callable[[str, Sequence[Variant]], list[Place]]
 
@@ -93,7 +92,7 @@ def parse_space(
     searched, notes = reading.definitions, reading.notes
     while True:
         try:
-            entries = _build(searched, reading.definitions, composer, partial(_places_of, composer))
+            entries = _build(searched, reading.definitions, composer, partial(places_of, composer))
         except NeverApplies as why:  # what depends on it may now not apply either: start again
             searched = [d for d in searched if d.name != why.entry]
             notes.append(f"'{why.entry}' is left out: {why}")
@@ -102,7 +101,9 @@ def parse_space(
             return Space(written, list(entries.values()), composer, notes, reading.spec)
 
 
-def sampling_order(needs: Mapping[str, Collection[str]]) -> list[str]:
+def sampling_order(
+    needs: Mapping[str, Collection[str]], remedy: str = "Remove one of these `when` lines."
+) -> list[str]:
     """Return every name after all the names it needs, otherwise in the order given.
 
     Raises:
@@ -113,7 +114,7 @@ def sampling_order(needs: Mapping[str, Collection[str]]) -> list[str]:
     except CycleError as error:
         raise SpaceError(
             f"sweep.space: the conditions go in a circle: {' -> '.join(reversed(error.args[1]))} "
-            "(each waits for the next). Remove one of these `when` lines."
+            f"(each waits for the next). {remedy}"
         ) from None
     order: list[str] = []
     waiting = list(needs)
@@ -160,7 +161,10 @@ def _build(
     # By path, each of its entries, and which options of each group it can apply under: an entry
     # that depends on it can apply under no others.
     built: dict[str, list[tuple[Entry, Allowed]]] = defaultdict(list)
-    for name in sampling_order(needs):
+    remedy = "Remove one of these `when` lines."
+    if any(map(_leader, searched)):
+        remedy = "Remove one of these `when` lines, or give a list a length of its own."
+    for name in sampling_order(needs, remedy):
         definition = by_name[name]
         with _about(name):
             for condition in conditions[name]:
@@ -237,12 +241,18 @@ def _fitted(
 def _length_of(
     length: LengthOf, leaders: Sequence[Entry], variants: Sequence[Variant]
 ) -> LengthOf | Domain:
-    """The lengths of the other list: of its entries, else as the config has it."""
+    """The lengths of the other list: of its entries, else the one that the command line sets.
+
+    Raises:
+        NeverApplies: it sets no list, or an empty one.
+        Refused: the other entry has no lists.
+    """
     lengths: set[int] = set()
     for entry in leaders:
         if isinstance(entry.values, Lists):
             lengths.update(entry.values.lengths)
-        lengths.update(len(value) for value in entry.choices or () if isinstance(value, list))
+        elif isinstance(entry.values, Choice):
+            lengths.update(len(value) for value in entry.values.values if isinstance(value, list))
     if leaders and not lengths:
         raise Refused(f"length: {length.path} is no list")
     if leaders:
@@ -252,7 +262,7 @@ def _length_of(
         values = " or ".join(
             dict.fromkeys(show(lookup(config, length.path)) for _, config in variants)
         )
-        raise Refused(f"length: {length.path} is {values} here: write a number")
+        raise NeverApplies(f"its length is that of {length.path}, which is {values} here")
     return Range(found[0], found[0], is_int=True)
 
 
@@ -321,64 +331,3 @@ def _reachable(
             raise composer.never([condition.source.path], why)
         variants = list(itertools.compress(variants, held))
     return variants
-
-
-def _places_of(composer: ConfigSource, path: str, variants: Sequence[Variant]) -> list[Place]:
-    """Return the places at ``path`` in the configs of every option under which an entry applies.
-
-    Raises:
-        Refused: the path is not in one of these configs; says which ``when`` would help.
-    """
-    outer, _, key = path.rpartition(".")
-    if key == "length" and any(isinstance(lookup(config, outer), list) for _, config in variants):
-        raise Refused(
-            "a `when` can read a list's length, but it cannot be sampled alone: write "
-            f"'{outer}': {{length: ..., each: ...}}"
-        )
-    absent = [v for v in variants if not has_path(v[1], path)]
-    present = [v for v in variants if has_path(v[1], path)]
-    if absent:
-        raise _not_there(path, present, absent, composer)
-    return [
-        Place(lookup(config, path), _where(path, chosen, config, composer))
-        for chosen, config in present
-    ]
-
-
-def _where(
-    path: str, chosen: Mapping[str, str], config: Mapping[str, Any], composer: ConfigSource
-) -> str:
-    if config is composer.base:
-        return ""
-    owners = {g: o for g, o in chosen.items() if within(path, node_of(g))}
-    return " for " + ", ".join(f"{group}={name}" for group, name in (owners or chosen).items())
-
-
-def _not_there(
-    path: str, present: list[Variant], absent: list[Variant], composer: ConfigSource
-) -> Refused:
-    """Say why a path is missing: for some options, for this option only, or altogether."""
-    for group in absent[0][0]:
-        with_it = list(dict.fromkeys(chosen[group] for chosen, _ in present))
-        without = list(dict.fromkeys(chosen[group] for chosen, _ in absent))
-        if with_it and not set(with_it) & set(without):
-            options = with_it[0] if len(with_it) == 1 else f"[{', '.join(with_it)}]"
-            return Refused(
-                f"this is not in the config for {group}={' or '.join(without)}: "
-                f"add `when: {{{group}: {options}}}` to the entry"
-            )
-    for group, every in composer.groups.items():
-        if within(path, node_of(group)) and composer.compose is not None:
-            configs = {o: composer.config({**absent[0][0], group: o}) for o in sorted(every)}
-            having = [option for option, config in configs.items() if has_path(config, path)]
-            if having:
-                now = absent[0][0].get(group, composer.choices.get(group))
-                return Refused(
-                    f"this is not in the config for {group}={now}; it is for "
-                    f"{group}={' or '.join(having)}: choose or sample that, with a `when` for it"
-                )
-    known = {known for _, config in absent for known in every_path(config)}
-    hint = did_you_mean(path, known)
-    if hint.startswith(" Known"):  # hundreds: say where to look instead
-        hint = did_you_mean("", {path.partition(".")[0] for path in known})
-    return Refused(f"this path is not in the config.{hint}")

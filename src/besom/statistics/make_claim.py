@@ -22,7 +22,7 @@ from besom.statistics.correctness import (
     table_of,
 )
 from besom.statistics.distributions import Interval
-from besom.statistics.kinds import interval_of, standard_error
+from besom.statistics.kinds import DrawnScores, interval_of, standard_error
 from besom.statistics.paired import compare_with_first, paired_gain
 from besom.statistics.ranking import pareto_front, ranks
 from besom.statistics.selection import Draws, Selection, correct_for_selection
@@ -164,7 +164,30 @@ def _judged_row(trial: TrialRecord, rank: int, row: ScoredRow, aim: Objective, a
         return Row(trial.number, rank, row.value)
     table = table_of([row])
     interval = _in_metric(row.kind, aim, interval_of(table, 0, 1.0 - alpha))
+    interval = _within_reach_of(trial, row, aim, interval)
     return Row(trial.number, rank, row.value, standard_error(table, 0), interval)
+
+
+def _within_reach_of(
+    trial: TrialRecord, row: ScoredRow, aim: Objective, interval: Interval
+) -> Interval:
+    """The interval without what is below 0, of a metric that is never so; nor is an AUC above 1.
+
+    It never is if no example's number and no draw's score is. What groups of examples are judged by
+    holds residuals, which may be; of a loss the history tells then.
+    """
+    if row.kind == "share":
+        return interval
+    of_draws = isinstance(row.row, DrawnScores)
+    numbers = np.append(row.row.drawn, row.row.left_out) if of_draws else row.row
+    if aim.is_loss and n_rows(trial, aim) != trial.n_validation:
+        numbers = aim.sign * np.asarray(trial.history.get(aim.metric, numbers))
+    low, high = interval
+    if np.min(aim.sign * numbers) >= 0:
+        low = max(low, 0.0)
+    if of_draws and np.max(aim.sign * numbers) <= 1:
+        high = min(high, 1.0)
+    return Interval(low, high)
 
 
 def _in_metric(kind: str, aim: Objective, interval: Interval) -> Interval:
@@ -197,6 +220,7 @@ def _single_objective(
         )
     others = zip(table.testable[1:], compared.tied[1:], strict=True)
     tied = tuple(trial.number for trial, is_tied in others if is_tied)
+    rows[table.leader.number] = replace(rows[table.leader.number], tied=bool(tied))
     gain = _gain_over_baseline(table, selection, draws)
     corrected = _in_metric(kind, aim, Interval(selection.corrected, selection.corrected)).low
     result = Claim(
@@ -206,7 +230,9 @@ def _single_objective(
         raw=table.scores[table.leader.number],
         corrected=corrected,
         standard_error=selection.standard_error,
-        interval=_in_metric(kind, aim, selection.interval),
+        interval=_within_reach_of(
+            table.leader, table.known[0], aim, _in_metric(kind, aim, selection.interval)
+        ),
         baseline=gain,
         rows=rows,
         caveats=table.caveats(picked_from),

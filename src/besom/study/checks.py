@@ -174,14 +174,36 @@ def remarks(plan: SweepPlan) -> list[str]:
     return lines
 
 
-def remarks_on_workers(facts: Mapping[str, Any]) -> list[str]:
-    """The same about what the workers found; one line each."""
+#: What a model that comes compiled has of its own.
+_COMPILED_IN = ("optimizer", "trainer.loss", "trainer.metrics", "trainer.weighted_metrics")
+
+
+def remarks_on_workers(facts: Mapping[str, Any], sampled: Sequence[str] = ()) -> list[str]:
+    """The same about what the workers found; one line each.
+
+    Args:
+        facts: theirs.
+        sampled: the paths of the space.
+    """
     data = facts.get("data")
     gaps = data.get("label_gaps") if isinstance(data, Mapping) else None
     lines = [line for line in (data_in_words(facts), gaps and str(gaps)) if line]
     if unsavable := facts.get("unsavable"):
         lines.append(
             f"the model cannot be saved, so none will be kept; trials still count: {unsavable}"
+        )
+    if facts.get("comes_compiled"):
+        unused = [path for path in sampled if path.startswith(_COMPILED_IN)]
+        what = "those of the config are not used"
+        if unused:
+            alike = "all trials are equal" if len(unused) == len(sampled) else "it changes nothing"
+            what = (
+                f"sweep.space samples {', '.join(unused)}, but {alike}. Compile nothing in it, or "
+                "give it these values as arguments"
+            )
+        lines.append(
+            "the model function returns a compiled model, which keeps its own optimizer, loss and "
+            f"metrics: {what}"
         )
     if facts.get("device", {}).get("lacks_gpu"):
         lines.append(

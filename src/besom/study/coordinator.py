@@ -138,13 +138,36 @@ class Coordinator(OutageHandler, TrialSource):
 
     def has_next(self) -> bool:
         """Whether there is a run to start now."""
-        if self._waiting or self._may_ask() or any(t.has_next for t in self._running.values()):
+        if self._to_go_on() is not None or self._may_begin():
             return True
         if not self._running and (n := self._asker.continue_best()):
             self._budget.n_extra += n
             self._watcher.extended(self.n_trials)
             return True
         return False
+
+    def _to_go_on(self) -> TrialRuns | None:
+        """The trial whose next run is due.
+
+        A trial's runs go one after the other. A worker helps with those of a trial that runs
+        elsewhere only where it cannot have a trial of its own.
+        """
+        unfinished = [trial for trial in self._running.values() if trial.has_next]
+        trial = next((trial for trial in unfinished if trial.idle), None)
+        if trial or not unfinished or self._each_has_one or self._waiting or self._may_ask():
+            return trial
+        return unfinished[0]
+
+    @property
+    def _each_has_one(self) -> bool:
+        """Whether there is a trial for each worker: one that looks idle has ended a run just now.
+
+        The end of that run is yet to be handled, and then its trial goes on.
+        """
+        return len(self._plan.runs) > 1 and len(self._running) >= self._executor.n_workers
+
+    def _may_begin(self) -> bool:
+        return not self._each_has_one and (bool(self._waiting) or self._may_ask())
 
     def _may_ask(self) -> bool:
         n_workers, n_held = self._executor.n_workers, self._duplicates.n_held
@@ -155,18 +178,9 @@ class Coordinator(OutageHandler, TrialSource):
         return self._asker.preset_waits if self._screening_cut else not self._asker.exhausted
 
     def next_trial(self) -> TrialTask | None:
-        """The run to start now; None if none is needed, as its trial's config has run already.
-
-        A trial's runs go one after the other. A worker helps with those of a trial that runs
-        elsewhere only where it cannot have a trial of its own.
-        """
-        unfinished = [trial for trial in self._running.values() if trial.has_next]
-        trial = next((trial for trial in unfinished if trial.idle), None)
-        if trial is None and (self._waiting or self._may_ask()):
-            if (trial := self._begin_trial()) is None:
-                return None
-        elif trial is None:
-            trial = unfinished[0]
+        """The run to start now; None if none is needed, as its trial's config has run already."""
+        if (trial := self._to_go_on() or self._begin_trial()) is None:
+            return None
         started = trial.start_next()
         config = {**started.run.config(started.config), **self._artifacts.of(started)}
         task = trial.number * len(self._plan.runs) + started.run.index
@@ -214,7 +228,7 @@ class Coordinator(OutageHandler, TrialSource):
 
     def _tell(self, trial: TrialRuns) -> None:
         """Tell the study how a trial ended."""
-        del self._running[trial.number]
+        self._running.pop(trial.number, None)
         event = trial.ending()
         self._store(tell(self._study, self._plan, trial.running, event, self._environment))
         self._run_files.forget(trial.number)
@@ -223,7 +237,7 @@ class Coordinator(OutageHandler, TrialSource):
 
     def _leave_if_stopping(self, trial: TrialRuns) -> None:
         """Where the sweep stops between two runs of a trial, it stays running in the storage."""
-        if trial.idle and self._stop.under_way:
+        if trial.idle and self._stop.under_way and trial.number in self._running:
             del self._running[trial.number]
             self._watcher.kept(trial.number)
 

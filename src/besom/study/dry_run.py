@@ -158,7 +158,7 @@ class _Probes(TrialSource):
 
 
 def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
-    """Build the base config, the space's corners and five sampled configs; train none of them.
+    """Try the base config, the space's corners and five sampled configs on a few examples.
 
     Raises:
         SpaceError: some of them cannot be trained; lists each with its reason.

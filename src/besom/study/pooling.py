@@ -66,8 +66,8 @@ def pooled(
         metric: _mean_curve(metric, results, objectives, n_epochs).tolist() for metric in metrics
     }
     counted = _counted_epoch(objectives, history) if n_epochs else None
-    groups = groupby(ordered, key=lambda run: run[0].repeat)
-    by_repeat = [[result for _, result in group] for _, group in groups]
+    repeats = [list(group) for _, group in groupby(ordered, key=lambda run: run[0].repeat)]
+    by_repeat = [[result for _, result in of_repeat] for of_repeat in repeats]
     whole = TrialResult(
         history=history,
         numbers=_mean_numbers(results),
@@ -77,7 +77,7 @@ def pooled(
         environment=_environment(results),
     )
     whole.runs = [_entry(run, result, whole, objectives[0]) for run, result in ordered]
-    folds = [[run.fold for run, _ in g] for _, g in groupby(ordered, key=lambda r: r[0].repeat)]
+    folds = [[run.fold for run, _ in of_repeat] for of_repeat in repeats]
     if counted is not None and all(of_repeat == folds[0] for of_repeat in folds):
         _pool_examples(whole, by_repeat, objectives)
     return whole
@@ -169,26 +169,35 @@ def _pool_examples(
         if kinds == {"other"}:
             known = _pooled_draws(metric, whole, by_repeat)
         else:
-            parts = [[_rows_of(metric, r, whole) for r in repeat] for repeat in by_repeat]
+            parts = [
+                [_rows_of(run.per_example[metric], run, whole) for run in repeat]
+                for repeat in by_repeat
+            ]
             known = None if "other" in kinds else _pooled_rows(metric, whole, parts, by_repeat)
         if known is not None:
             whole.per_example[metric] = known
+    _pool_rights(whole, by_repeat, objectives)
+
+
+def _pool_rights(
+    whole: TrialResult,
+    by_repeat: Sequence[Sequence[TrialResult]],
+    objectives: Sequence[Objective],
+) -> None:
+    """Fill in which examples are right; with repeats, how often, for the metrics that say so."""
     rights = [[_rights_of(result, whole) for result in repeat] for repeat in by_repeat]
     if len(by_repeat) == 1:
         packed = _packed_epochs(_concatenated(rights[0]), whole, "share")
         if packed is not None:
             whole.correct, whole.correct_by_epoch = packed["values"], packed.get("by_epoch")
         return
-    # Several models may have been right about an example and others wrong: a mean, not a bit.
-    for objective in objectives:
-        metric = objective.metric
-        if objective.is_loss or metric in whole.per_example or metric not in whole.history:
-            continue
-        for are_right in (True, False):
-            known = _packed_epochs(_averaged(rights, are_right), whole, "mean")
-            if known is not None and _comes_to(known, metric, whole):
-                whole.per_example[metric] = known
-                break
+    right = _averaged(rights)
+    wrong = {epoch: 1.0 - row for epoch, row in right.items()}
+    for metric in (o.metric for o in objectives if not o.is_loss and o.metric in whole.history):
+        found = next((r for r in (right, wrong) if _come_to(whole.history[metric], r)), {})
+        known = _packed_epochs(found, whole, "mean")
+        if known is not None and metric not in whole.per_example:
+            whole.per_example[metric] = known
 
 
 #: One row for each epoch of the pooled history; only the counted one's where that is all there is.
@@ -201,30 +210,20 @@ def _decoded(kind: str, packed: bytes, n: int) -> NDArray[Any]:
     return np.frombuffer(packed, "<f4")
 
 
-def _rows(
-    kind: str,
-    n: int,
-    counted: bytes | None,
-    by_epoch: Sequence[bytes] | None,
-    result: TrialResult,
-    whole: TrialResult,
-) -> _Rows:
-    if by_epoch:
-        return {e: _decoded(kind, by_epoch[e], n) for e in range(whole.epochs)}
+def _rows_of(known: Mapping[str, Any], result: TrialResult, whole: TrialResult) -> _Rows:
+    """What is known of the examples of a run, as ``TrialResult.per_example`` has it."""
+    kind, n = known["kind"], result.n_validation
+    if by_epoch := known.get("by_epoch"):
+        return {epoch: _decoded(kind, by_epoch[epoch], n) for epoch in range(whole.epochs)}
     own = result.best_epoch or result.epochs
-    if counted is None or own != whole.best_epoch:
+    if known["values"] is None or own != whole.best_epoch:
         return {}  # what is known is of another epoch than the one that counts
-    return {own - 1: _decoded(kind, counted, n)}
-
-
-def _rows_of(metric: str, result: TrialResult, whole: TrialResult) -> _Rows:
-    known, n = result.per_example[metric], result.n_validation
-    return _rows(known["kind"], n, known["values"], known.get("by_epoch"), result, whole)
+    return {own - 1: _decoded(kind, known["values"], n)}
 
 
 def _rights_of(result: TrialResult, whole: TrialResult) -> _Rows:
-    n = result.n_validation
-    return _rows("share", n, result.correct, result.correct_by_epoch, result, whole)
+    rights = {"kind": "share", "values": result.correct, "by_epoch": result.correct_by_epoch}
+    return _rows_of(rights, result, whole)
 
 
 def _concatenated(parts: Sequence[_Rows]) -> _Rows:
@@ -232,12 +231,11 @@ def _concatenated(parts: Sequence[_Rows]) -> _Rows:
     return {e: np.concatenate([part[e] for part in parts]) for e in epochs}
 
 
-def _averaged(parts: Sequence[Sequence[_Rows]], are_right: bool = True) -> _Rows:
+def _averaged(parts: Sequence[Sequence[_Rows]]) -> _Rows:
     """The folds put together, and the mean over repeats of each example."""
     repeats = [_concatenated(of_repeat) for of_repeat in parts]
     epochs = [e for e in repeats[0] if all(e in rows for rows in repeats)]
-    means = {e: np.mean([rows[e] for rows in repeats], axis=0, dtype=np.float64) for e in epochs}
-    return means if are_right else {e: 1.0 - row for e, row in means.items()}
+    return {e: np.mean([rows[e] for rows in repeats], axis=0, dtype=np.float64) for e in epochs}
 
 
 def _packed_epochs(rows: _Rows, whole: TrialResult, kind: str) -> dict[str, Any] | None:
@@ -255,11 +253,9 @@ def _packed_epochs(rows: _Rows, whole: TrialResult, kind: str) -> dict[str, Any]
     return known
 
 
-def _comes_to(known: Mapping[str, Any], metric: str, whole: TrialResult) -> bool:
-    """Whether the mean of what is known is the metric, within half an example of a run."""
-    assert whole.best_epoch is not None
-    mean = float(np.frombuffer(known["values"], "<f4").mean(dtype=np.float64))
-    return abs(mean - whole.history[metric][whole.best_epoch - 1]) <= 0.5 / whole.n_validation
+def _come_to(values: Sequence[float], rows: _Rows) -> bool:
+    """Whether the mean of what is known is the metric, after each epoch, but for rounding."""
+    return all(abs(row.mean() - values[epoch]) <= 0.5 / row.size for epoch, row in rows.items())
 
 
 def _pooled_rows(

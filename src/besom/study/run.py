@@ -188,12 +188,13 @@ def _run(
             check_names(plan, facts)
         facts = {**facts, "gpus_per_worker": executor.gpus_per_worker}
         study, environment = _open_study(plan, facts, watcher)
-        said = {"model"} if facts.get("unsavable") else ()
+        said = {"model"} if facts.get("unsavable") else set()
+        said |= {"compiled"} if facts.get("comes_compiled") else set()
         record = read_study(study, plan.paths.root)
         coordinator = Coordinator(plan, study, executor, record, environment, watcher, said)
         signals.stop = coordinator.interrupt
         watcher.began(coordinator.record, coordinator.n_trials, executor.n_workers)
-        for note in [*plan.notes, *remarks(plan), *remarks_on_workers(facts)]:
+        for note in [*plan.notes, *remarks(plan), *remarks_on_workers(facts, plan.space.paths)]:
             watcher.remarked(note)
         try:
             ending = coordinator.run()

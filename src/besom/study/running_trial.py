@@ -153,6 +153,6 @@ class EarlyStopping:
             share
             and random.Random(f"{self._plan.config['seed']}:{running.number}").random() < share
         ):
-            running.audited_at = epoch
+            running.audited_at = min(epoch, running.n_epochs or epoch)
             return False
         return True

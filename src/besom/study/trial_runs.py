@@ -143,9 +143,9 @@ class TrialRuns:
         else:
             assert isinstance(event, Finished)
             self._ended[index] = event
-            self._prune(event)
-            if not self.over:
+            if len(self._ended) < len(self._plan.runs):
                 self._write(run.run, event)
+            self._prune(event)
 
     def _ended_by(self, run: RunningTrial, event: Finished | Failed) -> Finished | Failed | None:
         """The event, told of the trial, if the run has no value to pool; else None."""

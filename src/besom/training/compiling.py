@@ -16,16 +16,10 @@ from besom.training.data.nests import leaves
 from besom.training.data.task import Task
 from besom.training.epochs.batches import first_batch
 from besom.training.fast.keras_private import all_layers
+from besom.training.loss_kinds import OF_NUMBERS, bare_name
 from besom.training.making import as_config_error, instantiated
 from besom.training.outputs import Outputs, is_linear
 from besom.training.settings import TrainerSettings
-
-#: Losses of numbers: with one of these, whole labels are numbers to come close to.
-_OF_NUMBERS = {
-    *("meansquarederror", "mse", "meanabsoluteerror", "mae", "huber", "logcosh", "poisson"),
-    *("meanabsolutepercentageerror", "mape", "meansquaredlogarithmicerror", "msle"),
-    *("cosinesimilarity", "tversky", "dice"),
-}
 
 _METRICS_KEY = "trainer.metrics"
 
@@ -76,12 +70,6 @@ def by_name(node: Any) -> bool:
     return isinstance(node, Mapping) and TARGET not in node
 
 
-def bare_name(node: Any) -> str:
-    """``CategoricalAccuracy`` and ``categorical_accuracy`` as one: a name in small letters."""
-    name = str(node.get(TARGET)) if isinstance(node, Mapping) else str(node)
-    return name.rpartition(".")[2].replace("_", "").lower()
-
-
 def kinds_of(settings: TrainerSettings, task: Any, outputs: Outputs | None) -> Any:
     """The kind of each output by its name, or of the only one; a loss said outranks the labels.
 
@@ -104,7 +92,7 @@ def kinds_of(settings: TrainerSettings, task: Any, outputs: Outputs | None) -> A
 
 
 def _outranked(kind: str, loss: Any) -> str:
-    of_numbers = loss is not None and bare_name(loss) in _OF_NUMBERS
+    of_numbers = loss is not None and bare_name(loss) in OF_NUMBERS
     return "regression" if of_numbers and kind in ("classification", "binary") else kind
 
 

@@ -43,7 +43,7 @@ def run_confirmation(config: TrialConfig, report: Report) -> TrialResult:
     from besom.training.matching import part_matched
     from besom.training.trainer import judge
 
-    test = _test(json.dumps(config["data"], sort_keys=True))
+    test = _test(*runtime.data_key(config))
     size = config.get("trainer", {}).get("evaluation_batch_size")
     n_test = test.examples.n
     asked = config.get("orders", {}).get("per_example", ())
@@ -87,9 +87,8 @@ def _units(data: Mapping[str, Any], test: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=1)
-def _test(node: str) -> Any:
+def _test(node: str, suggested: str) -> Any:
     """The test part of this data, checked against its training part; opened once in a process."""
     from besom.training.data.loading import load_test
 
-    config = {"data": json.loads(node)}
-    return load_test(config["data"], runtime.training_data(config))
+    return load_test(json.loads(node), runtime.loaded(node, suggested))

@@ -33,6 +33,7 @@ class Examined:
             resampled together; None: each stands for itself.
         rows_by_epoch: the numbers after each epoch; of another number of epochs: not known.
         correct_by_epoch: the packed bits after each epoch; None: not known.
+        compiled_later: whether the model was compiled anew since, maybe with another loss.
     """
 
     part: Examples | Stream
@@ -41,6 +42,11 @@ class Examined:
     units: Any = None
     rows_by_epoch: Sequence[Kept] = ()
     correct_by_epoch: Sequence[bytes] | None = None
+    compiled_later: bool = False
+
+
+#: Why a metric has nothing of its own for each example, where the model is not compiled as it was.
+RECOMPILED = "was measured before the model was compiled anew"
 
 
 def kept_of_trial(
@@ -88,6 +94,8 @@ def kept_of_trial(
                 reasons[left[name]] = scores
             else:
                 found[left[name]] = {"kind": "other", "values": scores}
+    if examined.compiled_later:
+        reasons = {m: RECOMPILED if why == NO_MEAN else why for m, why in reasons.items()}
     return found, reasons
 
 

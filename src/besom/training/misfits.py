@@ -17,7 +17,6 @@ from besom.targets import TARGET
 from besom.text.counting import counted
 from besom.text.values import value_text
 from besom.training.compiling import (
-    bare_name,
     has_own_step,
     kinds_of,
     made_loss,
@@ -25,6 +24,7 @@ from besom.training.compiling import (
 )
 from besom.training.data.examples import Examples
 from besom.training.data.nests import is_nest, leaves, named_leaves
+from besom.training.loss_kinds import bare_name, suggested_task
 from besom.training.outputs import Outputs
 from besom.training.settings import TrainerSettings
 
@@ -65,15 +65,26 @@ def check(model: Any, settings: TrainerSettings, data: Any) -> None:
     labels, size = data.train.y, outputs.shapes[0][-1] if outputs.shapes[0] else None
     if kinds != "classification" or labels is None or is_nest(labels) or not isinstance(size, int):
         return
-    loss = "sparse_categorical_crossentropy" if settings.loss is None else settings.loss
-    if bare_name(loss).startswith("sparsecategorical") or settings.loss is None:
-        largest = int(labels.max())
-        if size <= largest and not (size == 1 and settings.loss is None and largest == 1):
-            raise ConfigError(
-                f"The model {model.name!r} has {counted(size, 'output')}, but the labels go up to "
-                f"{largest}: trainer.loss={_shown(loss)} needs one output for each of the "
-                f"{data.num_classes} classes."
-            )
+    loss = _loss_of(model)
+    shown = f"trainer.loss={loss if settings.loss is None else _shown(settings.loss)}"
+    if bare_name(loss) in _ONE_HOT:
+        raise ConfigError(shown + _for_one_hot(loss))
+    if suggested_task(loss) == "regression" and settings.loss is None:
+        raise ConfigError(
+            f"The model comes compiled with the loss {loss}, which is for quantities, but the "
+            "labels are whole numbers, which are taken for classes. Set data.task=regression."
+        )
+    if bare_name(loss).startswith("sparsecategorical") and size <= (largest := int(labels.max())):
+        raise ConfigError(
+            f"The model {model.name!r} has {counted(size, 'output')}, but the labels go up to "
+            f"{largest}: {shown} needs one output for each of the {data.num_classes} classes."
+        )
+
+
+def _loss_of(model: Any) -> str:
+    """The name of the loss that a model was compiled with."""
+    loss = model.loss
+    return loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
 
 
 def _check_inputs(model: Any, train: Any) -> None:
@@ -252,7 +263,8 @@ def _against(labels: Any, outputs: Any, node: Any, error: BaseException) -> str:
     whole = labels.dtype.is_integer and len(labels.shape) == 1
     if whole and bare_name(node) in _ONE_HOT:
         return _for_one_hot(node)
-    what = "that are whole numbers" if whole else f"of shape {tuple(labels.shape[1:])}"
+    shape = tuple(labels.shape[1:])
+    what = "that are whole numbers" if whole else f"of shape {shape}" if shape else "of one number"
     return (
         f" does not fit labels {what} and outputs of shape {tuple(outputs.shape[1:])}: "
         f"{reason_of(error)}."

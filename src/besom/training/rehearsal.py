@@ -67,6 +67,7 @@ class Rehearsed:
         open_ended: whether callbacks may add metrics of their own.
         n_params: the model's parameters.
         unsavable: why the model cannot be saved, in a line; empty if it can.
+        comes_compiled: whether the model function returns it compiled.
     """
 
     engine: str
@@ -77,6 +78,7 @@ class Rehearsed:
     open_ended: bool
     n_params: int
     unsavable: str
+    comes_compiled: bool
 
 
 def rehearse(
@@ -107,7 +109,7 @@ def rehearse(
         check_monitor(settings, names + [f"test_{name}" for name in measured if test], monitor)
         n_params, kinds = model.count_params(), stage.kinds(model, names)
         found = (chosen, reason, names, kinds, monitor, bool(callbacks))
-        return Rehearsed(*found, n_params, _unsavable(model))
+        return Rehearsed(*found, n_params, _unsavable(model), "compiled" in stage.remarks)
 
 
 def _tried(stage: _Stage, callbacks: list[Any]) -> tuple[str, str, list[str], Any]:
@@ -166,11 +168,12 @@ class _Stage:
         # Not as many as there are classes: shapes that do not fit would look as if they did.
         n = N_EXAMPLES - (data.num_classes == N_EXAMPLES)
         self._few = _few(data, min(n, settings.batch_size))
+        self.remarks: dict[str, str] = {}
 
     def model(self) -> Any:
         """The config's model, newly built."""
         seed_everything(self._seed)
-        return build_model(self._config, self.settings, self.data)
+        return build_model(self._config, self.settings, self.data, self.remarks)
 
     def check_steps(self) -> None:
         """Refuse a stream of which it is not known how many steps an epoch has."""

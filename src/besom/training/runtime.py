@@ -153,12 +153,20 @@ def training_data(config: TrialConfig) -> Any:
     With ``run.fold`` in the config it is that fold of it.
 
     Raises:
-        ConfigError, DataError: as ``besom.training.data.load_training`` and ``.folds.load_folds``.
+        ConfigError, DataError: as ``besom.training.data.load_training`` and ``.folds.load_folds``;
+            or a loss makes other data of the labels than that of another config did.
     """
-    node, run = json.dumps(config["data"], sort_keys=True), config.get("run", {})
-    if "fold" in run:
-        return _load_folds(node, run["folds"]).fold(run["fold"])
-    return from_the_start(config, _load(node))
+    run = config.get("run", {})
+    data = loaded(*data_key(config), n_folds=run.get("folds", 0))
+    return data.fold(run["fold"]) if "fold" in run else from_the_start(config, data)
+
+
+def data_key(config: TrialConfig) -> tuple[str, str]:
+    """What decides a config's data, as text: its node, and what its loss suggests of the labels."""
+    from besom.training.loss_kinds import suggested_task
+
+    suggested = suggested_task(config.get("trainer", {}).get("loss"))
+    return json.dumps(config["data"], sort_keys=True), json.dumps(suggested)
 
 
 def from_the_start(config: TrialConfig, data: Any) -> Any:
@@ -176,18 +184,39 @@ def from_the_start(config: TrialConfig, data: Any) -> Any:
     return opened_anew(config["data"], data)
 
 
-@functools.lru_cache(maxsize=1)
-def _load(node: str) -> Any:
+def loaded(node: str, suggested: str, n_folds: int = 0) -> Any:
+    """The data of a ``data_key``, loaded once; most suggestions of losses come to the same.
+
+    Args:
+        node, suggested: as ``data_key`` gives them.
+        n_folds: into how many folds it is divided; the ``Folds`` then; 0: it is not.
+
+    Raises:
+        ConfigError, DataError: as ``training_data``.
+    """
+    from besom.training.data.folds import load_folds
     from besom.training.data.loading import load_training
 
-    return load_training(json.loads(node))
+    known = _loaded(node, n_folds)
+    if suggested not in known:
+        arguments = json.loads(node), json.loads(suggested)
+        data: Any = load_folds(*arguments, n_folds) if n_folds else load_training(*arguments)
+        for other in known.values():
+            this, that = (found.whole if n_folds else found for found in (data, other))
+            if this.fingerprint != that.fingerprint:
+                raise ConfigError(
+                    f"trainer.loss makes the labels of {this.name} {this.task} ({this.split}), and "
+                    f"another trial's {that.task} ({that.split}): their values could not be "
+                    "compared. Set data.task."
+                )
+            data = other
+        known[suggested] = data
+    return known[suggested]
 
 
 @functools.lru_cache(maxsize=1)
-def _load_folds(node: str, n_folds: int) -> Any:
-    from besom.training.data.folds import load_folds
-
-    return load_folds(json.loads(node), n_folds)
+def _loaded(node: str, n_folds: int) -> dict[str, Any]:  # noqa: ARG001
+    return {}
 
 
 def environment(data: Any) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Fitted:
         kernel: the fused optimizer kernel, None where Keras's own update ran.
         precision: ``float32`` or ``bfloat16``: what ``auto`` came to.
         remarks: what the user should know about the run, by subject.
+        compiled_later: whether the model was compiled anew after the epoch that counts.
     """
 
     model: Any
@@ -79,6 +80,7 @@ class Fitted:
     kernel: str | None = None
     precision: str = "float32"
     remarks: dict[str, str] = field(default_factory=dict)
+    compiled_later: bool = False
 
     @property
     def correct(self) -> np.ndarray[Any, Any] | None:
@@ -116,7 +118,7 @@ def fit(
         keep: metrics, as Keras names them without ``val_``, of which each validation example's part
             is kept.
         resume_from: a checkpoint to go on from; where the file is missing, or the engine is
-            ``keras``, the run begins at the beginning.
+            ``keras``, the run begins at the beginning, and a remark says so.
         save_to: where the state after the last epoch is left; not with the engine ``keras``.
 
     Raises:
@@ -164,6 +166,11 @@ def fit(
         with_keras = {**config, "trainer": {**config.get("trainer", {}), "engine": "keras"}}
         options: Any = {"on_epoch": on_epoch, "test": test, "on_built": on_built, "keep": keep}
         return replace(fit(with_keras, data, **options), engine_reason=reason)
+    if resume_from is not None and len(run.seconds) == len(next(iter(watch.history.values()), ())):
+        remarks["resumed"] = (
+            "A trial that was stopped on the way is trained from its first epoch again, as it left "
+            f"no state to go on from (engine={chosen}: {reason})."
+        )
     return Fitted(
         model=model,
         history=watch.history,
@@ -181,6 +188,7 @@ def fit(
         kernel=run.kernel,
         precision=resolved_precision(settings.precision, settings.batch_size),
         remarks=remarks | ({"weights": CHANGED_LATER} if watch.changed_later else {}) | run.remarks,
+        compiled_later=run.compiled_later,
     )
 
 

@@ -43,7 +43,8 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
         ``open_ended`` is there), ``kinds`` (what those of the validation examples are),
         ``objective`` (the metric that the task suggests), ``numbers`` (every name in a result's
         ``numbers``), ``n_params``, ``unsavable`` (why no model can be saved; only there if so),
-        ``folds`` (with folds only), and those of ``runtime.environment``.
+        ``comes_compiled`` (only there if so), ``folds`` (with folds only), and those of
+        ``runtime.environment``.
 
     Raises:
         ConfigError: the config cannot be trained.
@@ -72,6 +73,7 @@ def prepare(config: TrialConfig) -> dict[str, Any]:
         "n_params": tried.n_params,
         **({"unsavable": tried.unsavable} if tried.unsavable else {}),
         **({"folds": True} if data.whole is not None else {}),
+        **({"comes_compiled": True} if tried.comes_compiled else {}),
         **runtime.environment(data),
     }
 
@@ -173,6 +175,7 @@ def _kept_of(fitted: Any, requests: TrialRequests) -> KeptOfTrial:
         data.units,
         fitted.rows_by_epoch,
         fitted.correct_by_epoch,
+        fitted.compiled_later,
     )
     wanted = {metric: history[metric] for metric in metrics}
     size = EVALUATION_BATCH_SIZE

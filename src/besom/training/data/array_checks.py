@@ -63,7 +63,9 @@ def checked_input(x: Any, scale: float | None, where: str, least_ndim: int) -> t
         DataError: a dtype that is neither, a missing or empty dimension, NaN or infinity, a scale
             for what is no number.
     """
-    if is_ragged(x) or isinstance(x, LazyRows):
+    if isinstance(x, LazyRows):
+        return x, _usual_scale(x) if scale is None else scale
+    if is_ragged(x):
         return x, 1.0 if scale is None else scale
     x = _as_array(x, where)
     if x.dtype.kind in "OSU":
@@ -84,7 +86,7 @@ def checked_input(x: Any, scale: float | None, where: str, least_ndim: int) -> t
     if is_large_file(x):
         return _large_file(x, scale, where)
     if scale is None and x.dtype == np.uint8:
-        scale = IMAGE_SCALE if x.ndim in (3, 4) else 1.0
+        scale = _usual_scale(x)
     if x.dtype.kind == "f":
         return _finite_float32(x, where), 1.0 if scale is None else scale
     if x.dtype.kind == "b":
@@ -138,9 +140,11 @@ def _large_file(x: Any, scale: float | None, where: str) -> tuple[LazyRows, floa
     rows = LazyRows(x)
     if x.dtype.kind == "f":
         _finite_float32(rows.sample(), where)
-    if scale is None:
-        scale = IMAGE_SCALE if x.dtype == np.uint8 and x.ndim in (3, 4) else 1.0
-    return rows, scale
+    return rows, _usual_scale(x) if scale is None else scale
+
+
+def _usual_scale(x: Any) -> float:
+    return IMAGE_SCALE if x.dtype == np.uint8 and len(x.shape) in (3, 4) else 1.0
 
 
 def fits_a_byte(x: Array) -> bool:

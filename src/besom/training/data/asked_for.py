@@ -103,6 +103,11 @@ def _inputs_of(stream: Stream, name: str) -> Any:
             f"The model function asks for training_x, but {name} is a "
             f"{type(stream.source).__name__}: only arrays and tf.data can be adapted to."
         )
+    if stream.is_endless:
+        raise ConfigError(
+            f"The model function asks for training_x, but {name} never ends, and nor would adapt: "
+            "omit repeat(). trainer.steps_per_epoch repeats the data where it needs to be."
+        )
     spec = stream.element_spec
     if not isinstance(spec, tuple):
         return stream.source

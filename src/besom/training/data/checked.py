@@ -20,7 +20,11 @@ from besom.training.data.task import Task, infer_task, labels_for
 
 
 def checked_dataset(
-    dataset: Dataset, where: str, task: Task | None = None, said: Any = None
+    dataset: Dataset,
+    where: str,
+    task: Task | None = None,
+    said: Any = None,
+    suggested: Any = None,
 ) -> tuple[Dataset, Task]:
     """Return the dataset with its arrays cast to their proper dtypes and shapes, and its task.
 
@@ -31,6 +35,7 @@ def checked_dataset(
         where: the beginning of an error message.
         task: that of the training part, which the labels must fit; None: it is this one.
         said: ``data.task``.
+        suggested: what the loss is for.
 
     Raises:
         DataError: see ``besom.training.data.array_checks`` and ``besom.training.data.labels``; also
@@ -45,7 +50,8 @@ def checked_dataset(
     ]
     y = None if dataset.y is dataset.x else dataset.y
     if task is None:
-        task = infer_task(y, where, said, _checked_num_classes(dataset.num_classes, where))
+        num_classes = _checked_num_classes(dataset.num_classes, where)
+        task = infer_task(y, where, said, num_classes, suggested)
     dataset = dataclasses.replace(
         dataset,
         x=with_leaves(dataset.x, [leaf for leaf, _ in checked]),

@@ -119,6 +119,7 @@ class TrainingData:
         whole: of a fold, all of the data: its validation examples are those that some fold holds
             out; None: this is no fold.
         n_folds: into how many folds the data is divided; 0: into none.
+        suggested: what the loss suggested that the labels are; None: nothing.
     """
 
     train: Examples | Stream
@@ -136,6 +137,7 @@ class TrainingData:
     positions: Array | None = None
     whole: TrainingData | None = None
     n_folds: int = 0
+    suggested: Any = None
 
     @property
     def is_remarkable(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ class LazyRows:
     """Rows of an array in a file that is too large to copy: read when they are asked for.
 
     Args:
-        array: the ``np.memmap``.
+        array: the ``np.memmap``, or what is indexed as one and has its own ``identity``.
         positions: which rows, in their order; None: all.
     """
 
@@ -122,6 +123,14 @@ class LazyRows:
     def __getitem__(self, index: Any) -> Any:
         """The rows at ``index``, an array in memory."""
         return np.asarray(self.array[self.positions[index]], self.dtype)
+
+    @property
+    def identity(self) -> str:
+        """What changes with the file, in words."""
+        if not isinstance(self.array, np.memmap):
+            return str(self.array.identity)
+        status = Path(str(self.array.filename)).stat()
+        return f"{status.st_size} {status.st_mtime_ns} {self.shape}"
 
     def take(self, positions: Any) -> LazyRows:
         """Some of the rows; still not in memory."""

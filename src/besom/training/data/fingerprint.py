@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,8 +41,7 @@ def update_digest(digest: Any, leaf: Any) -> None:
         update_digest(digest, leaf.row_splits)
         leaf = leaf.flat_values
     elif isinstance(leaf, LazyRows):
-        status = Path(leaf.array.filename).stat()
-        digest.update(f"{status.st_size} {status.st_mtime_ns} {leaf.shape}".encode())
+        digest.update(leaf.identity.encode())
         leaf = leaf.sample()
     array = np.asarray(leaf)
     digest.update(f"{array.dtype.str}{array.shape}".encode())

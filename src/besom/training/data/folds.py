@@ -64,18 +64,18 @@ class Folds:
         return self._last[1]
 
 
-def load_folds(data: Mapping[str, Any], n_folds: int) -> Folds:
+def load_folds(data: Mapping[str, Any], suggested: Any, n_folds: int) -> Folds:
     """Load the training part and divide it into folds.
 
     Args:
-        data: the config node, as for ``besom.training.data.load_training``; ``validation_split``
-            is not used.
+        data, suggested: as for ``besom.training.data.load_training``; ``validation_split`` is not
+            used.
         n_folds: at least 2.
 
     Raises:
         ConfigError, DataError: as ``load_training``; or the folds cannot be made.
     """
-    opened = open_for_folds(data, n_folds)
+    opened = open_for_folds(data, suggested, n_folds)
     folding = folds_of(opened.options, opened.dataset, opened.task, n_folds, opened.where)
     folds = Folds(opened, folding)
     log.info("%s: %s; %s", opened.where, opened.task, folds.whole.split)

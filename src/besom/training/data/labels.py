@@ -21,7 +21,9 @@ WITH_CLASSES = ("classification", "one-hot", "binary")
 _CHOICES = "data.task=classification or data.task=regression"
 
 
-def kind_of(y: Any, said: str | None, num_classes: int | None, where: str) -> str:
+def kind_of(
+    y: Any, said: str | None, num_classes: int | None, where: str, suggested: str | None = None
+) -> str:
     """Return the kind of labels that ``y`` holds; see ``besom.training.data.task.Task``.
 
     Args:
@@ -30,6 +32,7 @@ def kind_of(y: Any, said: str | None, num_classes: int | None, where: str) -> st
         num_classes: how many classes there are, where that was said: whole floats are class
             numbers then.
         where: the beginning of an error message.
+        suggested: what the loss is for, where nothing is said; None: anything.
 
     Raises:
         DataError: no numbers, or not what was said, or it cannot be told.
@@ -40,6 +43,8 @@ def kind_of(y: Any, said: str | None, num_classes: int | None, where: str) -> st
     if said == "regression":
         return "regression"
     is_zeros_and_ones = _holds_zeros_and_ones(y)
+    if said is None and suggested == "classification":
+        return "classification"
     if y.size > len(y) and is_zeros_and_ones and said != "classification":
         one_hot = said is None and y.ndim == 2 and bool((y.sum(axis=1) == 1).all())
         return "one-hot" if one_hot else "multilabel"
@@ -48,6 +53,17 @@ def kind_of(y: Any, said: str | None, num_classes: int | None, where: str) -> st
             f"{where}: data.task=multilabel expects rows of 0 and 1, but the labels have shape "
             f"{y.shape} and go from {y.min()} to {y.max()}."
         )
+    if said is None and suggested == "regression":
+        return "regression"
+    if said is None and suggested == "binary" and y.size == len(y):
+        if is_zeros_and_ones:
+            return "binary"
+        if y.dtype.kind != "f":
+            raise DataError(
+                f"{where}: trainer.loss=binary_crossentropy expects labels of 0 and 1, but they "
+                f"go from {y.min()} to {y.max()}. For more classes use "
+                "sparse_categorical_crossentropy."
+            )
     if said == "classification":
         return _classes_as_said(y, where, is_zeros_and_ones)
     if y.dtype.kind == "f" and (num_classes is None or y.size > len(y)):

@@ -31,8 +31,9 @@ from besom.training.data import streams
 from besom.training.data.array_checks import Array
 from besom.training.data.checked import as_trained_on, checked_dataset, scaling
 from besom.training.data.dataset import Dataset, Split, TrainingData, in_memory
-from besom.training.data.examples import Examples, Stream
+from besom.training.data.examples import Examples, LazyRows, Stream
 from besom.training.data.fingerprint import fingerprint
+from besom.training.data.nests import leaves
 from besom.training.data.splits.holding_out import HeldOut, hold_out
 from besom.training.data.splits.setting_aside import OnePart, one_part
 from besom.training.data.tabular.feature_space import ColumnFeatures, EncodedColumns
@@ -46,7 +47,7 @@ _FOR_LOADING = ("validation_split", "split_seed")
 _IF_NOT_ITS_OWN = ("task", "stratify", "group", "order", "gap", "test_split", "test_seed")
 
 
-def load_training(data: Mapping[str, Any]) -> TrainingData:
+def load_training(data: Mapping[str, Any], suggested: Any = None) -> TrainingData:
     """Load the training part and hold validation examples out.
 
     Args:
@@ -54,6 +55,8 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
             number of examples; default 0.1), ``split_seed`` (default 0; it seeds nothing but the
             split), ``stratify``, ``group``, ``order``, ``gap``, ``test_split`` and ``test_seed``
             (the same for a test part, where the target has none), and the parameters of the target.
+        suggested: what the loss is for, which outranks what the labels look like
+            (``besom.training.loss_kinds.suggested_task``); None: nothing.
 
     Returns:
         The same arrays and fingerprint for the same config and files, on every machine.
@@ -63,14 +66,15 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
         DataError: a file is missing or damaged, the arrays cannot be trained on, or the split
             cannot be made.
     """
-    part, options = _training_part(data)
+    part, options = _training_part(data, suggested)
     dataset, where = part.dataset, f"{part.dataset.name} (train)"
     if streams.is_stream(dataset.x):
-        return streams.training_data(dataset, options, where)
-    opened = Opened.of(part, options, where)
+        return streams.training_data(dataset, options, where, suggested)
+    opened = Opened.of(part, options, where, suggested)
     dataset, task = opened.dataset, opened.task
     if dataset.x_validation is not None:
-        training = opened.described(_with_validation(dataset, task, options, opened.said.scale))
+        training = _with_validation(dataset, task, options, opened.said.scale)
+        training = opened.encoded(opened.described(training), None)
     else:
         chosen = hold_out(options, dataset, task, where)
         is_cut = len(chosen.kept) + len(chosen.held) < len(in_memory(dataset.examples))
@@ -81,18 +85,18 @@ def load_training(data: Mapping[str, Any]) -> TrainingData:
     return training
 
 
-def open_for_folds(data: Mapping[str, Any], n_folds: int) -> Opened:
+def open_for_folds(data: Mapping[str, Any], suggested: Any, n_folds: int) -> Opened:
     """Load the training part for folds, which are held out of all of it.
 
     Args:
-        data: the config node, as for ``load_training``.
+        data, suggested: as for ``load_training``.
         n_folds: what the config says.
 
     Raises:
         ConfigError, DataError: as ``load_training``; or there is nothing to divide: it is a stream,
             or has a validation set of its own.
     """
-    part, options = _training_part(data)
+    part, options = _training_part(data, suggested)
     dataset, where = part.dataset, f"{part.dataset.name} (train)"
     why = ""
     if streams.is_stream(dataset.x):
@@ -103,7 +107,7 @@ def open_for_folds(data: Mapping[str, Any], n_folds: int) -> Opened:
         raise DataError(
             f"sweep.folds={n_folds}: {where} {why}. Leave out sweep.folds; sweep.repeats works."
         )
-    return Opened.of(part, options, where)
+    return Opened.of(part, options, where, suggested)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +121,7 @@ class Opened:
         part: where it comes from.
         options: besom's own of the config node.
         where: the beginning of an error message.
+        suggested: what the loss says of the labels.
     """
 
     dataset: Dataset
@@ -125,17 +130,22 @@ class Opened:
     part: OnePart
     options: Mapping[str, Any]
     where: str
+    suggested: Any
 
     @classmethod
-    def of(cls, part: OnePart, options: Mapping[str, Any], where: str) -> Opened:
+    def of(
+        cls, part: OnePart, options: Mapping[str, Any], where: str, suggested: Any = None
+    ) -> Opened:
         """Check it.
 
         Raises:
             DataError: it cannot be trained on.
         """
-        dataset, task = checked_dataset(part.dataset, where, said=options.get("task"))
+        dataset, task = checked_dataset(
+            part.dataset, where, said=options.get("task"), suggested=suggested
+        )
         check_worth_learning(task, dataset.y, where)
-        return cls(dataset, part.dataset, task, part, options, where)
+        return cls(dataset, part.dataset, task, part, options, where, suggested)
 
     def digits(self, *chosen: Any) -> str:
         """The fingerprint, with arrays that say which examples are held out."""
@@ -171,18 +181,23 @@ class Opened:
                 fixed_split=chosen.is_fixed,
             )
         )
+        return self.encoded(training, columns)
+
+    def encoded(self, training: TrainingData, columns: EncodedColumns | None) -> TrainingData:
+        """The same, a table's columns encoded; see ``divided``."""
         if self.dataset.columns is None:
             return training
         return _with_columns(training, self.dataset.columns, columns)
 
     def described(self, training: TrainingData) -> TrainingData:
         """The same, with what is known of the dataset."""
-        notes = [training.split, self.part.how, _dropped(self.dataset)]
+        notes = [training.split, self.part.how, _dropped(self.dataset), _late(self.dataset)]
         return replace(
             training,
             split="; ".join(filter(None, notes)),
             scaling=scaling(self.dataset, self.said),
             class_names=self.dataset.class_names,
+            suggested=self.suggested,
         )
 
 
@@ -228,6 +243,11 @@ def _in_file(dataset: Dataset, part: OnePart, held: Array) -> Array:
 def _dropped(dataset: Dataset) -> str:
     n = 0 if dataset.kept is None else int(np.count_nonzero(~dataset.kept))
     return f"{counted(n, 'row')} with missing values dropped" if n else ""
+
+
+def _late(dataset: Dataset) -> str:
+    late = any(isinstance(leaf, LazyRows) for leaf in leaves(dataset.x))
+    return "read from disk as they are needed" if late else ""
 
 
 def _scaled(training: TrainingData) -> str:
@@ -295,10 +315,13 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     """
     is_split = data.get("test_split") and "test_split" not in _parameters(data)
     dataset, options = _part(data, "train" if is_split else "test")
-    dataset = one_part(dataset, options, "test").dataset
+    suggested = None if training is None else training.suggested
+    dataset = one_part(dataset, options, "test", suggested).dataset
     where = f"{dataset.name} (test)"
     if streams.is_stream(dataset.x):
         return streams.checked_test(dataset, training, where)
+    if training is not None and isinstance(training.train, Stream):
+        return streams.arrays_beside(training.train, dataset, where, training.task)
     task = None if training is None else training.task
     test, _ = checked_dataset(dataset, where, task, options.get("task"))
     if training is None:
@@ -308,10 +331,10 @@ def load_test(data: Mapping[str, Any], training: TrainingData | None = None) -> 
     return as_trained_on(test, training, where)
 
 
-def _training_part(data: Mapping[str, Any]) -> tuple[OnePart, Mapping[str, Any]]:
+def _training_part(data: Mapping[str, Any], suggested: Any) -> tuple[OnePart, Mapping[str, Any]]:
     """The training part as the user gives it, without its test part, and besom's own options."""
     dataset, options = _part(data, "train")
-    return one_part(dataset, options, "train"), options
+    return one_part(dataset, options, "train", suggested), options
 
 
 def _part(data: Mapping[str, Any], split: Split) -> tuple[Dataset, Mapping[str, Any]]:

@@ -21,7 +21,7 @@ from besom.training.data.dataset import Dataset, TrainingData, in_memory
 from besom.training.data.examples import Examples, Stream, length
 from besom.training.data.fingerprint import update_digest
 from besom.training.data.nests import is_nest, leaves, map_nest, named_leaves
-from besom.training.data.task import infer_task
+from besom.training.data.task import Task, infer_task
 
 #: What ``tf.data.Dataset.cardinality`` gives where nobody knows, and for endless ones.
 _UNKNOWN, _INFINITE = -2, -1
@@ -99,7 +99,9 @@ def batches(stream: Stream, where: str) -> Iterator[Any]:
         raise DataError(f"{where}: the stream cannot be read: {reason_of(error)}.") from error
 
 
-def training_data(dataset: Dataset, options: Mapping[str, Any], where: str) -> TrainingData:
+def training_data(
+    dataset: Dataset, options: Mapping[str, Any], where: str, suggested: Any = None
+) -> TrainingData:
     """Return training data of a stream, with the validation set that comes with it.
 
     Raises:
@@ -119,9 +121,10 @@ def training_data(dataset: Dataset, options: Mapping[str, Any], where: str) -> T
         _check_structure(validation, train, held)
     else:
         labels = given.y
-    task = infer_task(labels, held if given else where, options.get("task"), dataset.num_classes)
+    said, known = options.get("task"), dataset.num_classes
+    task = infer_task(labels, held if given else where, said, known, suggested)
     if given is not None and validation is None:
-        checked, _ = checked_dataset(given, held, task)
+        checked = arrays_beside(train, given, held, task)
         validation = in_memory(checked.examples)
         for _, leaf in named_leaves((validation.x, validation.y, validation.weight)):
             if leaf is not None:
@@ -151,6 +154,31 @@ def checked_test(dataset: Dataset, training: TrainingData | None, where: str) ->
     if training is not None and isinstance(training.train, Stream):
         _check_structure(stream, training.train, where)
     return replace(dataset, x=stream)
+
+
+def arrays_beside(train: Stream, dataset: Dataset, where: str, task: Task) -> Dataset:
+    """Return a part in arrays, checked, of which the training part is a stream.
+
+    A stream's batches are not scaled, so neither are these unless the user says so.
+
+    Raises:
+        DataError: the arrays cannot be measured on, or are not as the stream's.
+    """
+    if dataset.scale is None:
+        dataset = replace(dataset, scale=map_nest(lambda _: 1.0, dataset.x))
+    checked, _ = checked_dataset(dataset, where, task)
+    spec = train.element_spec
+    trained = dict(named_leaves(spec[0] if isinstance(spec, tuple) else spec))
+    given = dict(named_leaves(_spec(checked.x)))
+    if given.keys() != trained.keys() or not all(
+        leaf.shape[1:].is_compatible_with(trained[name].shape[1:]) for name, leaf in given.items()
+    ):
+        inputs = _spec_text(spec[0] if isinstance(spec, tuple) else spec)
+        raise DataError(
+            f"{where}: examples of {_spec_text(_spec(checked.x))}, but those trained on are "
+            f"{inputs}."
+        )
+    return checked
 
 
 def _check_alone(dataset: Dataset, where: str) -> None:

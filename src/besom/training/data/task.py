@@ -167,7 +167,9 @@ def _phrase(kind: str, num_classes: Any) -> str:
 # --- from labels ----------------------------------------------------------------------------------
 
 
-def infer_task(y: Any, where: str, said: Any = None, num_classes: Any = None) -> Task:
+def infer_task(
+    y: Any, where: str, said: Any = None, num_classes: Any = None, suggested: Any = None
+) -> Task:
     """Return what the labels of the training part are to be learned as.
 
     Args:
@@ -176,6 +178,8 @@ def infer_task(y: Any, where: str, said: Any = None, num_classes: Any = None) ->
         said: ``data.task``, for all outputs, or by output; None: as the labels say.
         num_classes: how many classes there are, by output where there are several; None: as the
             labels say.
+        suggested: what the loss is for, by output where there are several (see
+            ``besom.training.loss_kinds.suggested_task``); None: nothing.
 
     Raises:
         DataError: the labels are no such, or the task cannot be told from them.
@@ -189,7 +193,7 @@ def infer_task(y: Any, where: str, said: Any = None, num_classes: Any = None) ->
     classes = spread(num_classes, y, "num_classes", where)
     # One number for several outputs says nothing about which of them have classes.
     known = classes if is_nest(num_classes) or not is_nest(y) else spread(None, y, "", where)
-    kinds = by_output(kind_of, y, said, known, wheres(where, y))
+    kinds = by_output(kind_of, y, said, known, wheres(where, y), _suggested(suggested, y))
     classes = by_output(_num_classes, y, kinds, classes, wheres(where, y))
     return Task(kinds, classes, by_output(_output_shape, y, kinds, classes))
 
@@ -222,6 +226,20 @@ def check_worth_learning(task: Task, y: Any, where: str) -> None:
     """
     if y is not None:
         by_output(check_varied, y, task.kind, wheres(where, y))
+
+
+def _suggested(suggested: Any, y: ByOutput) -> ByOutput:
+    """What the loss suggests of each output; a name that no label has is judged elsewhere."""
+    if isinstance(y, Mapping):
+        of = suggested if isinstance(suggested, Mapping) else dict.fromkeys(y, suggested)
+        return {key: of.get(key) for key in y}
+    n = len(parts(y))
+    if isinstance(suggested, Mapping):  # by the outputs' names, which the labels do not have
+        suggested = list(suggested.values())
+    if not isinstance(suggested, list):
+        return by_output(lambda _: suggested, y)
+    suggested = suggested if len(suggested) == n else [None] * n
+    return suggested if is_nest(y) else suggested[0]
 
 
 def _as_array(y: Any) -> Any:

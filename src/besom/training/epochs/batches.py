@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from besom.text.counting import counted
 from besom.training.data.examples import Examples, Stream
 from besom.training.data.nests import leaves, map_nest
 from besom.training.fast.tensors import Tensors, ready
+
+#: After so many seconds a stream that is read to see whether it lasts an epoch is taken to do so.
+LONGEST_READ_S = 30.0
 
 #: A validation stream of at most so many bytes is read once, and kept in memory.
 MOST_CACHED_BYTES = 2**29
@@ -97,22 +101,28 @@ def training_passes(
 
 
 def check_lasts(examples: Examples | Stream, n_steps: int) -> None:
-    """Read a generator for an epoch, as only that tells whether it has as many batches.
+    """Read a stream of unknown length for an epoch, as only that tells whether it has as many
+    batches; after a while it is taken to have them.
 
     Raises:
         DataError: it ends before.
     """
-    if isinstance(examples, Stream) and not isinstance(
-        examples.source, tf.data.Dataset | keras.utils.PyDataset
-    ):
-        n_given = sum(1 for _ in itertools.islice(examples.source(), n_steps))
-        if n_given < n_steps:
-            raise _ended(n_given, n_steps)
+    if in_memory(examples) or not isinstance(examples, Stream) or examples.is_endless:
+        return
+    source = examples.source
+    if examples.n_batches is not None or isinstance(source, keras.utils.PyDataset):
+        return
+    began, n_given = time.monotonic(), 0
+    for _ in source if isinstance(source, tf.data.Dataset) else source():
+        n_given += 1
+        if n_given == n_steps or time.monotonic() - began > LONGEST_READ_S:
+            return
+    raise _ended(n_given, n_steps, "tf.data.Dataset" if hasattr(source, "take") else "generator")
 
 
-def _ended(n_given: int, n_steps: int) -> DataError:
+def _ended(n_given: int, n_steps: int, what: str = "generator") -> DataError:
     return DataError(
-        f"The generator ended after {counted(n_given, 'step')}, but an epoch has {n_steps}. Set "
+        f"The {what} ended after {counted(n_given, 'step')}, but an epoch has {n_steps}. Set "
         "trainer.steps_per_epoch to at most that, or let it give more."
     )
 

@@ -86,12 +86,14 @@ class EpochsRun:
         rows: what is kept of each validation example, of the epoch that counts; None if not known.
         kernel: the fused optimizer kernel, None where Keras's own update ran.
         remarks: what the user should know about the epochs, by subject.
+        compiled_later: whether the model was compiled anew after the epoch that counts.
     """
 
     seconds: list[float] = field(default_factory=list)
     rows: Kept | None = None
     kernel: str | None = None
     remarks: dict[str, str] = field(default_factory=dict)
+    compiled_later: bool = False
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray[Any, Any]:

@@ -24,7 +24,7 @@ from besom.errors import ConfigError, TrainingStopped
 from besom.targets import PARTIAL, TARGET, function_name
 from besom.training.data.examples import Examples, Stream, is_ragged
 from besom.training.data.nests import map_nest
-from besom.training.epochs.batches import in_memory, tensors_of
+from besom.training.epochs.batches import Passes, in_memory, stream_problems, tensors_of
 from besom.training.epochs.job import EpochsRun, Job
 from besom.training.epochs.keras_engine import (
     Before,
@@ -94,12 +94,18 @@ def fit(job: Job, config: Mapping[str, Any]) -> EpochsRun:
         plain = copy.deepcopy({key: value for key, value in config.items() if key != _ORDERS})
         callbacks = [Before(measuring), *job.callbacks, reports]
         returned: Any = None
+        passes = None if in_memory(job.data.train) else training_batches(job)
+        given = FitData(job, validation, passes)
         try:
             with warnings.catch_warnings():
                 # It is shuffled, though not by tf.data.
                 warnings.filterwarnings("ignore", "`shuffle=True` was passed", UserWarning)
-                returned = function(job.model, FitData(job, validation), plain, callbacks)
+                returned = function(job.model, given, plain, callbacks)
         except BaseException as error:
+            of_batches = isinstance(error, tf.errors.OpError)
+            if passes and reports.ended is None and (passes.problems or of_batches):
+                with stream_problems(passes, lambda: measuring.epoch):
+                    raise
             if reports.ended is None or not isinstance(error, Exception):
                 raise
     if isinstance(reports.ended, TrainingStopped):
@@ -117,8 +123,10 @@ def fit(job: Job, config: Mapping[str, Any]) -> EpochsRun:
             f"trainer.fit={name} ended without an epoch: hand the callbacks that it is given to "
             "model.fit, as callbacks=callbacks."
         )
+    compiled_later = recompiled.since_last() or reports.compiled_in > job.watch.counted_epoch
     rows = restored_rows(job, validation)
-    return EpochsRun(measuring.seconds, rows, remarks=_remarks(job, reports))
+    remarks = _remarks(job, reports)
+    return EpochsRun(measuring.seconds, rows, None, remarks, compiled_later)
 
 
 def _remarks(job: Job, reports: _Reports) -> dict[str, str]:
@@ -144,6 +152,7 @@ class _Reports(keras.callbacks.Callback):  # type: ignore[misc]
         ended: what has ended the run; whoever goes on regardless is ended by it again.
         too_many: whether an epoch more than ``trainer.epochs`` was begun.
         in_train: whether a call of ``model.fit`` was cut short.
+        compiled_in: the last epoch before which the model was compiled anew; 0: none.
     """
 
     def __init__(self, job: Job, measuring: Measuring, recompiled: Recompiled) -> None:
@@ -151,6 +160,7 @@ class _Reports(keras.callbacks.Callback):  # type: ignore[misc]
         self._job, self._measuring, self._recompiled = job, measuring, recompiled
         self.ended: BaseException | None = None
         self.too_many = self.in_train = False
+        self.compiled_in = 0
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         self.in_train = True
@@ -163,6 +173,7 @@ class _Reports(keras.callbacks.Callback):  # type: ignore[misc]
         self._measuring.epoch = len(self._measuring.seconds) + 1
         if self._recompiled.since_last():  # model.fit makes its function only once
             self.model.make_train_function()
+            self.compiled_in = self._measuring.epoch
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         self._measuring.test_begins()
@@ -206,9 +217,11 @@ class FitData:
         num_classes, class_names: of the labels; None: there are none.
     """
 
-    def __init__(self, job: Job, validation: Examples | Stream | None) -> None:
+    def __init__(
+        self, job: Job, validation: Examples | Stream | None, passes: Passes | None
+    ) -> None:
         self._train, self._validation = job.data.train, validation
-        self.train = _epoch_by_epoch(job)
+        self.train = _shuffled_anew(job) if passes is None else _epoch_by_epoch(job, passes)
         self.validation = validation_batches(validation, job.evaluation_batch_size)
         self.n_train, self.n_validation = self._train.n, 0 if validation is None else validation.n
         self.num_classes = job.data.num_classes
@@ -258,11 +271,8 @@ def _labels(part: Examples | Stream, name: str) -> Any:
     return _inputs(part, name) if examples.target_is_x else examples.y
 
 
-def _epoch_by_epoch(job: Job) -> Any:
+def _epoch_by_epoch(job: Job, passes: Passes) -> Any:
     """What gives the batches of one epoch each time it is iterated over."""
-    if in_memory(job.data.train):
-        return _shuffled_anew(job)
-    passes = training_batches(job)
     if not passes.goes_on:
         return passes.source
     endless = _batches(passes.source)

@@ -24,8 +24,8 @@ from besom.training.fast.keras_private import (
     LossCall,
     compiled_metrics,
     flat_outputs,
-    is_masked,
     loss_calls,
+    mask_of,
     mean_of,
 )
 
@@ -165,26 +165,42 @@ def _by_example(values: Any) -> Any | None:
 
 def _losses(call: LossCall) -> Any | None:
     """The loss of each example of a batch; None where the loss is no mean over examples."""
-    loss, weight = call.loss, call.weight
+    loss, weight, mask = call.loss, call.weight, mask_of(call.predictions)
     if not isinstance(loss, keras.losses.Loss) or loss.reduction not in _MEANS:
         return None
-    if weight is not None and loss.reduction == "mean_with_sample_weight":
-        return None
-    if is_masked(call.predictions):
-        return None  # the masked steps of a batch share its mean
     y = keras.tree.map_structure(lambda t: tf.cast(t, loss.dtype), call.y)
     predictions = keras.tree.map_structure(lambda t: tf.cast(t, loss.dtype), call.predictions)
     values = tf.cast(loss.call(y, predictions), tf.float32)
     if values.shape.rank in (None, 0):
         return None
+    divisor = None if mask is None else _aligned(mask, values)
+    values = values if divisor is None else values * divisor
     if weight is not None:
-        weight = tf.cast(weight, tf.float32)
-        while weight.shape.rank < values.shape.rank:
-            weight = weight[..., None]
-        if weight.shape.rank > values.shape.rank:
-            weight = tf.squeeze(weight, axis=-1)
+        weight = _aligned(weight, values)
         values = values * weight
-    return _by_example(values)
+        if loss.reduction == "mean_with_sample_weight":
+            divisor = weight if divisor is None else weight * divisor
+    return _by_example(values) if divisor is None else _of_ratio(values, divisor)
+
+
+def _aligned(weight: Any, values: Any) -> Any:
+    """Weights of the rank of what they weigh."""
+    weight = tf.cast(weight, tf.float32)
+    while weight.shape.rank < values.shape.rank:
+        weight = weight[..., None]
+    return tf.squeeze(weight, axis=-1) if weight.shape.rank > values.shape.rank else weight
+
+
+def _of_ratio(values: Any, weights: Any) -> Any:
+    """One number per example, whose mean is the batch's sum of values by that of weights.
+
+    Their scatter is that ratio's luck, as in ``besom.training.kept_examples.by_unit``.
+    """
+    sums, sizes = (
+        tf.reduce_sum(part, axis=list(range(1, part.shape.rank))) for part in (values, weights)
+    )
+    ratio = tf.math.divide_no_nan(tf.reduce_sum(sums), tf.reduce_sum(sizes))
+    return ratio + tf.math.divide_no_nan(sums - ratio * sizes, tf.reduce_mean(sizes))
 
 
 def draws_of(

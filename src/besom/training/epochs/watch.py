@@ -226,6 +226,6 @@ def _as_number(name: str, value: Any) -> float:
     if array.size != 1:
         raise ConfigError(
             f"The metric {name!r} gives {array.size} values per epoch, expected one number: "
-            "use a metric that averages them."
+            "use a metric that averages them, as F1Score does with average: macro."
         )
     return float(array.reshape(()))

@@ -85,13 +85,15 @@ def fit(job: Job) -> EpochsRun:
     with recompiling_noticed(model) as recompiled:
         callbacks.on_train_begin()
         done = restore_state(job.resume_from, model, job.watch) if job.resume_from else 0
-        compiled.begin(done + 1)
+        if done < settings.epochs:
+            compiled.begin(done + 1)
         for epoch in range(done + 1, settings.epochs + 1):
             callbacks.on_epoch_begin(epoch - 1)
             if recompiled.since_last():
+                earlier = compiled
                 with tracing():
                     compiled = _Compiled(job)
-                compiled.begin(epoch)
+                compiled.begin(epoch, earlier)
                 run.kernel = compiled.kernel
             began = time.perf_counter()
             logs = compiled.epoch(epoch)
@@ -105,7 +107,7 @@ def fit(job: Job) -> EpochsRun:
             job.watch.epoch_ended(epoch, logs, rows, measured)
             if model.stop_training:
                 break
-        if job.save_to is not None and compiled.can_go_on and not recompiled.ever:
+        if job.save_to is not None and not recompiled.ever:
             save_state(job.save_to, model, job.watch)
         model.optimizer.finalize_variable_values(model.trainable_variables)
         callbacks.on_train_end(logs)
@@ -125,14 +127,12 @@ class _Compiled:
     Attributes:
         judges: what measures each part, by the prefix of its metrics' names.
         n_steps: steps per epoch.
-        can_go_on: whether a later run can take up the examples where this one ends.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         model, size, train = job.model, job.settings.batch_size, job.data.train
         brief = train.n is not None and graph_optimizers.is_brief(model.count_params(), train.n)
-        self.can_go_on = not isinstance(train, Stream)
         self._training: CompiledTraining | CompiledStream
         if in_memory(train):
             n = len(job.order(1))
@@ -153,10 +153,17 @@ class _Compiled:
             job.data.train, settings.batch_size, settings.steps_per_epoch, job.order, epoch
         )
 
-    def begin(self, epoch: int) -> None:
-        """Take the examples from ``epoch`` (from 1) on."""
-        if epoch > 1 and isinstance(self._training, CompiledStream):
-            self._training.passes = self._passes(epoch)
+    def begin(self, epoch: int, earlier: _Compiled | None = None) -> None:
+        """Take the examples from ``epoch`` (from 1) on, where ``earlier`` was if it is given."""
+        training = self._training
+        if epoch == 1 or not isinstance(training, CompiledStream):
+            return
+        if earlier is not None and isinstance(earlier._training, CompiledStream):
+            training.take_over(earlier._training)
+        elif isinstance(self._job.data.train, Stream):
+            training.read_on(epoch - 1)
+        else:
+            training.passes = self._passes(epoch)
 
     def epoch(self, epoch: int) -> dict[str, Any]:
         """Train an epoch, and return its metrics."""

@@ -211,6 +211,6 @@ def mean_of(metric: Any) -> Any | None:
     return functools.partial(metric._fn, **metric._fn_kwargs)
 
 
-def is_masked(predictions: Any) -> bool:
-    """Whether some of the predictions do not count, as padded steps of sequences."""
-    return getattr(predictions, "_keras_mask", None) is not None
+def mask_of(predictions: Any) -> Any | None:
+    """Which of the predictions count, where padded steps of sequences do not; None: all."""
+    return getattr(predictions, "_keras_mask", None)

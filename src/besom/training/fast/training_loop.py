@@ -119,6 +119,23 @@ class CompiledStream(_StepsInCalls):
         spec = tf.data.IteratorSpec(passes.source.element_spec)
         self._run, self.kernel = _traced(model, self._steps, spec, position, position)
 
+    def take_over(self, other: CompiledStream) -> None:
+        """Go on with the batches where another has come to."""
+        self.passes, self._iterator = other.passes, other._iterator
+
+    def read_on(self, n_epochs: int) -> None:
+        """Read what so many epochs were trained on, and drop it: what follows is as it would be.
+
+        A stream that shuffles or augments has then drawn as often as in a run from the beginning.
+        """
+        source = self.passes.source
+        with stream_problems(self.passes, lambda: 1):
+            if self.passes.goes_on:
+                self._iterator = iter(source.skip(n_epochs * self.n_steps))
+                return
+            for _ in range(n_epochs):
+                source.reduce(np.int64(0), lambda n, *_: n + 1)
+
     def epoch(self, epoch: int) -> dict[str, Any]:
         """Train an epoch's steps; return the training metrics.
 

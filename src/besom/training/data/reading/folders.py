@@ -6,18 +6,22 @@ A folder either holds the classes, or ``train`` and, if there is one, ``test``, 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 
 from besom.errors import DataError, reason_of
 from besom.text.counting import listed
 from besom.text.values import given_text
 from besom.training.data.array_checks import check_fits_memory
 from besom.training.data.dataset import Dataset, NoTestExamples, Split
+from besom.training.data.examples import LazyRows
 
 _AT_ONCE = 256
 #: What ``keras.utils.image_dataset_from_directory`` reads.
@@ -34,6 +38,7 @@ def image_folder(
     width: int = 64,
     color_mode: _ColorMode = "rgb",
     crop_to_aspect_ratio: bool = False,
+    in_memory: bool | None = None,
 ) -> Dataset:
     """Return the images of a folder, (n, height, width, channels) uint8.
 
@@ -43,6 +48,8 @@ def image_folder(
         height, width: the size that each image is brought to, in pixels.
         color_mode: rgb, rgba or grayscale.
         crop_to_aspect_ratio: whether an image of another shape is cropped; else it is distorted.
+        in_memory: whether all images are read at once; None: if they take at most half of the
+            memory that is free. Else each is read whenever a batch has it.
 
     Raises:
         NoTestExamples: the test part is asked for and not there.
@@ -56,11 +63,17 @@ def image_folder(
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise DataError(f"data.{name}={given_text(size)}: expected a number of pixels.")
     folder, classes = _folder(path, split, "image", _IMAGES)
-    n = sum(len(files) for files in classes.values())
-    check_fits_memory(
-        n * height * width * _CHANNELS[color_mode],
-        f"{folder}: its {n:,} images of {height}×{width} pixels",
-    )
+    n, channels = sum(len(files) for files in classes.values()), _CHANNELS[color_mode]
+    n_bytes = n * height * width * channels
+    if in_memory is None:
+        in_memory = n_bytes <= psutil.virtual_memory().available / 2
+    if not in_memory:
+        files = [file for of_class in classes.values() for file in of_class]
+        late = LazyRows(ImageFiles(files, (height, width, channels), crop_to_aspect_ratio))
+        late.sample()  # what cannot be read at all is said now
+        labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
+        return Dataset(late, labels, len(classes), name=_name(path), class_names=list(classes))
+    check_fits_memory(n_bytes, f"{folder}: its {n:,} images of {height}×{width} pixels")
 
     def load(keras: Any) -> Any:
         return keras.utils.image_dataset_from_directory(
@@ -76,6 +89,66 @@ def image_folder(
 
     x, y = _arrays(load, folder, lambda batch: np.rint(batch).astype(np.uint8))
     return Dataset(x, y, len(classes), name=_name(path), class_names=list(classes))
+
+
+class ImageFiles:
+    """Images that are read and resized when they are indexed, as an array of them would be.
+
+    Args:
+        files: one for each image.
+        shape: that of an image: height, width, channels.
+        crop: as ``crop_to_aspect_ratio`` of ``image_folder``.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, files: list[Path], shape: tuple[int, int, int], crop: bool) -> None:
+        self._files, self._crop = np.array([str(file) for file in files]), crop
+        self.shape = (len(files), *shape)
+        stats = [file.stat() for file in files]
+        of_each = [
+            f"{file} {s.st_size} {s.st_mtime_ns}" for file, s in zip(files, stats, strict=True)
+        ]
+        digest = hashlib.blake2b("\n".join(of_each).encode(), digest_size=8)
+        #: What changes with any of the files.
+        self.identity = f"{digest.hexdigest()} {self.shape} {crop}"
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: Any) -> Any:
+        import tensorflow as tf
+
+        wanted = self._files[index]
+        try:
+            with tf.device("CPU"):
+                images = self._read(tf.constant(np.atleast_1d(wanted))).numpy()
+        except (tf.errors.OpError, ValueError) as error:
+            raise DataError(f"The images cannot be read: {reason_of(error)}.") from error
+        return images if np.ndim(wanted) else images[0]
+
+    @functools.cached_property
+    def _read(self) -> Any:
+        import keras
+        import tensorflow as tf
+
+        _, height, width, channels = self.shape
+
+        def one(file: Any) -> Any:
+            image = tf.io.decode_image(
+                tf.io.read_file(file), channels=channels, expand_animations=False
+            )
+            image.set_shape((None, None, channels))
+            if self._crop:
+                image = keras.preprocessing.image.smart_resize(image, (height, width))
+            else:
+                image = tf.image.resize(image, (height, width))
+            return tf.cast(tf.round(image), tf.uint8)
+
+        def all_of(files: Any) -> Any:
+            return tf.map_fn(one, files, fn_output_signature=tf.uint8, parallel_iterations=16)
+
+        return tf.function(all_of, input_signature=[tf.TensorSpec([None], tf.string)])
 
 
 def text_folder(split: Split, path: str) -> Dataset:

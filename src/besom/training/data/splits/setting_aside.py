@@ -34,13 +34,16 @@ class OnePart:
     how: str = ""
 
 
-def one_part(dataset: Dataset, options: Mapping[str, Any], split: Split) -> OnePart:
+def one_part(
+    dataset: Dataset, options: Mapping[str, Any], split: Split, suggested: Any = None
+) -> OnePart:
     """Return one of the parts that ``data.test_split`` makes of a dataset.
 
     Args:
         dataset: all of its examples.
         options: besom's own options of the config node; without ``test_split`` nothing is done.
         split: the part that is wanted.
+        suggested: what the loss is for, the same for both parts.
 
     Raises:
         DataError: an option makes no sense, or leaves nothing on one side.
@@ -56,7 +59,7 @@ def one_part(dataset: Dataset, options: Mapping[str, Any], split: Split) -> OneP
     seed = options.get("test_seed") or 0
     likewise = {key: options.get(key) for key in ("stratify", "group", "order", "gap")}
     where = f"{dataset.name} (all)"
-    checked, task = checked_dataset(dataset, where, said=options.get("task"))
+    checked, task = checked_dataset(dataset, where, said=options.get("task"), suggested=suggested)
     try:
         chosen = hold_out(
             {**likewise, "validation_split": share, "split_seed": seed}, checked, task, where
