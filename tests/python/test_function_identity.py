@@ -111,6 +111,20 @@ def test_arguments_of_a_partial_count() -> None:
     assert two.changed_since(one) == "uses argument 'k', which was 1 and is 2"
 
 
+class _Maker:
+    def __init__(self, k: int) -> None:
+        self.k = k
+
+    def build(self, n: int) -> int:
+        return n * self.k
+
+
+def test_the_attributes_of_a_methods_object_count() -> None:
+    one, again, two = (identity_of(_Maker(k).build) for k in (1, 1, 2))
+    assert again.changed_since(one) == ""
+    assert two.changed_since(one) == "uses its attributes, which was {'k': 1} and is {'k': 2}"
+
+
 def _add(n: int, k: int) -> int:
     return n + k
 

@@ -111,8 +111,8 @@ def test_a_class_from_a_notebook_and_a_failing_function_have_their_say(home: Pro
 import numpy as np, keras, besom
 
 class Net(keras.Model):
-    def __init__(self, units=8, activation="relu"):
-        super().__init__()
+    def __init__(self, units=8, activation="relu", **kwargs):
+        super().__init__(**kwargs)
         self.hidden = keras.layers.Dense(units, activation=activation)
         self.out = keras.layers.Dense(1)
     def call(self, x):

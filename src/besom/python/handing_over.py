@@ -106,6 +106,6 @@ class Given:
 def _record_in(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {"functions": dict(record["functions"]), "data": dict(record["data"])}
+    except (OSError, ValueError, LookupError, TypeError):  # edited, or cut short
         return {"functions": {}, "data": {}}
-    return {"functions": record["functions"], "data": record["data"]}

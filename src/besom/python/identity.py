@@ -72,6 +72,8 @@ def identity_of(thing: Any) -> Identity:
             thing = type(thing)
         else:
             return Identity(_name(thing), values)
+    if isinstance(thing, types.MethodType):
+        values["its attributes"] = _value(getattr(thing.__self__, "__dict__", {}))
     node = _node_of(thing)
     seen = {id(thing)}
     _collect(thing, values, seen)

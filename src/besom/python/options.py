@@ -91,8 +91,8 @@ class WrittenConfig:
             self.set(path, self.plain(value, path))
         else:
             raise ConfigError(
-                f"{path} is {value!r}, expected the name of an option, such as {group}='...', a "
-                "mapping of keys to set, or a function or class."
+                f"{path} is a {type(value).__name__}, expected the name of an option, a mapping of "
+                "keys to set, or the function or class that makes it."
             )
 
     def own_option(self, group: str, name: str, content: dict[str, Any]) -> None:
