@@ -102,9 +102,8 @@ def gains_on_fresh_seeds(
 
 
 def score_on_fresh_seeds(
-    scores: Mapping[int, SeedScores],
-    rows: Mapping[int, RightBySeed],
-    config: int,
+    scores: SeedScores,
+    rows: RightBySeed,
     optimism: float,
     *,
     sign: int = 1,
@@ -113,29 +112,27 @@ def score_on_fresh_seeds(
 ) -> OnFreshSeeds:
     """Return what a config that was picked is worth, by seeds that had no part in picking it.
 
-    How much the seeds scatter is pooled over all configs, C (k - 1) degrees of freedom, and never
-    less than this one's own. ``optimism`` is taken off the worse end, see ``gains_on_fresh_seeds``.
+    Student's t for the seeds and ``image_error`` for the examples, in quadrature. ``optimism`` is
+    taken off the worse end, see ``gains_on_fresh_seeds``.
 
     Args:
-        scores, rows, optimism, sign, step: as in ``gains_on_fresh_seeds``.
-        config: one of them.
+        scores, rows: of this config, by seed.
+        optimism, sign, step: as in ``gains_on_fresh_seeds``.
         confidence: of the interval.
 
     Raises:
         ValueError: fewer than two seeds.
     """
-    own = scores[config]
-    if len(own) < 2:
-        raise ValueError(f"{len(own)} seed was given; at least two are needed")
-    squares = [len(by) * float(np.var(list(by.values()))) for by in scores.values()]
-    freedom = sum(len(by) - 1 for by in scores.values())
-    variance = max(sum(squares) / freedom, float(np.var(list(own.values()), ddof=1)), step**2)
-    mean, seed_error = float(np.mean(list(own.values()))), math.sqrt(variance / len(own))
-    examples_error = image_error(rows[config])
+    values, n = list(scores.values()), len(scores)
+    if n < 2:
+        raise ValueError(f"{n} seed was given; at least two are needed")
+    mean, seed_error = float(np.mean(values)), max(float(np.std(values, ddof=1)), step)
+    seed_error /= math.sqrt(n)
+    examples_error = image_error(rows)
     half = math.hypot(
-        student_quantile_at(0.5 + confidence / 2.0, freedom) * seed_error,
+        student_quantile_at(0.5 + confidence / 2.0, n - 1) * seed_error,
         normal_quantile(confidence) * examples_error,
     )
     worse = half + max(optimism, 0.0)
     low, high = (mean - worse, mean + half) if sign > 0 else (mean - half, mean + worse)
-    return OnFreshSeeds(mean, math.hypot(seed_error, examples_error), Interval(low, high), len(own))
+    return OnFreshSeeds(mean, math.hypot(seed_error, examples_error), Interval(low, high), n)

@@ -303,7 +303,7 @@ def _fresh(
         "confidence": 1.0 - alpha / len(looks),
     }
     found = gains_on_fresh_seeds(scores, rows, baseline.number, optimism, **given)[leader]
-    worth = score_on_fresh_seeds(scores, rows, leader, optimism, **given)
+    worth = score_on_fresh_seeds(scores[leader], rows[leader], optimism, **given)
     gain = BaselineGain(
         trial=baseline.number,
         raw=aim.sign * (table.scores[leader] - table.scores[baseline.number]),
