@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from besom.statistics import claim_text
+from besom.statistics import claim_text, power
 from besom.statistics.claim import BaselineGain, Claim, Row
 from besom.statistics.correctness import (
     Candidates,
@@ -150,7 +150,19 @@ class _Table:
             if n != self.leader.n_validation:
                 of = f"groups, or blocks in time, of {of}"
             found.append(claim_text.few_images(n, of, self.known[0].kind == "share"))
-        return tuple(found)
+        return tuple(filter(None, [*found, self._power()]))
+
+    def _power(self) -> str:
+        """What the paired tests can hardly see; empty where they see a difference of 1 point."""
+        others = self.known[1:]
+        if not others or self.known[0].kind != "share":
+            return ""
+        first = self.known[0].row
+        apart = float(np.median([np.mean(row.row != first) for row in others]))
+        n_trials = len(self.known)
+        if first.size >= power.examples_needed(0.01, apart, n_trials):
+            return ""
+        return power.in_words(first.size, n_trials, apart)
 
 
 def n_rows(trial: TrialRecord, aim: Objective) -> int:
