@@ -242,6 +242,8 @@ def judged(name: str) -> StudyRecord:
         dataclasses.replace(
             trial,
             values=(float(right.mean()),),
+            history={"val_accuracy": [float(right.mean())]},
+            best_epoch=1,
             n_validation=100,
             correct=np.packbits(right).tobytes(),
         )
@@ -258,7 +260,7 @@ def test_the_list_shows_what_is_left_of_the_best_once_luck_is_taken_out(
     store(results, study)
     claimed = claim(study)
     fresh = project.besom("list").output
-    assert f"0.9400 ± 0.0237 │    {claimed.corrected:.4f} │    4 │ +0.0400 │     4" in fresh
+    assert f"0.9400 ± 0.0237 │    {claimed.corrected:.4f} │    4 │ +4.00 points │     4" in fresh
     assert "best and gain are raw" in fresh
     write_leaderboard(study, StudyPaths.of(results, "judged"), claimed)
     monkeypatch.setattr("besom.statistics.claim", None)  # nothing is computed again
@@ -276,8 +278,8 @@ def test_the_list_does_not_believe_a_leaderboard_of_other_trials(
     fewer = dataclasses.replace(study, trials=study.trials[:3])
     write_leaderboard(fewer, paths, claim(fewer))
     assert project.besom("list").output == truth
-    for text in ("", "trial,corrected\n1,2\n", "\0\xff"):
-        paths.leaderboard_csv.write_text(text)
+    for text in ("", "[]", '{"values": {"1": [2]}, "n_replicates": 0}', "\0\xff"):
+        paths.claim.write_text(text)
         assert project.besom("list").output == truth
 
 

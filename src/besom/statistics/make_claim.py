@@ -19,6 +19,7 @@ from besom.statistics.correctness import (
     alike,
     candidates,
     n_epochs_picked_from,
+    ranked,
     scored,
     table_of,
 )
@@ -30,7 +31,7 @@ from besom.statistics.fresh_seeds import (
 )
 from besom.statistics.kinds import DrawnScores, interval_of, standard_error
 from besom.statistics.paired import compare_with_first, paired_gain
-from besom.statistics.ranking import pareto_front, ranks
+from besom.statistics.ranking import pareto_front
 from besom.statistics.selection import Draws, Selection, correct_for_selection
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
@@ -96,14 +97,11 @@ class _Table:
             trial.number: scored(trial, self.aim, trial.value or 0.0) for trial in study.complete
         }
         self.scores = {trial.number: trial.value or 0.0 for trial in study.complete}
-        exact = [self.scores[number] if row is None else row.exact for number, row in known.items()]
-        rank_of = ranks(exact, self.aim.direction)
-        numbered = dict(zip(self.scores, rank_of, strict=True))
-        self.ordered = sorted(study.complete, key=lambda t: (numbered[t.number], t.number))
+        order = ranked(study)
+        numbered = {trial.number: rank for rank, trial in order}
+        self.ordered = [trial for _, trial in order]
         self.first_numbers = tuple(n for n, rank in sorted(numbered.items()) if rank == 1)
-        # A leader with predictions can be tested; of equal ones, one that can be is taken.
-        first = [trial for trial in self.ordered if numbered[trial.number] == 1]
-        self.leader = next((t for t in first if known[t.number] is not None), first[0])
+        self.leader = self.ordered[0]
         best = known[self.leader.number]
         self.testable: list[TrialRecord] = []
         self.known: list[ScoredRow] = []
