@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from sweeping import assert_whole
 
+from besom.cli.sweep_command import _print_result
 from besom.config import SearchPath
 from besom.config.search_path import packaged_config_dirs
 from besom.report.leaderboard import write_leaderboard
@@ -26,6 +27,7 @@ from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
 from besom.study import load_record
+from besom.text.console import TerminalConsole
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from reporting_world import store
 from user_project import Project
@@ -281,6 +283,33 @@ def test_the_list_does_not_believe_a_leaderboard_of_other_trials(
     for text in ("", "[]", '{"values": {"1": [2]}, "n_replicates": 0}', "\0\xff"):
         paths.claim.write_text(text)
         assert project.besom("list").output == truth
+
+
+def on_data(study: StudyRecord, fingerprint: str) -> StudyRecord:
+    """The study, judged on these examples."""
+    facts = {"data": {"fingerprint": fingerprint}}
+    trials = tuple(dataclasses.replace(t, environment=facts) for t in study.trials)
+    return dataclasses.replace(study, trials=trials)
+
+
+def test_a_leaderboard_names_the_studies_that_chose_by_the_same_examples(project: Project) -> None:
+    results = project.root / "results"
+    for name, data in (("one", "a"), ("two", "b"), ("three", "a")):
+        study = on_data(judged(name), data)
+        store(results, study)
+        write_leaderboard(study, StudyPaths.of(results, name), claim(study))
+    said = " ".join(project.besom("leaderboard", "one").output.split())
+    assert "other study three was judged on the same validation examples" in said
+    assert "same validation" not in " ".join(project.besom("leaderboard", "two").output.split())
+
+
+def test_the_end_of_a_sweep_has_the_caveats_of_the_leaderboard() -> None:
+    study = judged("judged")
+    console, claimed = TerminalConsole(file=io.StringIO(), width=400), claim(study)
+    _print_result(study, claimed, console)
+    assert claimed.caveats
+    for caveat in claimed.caveats:
+        assert caveat in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_list_crowns_nobody_where_there_are_several_objectives(project: Project) -> None:

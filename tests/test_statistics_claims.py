@@ -544,3 +544,10 @@ def test_fresh_seeds_of_others_than_the_leader_change_no_claim() -> None:
     assert claim(replace(found, replicates=others)) == claim(replace(found, replicates=()))
     failed = replace(found.replicates[0], outcome=Outcome.DIVERGED, values=None)
     assert claim(replace(found, replicates=(failed, *found.replicates[1:]))).n_seeds == 0
+
+
+def test_trials_of_another_study_raise_a_caveat() -> None:
+    right = predictions([0.8, 0.9])
+    warm = TrialRecord(2, Outcome.WARM_START, (0.95,))
+    found = claim(study([*(trial(i, r) for i, r in enumerate(right)), warm]))
+    assert any(c.startswith("1 trial of another study guided this search") for c in found.caveats)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
+from besom.report.claimed import claim_as_json
 from besom.report.tables import (
     COSTS,
     cell,
@@ -215,7 +216,8 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     the baseline did not complete), with ``claimed`` also standard_error and tied (with the first,
     at 95 %), for trials of several runs spread (the standard deviation over the runs), then
     best_epoch, epochs, parameters, what it cost (seconds, cpu_seconds and, where a GPU was used,
-    gpu_seconds, see ``besom.report.tables``), a column for each sampled hyperparameter by its dotted path, and note.
+    gpu_seconds, see ``besom.report.tables``), a column for each sampled hyperparameter by its
+    dotted path, and note.
     ``besom.report.leaderboard`` says what each is.
 
     With several objectives each has METRIC_error and tied_by_METRIC in place of standard_error and
@@ -288,20 +290,6 @@ def write_leaderboard(study: StudyRecord, paths: StudyPaths, claimed: Claim | No
         write_atomically(paths.claim, claim_as_json(study, claimed))
     write_atomically(paths.leaderboard_csv, to_csv(frame))
     write_atomically(paths.leaderboard_md, to_markdown(study, frame, claimed))
-
-
-def claim_as_json(study: StudyRecord, claimed: Claim) -> str:
-    """What may be claimed, with the values and the number of replicates that it was made from."""
-    row = claimed.rows.get(claimed.leader) if claimed.leader is not None else None
-    known = {
-        **{key: getattr(claimed, key) for key in ("text", "caveats", "leader", "tied", "front")},
-        **{key: getattr(claimed, key) for key in ("raw", "corrected", "interval", "n_seeds")},
-        "raw_error": row and row.standard_error,
-        "corrected_error": claimed.standard_error,
-        "values": {str(t.number): t.values for t in study.complete},
-        "n_replicates": len(study.replicates),
-    }
-    return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
 
 
 def to_csv(frame: pd.DataFrame) -> str:

@@ -137,6 +137,8 @@ class _Table:
             found.append(claim_text.untested(n_untested, is_baseline=without))
         if n_pruned := sum(t.outcome is Outcome.PRUNED for t in self.study.trials):
             found.append(claim_text.pruned(n_pruned))
+        if n_warm := sum(t.outcome is Outcome.WARM_START for t in self.study.trials):
+            found.append(claim_text.warm_started(n_warm))
         if picked_from.n_unknown:
             objective = self.study.objective
             n_picked = sum(n_epochs_picked_from(t, objective) > 1 for t in self.testable)
