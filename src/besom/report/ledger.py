@@ -21,26 +21,20 @@ from besom.report.tables import (
     shown_params,
 )
 from besom.statistics import (
+    N_MORE,
     Prospect,
     PruningCost,
     RankAgreement,
     agreement_by_epoch,
-    expected_gain,
     fewest_trials,
-    proportion_standard_error,
+    prospect_of,
     pruning_cost,
-    scored,
-    standard_error,
-    table_of,
 )
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.text.console import say
 from besom.text.counting import counted
 from besom.text.numbers import duration
 from besom.text.printable import markdown_cell, markdown_line
-
-#: The expected gain is that of this many further trials.
-N_MORE = 20
 
 #: The terminal names this many of the trials that took longest.
 N_EXPENSIVE = 5
@@ -219,17 +213,7 @@ def _best(trials: Sequence[TrialRecord], objective: Objective) -> TrialRecord:
 
 
 def _prospect(study: StudyRecord, trials: list[TrialRecord]) -> Prospect | None:
-    if len(study.objectives) > 1 or not study.complete:
-        return None
-    ended = [t for t in trials if t.outcome is not Outcome.RUNNING]
-    best = _best(study.complete, study.objective)
-    known = scored(best, study.objective, best.value or 0.0)
-    noise = math.nan
-    if known is not None:
-        noise = standard_error(table_of([known]), 0)
-    elif best.n_validation and study.objective.is_share and best.value is not None:
-        noise = proportion_standard_error(best.value, best.n_validation)
-    return expected_gain([t.value for t in ended], N_MORE, study.objective.direction, noise=noise)
+    return prospect_of(trials, study.objective) if len(study.objectives) == 1 else None
 
 
 def _audit(study: StudyRecord) -> Audit | None:
