@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from sweeping import assert_whole
 
+from besom.cli.sweep_command import _print_result
 from besom.config import SearchPath
 from besom.config.search_path import packaged_config_dirs
 from besom.report.leaderboard import write_leaderboard
@@ -26,6 +27,7 @@ from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
 from besom.study import load_record
+from besom.text.console import TerminalConsole
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from reporting_world import store
 from user_project import Project
@@ -242,6 +244,8 @@ def judged(name: str) -> StudyRecord:
         dataclasses.replace(
             trial,
             values=(float(right.mean()),),
+            history={"val_accuracy": [float(right.mean())]},
+            best_epoch=1,
             n_validation=100,
             correct=np.packbits(right).tobytes(),
         )
@@ -258,7 +262,7 @@ def test_the_list_shows_what_is_left_of_the_best_once_luck_is_taken_out(
     store(results, study)
     claimed = claim(study)
     fresh = project.besom("list").output
-    assert f"0.9400 ± 0.0237 │    {claimed.corrected:.4f} │    4 │ +0.0400 │     4" in fresh
+    assert f"0.9400 ± 0.0237 │    {claimed.corrected:.4f} │    4 │ +4.00 points │     4" in fresh
     assert "best and gain are raw" in fresh
     write_leaderboard(study, StudyPaths.of(results, "judged"), claimed)
     monkeypatch.setattr("besom.statistics.claim", None)  # nothing is computed again
@@ -276,9 +280,36 @@ def test_the_list_does_not_believe_a_leaderboard_of_other_trials(
     fewer = dataclasses.replace(study, trials=study.trials[:3])
     write_leaderboard(fewer, paths, claim(fewer))
     assert project.besom("list").output == truth
-    for text in ("", "trial,corrected\n1,2\n", "\0\xff"):
-        paths.leaderboard_csv.write_text(text)
+    for text in ("", "[]", '{"values": {"1": [2]}, "n_replicates": 0}', "\0\xff"):
+        paths.claim.write_text(text)
         assert project.besom("list").output == truth
+
+
+def on_data(study: StudyRecord, fingerprint: str) -> StudyRecord:
+    """The study, judged on these examples."""
+    facts = {"data": {"fingerprint": fingerprint}}
+    trials = tuple(dataclasses.replace(t, environment=facts) for t in study.trials)
+    return dataclasses.replace(study, trials=trials)
+
+
+def test_a_leaderboard_names_the_studies_that_chose_by_the_same_examples(project: Project) -> None:
+    results = project.root / "results"
+    for name, data in (("one", "a"), ("two", "b"), ("three", "a")):
+        study = on_data(judged(name), data)
+        store(results, study)
+        write_leaderboard(study, StudyPaths.of(results, name), claim(study))
+    said = " ".join(project.besom("leaderboard", "one").output.split())
+    assert "other study three was judged on the same validation examples" in said
+    assert "same validation" not in " ".join(project.besom("leaderboard", "two").output.split())
+
+
+def test_the_end_of_a_sweep_has_the_caveats_of_the_leaderboard() -> None:
+    study = judged("judged")
+    console, claimed = TerminalConsole(file=io.StringIO(), width=400), claim(study)
+    _print_result(study, claimed, console)
+    assert claimed.caveats
+    for caveat in claimed.caveats:
+        assert caveat in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_list_crowns_nobody_where_there_are_several_objectives(project: Project) -> None:

@@ -14,7 +14,9 @@ import pytest
 from rich.console import Console
 
 from besom.errors import ConfigError
+from besom.python.study_object import Study
 from besom.report import ledger
+from besom.report.export import write_best
 from besom.report.leaderboard import (
     display,
     headline,
@@ -144,7 +146,7 @@ def test_a_study_of_failures_only_says_so() -> None:
 def test_the_headline_says_who_leads_and_by_how_much() -> None:
     text = headline(study_of(0.5, 0.75, None))
     assert text.startswith(
-        "s: best val_accuracy 0.7500 (trial 1, +0.2500 over the baseline before any"
+        "s: best val_accuracy 0.7500 (trial 1, +25.00 points over the baseline before any"
     )
     assert text.endswith("; 2 complete, 1 error.")
 
@@ -285,7 +287,8 @@ def test_a_narrow_terminal_shows_the_error_of_every_score_and_what_is_corrected(
     assert "0.9100 ± 0.0143" in text
     assert "0.9000 ± 0.0150" in text
     assert "corrected for selection" in " ".join(text.split())
-    assert ("corrected ┃" in text) == (width >= 100)
+    assert "corrected ┃" not in text  # one number is the score of a row: the sentence corrects it
+    assert "+1.00 points" in text
 
 
 def test_two_hyperparameters_of_one_short_name_keep_their_paths_apart() -> None:
@@ -337,6 +340,44 @@ def test_both_files_are_written(tmp_path: Path) -> None:
     assert paths.leaderboard_csv.read_text() == to_csv(ranking(study))
     assert paths.leaderboard_md.read_text() == to_markdown(study, ranking(study))
     assert sorted(p.name for p in paths.root.iterdir()) == ["leaderboard.csv", "leaderboard.md"]
+
+
+def scoring(number: int, n_right: int, *, has_bits: bool = True) -> TrialRecord:
+    """A trial that got so many of 400 examples right."""
+    right = np.arange(400) < n_right
+    known = {"correct": np.packbits(right).tobytes()} if has_bits else {}
+    return dataclasses.replace(
+        make_trial(number, BASE_PARAMS, baseline=number == 0),
+        values=(n_right / 400,),
+        history={"val_accuracy": [n_right / 400]},
+        best_epoch=1,
+        n_validation=400,
+        **known,
+    )
+
+
+@pytest.mark.parametrize(
+    ("trials", "leader"),
+    [
+        ([scoring(0, 350), scoring(1, 360), scoring(2, 370)], 2),
+        ([scoring(0, 350), scoring(1, 370), scoring(2, 370)], 1),
+        ([scoring(0, 370), scoring(1, 370), scoring(2, 350)], 0),
+        ([scoring(0, 350), scoring(1, 370, has_bits=False), scoring(2, 370)], 2),
+        ([scoring(0, 350), scoring(1, 360), scoring(2, 370, has_bits=False)], 2),
+        ([scoring(0, 350), scoring(1, 370, has_bits=False), scoring(2, 370, has_bits=False)], 1),
+    ],
+)
+def test_sentence_first_row_best_and_best_yaml_name_one_trial(
+    trials: list[TrialRecord], leader: int, tmp_path: Path
+) -> None:
+    record = StudyRecord("s", (VAL_ACCURACY,), tuple(trials))
+    claimed, paths = claim(record, n_draws=20), StudyPaths.of(tmp_path, "s")
+    assert claimed.leader == leader
+    assert f"trial {leader}" in claimed.text or f"trials {leader} and" in claimed.text
+    assert ranking(record).iloc[0]["trial"] == ranking(record, claimed).iloc[0]["trial"] == leader
+    assert Study.of(record, tmp_path).best.number == leader
+    write_best(record, paths)
+    assert f"Trial {leader} of" in paths.best.read_text()
 
 
 def test_the_files_are_rewritten_as_trials_finish_but_not_all_the_time(tmp_path: Path) -> None:
@@ -465,7 +506,7 @@ def told_ledger(study: StudyRecord) -> str:
 @pytest.mark.parametrize(
     ("metric", "value", "shown", "gain"),
     [
-        ("val_accuracy", 0.9, "0.9000", "+0.9000"),
+        ("val_accuracy", 0.9, "0.9000", "+90.00 points"),
         ("val_loss", 0.123456, "0.12346", "+0.1235"),
         ("n_params", 167178.0, "167178", "+167,178"),
         ("n_params", 2410.0, "2410", "+2410"),
@@ -492,8 +533,8 @@ def test_a_number_as_the_objective_is_a_column_once() -> None:
 @pytest.mark.parametrize(
     ("objective", "gain", "said"),
     [
-        (VAL_ACCURACY, 0.25, "+0.2500 over the baseline"),
-        (VAL_ACCURACY, -0.25, "-0.2500 over the baseline"),
+        (VAL_ACCURACY, 0.25, "+25.00 points over the baseline"),
+        (VAL_ACCURACY, -0.25, "-25.00 points over the baseline"),
         (VAL_LOSS, 0.78, "0.78 better than the baseline"),
         (VAL_LOSS, 21224.2, "21,224 better than the baseline"),
         (VAL_LOSS, -0.1, "0.1 worse than the baseline"),

@@ -318,7 +318,7 @@ def test_where_every_epochs_predictions_are_stored_its_luck_is_corrected() -> No
     unknown = claim(
         study([run_of(i, epochs, correct_by_epoch=None) for i, epochs in enumerate(runs)])
     )
-    assert known.caveats == ()
+    assert not any("epoch" in caveat for caveat in known.caveats)
     assert [c for c in unknown.caveats if "each trial's best epoch (of up to 8) was picked" in c]
     assert (known.leader, known.raw, known.tied) == (unknown.leader, unknown.raw, unknown.tied)
     assert known.corrected is not None
@@ -334,7 +334,7 @@ def test_an_error_rate_is_corrected_for_its_epoch_like_an_accuracy() -> None:
         kept = bits_of("val_error", ~epochs[epochs.mean(axis=1).argmax()], *~epochs)
         trials.append(run_of(i, epochs, "val_error", per_example=kept))
     wrong = claim(study(trials, ERROR_RATE))
-    assert (wrong.leader, wrong.tied, wrong.caveats) == (right.leader, right.tied, ())
+    assert (wrong.leader, wrong.tied, wrong.caveats) == (right.leader, right.tied, right.caveats)
     assert right.corrected is not None
     assert wrong.corrected == pytest.approx(1.0 - right.corrected)
 
@@ -544,3 +544,10 @@ def test_fresh_seeds_of_others_than_the_leader_change_no_claim() -> None:
     assert claim(replace(found, replicates=others)) == claim(replace(found, replicates=()))
     failed = replace(found.replicates[0], outcome=Outcome.DIVERGED, values=None)
     assert claim(replace(found, replicates=(failed, *found.replicates[1:]))).n_seeds == 0
+
+
+def test_trials_of_another_study_raise_a_caveat() -> None:
+    right = predictions([0.8, 0.9])
+    warm = TrialRecord(2, Outcome.WARM_START, (0.95,))
+    found = claim(study([*(trial(i, r) for i, r in enumerate(right)), warm]))
+    assert any(c.startswith("1 trial of another study guided this search") for c in found.caveats)

@@ -47,7 +47,7 @@ def test_one_line_a_finished_trial_however_narrow_the_pipe() -> None:
     assert lines[0] == "cheap: 4 trials, 2 workers"
     assert lines[1].startswith("[1/4] trial 0 complete: val_accuracy 0.5000 (")
     assert lines[2].startswith("[2/4] trial 1 complete: val_accuracy 0.7500 * (")
-    assert lines[2].endswith("best val_accuracy 0.7500 (trial 1), +0.2500 over the baseline")
+    assert lines[2].endswith("best val_accuracy 0.7500 (trial 1), +25.00 points over the baseline")
     assert lines[3].startswith("[3/4] trial 2 complete: val_accuracy 0.2500 (")
     assert len(lines) == 4
 

@@ -73,6 +73,23 @@ def test_a_target_is_reached_from_its_own_side(
     assert "target" in (budget.spent() or "")
 
 
+def judged_on(n: int, values: list[float]) -> list[TrialRecord]:
+    return [replace(complete(value), n_validation=n) for value in values]
+
+
+def test_a_search_that_would_only_add_noise_ends_if_it_is_asked_to() -> None:
+    values = [0.84 + 0.02 * (7 * i % 30) / 30 for i in range(30)]
+    limits = replace(LIMITS, n_trials=100, stop_when_noise=True)
+    noisy, exact = judged_on(300, values), judged_on(10_000_000, values)
+    assert (Budget(limits, ACCURACY, noisy).spent() or "").startswith(
+        "20 more trials are expected to gain 0."
+    )
+    assert Budget(limits, ACCURACY, exact).spent() is None
+    assert Budget(limits, ACCURACY, noisy[:19]).spent() is None  # too early to tell
+    assert Budget(replace(limits, stop_when_noise=False), ACCURACY, noisy).spent() is None
+    assert Budget(limits, ACCURACY, [complete(v) for v in values]).spent() is None  # unknown noise
+
+
 def test_patience_counts_complete_trials_only_and_a_tie_is_no_gain() -> None:
     budget = Budget(replace(LIMITS, patience=2), ACCURACY)
     for value in (0.5, 0.4, 0.6, 0.6):

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from besom.report.tables import frame_table, shown_params
 from besom.seam import KERAS_TRIALS
+from besom.statistics import power
 from besom.store.records import Objective
 from besom.study.checks import remarks_on_workers
 from besom.study.dry_run import DryRun
@@ -87,12 +88,26 @@ def _findings(plan: SweepPlan, found: DryRun) -> Iterator[str]:
     workers = counted(found.n_workers, "worker")
     yield f"Memory: up to {memory / 1e9:.1f} GB per worker, {workers}."
     yield _time_to_expect(plan, found)
+    if seen := _power(plan, found):
+        yield seen
+
+
+def _power(plan: SweepPlan, found: DryRun) -> str:
+    """What the sweep will be able to see, of a share of examples; empty of anything else."""
+    data = found.facts.get("data", {})
+    n_examples = data.get("n_train" if data.get("folds") else "n_validation") or 0
+    one_share = len(found.objectives) == 1 and found.objectives[0].is_share
+    if not one_share or plan.sweep.repeats > 1:
+        return ""
+    said = power.in_words(n_examples, found.n_trials(plan.sweep.n_trials))
+    assumed = f"where two trials disagree on {100 * power.ASSUMED_DISAGREEMENT:.0f} % of them"
+    return said and f"Power: {said}, {assumed}."
 
 
 def _time_to_expect(plan: SweepPlan, found: DryRun) -> str:
-    n_trials, trials = plan.sweep.n_trials, "trials"
-    if found.n_points is not None and found.n_points <= n_trials:
-        n_trials, trials = found.n_points, "trials, which is every point of the space"
+    n_trials, trials = found.n_trials(plan.sweep.n_trials), "trials"
+    if n_trials == found.n_points:
+        trials = "trials, which is every point of the space"
     pruner, each = found.pruner, "trial"
     if found.n_runs > 1:
         n_runs, folds = counted(n_trials * found.n_runs, "run"), plan.sweep.folds

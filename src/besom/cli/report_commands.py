@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 def leaderboard(name: str, top: int | None, sort: str | None, form: str, results_dir: Path) -> None:
     """Rank the trials of NAME, and say what you may claim."""
     from besom.report import leaderboard as board
+    from besom.report.claimed import claim_among
     from besom.report.study_text import print_study
-    from besom.statistics import claim
     from besom.store.storage import load_record
     from besom.text.console import TerminalConsole
 
     study = load_record(results_dir, name)
-    claimed = claim(study)
+    claimed = claim_among(study, results_dir)
     frame = board.sort_by(board.ranking(study, claimed), sort)
     if top is not None:
         frame = frame.head(top)

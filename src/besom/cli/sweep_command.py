@@ -74,7 +74,7 @@ def _print_result(study: StudyRecord, claimed: Claim, console: TerminalConsole) 
     if console.is_terminal:
         print_study(study, ranking(study, claimed).head(SHOWN), claimed, console, SHOWN)
         return
-    for line in (headline(study), claimed.text):
+    for line in (headline(study), claimed.text, *(f"  {line}" for line in claimed.caveats)):
         say(console, line)
 
 
@@ -103,8 +103,8 @@ def sweep(
 
       besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
     """
+    from besom.report.claimed import claim_among
     from besom.report.files import write_tables
-    from besom.statistics import claim
     from besom.study import make_plan, run_sweep
     from besom.study.watcher import LeaderboardWriter, Watcher, Watchers
     from besom.terminal.sweep_view import LiveView, PlainView
@@ -126,7 +126,7 @@ def sweep(
         else:
             view = PlainView(console)
         outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=Watchers(writer, view))
-    claimed = claim(outcome.study)
+    claimed = claim_among(outcome.study, plan.paths.root.parent)
     write_tables(outcome.study, plan.paths, claimed)
     if outcome.reason:
         again = ". Run the same command again to continue" if outcome.interrupted else ""

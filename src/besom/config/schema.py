@@ -93,6 +93,7 @@ class SweepNode:
     timeout_s: float | None
     target: float | None
     patience: int | None
+    stop_when_noise: bool
     objective: ObjectiveSchema
     objectives: list[ObjectiveSchema]
     constraints: dict[str, Any]

@@ -59,9 +59,9 @@ class Study(StudyRecord):
     @cached_property
     def claim(self) -> Claim:
         """What may be claimed of the study; ``claim.text`` is the sentence."""
-        from besom.statistics import claim
+        from besom.report.claimed import claim_among
 
-        return claim(self)
+        return claim_among(self, self.results_dir)
 
     def best_model(self) -> Any:
         """Load the model of ``best`` as a ``keras.Model``.

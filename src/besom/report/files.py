@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from besom.report.claimed import claim_among
 from besom.report.export import write_best
 from besom.report.leaderboard import write_leaderboard
 from besom.report.tables import write_costs
-from besom.statistics import Claim, claim
+from besom.statistics import Claim
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
 
@@ -35,7 +36,7 @@ def write_outputs(
     Returns:
         The plots; what cannot be drawn is logged.
     """
-    write_tables(study, paths, claimed or claim(study))
+    write_tables(study, paths, claimed or claim_among(study, paths.root.parent))
     from besom.plots import not_drawn, write_plots  # matplotlib: not for who only wants a table
 
     problems: dict[str, str] = {}

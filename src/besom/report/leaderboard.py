@@ -17,6 +17,7 @@ import pandas as pd
 
 from besom.equality import is_real
 from besom.errors import ConfigError, did_you_mean
+from besom.report.claimed import claim_as_json
 from besom.report.tables import (
     COSTS,
     cell,
@@ -30,7 +31,7 @@ from besom.report.tables import (
     shown_params,
     trial_costs,
 )
-from besom.statistics import Claim, pareto_front, ranks
+from besom.statistics import Claim, pareto_front, ranked
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.text.counting import counted, named
@@ -101,16 +102,13 @@ def columns_for(
         gain = lambda t: aim.sign * (t.value - over) + 0.0  # noqa: E731
         found.append(LeaderboardColumn("gain", gain, aim.gain_text, narrow_from=0))
     if claimed is not None and claimed.rows:
-        rows, corrected = claimed.rows, {claimed.leader: claimed.corrected}
+        rows = claimed.rows
         error_text = "{:.4f}".format if aim.is_share else "{:.2g}".format
-        for name, cell_of, text, narrow_from in (
-            ("standard_error", lambda t: rows[t.number].standard_error, error_text, 0),
-            ("tied", lambda t: rows[t.number].tied, lambda tied: "tied" if tied else "no", 0),
-            ("corrected", lambda t: corrected.get(t.number), aim.text, 100),
+        for name, cell_of, text in (
+            ("standard_error", lambda t: rows[t.number].standard_error, error_text),
+            ("tied", lambda t: rows[t.number].tied, lambda tied: "tied" if tied else "no"),
         ):
-            found.append(
-                LeaderboardColumn(name, cell_of, text, needs_values=True, narrow_from=narrow_from)
-            )
+            found.append(LeaderboardColumn(name, cell_of, text, needs_values=True, narrow_from=0))
     if any(t.runs for t in study.complete):
         text = "{:.4f}".format if aim.is_share else "{:.2g}".format
         found.append(LeaderboardColumn("spread", lambda t: t.spread, text, narrow_from=100))
@@ -215,27 +213,26 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     """One row per complete trial, best first; equal values share a rank.
 
     Columns: rank, trial, the objectives, gain (over the baseline, positive is better; absent where
-    the baseline did not complete), with ``claimed`` also standard_error, tied (with the first, at
-    95 %) and corrected (the first row's score, corrected for selection), for trials of several runs
-    spread (the standard deviation over the runs), then best_epoch, epochs, parameters, what it cost
-    (seconds, cpu_seconds and, where a GPU was used, gpu_seconds, see ``besom.report.tables``), a
-    column for each sampled hyperparameter by its dotted path, and note.
+    the baseline did not complete), with ``claimed`` also standard_error and tied (with the first,
+    at 95 %), for trials of several runs spread (the standard deviation over the runs), then
+    best_epoch, epochs, parameters, what it cost (seconds, cpu_seconds and, where a GPU was used,
+    gpu_seconds, see ``besom.report.tables``), a column for each sampled hyperparameter by its
+    dotted path, and note.
     ``besom.report.leaderboard`` says what each is.
 
     With several objectives each has METRIC_error and tied_by_METRIC in place of standard_error and
     tied, and the rank is that of the Pareto front: 1 is beaten by no other trial, 2 only by those
     of rank 1, and so on.
     """
-    trials = study.complete
     if len(study.objectives) > 1:
-        rank_of = _fronts(study)
-    elif claimed is not None and claimed.rows:
-        rank_of = {number: row.rank for number, row in claimed.rows.items()}
+        rank_of, sign = _fronts(study), study.objective.sign
+        order = sorted(
+            study.complete, key=lambda t: (rank_of[t.number], -sign * (t.value or 0.0), t.number)
+        )
     else:
-        ranked = ranks([t.value or 0.0 for t in trials], study.objective.direction)
-        rank_of = {t.number: rank for t, rank in zip(trials, ranked, strict=True)}
-    sign = study.objective.sign
-    order = sorted(trials, key=lambda t: (rank_of[t.number], -sign * (t.value or 0.0), t.number))
+        in_order = ranked(study)
+        rank_of = {trial.number: rank for rank, trial in in_order}
+        order = [trial for _, trial in in_order]
     columns = columns_for(study, claimed, rank_of)
     return make_frame(columns if order else columns[: 2 + len(study.objectives)], order)
 
@@ -287,8 +284,10 @@ def _place(value: Any) -> tuple[int, float, str]:
 
 
 def write_leaderboard(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> None:
-    """Write ``leaderboard.csv`` and ``leaderboard.md``, each in one atomic step."""
+    """Write ``leaderboard.csv``, ``leaderboard.md`` and ``claim.json``, each in one atomic step."""
     frame = ranking(study, claimed)
+    if claimed is not None:
+        write_atomically(paths.claim, claim_as_json(study, claimed))
     write_atomically(paths.leaderboard_csv, to_csv(frame))
     write_atomically(paths.leaderboard_md, to_markdown(study, frame, claimed))
 

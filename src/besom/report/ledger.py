@@ -21,26 +21,20 @@ from besom.report.tables import (
     shown_params,
 )
 from besom.statistics import (
+    N_MORE,
     Prospect,
     PruningCost,
     RankAgreement,
     agreement_by_epoch,
-    expected_gain,
     fewest_trials,
-    proportion_standard_error,
+    prospect_of,
     pruning_cost,
-    scored,
-    standard_error,
-    table_of,
 )
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.text.console import say
 from besom.text.counting import counted
 from besom.text.numbers import duration
 from besom.text.printable import markdown_cell, markdown_line
-
-#: The expected gain is that of this many further trials.
-N_MORE = 20
 
 #: The terminal names this many of the trials that took longest.
 N_EXPENSIVE = 5
@@ -69,15 +63,12 @@ class Ledger:
     Attributes:
         by_outcome: one row per outcome: outcome, trials, epochs, seconds, cpu_seconds, gpu_seconds
             (see ``besom.report.tables``), share (of the seconds); the last row is the total.
-        gain_per_hour: the best trial's gain over the baseline per hour of worker time; None
-            without a baseline, or with several objectives.
         prospect: the expected gain from the next ``N_MORE`` trials; None with several
             objectives or without a complete trial.
         audit: None where no trial was audited.
     """
 
     by_outcome: pd.DataFrame
-    gain_per_hour: float | None
     prospect: Prospect | None
     audit: Audit | None
 
@@ -87,7 +78,6 @@ def ledger(study: StudyRecord) -> Ledger:
     trials = [t for t in study.trials if t.outcome is not Outcome.WARM_START]
     return Ledger(
         _by_outcome(study),
-        _gain_per_hour(study, trials),
         _prospect(study, trials),
         _audit(study),
     )
@@ -153,26 +143,29 @@ def conclusions(study: StudyRecord, book: Ledger) -> list[str]:
     metric, lines = study.objective.metric, []
     if n_silent := int(costs(study)["cpu_seconds"].isna().sum()):
         lines.append(f"Trials that were killed, whose CPU seconds are not in the sums: {n_silent}.")
-    if book.gain_per_hour is not None:
+    if (gain := _gain(study)) is not None:
         spent = duration(float(book.by_outcome["seconds"].iloc[-1]))
         lines.append(
-            f"Best {metric} (raw): {over_baseline(study.objective, _gain(study) or 0.0)} for "
-            f"{spent} of worker time, {book.gain_per_hour:.3g} per hour."
+            f"Best {metric} (raw): {over_baseline(study.objective, gain)} for "
+            f"{spent} of worker time."
         )
     if book.prospect is not None:
-        lines.append(
-            f"Expected gain in {metric} from {N_MORE} more trials: {_expected(book.prospect)}."
-        )
+        expected = _expected(study.objective, book.prospect)
+        lines.append(f"Expected gain in {metric} from {N_MORE} more trials: {expected}.")
     return lines if book.audit is None else [*lines, *_audit_lines(metric, book.audit)]
 
 
-def _expected(prospect: Prospect) -> str:
+def _expected(aim: Objective, prospect: Prospect) -> str:
     if math.isnan(prospect.expected_gain):
         return f"not known before {fewest_trials(N_MORE)} trials have a score"
+    gain, noise = (
+        f"{100 * x:.2f} points" if aim.is_share else f"{x:.2g}"
+        for x in (prospect.expected_gain, prospect.noise)
+    )
     if prospect.above_noise is None:
-        return f"{prospect.expected_gain:.2g}; the noise is not known"
+        return f"{gain}; the noise is not known"
     than = "more" if prospect.above_noise else "less"
-    return f"{prospect.expected_gain:.2g}, {than} than the noise ({prospect.noise:.2g})"
+    return f"{gain}, {than} than the noise ({noise})"
 
 
 def _audit_lines(metric: str, audit: Audit) -> list[str]:
@@ -219,23 +212,8 @@ def _best(trials: Sequence[TrialRecord], objective: Objective) -> TrialRecord:
     return max(trials, key=lambda t: objective.sign * (t.value or 0.0))
 
 
-def _gain_per_hour(study: StudyRecord, trials: list[TrialRecord]) -> float | None:
-    gain, hours = _gain(study), sum(t.seconds for t in trials) / 3600.0
-    return gain / hours if gain is not None and hours else None
-
-
 def _prospect(study: StudyRecord, trials: list[TrialRecord]) -> Prospect | None:
-    if len(study.objectives) > 1 or not study.complete:
-        return None
-    ended = [t for t in trials if t.outcome is not Outcome.RUNNING]
-    best = _best(study.complete, study.objective)
-    known = scored(best, study.objective, best.value or 0.0)
-    noise = math.nan
-    if known is not None:
-        noise = standard_error(table_of([known]), 0)
-    elif best.n_validation and study.objective.is_share and best.value is not None:
-        noise = proportion_standard_error(best.value, best.n_validation)
-    return expected_gain([t.value for t in ended], N_MORE, study.objective.direction, noise=noise)
+    return prospect_of(trials, study.objective) if len(study.objectives) == 1 else None
 
 
 def _audit(study: StudyRecord) -> Audit | None:

@@ -5,7 +5,7 @@ It loads neither pandas nor SciPy where the leaderboards are as they were writte
 
 from __future__ import annotations
 
-import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -76,7 +76,7 @@ def _cells(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
         from besom.report.leaderboard import ranking
 
         return cells | {"best": f"{int((ranking(study)['rank'] == 1).sum())} on the front"}
-    first = _as_written(study, paths.leaderboard_csv) or _as_claimed(study)
+    first = _as_written(study, paths.claim) or _as_claimed(study)
     aim = study.objective
     trial = next(t for t in study.complete if t.number == first.trial)
     assert trial.value is not None
@@ -105,19 +105,18 @@ def _as_claimed(study: StudyRecord) -> _First:
 
 
 def _as_written(study: StudyRecord, path: Path) -> _First | None:
-    """The same from the leaderboard's file, in a hundredth of the time.
+    """The same from the file that was written with the leaderboard, in a hundredth of the time.
 
-    None if it is not there, or not of the trials that the study has now.
+    None if it is not there, or not of the trials and replicates that the study has now.
     """
-    metric = study.objective.metric
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        written = {int(row["trial"]): float(row[metric]) for row in rows}
-        (first,) = (row for row in rows if row["corrected"])
-        error, corrected = float(first["standard_error"]), float(first["corrected"])
-        n_tied = sum(row["tied"] == "True" and row is not first for row in rows)
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        known = json.loads(path.read_text(encoding="utf-8"))
+        values = {int(number): tuple(row) for number, row in known["values"].items()}
+        if known["n_replicates"] != len(study.replicates):
+            return None
+        corrected = known["corrected"]
+        n_tied = None if corrected is None else len(known["tied"])
+        first = _First(int(known["leader"]), known["raw_error"], corrected, n_tied)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if written != {t.number: t.value for t in study.complete}:
-        return None
-    return _First(int(first["trial"]), error, corrected, n_tied)
+    return first if values == {t.number: t.values for t in study.complete} else None

@@ -13,6 +13,7 @@ from besom.statistics.correctness import (
     alike,
     correctness_matrix,
     has_predictions,
+    ranked,
     same_images,
     scored,
     table_of,
@@ -48,9 +49,16 @@ from besom.statistics.seeds import (
     within_a_share,
 )
 from besom.statistics.selection import Selection, correct_for_selection
-from besom.statistics.stopping import Prospect, expected_gain, fewest_trials
+from besom.statistics.stopping import (
+    N_MORE,
+    Prospect,
+    expected_gain,
+    fewest_trials,
+    prospect_of,
+)
 
 __all__ = [
+    "N_MORE",
     "BaselineGain",
     "Claim",
     "DrawnScores",
@@ -89,9 +97,11 @@ __all__ = [
     "paired_gain",
     "pareto_front",
     "proportion_standard_error",
+    "prospect_of",
     "pruning_cost",
     "race",
     "rank_agreement",
+    "ranked",
     "ranks",
     "same_images",
     "score",

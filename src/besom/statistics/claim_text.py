@@ -195,6 +195,22 @@ def pruned(n: int) -> str:
     )
 
 
+def warm_started(n: int) -> str:
+    """Return the caveat about trials of another study that guided the search."""
+    return (
+        f"{counted(n, 'trial')} of another study guided this search; what they learned of the "
+        "validation examples is not corrected"
+    )
+
+
+def same_data(studies: Sequence[str]) -> str:
+    """Return the caveat about other studies that chose by the same validation examples."""
+    return (
+        f"{named('other study' if len(studies) == 1 else 'other studie', studies, WAS)} judged on "
+        "the same validation examples; only the choice within this study is corrected"
+    )
+
+
 def best_epoch(n_epochs: int, n_trials: int | None) -> str:
     """Return the caveat about epochs that were picked too, where the others left no predictions.
 

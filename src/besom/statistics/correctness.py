@@ -22,8 +22,9 @@ from besom.equality import same
 from besom.errors import StudyError
 from besom.metrics import within_place
 from besom.statistics.kinds import REACH, DrawnScores, Table, stacked
+from besom.statistics.ranking import ranks
 from besom.store.predictions import EpochBits
-from besom.store.records import Objective, TrialRecord
+from besom.store.records import Objective, StudyRecord, TrialRecord
 
 #: One row per trial, one column per validation example: True where the trial is right.
 Correctness = NDArray[np.bool_]
@@ -217,6 +218,22 @@ def alike(trial: TrialRecord, row: ScoredRow, other: TrialRecord, best: ScoredRo
     if row.kind == "other":
         return bool(row.row.drawn.shape == best.row.drawn.shape)
     return bool(row.row.shape == best.row.shape and row.row.size > 1)
+
+
+def ranked(study: StudyRecord) -> list[tuple[int, TrialRecord]]:
+    """Return the complete trials of a study with one objective, best first, each with its rank.
+
+    Of trials that share the best score the first is one that can be tested, else the lowest number.
+    """
+    aim, complete = study.objective, study.complete
+    known = [scored(trial, aim, trial.value or 0.0) for trial in complete]
+    exact = [
+        (trial.value or 0.0) if row is None else row.exact
+        for trial, row in zip(complete, known, strict=True)
+    ]
+    rows = zip(ranks(exact, aim.direction), known, complete, strict=True)
+    order = sorted(rows, key=lambda r: (r[0], r[0] == 1 and r[1] is None, r[2].number))
+    return [(rank, trial) for rank, _, trial in order]
 
 
 def table_of(trials: Sequence[ScoredRow]) -> Table:

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from besom.statistics import claim_text
+from besom.statistics import claim_text, power
 from besom.statistics.claim import BaselineGain, Claim, Row
 from besom.statistics.correctness import (
     Candidates,
@@ -19,6 +19,7 @@ from besom.statistics.correctness import (
     alike,
     candidates,
     n_epochs_picked_from,
+    ranked,
     scored,
     table_of,
 )
@@ -30,7 +31,7 @@ from besom.statistics.fresh_seeds import (
 )
 from besom.statistics.kinds import DrawnScores, interval_of, standard_error
 from besom.statistics.paired import compare_with_first, paired_gain
-from besom.statistics.ranking import pareto_front, ranks
+from besom.statistics.ranking import pareto_front
 from besom.statistics.selection import Draws, Selection, correct_for_selection
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
@@ -96,14 +97,11 @@ class _Table:
             trial.number: scored(trial, self.aim, trial.value or 0.0) for trial in study.complete
         }
         self.scores = {trial.number: trial.value or 0.0 for trial in study.complete}
-        exact = [self.scores[number] if row is None else row.exact for number, row in known.items()]
-        rank_of = ranks(exact, self.aim.direction)
-        numbered = dict(zip(self.scores, rank_of, strict=True))
-        self.ordered = sorted(study.complete, key=lambda t: (numbered[t.number], t.number))
+        order = ranked(study)
+        numbered = {trial.number: rank for rank, trial in order}
+        self.ordered = [trial for _, trial in order]
         self.first_numbers = tuple(n for n, rank in sorted(numbered.items()) if rank == 1)
-        # A leader with predictions can be tested; of equal ones, one that can be is taken.
-        first = [trial for trial in self.ordered if numbered[trial.number] == 1]
-        self.leader = next((t for t in first if known[t.number] is not None), first[0])
+        self.leader = self.ordered[0]
         best = known[self.leader.number]
         self.testable: list[TrialRecord] = []
         self.known: list[ScoredRow] = []
@@ -139,6 +137,8 @@ class _Table:
             found.append(claim_text.untested(n_untested, is_baseline=without))
         if n_pruned := sum(t.outcome is Outcome.PRUNED for t in self.study.trials):
             found.append(claim_text.pruned(n_pruned))
+        if n_warm := sum(t.outcome is Outcome.WARM_START for t in self.study.trials):
+            found.append(claim_text.warm_started(n_warm))
         if picked_from.n_unknown:
             objective = self.study.objective
             n_picked = sum(n_epochs_picked_from(t, objective) > 1 for t in self.testable)
@@ -150,7 +150,19 @@ class _Table:
             if n != self.leader.n_validation:
                 of = f"groups, or blocks in time, of {of}"
             found.append(claim_text.few_images(n, of, self.known[0].kind == "share"))
-        return tuple(found)
+        return tuple(filter(None, [*found, self._power()]))
+
+    def _power(self) -> str:
+        """What the paired tests can hardly see; empty where they see a difference of 1 point."""
+        others = self.known[1:]
+        if not others or self.known[0].kind != "share":
+            return ""
+        first = self.known[0].row
+        apart = float(np.median([np.mean(row.row != first) for row in others]))
+        n_trials = len(self.known)
+        if first.size >= power.examples_needed(0.01, apart, n_trials):
+            return ""
+        return power.in_words(first.size, n_trials, apart)
 
 
 def n_rows(trial: TrialRecord, aim: Objective) -> int:

@@ -59,7 +59,7 @@ def in_words(n: int, n_trials: int, disagreement: float = ASSUMED_DISAGREEMENT) 
 
     Example:
         >>> said = in_words(300, 30)
-        >>> said.startswith("300 validation examples and 30 trials: a difference of 2 points is ")
+        >>> said.startswith("with 300 validation examples and 30 trials, a difference of 2 points")
         True
     """
     if n < 2 or n_trials < 2:
@@ -69,7 +69,7 @@ def in_words(n: int, n_trials: int, disagreement: float = ASSUMED_DISAGREEMENT) 
     share = "under 1 %" if seen < 0.01 else "over 99 %" if seen > 0.99 else percent
     needed = examples_needed(0.01, disagreement, n_trials)
     return (
-        f"{counted(n, 'validation example')} and {counted(n_trials, 'trial')}: a difference of 2 "
-        f"points is seen in {share} of pairs that disagree on {100 * disagreement:.2g} % of the "
-        f"examples. For 1 point it takes about {round(needed, 2 - len(str(needed))):,} examples."
+        f"with {n:,} validation examples and {counted(n_trials, 'trial')}, a difference of 2 "
+        f"points is seen in {share} of pairs; 1 point needs about "
+        f"{round(needed, 2 - len(str(needed))):,} examples"
     )

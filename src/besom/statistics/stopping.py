@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from besom.equality import SameFields
+from besom.statistics.correctness import scored, table_of
+from besom.statistics.distributions import proportion_standard_error
+from besom.statistics.kinds import standard_error
 from besom.statistics.ranking import sign_of
+from besom.store.records import Objective, Outcome, TrialRecord
+
+#: ``prospect_of`` is about this many further trials.
+N_MORE = 20
 
 #: With fewer trials that have a value than this, there is no estimate.
 FEWEST_TRIALS = 10
@@ -115,6 +122,30 @@ def expected_gain(
         recent_gain=max(known) - max(before) if before else math.nan,
         noise=noise,
     )
+
+
+def prospect_of(trials: Sequence[TrialRecord], aim: Objective) -> Prospect | None:
+    """Return what ``N_MORE`` further trials may be expected to add to these.
+
+    Args:
+        trials: in the order they ended; those of a warm start and those that run are left out.
+        aim: what their first value is of.
+
+    Returns:
+        None where no trial is complete.
+    """
+    left_out = (Outcome.RUNNING, Outcome.WARM_START)
+    ended = [trial for trial in trials if trial.outcome not in left_out]
+    known = [trial for trial in ended if trial.outcome is Outcome.COMPLETE]
+    best = max(known, key=lambda t: aim.sign * (t.value or 0.0), default=None)
+    if best is None or best.value is None:
+        return None
+    noise, row = math.nan, scored(best, aim, best.value)
+    if row is not None:
+        noise = standard_error(table_of([row]), 0)
+    elif best.n_validation and aim.is_share:
+        noise = proportion_standard_error(best.value, best.n_validation)
+    return expected_gain([t.value for t in ended], N_MORE, aim.direction, noise=noise)
 
 
 def _expected_best(scores: NDArray[np.float64], size: float) -> float:

@@ -137,6 +137,11 @@ class StudyPaths:
         return self.root / "ledger.csv"
 
     @property
+    def claim(self) -> Path:
+        """What may be claimed of the ranking, with the numbers behind it."""
+        return self.root / "claim.json"
+
+    @property
     def plots(self) -> Path:
         """The pictures."""
         return self.root / "plots"

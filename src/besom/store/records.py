@@ -100,7 +100,7 @@ class Objective:
         return number(value, self.is_share)
 
     def gain_text(self, gain: float, amount: str | None = None) -> str:
-        """A gain for people: ``+0.25`` where larger is better, else ``0.25 better``.
+        """A gain for people: ``+2.50 points`` where larger is better, else ``0.25 better``.
 
         Args:
             gain: positive is better, whichever way the metric itself moves.

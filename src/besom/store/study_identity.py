@@ -24,7 +24,10 @@ from besom.errors import StudyError
 FORMAT = 1
 
 #: Keys of the node ``sweep`` that say how far and where a sweep runs, not what it searches.
-BUDGET = ("n_trials", "timeout_s", "target", "patience", "trial_timeout_s", "max_failures")
+BUDGET = (
+    *("n_trials", "timeout_s", "target", "patience", "stop_when_noise"),
+    *("trial_timeout_s", "max_failures"),
+)
 #: Keys that say nothing about the study itself, and may change at any time.
 FREE = ("storage_patience_s", "replicates")
 PLACE = ("executor", "storage", "name", "keep_models")

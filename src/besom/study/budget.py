@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable, Iterable
 
 from besom.config.schema import SweepNode
+from besom.statistics import N_MORE, prospect_of
 from besom.store.records import Objective, Outcome, TrialRecord
+from besom.text.numbers import difference
 
 
 class Budget:
     """Counts finished trials against the limits of the node ``sweep``.
 
     Args:
-        sweep: its n_trials, timeout_s, target, patience and max_failures are the limits.
-        objective: the first objective; target and patience are measured on it.
+        sweep: its n_trials, timeout_s, target, patience, stop_when_noise and max_failures are the
+            limits.
+        objective: the first objective; target, patience and noise are measured on it.
         finished: the trials that finished in earlier runs of the same study.
         clock: seconds, monotonic.
         reserved_s: so many of ``timeout_s`` are not the search's.
@@ -38,6 +41,9 @@ class Budget:
         self._any_succeeded = False
         self._best: float | None = None
         self._since_gain = 0
+        self._ended: list[TrialRecord] = []  # for stop_when_noise
+        self._only_noise: str | None = None
+        self._is_judged = True
         for trial in finished:
             self.count(trial)
         self.n_failed_first = 0  # after a resume, a config that was repaired has its chance
@@ -47,6 +53,9 @@ class Budget:
         if trial.outcome is Outcome.WARM_START:
             return
         self.n_finished += 1
+        if self._sweep.stop_when_noise:
+            self._ended.append(trial)
+            self._is_judged = False
         if trial.outcome.failed:
             self.n_failed_first += 1
             return
@@ -93,4 +102,20 @@ class Budget:
             return f"{self._objective.metric} has reached the target of {target:g}"
         if sweep.patience is not None and self._since_gain >= sweep.patience:
             return f"the last {self._since_gain} completed trials brought no improvement"
-        return None
+        if not self._is_judged:  # once after each trial: it unpacks predictions
+            self._only_noise, self._is_judged = self._judge_noise(), True
+        return self._only_noise
+
+    def _judge_noise(self) -> str | None:
+        """Why more trials would only add noise, or None."""
+        found = prospect_of(self._ended, self._objective)
+        if found is None or found.above_noise is not False:
+            return None
+        gain, noise = (
+            difference(value, self._objective.is_share)
+            for value in (found.expected_gain, found.noise)
+        )
+        return (
+            f"{N_MORE} more trials are expected to gain {gain}, less than one standard error "
+            f"({noise})"
+        )

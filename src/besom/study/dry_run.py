@@ -104,6 +104,10 @@ class DryRun:
         """The config with the most parameters."""
         return max(self.built, key=lambda p: p.numbers["n_params"])
 
+    def n_trials(self, most: int) -> int:
+        """How many trials would run: ``most``, or as many as a grid has."""
+        return most if self.n_points is None else min(most, self.n_points)
+
     def expected_seconds(self, n_trials: int) -> float:
         """Wall-clock seconds if nothing is pruned, from what was measured of the sampled configs.
 

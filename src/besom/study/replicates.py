@@ -22,7 +22,7 @@ from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending
 from besom.runs import RunOf, mix_seed, runs_of
 from besom.seam import TrialConfig, TrialResult
-from besom.statistics import scored
+from besom.statistics import ranked, scored
 from besom.store.predictions import KeptExamples, keep
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.store.run_files import RunFiles
@@ -65,10 +65,9 @@ def wanted(study: StudyRecord, n_seeds: int | str) -> list[Replicate]:
     """
     if n_seeds == 0 or len(study.objectives) > 1 or study.baseline is None:
         return []
-    sign = study.objective.sign
-    ranked = sorted(study.complete, key=lambda t: (-sign * (t.value or 0.0), t.number))
-    leaders = [t for t in ranked if not t.baseline and t.config][:MOST_LEADERS]
-    if not leaders or ranked[0].baseline:
+    best_first = [trial for _, trial in ranked(study)]
+    leaders = [t for t in best_first if not t.baseline and t.config][:MOST_LEADERS]
+    if not leaders or best_first[0].baseline:
         return []
     compared = (study.baseline, leaders[0])
     if any(scored(trial, study.objective, trial.value or 0.0) is None for trial in compared):

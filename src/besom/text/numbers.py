@@ -11,8 +11,12 @@ def number(value: float, is_share: bool = False) -> str:
 
 
 def difference(value: float, is_share: bool = False) -> str:
-    """A difference of two values, without its sign."""
-    return f"{abs(value):.4f}" if is_share else _rounded(abs(value), digits=4, thousands=",")
+    """A difference of two values, without its sign; of two shares, in percentage points."""
+    return (
+        f"{100.0 * abs(value):.2f} points"
+        if is_share
+        else _rounded(abs(value), digits=4, thousands=",")
+    )
 
 
 def _rounded(value: float, digits: int, thousands: str = "") -> str:

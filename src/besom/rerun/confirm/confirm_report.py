@@ -14,7 +14,7 @@ from rich.table import Table
 from besom.errors import StudyError
 from besom.report.tables import csv, frame_table, markdown, param_cell
 from besom.rerun.confirm.confirm_plan import ConfirmPlan
-from besom.rerun.confirm.result import Confirmation, ConfirmRow, Status
+from besom.rerun.confirm.result import ALPHA, Confirmation, ConfirmRow, Status
 from besom.rerun.confirm.sentences import (
     amount,
     aside,
@@ -236,6 +236,8 @@ def display(confirmation: Confirmation) -> pd.DataFrame:
         if known is not None:
             cells["mean"] = amount(aim, known, digits=2)
             cells[MEAN] = span(aim, known.interval)
+            if cells[MEAN] and row.confidence > 1.0 - ALPHA:
+                cells[MEAN] += f" (at {100 * row.confidence:.3g} %)"
             cells["sd"] = _width(aim, known.standard_deviation)
         if row.gain is not None:
             cells["gain"] = gained(aim, row.gain.estimate, digits=2)

@@ -79,6 +79,7 @@ class ConfirmRow(SameFields):
         estimate: the mean with its interval; None without a score. The first was picked from K by
             its mean, at one of L looks, so its interval has the confidence 1 - ``ALPHA``/(K L)
             (Bonferroni): it holds whichever of the K turned out to be first.
+        confidence: of that interval.
         gain: over the baseline, paired over the seeds they share; None for itself, or without one.
         p_gain: the p-value of ``gain``, Holm-corrected for all configs, times the looks; NaN if it
             cannot be tested.
@@ -94,6 +95,7 @@ class ConfirmRow(SameFields):
     scores: Mapping[int, float]
     estimate: Estimate | None = None
     fixed_estimate: Estimate | None = None
+    confidence: float = 1.0 - ALPHA
     gain: Gain | None = None
     fixed_gain: Gain | None = None
     p_gain: float = math.nan

@@ -208,6 +208,7 @@ class _Known:
             scores=self.scores.get(trial, {}),
             estimate=estimate,
             fixed_estimate=fixed,
+            confidence=confidence,
             failures=tuple(run for run in mine if run.outcome is not Outcome.COMPLETE),
         )
 
