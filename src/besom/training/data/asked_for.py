@@ -66,7 +66,16 @@ def _parameters(node: Mapping[str, Any]) -> Any:
     except (TypeError, ValueError):  # some C functions have none
         return ()
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    return {*parameters, *_WINS} if takes_any else parameters
+    return {*parameters, *_WINS} if takes_any and not _is_layer(target) else parameters
+
+
+def _is_layer(target: Any) -> bool:
+    """Whether it is a class of Keras's, whose ``**kwargs`` are Keras's own: name, dtype ..."""
+    if not inspect.isclass(target):
+        return False
+    import keras
+
+    return issubclass(target, keras.layers.Layer)
 
 
 def _output_shape(data: TrainingData) -> Any:
