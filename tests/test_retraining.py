@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
+import numpy as np
 import pytest
 
 import besom
@@ -53,3 +57,29 @@ def test_a_trial_function_that_writes_no_model_is_named(project: Project) -> Non
     with pytest.raises(StudyError, match=r"mine\.silent wrote no model to config\['orders'\]"):
         study.best_model()
     assert not list(study.paths.root.glob(".*"))
+
+
+@pytest.mark.tensorflow
+def test_a_class_that_keras_cannot_load_is_refused_with_what_it_lacks(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    class Net(keras.Model):
+        def __init__(self, units: int = 8) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(units)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+    Net.__module__ = "__main__"
+    monkeypatch.setattr(sys.modules["__main__"], "Net", Net, raising=False)
+    study = study_by(project, "run")
+    kept = study.paths.model(study.best.number)
+    kept.parent.mkdir()
+    net = Net()
+    net(np.zeros((1, 2), "float32"))
+    net.save(kept)
+    with pytest.raises(StudyError, match=r"unexpected keyword argument 'trainable'.*\*\*kwargs"):
+        study.best_model()

@@ -144,7 +144,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(
 
 
 def test_a_model_that_is_made_already_is_refused(project: Project) -> None:
-    with pytest.raises(ConfigError, match="is given a int first, expected a function"):
+    with pytest.raises(ConfigError, match="is given 3 first, expected a function"):
         besom.sweep(3, data=(X, Y))  # type: ignore[arg-type]
 
 

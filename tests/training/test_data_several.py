@@ -223,6 +223,22 @@ def arguments(function: str, training: Any, **config: Any) -> dict[str, Any]:
     return model_arguments({"_target_": f"{__name__}.{function}", **config}, training)
 
 
+@pytest.mark.tensorflow
+def test_a_keras_class_is_given_nothing_for_the_kwargs_it_passes_to_keras() -> None:
+    import keras
+
+    class Net(keras.Model):
+        def __init__(self, units: int = 8, **kwargs: Any) -> None: ...
+
+    class Shaped(Net):
+        def __init__(self, input_shape: Any, **kwargs: Any) -> None: ...
+
+    globals().update(Net=Net, Shaped=Shaped)
+    training = load_training(own(MIXED))
+    assert arguments("Net", training) == {}
+    assert arguments("Shaped", training) == {"input_shape": training.input_shape}
+
+
 def test_a_model_function_gets_what_its_signature_asks_for() -> None:
     training = load_training(own(MIXED))
     assert arguments("shape_alone", training) == {"input_shape": training.input_shape}

@@ -77,8 +77,8 @@ class Call:
             if hasattr(self.build, "fit") and hasattr(self.build, "layers"):
                 hint = " Each trial needs a model of its own: give the function that makes it."
             raise ConfigError(
-                f"{self.call} is given a {type(self.build).__name__} first, expected a function or "
-                f"class that makes the model{_OR_NAME.get(self.call, '')}.{hint}"
+                f"{self.call} is given {self.build!r:.60} first, expected a function or class "
+                f"that makes the model{_OR_NAME.get(self.call, '')}.{hint}"
             )
 
     @property

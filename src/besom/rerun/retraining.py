@@ -166,10 +166,18 @@ def _loaded(path: Path) -> Any:
         return load_model(path, _own_classes())
     except Exception as error:  # whatever a user's layers raise when they are loaded
         raise StudyError(
-            f"The model {path.name} cannot be loaded: {reason_of(error)}. Import or define the "
-            "layers and functions that it names first, give the layers a get_config(), and "
-            "register them with @keras.saving.register_keras_serializable()."
+            f"The model {path.name} cannot be loaded: {reason_of(_first_of(error))}. Import or "
+            "define the layers and functions that it names first, give the layers a get_config(), "
+            "and register them with @keras.saving.register_keras_serializable(). The __init__ of "
+            "such a class takes **kwargs too, and passes them to super().__init__()."
         ) from error
+
+
+def _first_of(error: BaseException) -> BaseException:
+    """What went wrong first: Keras wraps it in one error for each layer of its own code."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return error
 
 
 def _own_classes() -> dict[str, Any]:

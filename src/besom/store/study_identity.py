@@ -82,7 +82,8 @@ def check_same_task(
             + "\n  ".join(changed)
             + "\n"
             "Undo the change to continue it, sweep under another name with sweep.name=NAME, or "
-            "start over with --fresh, which keeps the old study in the archive."
+            "start over with --fresh, which keeps the old study in the archive. From Python these "
+            "are name='NAME' and fresh=True."
         )
     changed = differences(old["budget"], new["budget"]) + differences(old["place"], new["place"])
     if not changed:
@@ -99,7 +100,7 @@ def check_same_task(
             f"The study {name!r} has a different budget or executor:\n  "
             + "\n  ".join(changed)
             + "\n"
-            "Add --extend to continue it with the new one."
+            "Add --extend (from Python: extend=True) to continue it with the new one."
         )
 
 

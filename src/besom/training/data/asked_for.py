@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -67,10 +66,16 @@ def _parameters(node: Mapping[str, Any]) -> Any:
     except (TypeError, ValueError):  # some C functions have none
         return ()
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    if isinstance(target, type) and "keras" in sys.modules:
-        # A subclass of Model hands its **kwargs on to Keras, which takes none of these.
-        takes_any &= not issubclass(target, sys.modules["keras"].Model)
-    return {*parameters, *_WINS} if takes_any else parameters
+    return {*parameters, *_WINS} if takes_any and not _is_layer(target) else parameters
+
+
+def _is_layer(target: Any) -> bool:
+    """Whether it is a class of Keras's, whose ``**kwargs`` are Keras's own: name, dtype ..."""
+    if not inspect.isclass(target):
+        return False
+    import keras
+
+    return issubclass(target, keras.layers.Layer)
 
 
 def _output_shape(data: TrainingData) -> Any:
