@@ -122,7 +122,7 @@ _MOST_NUMBERS = 50_000_000
 _ROUNDING = 1e-3
 
 #: The one metric that the bits of what is classified right are, where no metric is named with them.
-_OF_RIGHT = "accuracy"
+_OF_RIGHT = ("accuracy", "acc")
 
 Indices = NDArray[np.intp]
 
@@ -163,7 +163,7 @@ def scored(trial: TrialRecord, objective: Objective, value: float) -> ScoredRow 
     if n < 1 or not _is_of_counted_epoch(trial, metric, value):
         return None
     if kind is None:
-        is_right = objective.is_share and sign > 0 and within_place(metric) == _OF_RIGHT
+        is_right = objective.is_share and sign > 0 and within_place(metric) in _OF_RIGHT
         if trial.correct is None or not is_right:
             return None
     if kind in (None, "share"):

@@ -17,7 +17,13 @@ from besom.errors import reason_of
 from besom.metrics import within_place
 from besom.training.data.examples import Examples, Stream
 from besom.training.epochs.batches import cached, evaluation_batches
-from besom.training.epochs.per_example import NO_MEAN, BootstrapScores, agrees, draws_of
+from besom.training.epochs.per_example import (
+    NO_MEAN,
+    BootstrapScores,
+    agrees,
+    draws_of,
+    is_accuracy,
+)
 from besom.training.epochs.rows import CORRECT, Kept, Rows
 
 
@@ -74,13 +80,12 @@ def kept_of_trial(
         rights = [_unpacked(bits, right.size) for bits in examined.correct_by_epoch or ()]
     for metric, values in wanted.items():
         name, value = within_place(metric), values[counted]
-        row = rows.get(name)
-        is_right = row is not None and right is not None and np.array_equal(row, right)
-        if right is not None and name == "accuracy" and is_right:
+        is_right = right is not None and is_accuracy(model, name)
+        if right is not None and is_right and _are_share(right, value, rights, values):
             if units is not None:
                 found[metric] = _packed("mean", right, rights, values, units)
             continue  # else ``correct`` has its bits, those of this metric alone
-        if row is None:
+        if (row := rows.get(name)) is None:
             left[name] = metric
         elif not agrees(float(row.mean(dtype=np.float64)), value, _luck(row)):
             reasons[metric] = NO_MEAN
@@ -135,6 +140,14 @@ def by_unit(row: Any, units: Any) -> Any:
     sizes, sums = np.bincount(units), np.bincount(units, weights=np.asarray(row, np.float64))
     ratio = sums.sum() / sizes.sum()
     return ratio + (sums - ratio * sizes) / sizes.mean()
+
+
+def _are_share(right: Any, value: float, epochs: Sequence[Any], values: Sequence[float]) -> bool:
+    """Whether the accuracy is the share that is right, after each epoch that is known."""
+    pairs = [(right, value)]
+    if len(epochs) == len(values):
+        pairs += zip(epochs, values, strict=True)
+    return all(abs(float(row.mean()) - at) <= 0.5 / right.size for row, at in pairs)
 
 
 def _luck(row: np.ndarray[Any, Any]) -> float:

@@ -57,6 +57,9 @@ _RIGHT = frozenset(
     }
 )
 
+#: Of these, those that say of a class whether it is the one, by the metric's usual name.
+_ACCURACIES = _RIGHT - {"top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy"}
+
 #: Reductions of a loss that are a mean over the examples, as long as none has a weight of its own.
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 
@@ -138,6 +141,20 @@ class PerExample:
         weights = self._model.trainable_variables
         terms = [w.regularizer(w) for w in weights if w.regularizer is not None]
         return tf.add_n([tf.cast(term, tf.float32) for term in terms]) if terms else 0.0
+
+
+def is_accuracy(model: Any, name: str) -> bool:
+    """Whether the metric of this name is Keras's accuracy, not another one that is called so."""
+    if name not in ("accuracy", "acc"):
+        return False
+    compiled = [metric.metric for metric in compiled_metrics(model) if metric.name == name]
+    own = [metric for metric in getattr(model, "metrics", ()) if metric.name == name]
+    functions = [mean_of(metric) for metric in compiled or own]
+    return any(f is not None and _name_of(f) in _ACCURACIES for f in functions)
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(getattr(function, "func", function), "__name__", ""))
 
 
 def kinds_of(model: Any, names: Collection[str], batch: tuple[Any, Any, Any]) -> dict[str, str]:
