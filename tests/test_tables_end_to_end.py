@@ -56,6 +56,7 @@ def test_the_exported_model_takes_the_columns_and_predictions_are_written(
     home: Project, kinds: str
 ) -> None:
     exported = home.besom("export", "kinds", "--model")
+    assert "It takes the columns as they are in the table." in exported.output
     assert exported.exit_code == 0, exported.output
     assert "Classes, in the order of the outputs: cheap and dear" in exported.output
     done = home.run("export", "kinds", "--predictions")

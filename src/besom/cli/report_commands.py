@@ -165,7 +165,9 @@ def export(
             )
         data = environment_then(study, chosen).get("data", {})
         scale, scaled = data.get("input_scale", 1.0), data.get("scaled")
-        if isinstance(scale, float) and scale != 1.0:
+        if data.get("raw_columns"):
+            echo("It takes the columns as they are in the table.")
+        elif isinstance(scale, float) and scale != 1.0:
             echo(f"It was trained on images multiplied by {scale:.8g}: scale yours the same way.")
         elif scaled:  # of several inputs, or of a stream, each has a scale or none
             echo(f"It was trained on scaled inputs ({scaled}): scale yours the same way.")

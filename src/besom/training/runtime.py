@@ -226,10 +226,11 @@ def environment(data: Any) -> dict[str, Any]:
         data: from ``training_data``.
 
     Returns:
-        ``data`` (name, fingerprint, task, split, scaled, each a phrase; fixed_split where no seed
-        would choose other validation examples; folds, where there are some; n_train, n_validation,
-        input_shape, input_scale, which is the factor on the examples, num_classes, and label_gaps
-        where a class has no example),
+        ``data`` (name, fingerprint, task, split, scaled, each a phrase; raw_columns where a kept
+        model takes a table's columns as they are; fixed_split where no seed would choose other
+        validation examples; folds, where there are some; n_train, n_validation, input_shape,
+        input_scale, which is the factor on the examples, num_classes, and label_gaps where a class
+        has no example),
         ``versions``, ``device``, and ``n_classes_unjudged``: how many classes no validation example
         shows; 0 without such examples. Of a fold, the numbers of examples are those of all folds.
     """
@@ -246,6 +247,7 @@ def environment(data: Any) -> dict[str, Any]:
             **({"fixed_split": True} if data.fixed_split else {}),
             **({"folds": data.n_folds} if data.n_folds else {}),
             **({"scaled": data.scaling} if data.scaling else {}),
+            **({"raw_columns": True} if data.columns is not None else {}),
             "n_train": whole.n_train,
             "n_validation": whole.n_validation,
             "input_shape": _plain_shapes(data.input_shape),
