@@ -287,6 +287,7 @@ def test_no_tensorflow_is_loaded(project: Project, table: Path) -> None:
 # The sweep that follows
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("target", [None, "kind", "price"])

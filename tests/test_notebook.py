@@ -14,7 +14,7 @@ from user_project import Project
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebook.ipynb"
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.tensorflow, pytest.mark.slow, pytest.mark.timeout(400)]
 
 if missing := [m for m in ("nbclient", "ipykernel") if importlib.util.find_spec(m) is None]:
     pytest.skip(f"needs {', '.join(missing)} to run a notebook", allow_module_level=True)

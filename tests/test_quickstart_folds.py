@@ -12,7 +12,7 @@ from besom.store.records import StudyRecord
 from besom.store.storage import load_record
 from user_project import Project, wait_for
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.tensorflow, pytest.mark.timeout(300)]
 
 WORDS = ("sweep.n_trials=1", "trainer.epochs=2", "sweep.executor.workers=2")
 

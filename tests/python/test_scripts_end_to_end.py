@@ -11,7 +11,7 @@ import pytest
 
 from user_project import Project
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.long, pytest.mark.tensorflow]
 
 SCRIPT = """
 import json, sys
