@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -39,6 +39,16 @@ class Usage:
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     memory_bytes: int = 0
+
+    @classmethod
+    def of_all(cls, usages: Iterable[Usage]) -> Usage:
+        """What several runs cost together: sums of times, and the most memory."""
+        every = list(usages)
+        return cls(
+            seconds=sum(usage.seconds for usage in every),
+            cpu_seconds=sum(usage.cpu_seconds for usage in every),
+            memory_bytes=max(usage.memory_bytes for usage in every),
+        )
 
 
 @dataclass(frozen=True)

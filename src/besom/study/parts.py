@@ -1,15 +1,16 @@
-"""The runs that a stored trial, or a confirmation's run of it, consists of: folds and repeats."""
+"""Runs that end as one: folds and repeats of a trial, or of one that is run again; on disk too."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from besom.executors.base import Failed, Finished, Usage
 from besom.runs import RunOf
 from besom.seam import TrialResult
 from besom.store.records import Objective
+from besom.store.run_files import RunFiles
 from besom.study.pooling import EndedRun, pooled
 
 
@@ -56,7 +57,10 @@ class Parts:
         self.over = len(self._ended) == self._n
         if not self.over:
             return None
-        return event if self._n == 1 else replace(event, result=self.so_far(), usage=self._usage)
+        if self._n == 1:
+            return event
+        usage = Usage.of_all(of.usage for _, of in self._ended)
+        return replace(event, result=self.so_far(), usage=usage)
 
     def so_far(self, n: int | None = None) -> TrialResult:
         """The results of the first ``n`` that have ended pooled; None: of all of them."""
@@ -71,11 +75,19 @@ class Parts:
         """How many have ended with a result."""
         return len(self._ended)
 
-    @property
-    def _usage(self) -> Usage:
-        usages = [of.usage for _, of in self._ended]
-        return Usage(
-            sum(usage.seconds for usage in usages),
-            sum(usage.cpu_seconds for usage in usages),
-            max(usage.memory_bytes for usage in usages),
-        )
+
+def write_down(files: RunFiles, trial: int, run: int, key: str, event: Finished) -> None:
+    """Write down how a run ended, so that a resume need not run it; see ``RunFiles.keep``.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    files.keep(trial, run, key, event.result, {**asdict(event.usage), "worker": event.worker})
+
+
+def read_back(files: RunFiles, trial: int, run: int, key: str) -> Finished | None:
+    """How a run ended before this process began; None where it has to run."""
+    if (kept := files.read(trial, run, key)) is None:
+        return None
+    result, cost = kept
+    return Finished(trial, int(cost.pop("worker")), result, Usage(**cost))

@@ -11,12 +11,12 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
 
-from besom.executors.base import Epoch, Executor, Failed, Finished, Started, Usage
+from besom.executors.base import Epoch, Executor, Failed, Finished, Started
 from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
 from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending
@@ -29,7 +29,7 @@ from besom.store.run_files import RunFiles
 from besom.store.stored_records import kept_of, store_replicate
 from besom.store.study_identity import fingerprint
 from besom.study.objective import objective_values
-from besom.study.parts import Parts
+from besom.study.parts import Parts, read_back, write_down
 from besom.study.plan import SweepPlan
 from besom.study.tell import numbers_of, stored_outcome
 from besom.study.watcher import Watcher
@@ -129,7 +129,7 @@ class ReplicateRuns(TrialSource):
         self._files = RunFiles(plan.paths.runs / "replicates")
         runs = runs_of(plan.sweep.folds, repeats=1)
         self._parts = [Parts(runs, r.seed, plan.objectives) for r in self._replicates]
-        self._tasks: dict[int, tuple[int, RunOf, dict[str, list[float]]]] = {}
+        self._tasks: dict[int, tuple[int, RunOf]] = {}
         self.records: list[TrialRecord] = []
         for at, parts in enumerate(self._parts):
             self._take_what_ended(at, parts)
@@ -138,15 +138,16 @@ class ReplicateRuns(TrialSource):
         """The runs of a replicate that ended before this process began."""
         replicate = self._replicates[at]
         for run in [run for run in parts.waiting if not run.is_only]:
-            known = self._files.read(*self._file(replicate, run), fingerprint(replicate.config))
-            if known is not None:
-                result, cost = known
+            event = read_back(self._files, *self._file(replicate, run))
+            if event is not None:
                 parts.waiting.remove(run)
-                self._end(at, run, Finished(0, int(cost.pop("worker")), result, Usage(**cost)))
+                self._end(at, run, event)
 
     @staticmethod
-    def _file(replicate: Replicate, run: RunOf) -> tuple[int, int]:
-        return replicate.trial.number, mix_seed(replicate.seed, run.index)
+    def _file(replicate: Replicate, run: RunOf) -> tuple[int, int, str]:
+        """Trial, run and key of what is written down of a run."""
+        key = fingerprint(replicate.config)
+        return replicate.trial.number, mix_seed(replicate.seed, run.index), key
 
     def run(self, executor: Executor, signals: StopSignals) -> Ending:
         """Run what is left; ``BUDGET`` where the time was not enough."""
@@ -172,7 +173,7 @@ class ReplicateRuns(TrialSource):
         at = next(i for i, parts in enumerate(self._parts) if parts.waiting and not parts.over)
         run = self._parts[at].waiting.popleft()
         replicate, number = self._replicates[at], len(self._tasks)
-        self._tasks[number] = at, run, {}
+        self._tasks[number] = at, run
         orders = {"per_example": [self._plan.objectives[0].metric]}
         n_epochs = int(replicate.trial.config["trainer"].get("epochs") or 0)
         return TrialTask(number, {**run.config(replicate.config), "orders": orders}, n_epochs)
@@ -183,9 +184,7 @@ class ReplicateRuns(TrialSource):
 
     def stops_after(self, event: Epoch) -> bool:
         """Only where the objective is not finite, or another run of the replicate has failed."""
-        at, _, history = self._tasks[event.trial]
-        for name, value in event.metrics.items():
-            history.setdefault(name, [])[event.epoch - 1 :] = [float(value)]
+        at, _ = self._tasks[event.trial]
         metric = self._plan.objectives[0].metric
         return self._parts[at].over or not math.isfinite(event.metrics.get(metric, 0.0))
 
@@ -200,14 +199,12 @@ class ReplicateRuns(TrialSource):
 
     def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:
         """Store a replicate whose last run has ended."""
-        at, run, _ = self._tasks[event.trial]
+        at, run = self._tasks[event.trial]
         self._watcher.run_ended(self._trial_of(event.trial), event.worker)
         replicate = self._replicates[at]
         if isinstance(event, Finished) and not run.is_only and not was_stopped:
-            cost = {**asdict(event.usage), "worker": event.worker}
             with contextlib.suppress(OSError):  # a resume runs it again then
-                of, key = self._file(replicate, run), fingerprint(replicate.config)
-                self._files.keep(*of, key, event.result, cost)
+                write_down(self._files, *self._file(replicate, run), event)
         self._end(at, run, event, diverged=was_stopped)
 
     def _end(

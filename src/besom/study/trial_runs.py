@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from besom.executors.base import Epoch, Failed, Finished, Usage
 from besom.runs import RunOf
@@ -18,6 +18,7 @@ from besom.store.records import Outcome
 from besom.store.run_files import RunFiles
 from besom.store.study_identity import fingerprint
 from besom.study.objective import best_epoch, objective_values
+from besom.study.parts import read_back, write_down
 from besom.study.plan import SweepPlan
 from besom.study.pooling import EndedRun, pooled
 from besom.study.running_trial import EarlyStopping, RunningTrial
@@ -54,17 +55,15 @@ class TrialRuns:
     def _read(self) -> dict[int, Finished]:
         ended = {}
         for run in self._plan.runs:
-            if (kept := self._files.read(self.number, run.index, self._key)) is not None:
-                result, cost = kept
-                worker = int(cost.pop("worker"))
-                ended[run.index] = Finished(self.number, worker, result, Usage(**cost))
+            event = read_back(self._files, self.number, run.index, self._key)
+            if event is not None:
+                ended[run.index] = event
         return ended
 
     def _write(self, run: RunOf, event: Finished) -> None:
         """Write down what a run gave. Where that cannot be written, only a resume runs it again."""
-        cost = {**asdict(event.usage), "worker": event.worker}
         try:
-            self._files.keep(self.number, run.index, self._key, event.result, cost)
+            write_down(self._files, self.number, run.index, self._key, event)
         except OSError as error:
             event.result.environment.setdefault("remarks", {})["runs"] = (
                 f"{error.filename} cannot be written: {error.strerror or error}. If this sweep is "
@@ -204,7 +203,7 @@ class TrialRuns:
             self._remark_equal_repeats(event.result)
         elif isinstance(event, Finished) and self._ended:
             event.result.runs = self._pooled(self._ended).runs
-        return replace(event, trial=self.number, usage=_sum(self._usages))
+        return replace(event, trial=self.number, usage=Usage.of_all(self._usages))
 
     def _remark_equal_repeats(self, result: TrialResult) -> None:
         """Another seed has changed nothing: repeats are a waste then."""
@@ -223,11 +222,3 @@ class TrialRuns:
 def _without_examples(result: TrialResult) -> TrialResult:
     """What is kept of a trial that is not complete: of each example nothing."""
     return replace(result, best_epoch=None, correct=None, correct_by_epoch=None, per_example={})
-
-
-def _sum(usages: Sequence[Usage]) -> Usage:
-    return Usage(
-        seconds=sum(usage.seconds for usage in usages),
-        cpu_seconds=sum(usage.cpu_seconds for usage in usages),
-        memory_bytes=max(usage.memory_bytes for usage in usages),
-    )
