@@ -15,8 +15,13 @@ from besom.text.printable import command
 NO_BASELINE = "the baseline did not complete, so no gain over it can be claimed"
 
 
+def _scale(error: float, is_share: bool) -> tuple[float, int]:
+    """By what a number with this error is multiplied for people, and its decimals."""
+    return (100.0, percent_digits(error)) if is_share else (1.0, decimals(error))
+
+
 def _ends(interval: Interval, error: float, is_share: bool, sign: str = "") -> str:
-    factor, digits = (100.0, percent_digits(error)) if is_share else (1.0, decimals(error))
+    factor, digits = _scale(error, is_share)
     low, high = (f"{factor * end:{sign},.{digits}f}" for end in interval)
     return f"{low} to {high}"
 
@@ -249,9 +254,8 @@ def _over_baseline(claim: Claim, leader: TrialRecord, aim: Objective, is_share: 
     found = claim.baseline
     if found is None:
         return []
-    factor, digits, unit = 1.0, decimals(found.standard_error), ""
-    if is_share:
-        factor, digits, unit = 100.0, percent_digits(found.standard_error), " points"
+    factor, digits = _scale(found.standard_error, is_share)
+    unit = " points" if is_share else ""
     gain = aim.gain_text(found.gain, f"{factor * abs(found.gain):,.{digits}f}{unit}")
     sign = "+" if aim.sign > 0 else ""
     ends = _ends(found.interval, found.standard_error, is_share, sign)

@@ -30,9 +30,8 @@ def power_of_pairs(
         n_trials: complete trials, at least 2.
         alpha: 1 less the confidence of all comparisons together.
     """
-    d, z = max(disagreement, difference), _quantile(n_trials, alpha)
-    scatter = math.sqrt(max(d - difference**2, 1e-12))
-    return float(special.ndtr((difference * math.sqrt(n) - z * math.sqrt(d)) / scatter))
+    threshold, scatter = _terms(difference, disagreement, n_trials, alpha)
+    return float(special.ndtr((difference * math.sqrt(n) - threshold) / scatter))
 
 
 def examples_needed(
@@ -43,15 +42,18 @@ def examples_needed(
     alpha: float = 0.05,
 ) -> int:
     """Return with how many validation examples ``power_of_pairs`` reaches ``power``."""
-    d, z = max(disagreement, difference), _quantile(n_trials, alpha)
-    scatter = math.sqrt(max(d - difference**2, 1e-12))
-    reach = z * math.sqrt(d) + float(special.ndtri(power)) * scatter
+    threshold, scatter = _terms(difference, disagreement, n_trials, alpha)
+    reach = threshold + float(special.ndtri(power)) * scatter
     return math.ceil((reach / difference) ** 2)
 
 
-def _quantile(n_trials: int, alpha: float) -> float:
-    pairs = n_trials * (n_trials - 1) / 2.0
-    return -float(special.ndtri(alpha / 2.0 / max(pairs, 1.0)))
+def _terms(
+    difference: float, disagreement: float, n_trials: int, alpha: float
+) -> tuple[float, float]:
+    """What the difference must exceed, and how it scatters; both times the root of n."""
+    d, pairs = max(disagreement, difference), n_trials * (n_trials - 1) / 2.0
+    z = -float(special.ndtri(alpha / 2.0 / max(pairs, 1.0)))
+    return z * math.sqrt(d), math.sqrt(max(d - difference**2, 1e-12))
 
 
 def in_words(n: int, n_trials: int, disagreement: float = ASSUMED_DISAGREEMENT) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from besom.config import parse_overrides, plain_value
@@ -18,7 +19,7 @@ from besom.rerun.stored_runs import (
 )
 from besom.runs import RunOf, runs_of
 from besom.seam import KERAS_TRIALS, TrialConfig
-from besom.statistics import claim
+from besom.statistics import Claim, claim
 from besom.store import study_identity
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
@@ -77,6 +78,11 @@ class ConfirmPlan:
     retry_failed: bool = False
     left_out: str = ""
     _configs: dict[tuple[int, int], TrialConfig] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def claimed(self) -> Claim:
+        """What the sweep claims; every report of the confirmation is held against it."""
+        return claim(self.study)
 
     @property
     def baseline(self) -> int | None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from besom.rerun.confirm.result import ALPHA, Confirmation, ConfirmRow, Status, n_images
-from besom.statistics import Estimate, Interval, claim
+from besom.statistics import Estimate, Interval
 from besom.statistics.distributions import normal_quantile, student_quantile_at
 from besom.statistics.seeds import FEWEST_FOR_BOOTSTRAP
 from besom.store.environment import environment_then, what_changed
@@ -162,7 +162,7 @@ def _missed(confirmation: Confirmation) -> str:
     plan = confirmation.plan
     if plan.on != "test" or not confirmation.of_new or len(plan.study.objectives) > 1:
         return ""
-    claimed = claim(plan.study)
+    claimed = plan.claimed
     row = next((row for row in confirmation.rows if row.trial == claimed.leader), None)
     if row is None or row.estimate is None or claimed.corrected is None or not claimed.interval:
         return ""
