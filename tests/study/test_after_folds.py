@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from folded_trials import n_validation
 from sweeping import point, runs, stored, sweep
-from test_trial_runs import FOLDED
 
 from besom.rerun.confirm import make_confirm_plan, run_confirm
 from besom.rerun.confirm.run_journal import FILE, read_runs
@@ -22,14 +21,6 @@ from user_project import Project
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
 BOTH = ("sweep.folds=3", "sweep.repeats=2")
-
-
-@pytest.fixture
-def trace(project: Project) -> Path:
-    """Where the runs of the sweep write down that they began and ended."""
-    path = project.root / "trace"
-    project.write("sweeps/cheap.yaml", FOLDED.replace("trace: null", f"trace: {path}"))
-    return path
 
 
 def paths(study: StudyRecord) -> StudyPaths:

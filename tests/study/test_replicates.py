@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from sweeping import RESULTS, runs, stored, sweep
-from test_trial_runs import FOLDED, kill
+from test_trial_runs import kill
 
 from besom.errors import ConfigError
 from besom.statistics import claim
@@ -19,14 +19,6 @@ from user_project import Project, wait_for
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 
 SIX = ("sweep.n_trials=6", "sweep.replicates=2")
-
-
-@pytest.fixture
-def trace(project: Project) -> Path:
-    """Where the runs of the sweep write down that they began and ended."""
-    path = project.root / "trace"
-    project.write("sweeps/cheap.yaml", FOLDED.replace("trace: null", f"trace: {path}"))
-    return path
 
 
 def test_the_leaders_and_the_baseline_run_on_fresh_seeds_shared_by_all(trace: Path) -> None:

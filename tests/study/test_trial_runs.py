@@ -22,24 +22,12 @@ from besom.store.records import Outcome, TrialRecord
 from besom.study import make_plan
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
-from user_project import CHEAP_SWEEP, Project, wait_for
+from user_project import Project, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 
-FOLDED = CHEAP_SWEEP.replace("sweep_trials.quadratic", "folded_trials.run").replace(
-    "unprepared: null", "breaks: null\n  deterministic: false"
-)
-
 BOTH = ("sweep.folds=3", "sweep.repeats=2")
 ALL = [(run.repeat, run.fold) for run in runs_of(3, 2)]
-
-
-@pytest.fixture
-def trace(project: Project) -> Path:
-    """Where the runs of the sweep write down that they began and ended."""
-    path = project.root / "trace"
-    project.write("sweeps/cheap.yaml", FOLDED.replace("trace: null", f"trace: {path}"))
-    return path
 
 
 def by_trial(trace: Path, what: str = "start") -> list[list[tuple[int, int]]]:
