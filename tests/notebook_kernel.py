@@ -54,7 +54,8 @@ kernel, client = start_new_kernel(kernel_name="python3", cwd=folder)
 
 
 def answer(interrupts):
-    asked = client.execute(code)
+    # Else the kernel, for a moment after the first cell's error, drops what is sent to it.
+    asked = client.execute(code, stop_on_error=False)
     until = time.monotonic() + 90
     while interrupts and not pathlib.Path(running).exists() and time.monotonic() < until:
         time.sleep(0.05)
