@@ -272,9 +272,9 @@ def _single_objective(
         )
     sentence = claim_text.sentence(
         result,
+        study,
         table.leader,
         table.first_numbers,
-        aim,
         is_share=kind == "share" or aim.is_share,
         epoch_was_picked=len(picked_from.table) > 1,
     )
