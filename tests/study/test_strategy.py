@@ -11,7 +11,7 @@ from besom.report.export import best_trial
 from besom.report.leaderboard import ranking
 from besom.store.records import Origin, Outcome, StudyRecord
 from besom.study import make_plan
-from besom.study.checks import remarks, remarks_on_workers
+from besom.study.remarks import remarks, remarks_on_workers
 from besom.study.screening import ScreeningPruner
 
 FINITE = (
