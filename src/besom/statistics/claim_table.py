@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from besom.statistics import claim_text, power
+from besom.statistics.candidates import Candidates, n_epochs_picked_from
 from besom.statistics.claim import Row
 from besom.statistics.correctness import (
-    Candidates,
     ScoredRow,
     alike,
-    n_epochs_picked_from,
     ranked,
     scored,
     table_of,

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 from besom.statistics import claim_text, power
+from besom.statistics.candidates import candidates, n_epochs_picked_from
 from besom.statistics.claim import BaselineGain, Claim
 from besom.statistics.claim_table import ClaimTable, in_metric, n_rows, possible, within_reach_of
 from besom.statistics.correctness import (
-    candidates,
-    n_epochs_picked_from,
     scored,
     table_of,
 )
