@@ -151,6 +151,8 @@ def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> 
         echo(f"{str(run).capitalize()}:")
 
     paths = StudyPaths.of(results_dir, name)
-    outcome = replaying.replay(study, chosen, paths, words=words, on_epoch=tell, on_run=begin)
+    outcome = replaying.replay(
+        study, chosen, paths, words=words, on_epoch=tell, on_run=begin, say=echo
+    )
     echo(replaying.report(outcome))
     sys.exit(outcome.exit_code)
