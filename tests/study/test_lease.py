@@ -26,6 +26,7 @@ from besom.store.holder import Holder
 from besom.store.holding import ask_to_stop, hold_study, who_holds
 from besom.store.lease import Lease, LeaseRow, Written
 from besom.store.paths import StudyPaths
+from besom.store.stored_records import PRESET
 from postgres import PASSWORD, Postgres
 from user_project import Project, wait_for
 
@@ -394,7 +395,7 @@ def test_a_held_study_is_read_and_is_not_run(
             refused = project.besom(*command)
             assert refused.exit_code == 2, (command, refused.output)
             assert "being swept by process" in refused.output
-        for command in [("leaderboard", "cheap"), ("ledger", "cheap"), ("export", "cheap", "1")]:
+        for command in [("leaderboard", "cheap"), ("ledger", "cheap"), ("export", "cheap")]:
             project.done(*command)
     assert not Path("others").exists()
     assert len(assert_whole(3).complete) == 3
@@ -425,18 +426,29 @@ def test_fresh_in_a_new_folder_archives_what_the_database_has(
     assert len(stored("cheap").trials) == 2  # `results` leads to the study of that name
 
 
-def test_a_study_that_another_process_had_not_finished_creating_is_created_again(
-    project: Project, swept: LeaseRow, url: str
+def half_made(row: LeaseRow, url: str) -> optuna.Study:
+    """The study of ``row`` as a process leaves it that dies, or is, in the midst of creating it."""
+    study = optuna.load_study(study_name="cheap", storage=url)
+    study.enqueue_trial({"model.dropout": 0.2}, user_attrs={PRESET: {}})
+    return study
+
+
+def test_a_study_that_a_dead_process_had_not_finished_creating_is_created_again(
+    project: Project, row: LeaseRow, url: str
 ) -> None:
-    with sqlalchemy.create_engine(url).begin() as connection:
-        connection.execute(
-            sqlalchemy.text("DELETE FROM study_user_attributes WHERE key = 'besom_study'")
-        )
-        connection.execute(sqlalchemy.text("DELETE FROM trial_user_attributes"))
-    swept.insert(Written(dead(), "x").text)
-    project.write("results/cheap/nothing", "")
-    with pytest.raises(StudyError, match="besom did not make"):
+    half_made(row, url)
+    row.insert(Written(dead(), "x").text)
+    sweep(f"sweep.storage={url}", "sweep.n_trials=2")
+    assert len(assert_whole(2).complete) == 2
+
+
+def test_a_study_that_another_process_is_creating_is_left_to_it(
+    project: Project, row: LeaseRow, url: str, quick: None
+) -> None:
+    study = half_made(row, url)
+    with held(row), pytest.raises(StudyError, match="being swept by process"):
         sweep(f"sweep.storage={url}", "sweep.n_trials=2")
+    assert len(study.get_trials()) == 1
 
 
 def test_who_holds_a_study_is_known_to_other_processes(
