@@ -150,7 +150,7 @@ def _run(plan: SweepPlan, extend: bool, fresh: bool, progress: bool | None) -> S
         watcher = Watchers(LeaderboardWriter(plan.paths), view)
         outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=watcher)
     study = Study.of(outcome.study, plan.paths.root.parent)
-    write_outputs(study, plan.paths, study.claim)
+    write_outputs(study, plan.paths, study.claim, plan.sweep.plots)
     if outcome.interrupted:
         raise KeyboardInterrupt(
             f"{outcome.reason}. Everything is written: the same call continues the sweep, and "

@@ -132,12 +132,13 @@ def sweep(
         again = ". Run the same command again to continue" if outcome.interrupted else ""
         say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
     _print_result(outcome.study, claimed, console)
-    from besom.plots import not_drawn, write_plots  # slow to load, so after the result
+    if plan.sweep.plots:
+        from besom.plots import not_drawn, write_plots  # slow to load, so after the result
 
-    problems: dict[str, str] = {}
-    write_plots(outcome.study, plan.paths.plots, problems)
-    for line in not_drawn(problems):
-        say(console, line)
+        problems: dict[str, str] = {}
+        write_plots(outcome.study, plan.paths.plots, problems)
+        for line in not_drawn(problems):
+            say(console, line)
     say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:
         echo(
