@@ -136,7 +136,10 @@ def sweep(
 
     problems: dict[str, str] = {}
     write_plots(outcome.study, plan.paths.plots, problems)
-    for line in not_drawn(problems):
+    from besom.page import refresh_study_page
+
+    not_written = refresh_study_page(outcome.study, plan.paths, claimed)
+    for line in filter(None, [*not_drawn(problems), not_written]):
         say(console, line)
     say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:

@@ -8,6 +8,6 @@ draw it in the browser are under ``vendor/``; ``tools/vendor_vega.py`` fetches t
 
 from __future__ import annotations
 
-from besom.page.write_page import write_comparison_page, write_study_page
+from besom.page.write_page import refresh_study_page, write_comparison_page, write_study_page
 
-__all__ = ["write_comparison_page", "write_study_page"]
+__all__ = ["refresh_study_page", "write_comparison_page", "write_study_page"]

@@ -121,4 +121,4 @@ def _baseline(window: Window, line: study_curves.Progress, colour: str) -> list[
         "strokeWidth": 1,
         "opacity": 0.8,
     }
-    return [rule.mark_rule(**look).encode(y="c0:Q")]
+    return [rule.mark_rule(**look).encode(y=alt.Y("c0:Q"))]

@@ -100,8 +100,8 @@ def _forest(frame: pd.DataFrame, aim: Objective, id: str) -> PageChart:
     colours = by_colour("c6", [line["c6"] for line in lines])
     base, seed = inline(lines), inline(dots)
     layers: list[Any] = [
-        base.mark_rule(strokeWidth=1.2).encode(x=thin, x2="c5:Q", y=y, color=colours),
-        base.mark_rule(strokeWidth=3.5).encode(x=thick, x2="c3:Q", y=y, color=colours),
+        base.mark_rule(strokeWidth=1.2).encode(x=thin, x2=alt.X2("c5"), y=y, color=colours),
+        base.mark_rule(strokeWidth=3.5).encode(x=thick, x2=alt.X2("c3"), y=y, color=colours),
         seed.mark_point(size=22, opacity=0.7).encode(x=x, y=y, color=colours),
         base.mark_circle(size=90, opacity=1).encode(x=x, y=y, color=colours),
     ]

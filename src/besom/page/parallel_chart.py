@@ -64,7 +64,7 @@ def _row(
     }
     x = alt.X("c1:Q", axis=None, scale=alt.Scale(domain=[-0.25, n_axes - 0.45], nice=False))
     y = alt.Y("c0:Q", axis=None, scale=alt.Scale(domain=[-0.2, 1.24], nice=False))
-    place: Look = {"x": x, "y": y, "detail": "trial:N", "order": alt.Order("c1:Q")}
+    place: Look = {"x": x, "y": y, "detail": alt.Detail("trial:N"), "order": alt.Order("c1:Q")}
     layers: list[Any] = []
     for group, look, opacity in (
         ("faint", {"strokeWidth": 0.8}, float(np.clip(60 / n_lines, 0.25, 0.8))),
@@ -115,13 +115,13 @@ def _axes(found: parallel.Parallel, row: list[int], x: alt.X, y: alt.Y) -> list[
     halo: Look = {"stroke": "var(--paper)", "strokeWidth": 3, "strokeOpacity": 0.85}
     beside: Look = {"align": "left", "dx": 5, "fontSize": 10, "baseline": "middle"}
     return [
-        rules.mark_rule(stroke="var(--muted)").encode(x=x, y=y, y2="c4:Q"),
-        tick.mark_text(**halo, **beside).encode(x=x, y=y, text="c2:N"),
-        tick.mark_text(fill="var(--muted)", **beside).encode(x=x, y=y, text="c2:N"),
+        rules.mark_rule(stroke="var(--muted)").encode(x=x, y=y, y2=alt.Y2("c4")),
+        tick.mark_text(**halo, **beside).encode(x=x, y=y, text=alt.Text("c2:N")),
+        tick.mark_text(fill="var(--muted)", **beside).encode(x=x, y=y, text=alt.Text("c2:N")),
         name.mark_text(align="center", fontSize=11, fill="var(--ink)").encode(
             x=x,
             y=y,
-            text="c2:N",
+            text=alt.Text("c2:N"),
             opacity=alt.condition("datum.c3", alt.value(1), alt.value(0.6)),
         ),
     ]

@@ -35,8 +35,8 @@ def pareto_charts(study: StudyRecord, id: str) -> list[PageChart]:
 
 def _pareto(found: pareto.Pareto, panel: int, id: str) -> PageChart:
     up, across = found.values[:, 0], found.values[:, panel]
-    axes = {}
-    for channel, column, i in ((alt.X, "c1", panel), (alt.Y, "c0", 0)):
+    place: Look = {}
+    for name, channel, column, i in (("x", alt.X, "c1", panel), ("y", alt.Y, "c0", 0)):
         window = found.windows[i]
         kind: Look = {"type": "log"} if found.log[i] else {"zero": False}
         scale = alt.Scale(domain=[window.low, window.high], nice=False, clamp=True, **kind)
@@ -45,18 +45,18 @@ def _pareto(found: pareto.Pareto, panel: int, id: str) -> PageChart:
             ticks = log_ticks(window.low, window.high)
             axis = texts_by_value(ticks, [number(tick, 5) for tick in ticks])
         title = style.reading(found.metrics[i], found.signs[i])
-        axes[column] = channel(f"{column}:Q", title=title, scale=scale, axis=axis)
+        place[name] = channel(f"{column}:Q", title=title, scale=scale, axis=axis)
     colour = alt.condition("datum.c2", alt.value("var(--complete)"), alt.value("var(--faint)"))
     size = alt.condition("datum.c2", alt.value(60), alt.value(26))
     base = marks().mark_circle(opacity=fading(0.9))
-    base = base.encode(x=axes["c1"], y=axes["c0"], color=colour, size=size)
+    base = base.encode(**place, color=colour, size=size)
     layers: list[Any] = [base.add_params(FADE, brush())]
     if len(found.metrics) == 2:
         # With both corners to the bad side: between two members of the front nothing is reached.
         step: Any = "step-after" if found.signs[1] < 0 else "step-before"
         front = marks().transform_filter("datum.c2")
         line = front.mark_line(interpolate=step, stroke="var(--complete)", opacity=fading(0.7))
-        layers.append(line.encode(x="c1:Q", y="c0:Q", order="c1:Q"))
+        layers.append(line.encode(**place, order=alt.Order("c1:Q")))
     ring: Look = {"stroke": "var(--best)", "strokeWidth": 2, "size": 130}
     diamond: Look = {"shape": "diamond", "fill": "var(--ink)", "stroke": "var(--paper)", "size": 80}
     keys = [Key("complete", "faint"), Key(f"beaten by none ({int(found.front.sum())})", "complete")]
@@ -66,10 +66,10 @@ def _pareto(found: pareto.Pareto, panel: int, id: str) -> PageChart:
     ):
         if spot is not None:
             only = marks().transform_filter(f"datum.trial == {int(found.numbers[spot])}")
-            layers.append(only.mark_point(opacity=1, **look).encode(x="c1:Q", y="c0:Q"))
+            layers.append(only.mark_point(opacity=1, **look).encode(**place))
             keys.append(key)
     picked = marks("picked").mark_point(size=110, **PICKED)
-    layers.append(picked.encode(x="c1:Q", y="c0:Q"))
+    layers.append(picked.encode(**place))
     caption = pareto.subtitle(found).replace(" labels are trial numbers.", "").rstrip(";")
     title = f"{found.metrics[0]} against {found.metrics[panel]}"
     columns: dict[str, list[Any]] = {

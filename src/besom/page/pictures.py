@@ -41,6 +41,6 @@ def picture_of(path: Path) -> Picture:
     size = (_WIDTH, round(image.height * _WIDTH / image.width))
     small = image.resize(size, Image.Resampling.BOX).quantize(_COLOURS, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    small.save(buffer, "PNG", compress_level=9)
+    small.save(buffer, "PNG", compress_level=6)
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
     return Picture(one_line(path.stem.replace("_", " ")), f"data:image/png;base64,{encoded}")

@@ -115,14 +115,14 @@ def _history_lines(found: History) -> tuple[list[Key], list[Any]]:
         steps = zip(found.step_numbers, found.window.clip(found.step_values), strict=True)
         line = inline({"trial": int(n), "c0": float(v)} for n, v in steps)
         look: Look = {"interpolate": "step-after", "stroke": "var(--best)", "strokeWidth": 2}
-        layers.append(line.mark_line(**look).encode(x="trial:Q", y="c0:Q"))
+        layers.append(line.mark_line(**look).encode(x=alt.X("trial:Q"), y=alt.Y("c0:Q")))
         keys.append(Key(f"best so far, trial {found.best_number}", "best", "line"))
     if found.baseline is not None:
         text = f"baseline {score(found.baseline)}"
         if found.window.holds(found.baseline):
             rule = inline([{"c0": found.baseline, "tip": text}])
             look = {"stroke": "var(--ink)", "strokeDash": [5, 3], "strokeWidth": 1.4}
-            layers.append(rule.mark_rule(**look).encode(y="c0:Q"))
+            layers.append(rule.mark_rule(**look).encode(y=alt.Y("c0:Q")))
         else:
             text += ", beyond the edge"
         keys.append(Key(text, "ink", "dashes"))
@@ -175,7 +175,7 @@ def _curve_layers(found: Curves, shown: list[tuple[Curve, str]]) -> list[Any]:
     crowd = float(np.clip(40 / len(shown), 0.3, 0.8))
     lines = marks().mark_line(strokeWidth=1.1, opacity=fading(crowd), **dots)
     colour = by_colour("c2", [kind for _, kind in shown])
-    layers = [lines.encode(**place, color=colour, detail="trial:N").add_params(FADE)]
+    layers = [lines.encode(**place, color=colour, detail=alt.Detail("trial:N")).add_params(FADE)]
     special: list[tuple[Curve, Look]] = []
     if found.complete:
         special.append((found.complete[0], {"stroke": "var(--best)", "strokeWidth": 2.5}))
@@ -185,7 +185,7 @@ def _curve_layers(found: Curves, shown: list[tuple[Curve, str]]) -> list[Any]:
         only = marks().transform_filter(f"datum.trial == {curve.number}")
         layers.append(only.mark_line(opacity=fading(1.0), **look).encode(**place))
     picked = marks("picked").mark_line(stroke="var(--picked)", strokeWidth=2.5, **dots)
-    return [*layers, picked.encode(**place, detail="trial:N")]
+    return [*layers, picked.encode(**place, detail=alt.Detail("trial:N"))]
 
 
 def _curve_keys(found: Curves) -> tuple[Key, ...]:
@@ -233,7 +233,7 @@ def importance_chart(study: StudyRecord, objective: int, id: str) -> PageChart:
     colour = alt.condition("datum.c3", alt.value("var(--complete)"), alt.value("var(--faint)"))
     bars = marks().mark_bar(height={"band": 0.65}).encode(x=x, y=y, color=colour)
     noise = marks().mark_tick(color="var(--best)", thickness=2.5, size=16)
-    layers: list[Any] = [bars.add_params(FADE), noise.encode(x="c2:Q", y="c0:O")]
+    layers: list[Any] = [bars.add_params(FADE), noise.encode(x=alt.X("c2:Q"), y=y)]
     columns: dict[str, list[Any]] = {
         "c0": list(range(len(shares))),
         "c1": cells([s.share for s in shares]),

@@ -61,9 +61,9 @@ def _slice(found: slices.Slices, column: Column, rows: npt.NDArray[Any], id: str
     for spot, look in ((found.baseline, diamond), (found.best, ring)):
         if spot is not None and column.present[spot]:
             only = marks().transform_filter(f"datum.trial == {int(found.numbers[spot])}")
-            layers.append(only.mark_point(opacity=1, **look).encode(x="c1:Q", y="c0:Q"))
+            layers.append(only.mark_point(opacity=1, **look).encode(x=x, y=y))
     picked = marks("picked").mark_point(size=size + 40, **PICKED)
-    layers.append(picked.encode(x="c1:Q", y="c0:Q"))
+    layers.append(picked.encode(x=x, y=y))
     caption = f"in {there.size:,} of {rows.size:,}" if there.size < rows.size else ""
     return PageChart(
         id,

@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from besom.errors import StudyError
+from besom.errors import StudyError, reason_of
 from besom.page.comparison_page import comparison_context
 from besom.page.study_page import study_context
 from besom.report.comparison import FOLDER, Comparison
@@ -43,6 +43,15 @@ def write_study_page(study: StudyRecord, paths: StudyPaths, claimed: Claim | Non
         StudyError: the folder cannot be written.
     """
     return _write("study.html", study_context(study, paths, claimed), paths.report)
+
+
+def refresh_study_page(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> str:
+    """Write ``report.html`` as a by-product: what has failed is returned in a line, not raised."""
+    try:
+        write_study_page(study, paths, claimed)
+    except Exception as error:
+        return f"Not written: {paths.report.name} ({reason_of(error)})."
+    return ""
 
 
 def write_comparison_page(comparison: Comparison, results_dir: Path) -> Path:
