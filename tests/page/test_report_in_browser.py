@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page_files import write
 
 import besom.page
 from besom.report.comparison import compare
-from besom.store.paths import StudyPaths
 from besom.store.records import Outcome
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 
@@ -30,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trials = list(study.trials)
     trials[4] = replace(trials[4], outcome=Outcome.ERROR, values=None, reason=NASTY, detail=NASTY)
     study = replace(study, trials=tuple(trials))
-    return besom.page.write_study_page(study, StudyPaths.of(folder, study.name))
+    return write(study, folder)
 
 
 def picked(opened: Any) -> set[int]:
@@ -151,14 +151,14 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(page: Path, open_page
 
 def test_without_scripts_pictures_take_the_charts_place(page: Path, open_page: Any) -> None:
     with open_page(page, java_script_enabled=False) as opened:
-        assert opened.page.locator("noscript img").count() == 5
+        assert opened.page.locator("noscript img").count() == 1
         assert opened.page.locator("#ranking tbody tr").count() > 10
         assert not opened.page.locator("#history-0").is_visible()
 
 
 def test_a_pareto_front_and_a_comparison_are_drawn(tmp_path: Path, open_page: Any) -> None:
     study = make_study(30, name="two", objectives=(VAL_ACCURACY, N_PARAMS))
-    path = besom.page.write_study_page(study, StudyPaths.of(tmp_path, study.name))
+    path = write(study, tmp_path)
     with open_page(path) as opened:
         assert "pareto-1" in opened.script("besomReady.charts()")
         opened.page.locator("#ranking tbody tr").first.click()
@@ -171,8 +171,8 @@ def test_a_pareto_front_and_a_comparison_are_drawn(tmp_path: Path, open_page: An
 
 
 def test_thousands_of_trials_are_drawn_on_canvas_and_picked(tmp_path: Path, open_page: Any) -> None:
-    study = make_study(2400, n_epochs=3)
-    path = besom.page.write_study_page(study, StudyPaths.of(tmp_path, study.name))
+    study = make_study(2300, n_epochs=2)
+    path = write(study, tmp_path)
     with open_page(path) as opened:
         assert opened.page.locator("#history-0 canvas").count() == 1
         assert opened.page.locator("#ranking tbody tr").count() == 100

@@ -14,6 +14,7 @@ import altair
 import pytest
 from click.testing import CliRunner
 from optuna.distributions import CategoricalDistribution
+from page_files import write
 
 import besom.page
 import reporting_world
@@ -22,7 +23,7 @@ from besom.page.charts import PageChart, literal
 from besom.page.study_page import sections_of
 from besom.page.write_page import script_json
 from besom.store.paths import StudyPaths
-from besom.store.records import Origin, Outcome, StudyRecord
+from besom.store.records import Objective, Origin, Outcome, StudyRecord
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study, make_trial
 
 VENDOR = Path(besom.page.__file__).parent / "vendor"
@@ -60,10 +61,6 @@ class _Page(HTMLParser):
     @property
     def text(self) -> str:
         return re.sub(r"\s+", " ", " ".join(self.words))
-
-
-def write(study: StudyRecord, folder: Path) -> Path:
-    return besom.page.write_study_page(study, StudyPaths.of(folder, study.name))
 
 
 def read(path: Path) -> _Page:
@@ -207,12 +204,19 @@ def test_columns_have_names_that_vega_reads_as_they_are() -> None:
         assert len(lengths) <= 1
 
 
+@pytest.mark.parametrize("objectives", [(VAL_ACCURACY,), (VAL_ACCURACY, N_PARAMS)])
+def test_every_chart_is_valid_vega_lite(objectives: tuple[Objective, ...]) -> None:
+    for chart in _charts(make_study(25, objectives=objectives)):
+        if chart.spec is not None:
+            altair.LayerChart.from_dict(chart.spec)
+
+
 def test_many_trials_are_drawn_on_canvas_and_sampled() -> None:
-    study = make_study(2600, n_epochs=3)
+    study = make_study(2100, n_epochs=2)
     drawn = {chart.id: chart for chart in _charts(study) if chart.spec is not None}
     history = drawn["history-0"]
     assert history.for_script()["renderer"] == "canvas"
-    assert len(history.columns["trial"]) == 2600
+    assert len(history.columns["trial"]) == 2100
     assert len(set(drawn["curves-0"].columns["trial"])) <= 201
     assert max(len(c.columns["trial"]) for id, c in drawn.items() if "slices" in id) <= 2000
     assert len(set(drawn["parallel-0-0"].columns["trial"])) <= 501
@@ -228,15 +232,27 @@ def test_the_baseline_s_config_is_set_against_the_winner_s(tmp_path: Path) -> No
 
 
 def test_without_scripts_the_plots_are_pictures(tmp_path: Path) -> None:
-    html = write(make_study(20), tmp_path).read_text()
+    study = make_study(20)
+    path = besom.page.write_study_page(study, StudyPaths.of(tmp_path, study.name))
+    html = path.read_text()
     quiet = re.findall(r"<noscript>(.*?)</noscript>", html, flags=re.DOTALL)
     assert sum(part.count('<img src="data:image/png;base64,') for part in quiet) == 5
 
 
+def test_large_studies_are_not_drawn_only_for_browsers_without_scripts(tmp_path: Path) -> None:
+    study = make_study(1100, n_epochs=2)
+    path = besom.page.write_study_page(study, StudyPaths.of(tmp_path, study.name))
+    html = path.read_text()
+    assert "<noscript>" in html
+    assert 'src="data:image/png' not in html
+    assert not StudyPaths.of(tmp_path, study.name).plots.exists()
+
+
 def test_what_confirm_found_is_in_the_page(tmp_path: Path) -> None:
     study = make_study(20)
-    root = StudyPaths.of(tmp_path, study.name).root
-    root.mkdir()
+    write(study, tmp_path)
+    paths = StudyPaths.of(tmp_path, study.name)
+    root = paths.root
     (root / "confirm.csv").write_text(
         "rank,trial,status,baseline,metric,of_new,mean,sd,low,high,fixed_low,fixed_high,gain,"
         "gain_low,gain_high,n_seeds,seed_1,seed_2\n"
@@ -245,12 +261,12 @@ def test_what_confirm_found_is_in_the_page(tmp_path: Path) -> None:
     )
     said = {"sentences": ["Trial 7 is first.", "A limit."], "columns": ["trial"], "rows": [["7"]]}
     (root / "confirm.json").write_text(json.dumps(said))
-    page = read(write(study, tmp_path))
+    page = read(besom.page.write_study_page(study, paths))
     assert "Trial 7 is first." in page.text
     assert "A limit." in page.text
     assert "confirm" in {chart["id"] for chart in page.data["charts"]}
     (root / "confirm.json").write_text("{")
-    assert "Trial 7 is first." not in read(write(study, tmp_path)).text
+    assert "Trial 7 is first." not in read(besom.page.write_study_page(study, paths)).text
 
 
 # The scripts that are shipped
@@ -275,6 +291,4 @@ def test_every_shipped_package_comes_with_its_licence() -> None:
 def test_the_shipped_vega_lite_reads_what_altair_writes() -> None:
     packages = json.loads((VENDOR / "packages.json").read_text())
     shipped = next(p["version"] for p in packages if p["name"] == "vega-lite")
-    ours, theirs = shipped.split("."), altair.SCHEMA_VERSION.lstrip("v").split(".")
-    assert ours[0] == theirs[0]
-    assert int(ours[1]) >= int(theirs[1])
+    assert shipped.split(".")[0] == altair.SCHEMA_VERSION.lstrip("v").split(".")[0]

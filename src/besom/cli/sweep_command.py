@@ -133,9 +133,8 @@ def sweep(
         say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
     _print_result(outcome.study, claimed, console)
     if plan.sweep.plots:
-        from besom.plots import not_drawn, write_plots  # slow to load, so after the result
-
         from besom.page import refresh_study_page
+        from besom.plots import not_drawn, write_plots  # slow to load, so after the result
 
         problems: dict[str, str] = {}
         write_plots(outcome.study, plan.paths.plots, problems)

@@ -12,8 +12,8 @@ from besom.page.pictures import Picture, picture_of
 from besom.page.study_page import Section, Table, in_sentences, made_by, sentence
 from besom.plots import study_curves
 from besom.plots.scales import Floats, Window, score
+from besom.report.claimed import claim_among
 from besom.report.comparison import FOLDER, Comparison, display, headline
-from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.text.numbers import duration
 
@@ -29,7 +29,7 @@ def comparison_context(comparison: Comparison, results_dir: Path) -> dict[str, A
     for study in comparison.studies:
         own = StudyPaths.of(results_dir, study.name).report
         link = f"../../{study.name}/{own.name}" if own.is_file() else ""
-        claims.append((study.name, link, in_sentences(claim(study).text)))
+        claims.append((study.name, link, in_sentences(claim_among(study, results_dir).text)))
     return {
         "name": " and ".join(study.name for study in comparison.studies),
         "made": made_by(),

@@ -106,6 +106,10 @@
     pick(next);
   }
 
+  function several(event) {
+    return event.shiftKey || event.ctrlKey || event.metaKey;
+  }
+
   find("clear").addEventListener("click", () => pick([]));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && picked.size) pick([]);
@@ -151,7 +155,7 @@
     if (chart.brushes.length) listenToBrush(chart);
     view.addEventListener("click", (event, item) => {
       const trial = item && item.datum && item.datum.trial;
-      if (typeof trial === "number") toggle(trial, event.shiftKey || event.ctrlKey || event.metaKey);
+      if (typeof trial === "number") toggle(trial, several(event));
     });
     view.addEventListener("pointermove", (event, item) => point(event, item));
     view.addEventListener("pointerout", () => { find("tip").hidden = true; });
@@ -316,7 +320,7 @@
       table.columns.forEach((column) => {
         const cell = element("td", column.texts[row]);
         cell.title = column.texts[row];
-        cell.className = column.numeric ? "number" : "";
+        cell.className = `${column.numeric ? "number" : ""} ${column.aside ? "aside" : ""}`;
         cell.hidden = !column.shown;
         made.append(cell);
       });
@@ -325,6 +329,7 @@
     body.replaceChildren(...shown);
     [...ranking.tHead.rows[0].cells].forEach((cell, i) => {
       cell.hidden = !table.columns[i].shown;
+      cell.classList.toggle("aside", table.columns[i].aside);
       const direction = state.down ? "descending" : "ascending";
       cell.setAttribute("aria-sort", i === state.column ? direction : "none");
     });
@@ -363,10 +368,11 @@
       boxes.append(label);
     });
     const body = ranking.tBodies[0];
+    // Shift would otherwise select the text between two clicks.
+    body.addEventListener("mousedown", (event) => { if (event.shiftKey) event.preventDefault(); });
     body.addEventListener("click", (event) => {
       const row = event.target.closest("tr");
-      const more = event.shiftKey || event.ctrlKey || event.metaKey;
-      if (row && !String(getSelection())) toggle(Number(row.dataset.trial), more);
+      if (row && !String(getSelection())) toggle(Number(row.dataset.trial), several(event));
     });
     body.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;

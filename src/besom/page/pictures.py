@@ -10,6 +10,8 @@ from typing import NamedTuple
 from besom.store.records import StudyRecord
 from besom.text.printable import one_line
 
+#: The plots of larger studies take many seconds: they are not drawn only for this.
+MOST_TRIALS = 1000
 #: Pixels; the plots themselves are finer.
 _WIDTH = 800
 _COLOURS = 64
@@ -23,10 +25,16 @@ class Picture(NamedTuple):
 
 
 def plot_pictures(study: StudyRecord, folder: Path) -> list[Picture]:
-    """The plots of a study, drawn again where they are older than its last trial."""
+    """The plots of a study, drawn again where they are older than its last trial.
+
+    Of a study with more than ``MOST_TRIALS`` they are drawn by ``besom plot`` only: none are
+    returned where those are older.
+    """
     last = max((t.finished or 0.0 for t in (*study.trials, *study.replicates)), default=0.0)
     files = sorted(folder.glob("*.png"))
     if not files or min(path.stat().st_mtime for path in files) < last:
+        if len(study.trials) > MOST_TRIALS:
+            return []
         from besom.plots import write_plots  # matplotlib: slow to load
 
         files = write_plots(study, folder, {})

@@ -152,7 +152,7 @@ def curves_chart(study: StudyRecord, objective: int, id: str) -> PageChart:
         spec_of(_curve_layers(found, shown), 320, f"Learning curves of {study.name}: {caption}"),
         {
             "trial": [c.number for c, _ in shown for _ in c.heights],
-            "c0": [v for c, _ in shown for v in cells(found.window.clip(c.heights), 5)],
+            "c0": [v for c, _ in shown for v in cells(c.heights, 5)],
             "c1": [epoch for c, _ in shown for epoch in range(1, c.heights.size + 1)],
             "c2": [kind for c, kind in shown for _ in c.heights],
         },
@@ -170,10 +170,12 @@ def _curve_layers(found: Curves, shown: list[tuple[Curve, str]]) -> list[Any]:
         axis=alt.Axis(tickMinStep=1, format="d"),
     )
     y = value_axis(found.window, found.metric)
-    dots: Look = {"point": {"size": 20}} if found.n_epochs == 1 else {}
+    shape: Look = {"clip": True}
+    if found.n_epochs == 1:
+        shape["point"] = {"size": 20}
     place: Look = {"x": x, "y": y, "order": alt.Order("c1:Q")}
     crowd = float(np.clip(40 / len(shown), 0.3, 0.8))
-    lines = marks().mark_line(strokeWidth=1.1, opacity=fading(crowd), **dots)
+    lines = marks().mark_line(strokeWidth=1.1, opacity=fading(crowd), **shape)
     colour = by_colour("c2", [kind for _, kind in shown])
     layers = [lines.encode(**place, color=colour, detail=alt.Detail("trial:N")).add_params(FADE)]
     special: list[tuple[Curve, Look]] = []
@@ -183,8 +185,8 @@ def _curve_layers(found: Curves, shown: list[tuple[Curve, str]]) -> list[Any]:
         special.append((found.baseline, {"stroke": "var(--ink)", "strokeDash": [5, 3]}))
     for curve, look in special:
         only = marks().transform_filter(f"datum.trial == {curve.number}")
-        layers.append(only.mark_line(opacity=fading(1.0), **look).encode(**place))
-    picked = marks("picked").mark_line(stroke="var(--picked)", strokeWidth=2.5, **dots)
+        layers.append(only.mark_line(opacity=fading(1.0), **look, **shape).encode(**place))
+    picked = marks("picked").mark_line(stroke="var(--picked)", strokeWidth=2.5, **shape)
     return [*layers, picked.encode(**place, detail=alt.Detail("trial:N"))]
 
 

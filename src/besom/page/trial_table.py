@@ -27,6 +27,7 @@ class TableColumn:
         label: its short heading; ``title`` is the whole one.
         numeric: whether its cells are numbers, perhaps with a unit after them.
         shown: whether it is visible at first: constant columns are not.
+        aside: whether it stands at the end, and paper leaves it out.
         texts: its cells, best trial first.
     """
 
@@ -34,6 +35,7 @@ class TableColumn:
     title: str
     numeric: bool
     shown: bool
+    aside: bool
     texts: list[str]
 
 
@@ -66,10 +68,11 @@ def trial_table(frame: pd.DataFrame) -> TrialTable:
         texts = [str(text) for text in shown[label]]
         constant = len(columns) > 1 and len(texts) > 1 and len(set(texts)) == 1
         numeric = all(_is_number(text) for text in texts if text)
-        columns.append(TableColumn(label, known[label].name, numeric, not constant, texts))
+        title = known[label].name
+        aside = title in _ASIDE
+        columns.append(TableColumn(label, title, numeric, not constant, aside, texts))
     # What was tried is looked for sooner than what it cost.
-    aside = [c for c in columns if c.title in _ASIDE]
-    columns = [c for c in columns if c.title not in _ASIDE] + aside
+    columns.sort(key=lambda column: column.aside)
     return TrialTable(columns, [int(trial) for trial in frame["trial"]])
 
 
