@@ -86,9 +86,7 @@ def test_a_trial_that_taught_another_study_counts_once() -> None:
         replace(t, number=8 + t.number, outcome=Outcome.WARM_START, baseline=False)
         for t in teacher.trials
     )
-    taught = replace(
-        taught, trials=taught.trials + lessons, config={"sweep": {"warm_start": "A"}}
-    )
+    taught = replace(taught, trials=taught.trials + lessons, config={"sweep": {"warm_start": "A"}})
     ((pool, found),) = claims_together([teacher, taught], Path("nowhere"))
     assert len(pool.trials) == 16
     assert not [caveat for caveat in found.caveats if "guided this search" in caveat]

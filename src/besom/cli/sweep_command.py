@@ -133,11 +133,13 @@ def sweep(
         say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
     _print_result(outcome.study, claimed, console)
     if plan.sweep.plots:
+        from besom.page import refresh_study_page
         from besom.plots import not_drawn, write_plots  # slow to load, so after the result
 
         problems: dict[str, str] = {}
         write_plots(outcome.study, plan.paths.plots, problems)
-        for line in not_drawn(problems):
+        not_written = refresh_study_page(outcome.study, plan.paths, claimed)
+        for line in filter(None, [*not_drawn(problems), not_written]):
             say(console, line)
     say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:
