@@ -157,6 +157,13 @@ def test_a_dead_process_of_this_machine_is_not_waited_for(row: LeaseRow) -> None
     holder.release()
 
 
+def test_what_this_process_could_not_give_back_is_not_waited_for(row: LeaseRow) -> None:
+    row.insert(Written(Holder.this_process("sweep"), "of an earlier sweep").text)
+    since = time.monotonic()
+    with held(row):
+        assert time.monotonic() - since < leases.RENEW_S / 2
+
+
 def test_a_process_whose_number_is_used_again_is_dead(row: LeaseRow) -> None:
     me = Holder.this_process("sweep")
     if me.started is None:
