@@ -52,6 +52,9 @@ def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 #: Where the kind of database makes no difference.
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+slow_on_postgresql = pytest.mark.parametrize(
+    "url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
 
 
 @pytest.fixture
@@ -339,6 +342,7 @@ def test_of_two_sweeps_started_in_the_same_second_one_runs(
     assert len(runs(trace)) == 6, "a trial was trained twice"
 
 
+@slow_on_postgresql
 @pytest.mark.usefixtures("no_orphans")
 def test_a_killed_sweep_goes_on_at_once_from_another_folder(
     project: Project, url: str, trace: Path
