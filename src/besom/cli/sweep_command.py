@@ -31,15 +31,11 @@ if TYPE_CHECKING:
 def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     from besom.cli.dry_run_text import print_dry_run, print_space
     from besom.seam import KERAS_TRIALS
-    from besom.study.checks import (
-        check_new_study,
-        check_strategy,
-        enqueued_configs,
-        names_of,
-        remarks,
-    )
+    from besom.study.checks import check_new_study, check_strategy
     from besom.study.dry_run import dry_run
+    from besom.study.names import enqueued_configs, names_of
     from besom.study.preset_trials import remarks_on_preset_trials
+    from besom.study.remarks import remarks
     from besom.targets import instantiate
     from besom.text.console import say
     from besom.trust import trusting
