@@ -1,9 +1,9 @@
 """What the coordinator and its Ray driver say to each other.
 
 The coordinator sends ``Connect`` once, then ``Open``, ``Say`` and ``Kill``, and ``Quit`` at the
-end. The driver sends ``Connected`` or ``Unconnected`` once, then ``Capacity`` whenever that changes,
-and of each worker ``Placed``, ``Said`` and at last ``Gone``. A worker is called by its key: a
-number that no other worker of the sweep has, not even the one that it replaces.
+end. The driver sends ``Connected`` or ``Unconnected`` once, then ``Capacity`` whenever that
+changes, and of each worker ``Placed``, ``Said`` and at last ``Gone``. A worker is called by its
+key: a number that no other worker of the sweep has, not even the one that it replaces.
 """
 
 from __future__ import annotations
@@ -169,4 +169,5 @@ class Gone:
 
 
 ToDriver = Connect | Open | Say | Kill
-FromDriver = Connected | Unconnected | Capacity | Placed | Said | Gone
+News = Connected | Unconnected | Capacity
+FromDriver = News | Placed | Said | Gone

@@ -24,8 +24,8 @@ from besom.executors.ray.driver_link import DriverGone, DriverLink, RemoteWorker
 from besom.executors.ray.driver_messages import (
     Capacity,
     Connect,
-    Connected,
     Need,
+    News,
     Unconnected,
 )
 from besom.executors.resources import available_cores, parse_memory
@@ -194,7 +194,7 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
     def _at_most(self, workers: int) -> int:
         return workers if self._n_useful is None else min(workers, self._n_useful)
 
-    def _hear(self, news: Connected | Unconnected | Capacity | DriverGone) -> None:
+    def _hear(self, news: News | DriverGone) -> None:
         """Take what the driver says of the cluster."""
         match news:
             case Unconnected(message):
