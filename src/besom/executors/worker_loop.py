@@ -66,7 +66,7 @@ class WorkerLoop:
         try:
             run_trial, facts, whole = _prepare(setup)
         except BaseException as error:
-            self._channel.send(_describe_unprepared(error))
+            self._channel.send(describe_unprepared(error))
             return 1
         # What is loaded stays: no later collection need look through all of TensorFlow again.
         gc.collect()
@@ -166,7 +166,8 @@ def with_artifact_paths(config: TrialConfig, folder: str | None) -> TrialConfig:
     return {**config, "orders": orders}
 
 
-def _describe_unprepared(error: BaseException) -> Unprepared:
+def describe_unprepared(error: BaseException) -> Unprepared:
+    """What a worker says when it cannot take trials, and prints."""
     _, reason, detail = describe_exception(error)
     with contextlib.suppress(OSError):
         os.write(2, detail.encode("utf-8", "backslashreplace"))
