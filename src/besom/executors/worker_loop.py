@@ -166,6 +166,18 @@ def with_artifact_paths(config: TrialConfig, folder: str | None) -> TrialConfig:
     return {**config, "orders": orders}
 
 
+def artifact_names(config: TrialConfig, reading: bool) -> list[str]:
+    """The names of the files that a trial is told to read, or else of those it is to write."""
+    orders = config.get("orders", {})
+    named = [
+        (key, orders[order].get(key))
+        for order, keys in _ARTIFACTS.items()
+        if order in orders
+        for key in keys
+    ]
+    return [name for key, name in named if name and (key == "load") is reading]
+
+
 def _describe_unprepared(error: BaseException) -> Unprepared:
     _, reason, detail = describe_exception(error)
     with contextlib.suppress(OSError):

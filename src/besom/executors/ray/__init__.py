@@ -1,0 +1,1 @@
+"""The Ray executor: workers on a cluster that Ray manages."""
