@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -79,16 +80,19 @@ def unload(cargo: Cargo, store: Path, get: Callable[[Any], bytes], where: str) -
     folder = store / cargo.digest
     try:
         store.mkdir(parents=True, exist_ok=True)
-        lock = (store / f"{cargo.digest}.lock").open("w")
-        _OPEN.append(lock)
-        while True:
+        if folder not in _LOCKS:
+            name = store / f"{cargo.digest}.lock"
+            _LOCKS[folder] = os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = _LOCKS[folder]
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        while not (folder / _WHOLE).exists():
+            # Whoever else waits here has it next, and finds it done.
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder / _WHOLE).exists():
                 _delete_unused(store)
                 _write(cargo, folder, get)
-            fcntl.flock(lock, fcntl.LOCK_SH)  # may let another process in for a moment
-            if (folder / _WHOLE).exists():
-                return folder
+            fcntl.flock(lock, fcntl.LOCK_SH)  # another process may have been let in for a moment
+        return folder
     except OSError as error:
         raise BesomError(
             f"{where} cannot store the functions and arrays given from Python in {store}: "
@@ -97,7 +101,7 @@ def unload(cargo: Cargo, store: Path, get: Callable[[Any], bytes], where: str) -
 
 
 #: Locks that this process holds to its end.
-_OPEN: list[Any] = []
+_LOCKS: dict[Path, int] = {}
 
 
 def _chunks(file: Path) -> Iterator[bytes]:

@@ -36,6 +36,7 @@ _BYTECODE = tuple(BYTECODE_SUFFIXES)
 _MODULES = tuple({*all_suffixes()} - {*_BYTECODE})
 #: Folders that are environments; no project's module lies in one.
 _ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
+_PUNCTUATED, _WORD = re.compile(r"[/.]"), re.compile(r"\w")
 #: Keys whose value is a path even where it does not look like one.
 _PATH_KEY = re.compile(r"(?:^|_)(?:path|file|folder|dir|directory|filename)s?$")
 
@@ -204,7 +205,7 @@ def _looks_like_path(value: str, key: str) -> bool:
     """
     if not value or key.startswith("_") or "\n" in value:
         return False
-    return bool("/" in value or "." in value or _PATH_KEY.search(key))
+    return bool(_PATH_KEY.search(key) or (_PUNCTUATED.search(value) and _WORD.search(value)))
 
 
 def exists(place: Path) -> bool:
