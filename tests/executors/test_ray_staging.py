@@ -84,6 +84,19 @@ def test_modules_on_pythonpath_go_along_and_installed_ones_do_not(
     assert not [f for f in staged.folders if "site-packages" in f or (Path(f) / "besom").is_dir()]
 
 
+def test_of_a_folder_on_pythonpath_only_what_holds_modules_is_read(
+    folder: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    write(elsewhere, "shared.py", "names/spaced/__init__.py", "names/spaced/deep/words.txt")
+    write(elsewhere, "images/cats/1.png", "images/cats/notes/cats.py")
+    setup = setup_of(folder)
+    staged = stage(replace(setup, sys_path=(*setup.sys_path, str(elsewhere))), tmp_path / "into")
+    root = tmp_path / "into" / STAGED / str(staged.folders.index(str(elsewhere)))
+    found = {file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file()}
+    assert found == {"shared.py", "names/spaced/__init__.py", "names/spaced/deep/words.txt"}
+
+
 def test_modules_too_large_for_code_are_refused_with_the_folder(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

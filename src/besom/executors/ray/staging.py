@@ -89,7 +89,7 @@ def stage(setup: Setup, into: Path) -> Staged:
         target = into / STAGED / str(number)
         target.mkdir(parents=True)
         try:
-            for file in _modules(Path(source), setup.artifacts):
+            for file in _modules(Path(source), setup.artifacts, source in projects):
                 copy = target / file.relative_to(source)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 room -= file.stat().st_size
@@ -122,19 +122,32 @@ def _own_entries(sys_path: tuple[str, ...]) -> Iterator[str]:
             yield str(real)
 
 
-def _modules(root: Path, results: str | None) -> Iterator[Path]:
-    """The files of all modules under ``root``; of a package, what lies beside them too."""
-    packages, seen = set[Path](), {os.path.realpath(results)} if results else set[str]()
-    for place, folders, files in os.walk(root, followlinks=True, onerror=_refuse):
+def _modules(root: Path, results: str | None, is_project: bool) -> Iterator[Path]:
+    """The files of all modules under ``root``; of a package, what lies beside them too.
+
+    Args:
+        root: an entry of ``sys.path``.
+        results: a folder to leave out.
+        is_project: it is the project's own folder. Any other may be as large as ``/tmp``, where a
+            script lies: of its folders, those are read that have modules or packages in them.
+    """
+    besoms = os.path.realpath(Path(besom.__file__).parent)
+    packages, seen = set[Path](), {besoms, *([os.path.realpath(results)] if results else [])}
+    for place, folders, files in os.walk(root, followlinks=True):
         here = Path(place)
         seen.add(os.path.realpath(here))
         if here != root and ("__init__.py" in files or here.parent in packages):
             packages.add(here)
         # In place: os.walk goes into what is left.
-        folders[:] = sorted(name for name in folders if _may_hold_modules(here / name, seen))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if _may_hold_modules(here / name, seen)
+            and (is_project or here in packages or _holds_modules(here / name))
+        )
         for name in sorted(files):
             wanted = name.endswith(_MODULES) or here in packages
-            if wanted and not name.endswith(_BYTECODE) and (here / name).is_file():
+            if wanted and not name.endswith(_BYTECODE) and _is_readable(here / name):
                 yield here / name
 
 
@@ -146,8 +159,12 @@ def _may_hold_modules(folder: Path, seen: set[str]) -> bool:
     return os.path.realpath(folder) not in seen
 
 
-def _refuse(error: OSError) -> None:
-    raise error
+def _holds_modules(folder: Path) -> bool:
+    return any(folder.glob("*.py")) or any(folder.glob("*/__init__.py"))
+
+
+def _is_readable(file: Path) -> bool:
+    return file.is_file() and os.access(file, os.R_OK)
 
 
 def _too_large(source: str, file: Path) -> str:
