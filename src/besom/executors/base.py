@@ -22,6 +22,8 @@ class FailureKind(StrEnum):
     WORKER_DIED = "worker_died"
     """The worker process ended during the trial: a signal or an exit code, for lack of memory too.
     """
+    NODE_LOST = "node_lost"
+    """The worker's machine was lost with it, or the connection to it. Stored as ``worker_died``."""
     TIMEOUT = "timeout"
     """The trial ran longer than its limit and was killed."""
 
@@ -68,10 +70,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker began a trial."""
+    """A worker began a trial.
+
+    Attributes:
+        node: the machine that the worker is on; empty where all are on the coordinator's.
+    """
 
     trial: int
     worker: int
+    node: str = ""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ from besom.seam import TrialConfig
 
 #: How often a trial is given to a fresh worker after the one it had died or ran out of memory.
 RETRIES = 1
+#: How often it is given to another worker because the one before was lost with its machine: that is
+#: no sign against the trial, and happens often where machines are rented by the hour.
+NODE_LOSSES = 5
 #: The longest wait for events, so that Ctrl-C is answered at once.
 TICK_S = 0.2
 
@@ -106,14 +109,24 @@ class _Running:
 
     Attributes:
         n_failures: how often it lost its worker, or memory was short.
+        n_losses: how often its worker was lost with its machine.
         was_stopped: it was told to stop because the source said so.
         interrupted: it was told to stop because the loop stops.
     """
 
     task: TrialTask
     n_failures: int = 0
+    n_losses: int = 0
     was_stopped: bool = False
     interrupted: bool = False
+
+    def again_after(self, kind: FailureKind) -> _Running | None:
+        """The trial's next attempt after a failure; None if it has no other."""
+        if kind is FailureKind.NODE_LOST and self.n_losses < NODE_LOSSES:
+            return _Running(self.task, self.n_failures, self.n_losses + 1)
+        if kind in _WORTH_A_RETRY and self.n_failures < RETRIES:
+            return _Running(self.task, self.n_failures + 1, self.n_losses)
+        return None
 
 
 @dataclass
@@ -274,9 +287,8 @@ class RunLoop:
         running = self._running.pop(event.trial)
         if running.interrupted:
             self._source.on_interrupted(event.trial)
-        elif _is_worth_a_retry(event) and running.n_failures < RETRIES:
-            assert isinstance(event, Failed)
-            self._to_retry.append(_Running(running.task, running.n_failures + 1))
+        elif isinstance(event, Failed) and (again := running.again_after(event.kind)):
+            self._to_retry.append(again)
             self._source.on_retry(event.trial, event.reason)
         else:
             self._source.on_ended(event, running.was_stopped)
@@ -284,7 +296,3 @@ class RunLoop:
     def _on_stopping(self, reason: str) -> None:
         self._drain.stopping()
         self._source.on_stopping(reason)
-
-
-def _is_worth_a_retry(event: Finished | Failed) -> bool:
-    return isinstance(event, Failed) and event.kind in _WORTH_A_RETRY

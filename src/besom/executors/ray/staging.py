@@ -23,7 +23,7 @@ from typing import Any
 import besom
 from besom.errors import BesomError
 from besom.executors.channel import Setup
-from besom.executors.local.resources import format_memory
+from besom.executors.resources import format_memory
 from besom.seam import TrialConfig
 
 #: The folder's name, by which it is found again on a node.
