@@ -66,7 +66,7 @@ class WorkerLoop:
         try:
             run_trial, facts, whole = _prepare(setup)
         except BaseException as error:
-            self._channel.send(_describe_unprepared(error))
+            self._channel.send(describe_unprepared(error))
             return 1
         # What is loaded stays: no later collection need look through all of TensorFlow again.
         gc.collect()
@@ -178,7 +178,8 @@ def artifact_names(config: TrialConfig, reading: bool) -> list[str]:
     return [name for key, name in named if name and (key == "load") is reading]
 
 
-def _describe_unprepared(error: BaseException) -> Unprepared:
+def describe_unprepared(error: BaseException) -> Unprepared:
+    """Say why a worker cannot take trials; the traceback goes to its log."""
     _, reason, detail = describe_exception(error)
     with contextlib.suppress(OSError):
         os.write(2, detail.encode("utf-8", "backslashreplace"))

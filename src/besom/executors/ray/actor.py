@@ -7,6 +7,7 @@ and what the worker says next is what the call returns.
 from __future__ import annotations
 
 import os
+import platform
 import queue
 import sys
 import threading
@@ -15,11 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from besom.errors import BesomError
+from besom.executors.base import Failed
 from besom.executors.channel import Channel, FromWorker, ToWorker
 from besom.executors.executor_options import worker_environment
+from besom.executors.failures import describe_exception
+from besom.executors.ray.freight import Luggage, Parcel, Receiver
 from besom.executors.resources import resident_memory
 from besom.executors.tether import log_to
-from besom.executors.worker_loop import WorkerLoop
+from besom.executors.worker_loop import WorkerLoop, describe_unprepared
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class RayWorker:
         else:  # Ray hides no GPU from who asked for none
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         self._log, self._log_start = _redirect(log_dir, worker)
+        self._worker = worker
+        self._receiver = Receiver(f"The node {platform.node()}", _get)
         self._channel = _InMemoryChannel()
         self._loop = WorkerLoop(worker, self._channel, resident_memory)
         threading.Thread(target=self._serve, name="worker loop", daemon=True).start()
@@ -68,11 +75,21 @@ class RayWorker:
         node_id = ray.get_runtime_context().get_node_id()
         return ActorPlace(node_id, os.getpid(), self._log, self._log_start)
 
-    def tell(self, message: ToWorker) -> FromWorker:
+    def tell(self, message: ToWorker | Luggage | Parcel) -> FromWorker | Parcel:
         """Hand a message to the worker loop, and wait for what it says next."""
-        self._channel.inbox.put(message)
+        try:
+            unpacked = self._receiver.unpack(message)
+        except (BesomError, OSError) as error:
+            return self._refusal(message, error)
+        self._channel.inbox.put(unpacked)
         answer: FromWorker = self._channel.outbox.get()
-        return answer
+        return self._receiver.pack(answer)
+
+    def _refusal(self, message: ToWorker | Luggage | Parcel, error: Exception) -> FromWorker:
+        """The answer to a message that this machine cannot take."""
+        if isinstance(message, Parcel):
+            return Failed(message.message.trial, self._worker, *describe_exception(error))
+        return describe_unprepared(error)
 
     def _serve(self) -> None:
         try:
@@ -80,6 +97,13 @@ class RayWorker:
         except BaseException:  # nobody would hear of it, and the call would never return
             traceback.print_exc()
             os._exit(1)
+
+
+def _get(reference: Any) -> bytes:
+    import ray
+
+    content: bytes = ray.get(reference)
+    return content
 
 
 class _InMemoryChannel(Channel):
