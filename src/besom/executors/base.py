@@ -153,6 +153,11 @@ class Executor(Protocol):
         ...
 
     @property
+    def room(self) -> str:
+        """What there is room for, in words, once that is known; empty: nothing to say."""
+        return ""
+
+    @property
     def gpus_per_worker(self) -> float:
         """How much of a GPU each worker holds, where workers have GPUs."""
         return 1.0

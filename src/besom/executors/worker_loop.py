@@ -166,8 +166,20 @@ def with_artifact_paths(config: TrialConfig, folder: str | None) -> TrialConfig:
     return {**config, "orders": orders}
 
 
+def artifact_names(config: TrialConfig, reading: bool) -> list[str]:
+    """The names of the files that a trial is told to read, or else of those it is to write."""
+    orders = config.get("orders", {})
+    named = [
+        (key, orders[order].get(key))
+        for order, keys in _ARTIFACTS.items()
+        if order in orders
+        for key in keys
+    ]
+    return [name for key, name in named if name and (key == "load") is reading]
+
+
 def describe_unprepared(error: BaseException) -> Unprepared:
-    """What a worker says when it cannot take trials, and prints."""
+    """Say why a worker cannot take trials; the traceback goes to its log."""
     _, reason, detail = describe_exception(error)
     with contextlib.suppress(OSError):
         os.write(2, detail.encode("utf-8", "backslashreplace"))

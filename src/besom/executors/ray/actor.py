@@ -12,17 +12,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import sys
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from besom.executors.channel import FromWorker, Setup, ToWorker
+from besom.errors import BesomError
+from besom.executors.base import Failed
+from besom.executors.channel import FromWorker, ToWorker
 from besom.executors.executor_options import worker_environment
-from besom.executors.failures import Death
+from besom.executors.failures import Death, describe_exception
 from besom.executors.local.worker_process import WorkerProcess
 from besom.executors.process import Launch
+from besom.executors.ray.freight import Luggage, Parcel, Receiver
 from besom.executors.resources import OutOfMemoryKills
 from besom.executors.worker_loop import describe_unprepared
 
@@ -74,6 +78,8 @@ class RayWorker:
             environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         else:  # Ray hides no GPU from who asked for none
             environment["CUDA_VISIBLE_DEVICES"] = "-1"
+        self._worker = worker
+        self._receiver = Receiver(f"The node {platform.node()}", _get)
         self._launch = Launch(
             module="besom.executors.local.worker",
             called=f"Worker {worker}",
@@ -93,19 +99,21 @@ class RayWorker:
         log = self._launch.log
         return ActorPlace(node_id, self._process.pid, str(log or ""), self._process.log_start)
 
-    def tell(self, message: ToWorker) -> FromWorker | Ended:
+    def tell(self, message: ToWorker | Luggage | Parcel) -> FromWorker | Parcel | Ended:
         """Hand a message to the worker, and wait for what it says next."""
-        if isinstance(message, Setup):
-            try:
-                message = self._at_home(message)
-            except Exception as error:
-                return describe_unprepared(error)
-        self._process.send(message)  # where that fails, its end is what comes next
-        return self._next()
+        try:
+            unpacked = self._receiver.unpack(message)
+        except (BesomError, OSError) as error:
+            return self._refusal(message, error)
+        self._process.send(unpacked)  # where that fails, its end is what comes next
+        answer = self._next()
+        return answer if isinstance(answer, Ended) else self._receiver.pack(answer)
 
-    def _at_home(self, setup: Setup) -> Setup:
-        """The setup as it is on this node."""
-        return setup
+    def _refusal(self, message: ToWorker | Luggage | Parcel, error: Exception) -> FromWorker:
+        """The answer to a message that this machine cannot take."""
+        if isinstance(message, Parcel):
+            return Failed(message.message.trial, self._worker, *describe_exception(error))
+        return describe_unprepared(error)
 
     def _next(self) -> FromWorker | Ended:
         process = self._process
@@ -127,3 +135,10 @@ def _log(log_dir: str | None, worker: int) -> Path | None:
         return None
     own = Path("/proc/self/fd/2").readlink()  # Ray's file of what this actor prints
     return own.parent / f"besom-worker-{worker}-{os.getpid()}.log" if own.is_file() else None
+
+
+def _get(reference: Any) -> bytes:
+    import ray
+
+    content: bytes = ray.get(reference)
+    return content

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import math
 import signal
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray
 
+from besom.executors.channel import FromWorker, ToWorker
 from besom.executors.ray.actor import RayWorker
 from besom.executors.ray.driver_messages import Capacity, Connect, Need
+from besom.executors.ray.freight import Parcel, Sender
+from besom.executors.ray.room import Room
 
 #: Trials load their data in their own worker; a message is all that the object store holds.
 _OWN_OBJECT_STORE_BYTES = 128 * 1024**2
@@ -40,15 +45,24 @@ class Cluster:
                 "include_dashboard": False,
                 "_temp_dir": connect.own_folder,
             }
-        try:
-            ray.init(
-                connect.address or "local",
-                runtime_env=dict(connect.runtime_env) if connect.runtime_env else None,
-                log_to_driver=False,
-                **own,
-            )
-        finally:
-            signal.signal(signal.SIGTERM, handler)
+        self._sender: Sender | None = None
+        runtime_env = dict(connect.runtime_env or {})
+        with tempfile.TemporaryDirectory(prefix="besom-staged-") as folder:
+            if connect.sent is not None:
+                self._sender = Sender(connect.sent, Path(folder))
+                modules = [*runtime_env.get("py_modules", ()), *self._sender.py_modules]
+                runtime_env["py_modules"] = modules
+            try:
+                ray.init(
+                    connect.address or "local",
+                    runtime_env=runtime_env or None,
+                    log_to_driver=False,
+                    **own,
+                )
+            finally:
+                signal.signal(signal.SIGTERM, handler)
+        if self._sender is not None:
+            self._sender.load(ray.put)
         need = connect.need
         self._actor = ray.remote(RayWorker).options(
             num_cpus=need.num_cpus,
@@ -63,6 +77,15 @@ class Cluster:
         connect = self._connect
         has_gpu = connect.need.num_gpus > 0
         return self._actor.remote(worker, connect.threads, has_gpu, connect.log_dir)
+
+    def packed(self, message: ToWorker) -> Any:
+        """A message with what has to go along, where workers are on other machines."""
+        return message if self._sender is None else self._sender.pack(message)
+
+    def unpacked(self, parcel: Parcel) -> FromWorker:
+        """What a worker said, once what came along is in the study's folder."""
+        assert self._sender is not None
+        return self._sender.unpack(parcel)
 
     def call(self, method: Any, arguments: tuple[Any, ...], done: Callable[[Any], None]) -> None:
         """Call a method of an actor; ``done`` is given what it returns, or the exception.
@@ -103,6 +126,12 @@ class Cluster:
             most=sum(fitting(node["Resources"], need) for node in nodes),
             nodes=len(nodes),
         )
+
+    def room_in_words(self) -> str:
+        """What there is room for when nothing else runs; empty on a Ray of the driver's own."""
+        if self._connect.address is None:
+            return ""
+        return str(Room.on(ray.nodes(), self._connect.need.amounts))
 
     def close(self) -> None:
         """Leave the cluster, which ends this sweep's actors; end a Ray of its own."""

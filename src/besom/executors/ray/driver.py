@@ -30,6 +30,7 @@ from besom.executors.ray.driver_messages import (
     Say,
     Unconnected,
 )
+from besom.executors.ray.freight import Parcel
 from besom.executors.tether import tethered
 
 #: How often to look what there is room for.
@@ -76,7 +77,7 @@ class Driver:
         except Exception as error:
             self._channel.send(Unconnected(f"{type(error).__name__}: {error}"))
             return 1
-        self._outbox.put(Connected())
+        self._outbox.put(Connected(self._cluster.room_in_words()))
         for work in (self._send, self._look_around):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
         while not isinstance(message := self._channel.receive(), Quit):
@@ -96,7 +97,9 @@ class Driver:
             case Say(key, to_worker):
                 if (known := self._workers.get(key)) is not None:
                     self._cluster.call(
-                        known.actor.tell, (to_worker,), lambda said: self._said(known, said)
+                        known.actor.tell,
+                        (self._cluster.packed(to_worker),),
+                        lambda said: self._said(known, said),
                     )
             case Kill(key):
                 if (known := self._workers.get(key)) is not None:
@@ -114,6 +117,8 @@ class Driver:
     def _said(self, worker: _Worker, said: Any) -> None:
         if isinstance(said, BaseException | Ended):
             self._ended(worker, said)
+        elif isinstance(said, Parcel):
+            in_thread(self._deliver, worker, said)
         else:
             self._outbox.put(Said(worker.key, said))
 
@@ -123,6 +128,9 @@ class Driver:
             in_thread(self._bury, worker, how)
 
     # In threads of their own
+
+    def _deliver(self, worker: _Worker, parcel: Parcel) -> None:
+        self._outbox.put(Said(worker.key, self._cluster.unpacked(parcel)))
 
     def _announce(self, worker: _Worker, place: ActorPlace) -> None:
         worker.node = self._cluster.name_of(place.node_id)

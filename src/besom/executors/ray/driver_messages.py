@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from besom.executors.channel import FromWorker, ToWorker
+from besom.executors.channel import FromWorker, Setup, ToWorker
 from besom.executors.failures import Death
 
 
@@ -52,6 +52,7 @@ class Connect:
         log_dir: the folder of the workers' logs, where that exists on a node.
         own_cpus, own_resources: what a Ray of the driver's own offers.
         own_folder: what it keeps its files in.
+        sent: what workers on other machines need of this one; None: they are all here.
     """
 
     address: str | None
@@ -63,6 +64,7 @@ class Connect:
     own_cpus: int = 1
     own_resources: Mapping[str, float] = field(default_factory=dict)
     own_folder: str | None = None
+    sent: Setup | None = None
 
 
 @dataclass(frozen=True)

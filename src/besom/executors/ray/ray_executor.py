@@ -24,6 +24,7 @@ from besom.executors.ray.driver_link import DriverGone, DriverLink, RemoteWorker
 from besom.executors.ray.driver_messages import (
     Capacity,
     Connect,
+    Connected,
     Need,
     News,
     Unconnected,
@@ -102,6 +103,7 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         self._link: DriverLink | None = None
         self._own_folder: str | None = None
         self._open_worker: Any = None
+        self._room = ""
 
     @property
     def n_workers(self) -> int:
@@ -112,6 +114,11 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
     def limits(self) -> Limits:
         """When a worker is replaced between trials."""
         return self._limits
+
+    @property
+    def room(self) -> str:
+        """What the cluster has room for, in words, once that is known."""
+        return self._room
 
     @property
     def gpus_per_worker(self) -> float:
@@ -143,10 +150,14 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         if self._address is None:
             # Else Ray would write one to the user's home, and later commands would then expect it.
             environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        elif _has_token(environment):
+            # Ray sends it to an address by itself only if that is "auto". A cluster without
+            # tokens takes no notice of it.
+            environment.setdefault("RAY_AUTH_MODE", "token")
         launch = Launch(
             module=self.driver,
             called="The Ray driver",
-            first=self._connect(log),
+            first=replace(self._connect(log), sent=None if self._address is None else setup),
             environment=environment,
             folder=folder,
             log=None if log is None else log / "ray-driver.log",
@@ -202,6 +213,8 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
                 self._fatal = BesomError(
                     f"The sweep cannot use {where} (sweep.executor.address): {message}"
                 )
+            case Connected(room):
+                self._room = room
             case DriverGone(message):
                 self._fatal = BesomError(message)
             case Capacity():
@@ -252,6 +265,16 @@ def _check_installed() -> None:
             "sweep/executor=ray needs Ray, which is not installed: python -m pip install "
             "'besom[ray]'."
         )
+
+
+def _has_token(environment: Mapping[str, str]) -> bool:
+    """Whether the user has a token for Ray, in one of the places where Ray looks for it."""
+    if "RAY_AUTH_TOKEN" in environment or "RAY_AUTH_TOKEN_PATH" in environment:
+        return True
+    try:
+        return (Path.home() / ".ray" / "auth_token").is_file()
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return False
 
 
 def _temporary_folder() -> str:
