@@ -109,6 +109,14 @@ class RayWorker:
         answer = self._next()
         return answer if isinstance(answer, Ended) else self._receiver.pack(answer)
 
+    def look(self) -> Ended | None:
+        """Say whether the worker has ended. It is asked now and then while it has nothing to do:
+        nobody waits for it then, so nobody would see that it dies.
+        """
+        if not self._process.has_ended():
+            return None
+        return Ended(self._process.bury(of_trial=False), self._process.whole_tail())
+
     def _refusal(self, message: ToWorker | Luggage | Parcel, error: Exception) -> FromWorker:
         """The answer to a message that this machine cannot take."""
         if isinstance(message, Parcel):
