@@ -21,7 +21,7 @@ _FAULTS = frozenset(
 )
 
 _MEMORY_CLASSES = frozenset({"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"})
-MEMORY_WORDS = re.compile(
+_MEMORY_WORDS = re.compile(
     r"std::bad_alloc|\bMemoryError\b|\bOOM\b|out of memory|OUT_OF_MEMORY|RESOURCE_EXHAUSTED"
     r"|cannot allocate memory",
     re.IGNORECASE,
@@ -110,7 +110,7 @@ def describe_death(status: int | None, log_tail: str, oom_killed: bool) -> Death
             return Death(reason, out_of_memory=True)
     else:
         ending = f"ended with exit code {status}"
-    if status != 0 and MEMORY_WORDS.search(log_tail):
+    if status != 0 and _MEMORY_WORDS.search(log_tail):
         return Death(f"out of memory ({ending})", out_of_memory=True)
     return Death(ending)
 
@@ -135,7 +135,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     foreign = type(error).__module__.partition(".")[0] in {"tensorflow", "jaxlib", "torch"}
-    return foreign and MEMORY_WORDS.search(message_of(error)) is not None
+    return foreign and _MEMORY_WORDS.search(message_of(error)) is not None
 
 
 def _first_line(text: str) -> str:

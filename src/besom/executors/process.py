@@ -36,7 +36,7 @@ class Launch:
     Attributes:
         module: what Python runs.
         called: what messages call it, such as ``Worker 3``.
-        first: the first message; picklable.
+        first: the first message; picklable. None: it is sent later.
         environment: its whole environment.
         folder: its current folder.
         log: where its stdout and stderr are appended; None: nowhere.
@@ -61,6 +61,7 @@ class ChildProcess:
 
     Attributes:
         connection: poll it for messages; ``receive`` takes one.
+        log_start: where in its log its own output begins.
         sentinel: a descriptor that turns readable when the process has ended; None where the
             system has no such thing (only Linux does), then ask ``has_ended`` now and then.
 
@@ -70,7 +71,7 @@ class ChildProcess:
 
     def __init__(self, launch: Launch) -> None:
         self._called, self._log = launch.called, launch.log
-        self._log_start = 0
+        self.log_start = 0
         self.connection, theirs = Pipe()
         self._channel = PipeChannel(self.connection)
         watchdog, our_watchdog = os.pipe()  # it ends when ours is closed
@@ -90,7 +91,8 @@ class ChildProcess:
         self.sentinel = _open_pidfd(self._popen.pid)
         if self.sentinel is not None:
             self._descriptors.append(self.sentinel)
-        self.send(launch.first)
+        if launch.first is not None:
+            self.send(launch.first)
 
     def _spawn(self, launch: Launch, connection: int, watchdog: int) -> subprocess.Popen[bytes]:
         in_main_thread = threading.current_thread() is threading.main_thread()
@@ -126,7 +128,7 @@ class ChildProcess:
                 f"{called} {self._log} cannot be written: {error.strerror}. Make the "
                 "folder writable, or choose another with results_dir."
             ) from error
-        self._log_start = log.tell()
+        self.log_start = log.tell()
         return log
 
     @property
@@ -195,9 +197,11 @@ class ChildProcess:
 
     def log_tail(self, of_trial: bool = False) -> str:
         """Return the end of what this process printed, or what its last trial did alone."""
-        return (
-            "" if self._log is None else last_lines(tail_of(self._log, self._log_start), of_trial)
-        )
+        return last_lines(self.whole_tail(), of_trial)
+
+    def whole_tail(self) -> str:
+        """Return the end of its log, of a few pages."""
+        return "" if self._log is None else tail_of(self._log, self.log_start)
 
 
 def tail_of(log: Path | str, start: int) -> str:

@@ -8,6 +8,9 @@ even while a long C call holds the interpreter. Three nets, for what each misses
 - ``O_ASYNC`` with ``F_SETSIG`` (Linux, fcntl(2)): the kernel itself kills the group;
 - a thread that waits for the end of the file: everywhere, but it needs the interpreter to run;
 - ``PR_SET_PDEATHSIG`` (Linux, prctl(2)): holds even if a fork of the coordinator kept the pipe.
+
+Where something else may kill this process alone, a guard keeps the first two: a fork of it that
+does nothing else.
 """
 
 from __future__ import annotations
@@ -46,7 +49,10 @@ def tethered(called: str) -> tuple[PipeChannel, list[str]]:
     for name in ("connection", "watchdog", "coordinator"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--die-with-parent", action="store_true")
+    parser.add_argument("--guarded", action="store_true")
     arguments, own = parser.parse_known_args()
+    if arguments.guarded:
+        _leave_guard(arguments.watchdog)
     end_with_coordinator(arguments.watchdog, arguments.coordinator, arguments.die_with_parent)
     os.set_inheritable(arguments.connection, False)
     sys.stdout, sys.stderr = log_to(1), log_to(2)
@@ -97,6 +103,18 @@ def end_with_coordinator(pipe: int, coordinator: int, die_with_parent: bool) -> 
     # It may have ended before all that was in place.
     if os.getppid() != coordinator or select.select([pipe], [], [], 0)[0]:
         _kill_group()
+
+
+def _leave_guard(pipe: int) -> None:
+    """Leave a process in this group that outlives this one, and ends the group in its place."""
+    if os.fork():
+        return
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    os.closerange(0, pipe)
+    os.closerange(pipe + 1, 4096)
+    _wait_for_end(pipe)
+    os._exit(1)
 
 
 def _wait_for_end(pipe: int) -> None:

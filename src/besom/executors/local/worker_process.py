@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from besom.executors.channel import Setup
 from besom.executors.failures import Death, describe_death
 from besom.executors.process import ChildProcess, Launch
 from besom.executors.resources import OutOfMemoryKills
@@ -19,14 +18,13 @@ class WorkerProcess(ChildProcess, WorkerHandle):
     """A running worker.
 
     Args:
-        launch: how to spawn it; its first message is a ``Setup``.
+        launch: how to spawn it.
         oom_kills: which deaths on this machine are for lack of memory.
     """
 
     node = ""
 
     def __init__(self, launch: Launch, oom_kills: OutOfMemoryKills) -> None:
-        assert isinstance(launch.first, Setup)
         super().__init__(launch)
         self._oom_kills = oom_kills
         self._lost = False

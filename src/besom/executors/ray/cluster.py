@@ -15,19 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from besom.executors.channel import FromWorker, ToWorker
-from besom.executors.process import tail_of
-from besom.executors.ray.actor import ActorPlace, RayWorker
+from besom.executors.ray.actor import RayWorker
 from besom.executors.ray.driver_messages import Capacity, Connect, Need
 from besom.executors.ray.freight import Parcel, Sender
 from besom.executors.ray.room import Room
 
 #: Trials load their data in their own worker; a message is all that the object store holds.
 _OWN_OBJECT_STORE_BYTES = 128 * 1024**2
-#: How long to wait for the log of a worker on another node.
-_TAIL_TIMEOUT_S = 20.0
 
 
 class Cluster:
@@ -75,7 +71,6 @@ class Cluster:
             max_restarts=0,
             max_task_retries=0,
         )
-        self._here = ray.get_runtime_context().get_node_id()
 
     def open(self, worker: int) -> Any:
         """Ask for a worker, and return its actor; it may wait for room."""
@@ -137,19 +132,6 @@ class Cluster:
         if self._connect.address is None:
             return ""
         return str(Room.on(ray.nodes(), self._connect.need.amounts))
-
-    def tail(self, place: ActorPlace) -> str:
-        """The end of what a worker printed, if that can be had."""
-        if place.node_id == self._here:
-            return tail_of(place.log, place.log_start)
-        there = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
-        read = ray.remote(tail_of).options(
-            num_cpus=0, scheduling_strategy=there, max_retries=0, max_calls=1
-        )
-        try:
-            return str(ray.get(read.remote(place.log, place.log_start), timeout=_TAIL_TIMEOUT_S))
-        except Exception:  # no reason to lose more than that
-            return ""
 
     def close(self) -> None:
         """Leave the cluster, which ends this sweep's actors; end a Ray of its own."""

@@ -11,12 +11,12 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from besom.executors.channel import Channel, Quit
-from besom.executors.ray.actor import ActorPlace
-from besom.executors.ray.deaths import describe_end
+from besom.executors.ray.actor import ActorPlace, Ended
+from besom.executors.ray.deaths import describe_loss
 from besom.executors.ray.driver_messages import (
     Capacity,
     Connect,
@@ -31,7 +31,6 @@ from besom.executors.ray.driver_messages import (
     Unconnected,
 )
 from besom.executors.ray.freight import Parcel
-from besom.executors.resources import OutOfMemoryKills
 from besom.executors.tether import tethered
 
 #: How often to look what there is room for.
@@ -64,7 +63,6 @@ class Driver:
         self._channel, self._make_cluster = channel, connect
         self._workers: dict[int, _Worker] = {}
         self._outbox: queue.SimpleQueue[FromDriver] = queue.SimpleQueue()
-        self._oom_kills = OutOfMemoryKills()
         self._over = threading.Event()
 
     def serve(self) -> int:
@@ -117,17 +115,17 @@ class Driver:
         in_thread(self._announce, worker, said)
 
     def _said(self, worker: _Worker, said: Any) -> None:
-        if isinstance(said, BaseException):
+        if isinstance(said, BaseException | Ended):
             self._ended(worker, said)
         elif isinstance(said, Parcel):
             in_thread(self._deliver, worker, said)
         else:
             self._outbox.put(Said(worker.key, said))
 
-    def _ended(self, worker: _Worker, error: BaseException) -> None:
+    def _ended(self, worker: _Worker, how: BaseException | Ended) -> None:
         # Every call that waits is told of it; the first one counts.
         if self._workers.pop(worker.key, None) is not None:
-            in_thread(self._bury, worker, error)
+            in_thread(self._bury, worker, how)
 
     # In threads of their own
 
@@ -136,28 +134,18 @@ class Driver:
 
     def _announce(self, worker: _Worker, place: ActorPlace) -> None:
         worker.node = self._cluster.name_of(place.node_id)
-        self._outbox.put(Placed(worker.key, worker.node, place.pid, place.log))
+        self._outbox.put(Placed(worker.key, worker.node, place.pid, place.log, place.log_start))
 
-    def _bury(self, worker: _Worker, error: BaseException) -> None:
-        place = worker.place
-        if place is None:
-            lost, tail, oom_killed = False, "", False
+    def _bury(self, worker: _Worker, how: BaseException | Ended) -> None:
+        tail = ""
+        if isinstance(how, Ended):
+            death, tail = how.death, how.tail
         else:
-            lost = self._cluster.lost(place.node_id)
-            tail = "" if lost else self._cluster.tail(place)
-            oom_killed = not lost and self._oom_kills.explain(-signal.SIGKILL)
-        death = describe_end(error, worker.node, lost, tail, oom_killed)
-        self._cluster.kill(worker.actor)  # it may be out of reach, and alive
-        self._outbox.put(
-            Gone(
-                worker.key,
-                death.reason,
-                death.out_of_memory,
-                death.node_lost,
-                worker.withdrawn,
-                tail,
-            )
-        )
+            lost = worker.place is not None and self._cluster.lost(worker.place.node_id)
+            death = describe_loss(how, worker.node, lost)
+        self._cluster.kill(worker.actor)  # it may be alive, or out of reach
+        death = replace(death, no_room=worker.withdrawn)
+        self._outbox.put(Gone(worker.key, death, tail))
 
     def _send(self) -> None:
         while True:

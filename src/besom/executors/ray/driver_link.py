@@ -12,7 +12,7 @@ from typing import Any
 from besom.executors.channel import FromWorker, Quit, Setup, ToWorker
 from besom.executors.failures import Death
 from besom.executors.pooled import Signs
-from besom.executors.process import ChildProcess, Launch, last_lines
+from besom.executors.process import ChildProcess, Launch, last_lines, tail_of
 from besom.executors.ray.driver_messages import (
     Capacity,
     Connected,
@@ -48,7 +48,7 @@ class RemoteWorker(WorkerHandle):
 
     def __init__(self, key: int, worker: int, say: Callable[[Say | Kill], bool]) -> None:
         self.key, self._worker, self._say = key, worker, say
-        self.node, self._pid, self._log = "", 0, ""
+        self.node, self._pid, self._log, self._log_start = "", 0, "", 0
         self._inbox: deque[FromWorker] = deque()
         self.gone: Gone | None = None
         self._over = False
@@ -60,7 +60,8 @@ class RemoteWorker(WorkerHandle):
 
     def placed(self, placed: Placed) -> None:
         """Note where it runs."""
-        self.node, self._pid, self._log = placed.node, placed.pid, placed.log
+        self.node, self._pid = placed.node, placed.pid
+        self._log, self._log_start = placed.log, placed.log_start
 
     def said(self, message: FromWorker) -> None:
         """Keep a message until it is received."""
@@ -94,13 +95,13 @@ class RemoteWorker(WorkerHandle):
     def bury(self, of_trial: bool) -> Death:  # noqa: ARG002
         """Say how it ended."""
         self._over = True
-        gone = self.gone
-        assert gone is not None
-        return Death(gone.reason, gone.out_of_memory, gone.node_lost, gone.no_room)
+        assert self.gone is not None
+        return self.gone.death
 
     def log_tail(self, of_trial: bool = False) -> str:
-        """The end of what it printed; only known once it is gone."""
-        return "" if self.gone is None else last_lines(self.gone.tail, of_trial)
+        """The end of what it printed, where its log lies in a folder that is here too."""
+        tail = self.gone.tail if self.gone is not None else tail_of(self._log, self._log_start)
+        return last_lines(tail, of_trial)
 
     def called(self) -> str:
         """What messages call it."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from besom.executors.channel import FromWorker, Setup, ToWorker
+from besom.executors.failures import Death
 
 
 @dataclass(frozen=True)
@@ -134,12 +135,14 @@ class Placed:
         node: its machine's name; empty on a Ray of the driver's own.
         pid: its number there.
         log: the path of its log there.
+        log_start: where in that file its own output begins.
     """
 
     key: int
     node: str
     pid: int
     log: str
+    log_start: int
 
 
 @dataclass(frozen=True)
@@ -155,18 +158,12 @@ class Gone:
     """A worker's process is over, or out of reach.
 
     Attributes:
-        reason: why, in one line.
-        out_of_memory: it ended for lack of memory.
-        node_lost: its node is gone, or cannot be reached.
-        no_room: there was no room for it after all, so it never ran.
+        death: why.
         tail: the end of its log.
     """
 
     key: int
-    reason: str
-    out_of_memory: bool = False
-    node_lost: bool = False
-    no_room: bool = False
+    death: Death
     tail: str = ""
 
 
