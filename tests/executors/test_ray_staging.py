@@ -148,7 +148,7 @@ except BesomError as error:
 else:
     sys.path[:] = setup.sys_path
     import mine
-    print(mine.__file__, setup.trust.folder)
+    print(mine.__file__, setup.trust.folder, setup.folder)
 """
 
 
@@ -177,7 +177,7 @@ def test_on_another_machine_the_staged_modules_are_imported_and_trusted(
     staged = stage(setup_of(folder), tmp_path / "into")
     folder.rename(tmp_path / "not there")
     root = tmp_path / "into" / STAGED / "0"
-    assert arrived(staged, tmp_path / "into", tmp_path) == f"{root / 'mine.py'} {root}"
+    assert arrived(staged, tmp_path / "into", tmp_path) == f"{root / 'mine.py'} {root} {root}"
 
 
 def test_a_path_that_the_node_lacks_is_one_message_with_its_key(

@@ -159,9 +159,12 @@ class Executor(Protocol):
         """How many more trials can be submitted now (workers that wait, warm)."""
         ...
 
-    @property
-    def room(self) -> str:
-        """What there is room for, in words, once that is known; empty: nothing to say."""
+    def look(self) -> str:
+        """Say what there is room for, in words, without starting workers; empty: nothing to say.
+
+        Raises:
+            BesomError: there is no room for any, or the place where they would run is not there.
+        """
         return ""
 
     @property

@@ -62,6 +62,8 @@ class WorkerLoop:
         """
         setup: Setup = self._channel.receive()
         sys.path[:] = setup.sys_path
+        if setup.folder is not None:
+            os.chdir(setup.folder)
         trust.adopt(setup.trust)
         try:
             run_trial, facts, whole = _prepare(setup)
@@ -179,7 +181,7 @@ def artifact_names(config: TrialConfig, reading: bool) -> list[str]:
 
 
 def describe_unprepared(error: BaseException) -> Unprepared:
-    """Say why a worker cannot take trials; the traceback goes to its log."""
+    """What a worker says when it cannot take trials, and prints."""
     _, reason, detail = describe_exception(error)
     with contextlib.suppress(OSError):
         os.write(2, detail.encode("utf-8", "backslashreplace"))

@@ -19,7 +19,6 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, cast
 
-from besom.errors import BesomError
 from besom.executors.base import Failed
 from besom.executors.channel import FromWorker, ToWorker
 from besom.executors.executor_options import worker_environment
@@ -103,11 +102,13 @@ class RayWorker:
         """Hand a message to the worker, and wait for what it says next."""
         try:
             unpacked = self._receiver.unpack(message)
-        except (BesomError, OSError) as error:
-            return self._refusal(message, error)
+        except Exception as error:  # this machine cannot take it
+            if isinstance(message, Parcel):
+                return Failed(message.message.trial, self._worker, *describe_exception(error))
+            return describe_unprepared(error)
         self._process.send(unpacked)  # where that fails, its end is what comes next
-        answer = self._next()
-        return answer if isinstance(answer, Ended) else self._receiver.pack(answer)
+        said = self._next()
+        return said if isinstance(said, Ended) else self._receiver.pack(said)
 
     def look(self) -> Ended | None:
         """Say whether the worker has ended. It is asked now and then while it has nothing to do:
@@ -116,12 +117,6 @@ class RayWorker:
         if not self._process.has_ended():
             return None
         return Ended(self._process.bury(of_trial=False), self._process.whole_tail())
-
-    def _refusal(self, message: ToWorker | Luggage | Parcel, error: Exception) -> FromWorker:
-        """The answer to a message that this machine cannot take."""
-        if isinstance(message, Parcel):
-            return Failed(message.message.trial, self._worker, *describe_exception(error))
-        return describe_unprepared(error)
 
     def _next(self) -> FromWorker | Ended:
         process = self._process
@@ -136,6 +131,13 @@ class RayWorker:
         return Ended(process.bury(of_trial=True), process.whole_tail())
 
 
+def _get(reference: Any) -> bytes:
+    import ray
+
+    content: bytes = ray.get(reference)
+    return content
+
+
 def _log(log_dir: str | None, worker: int) -> Path | None:
     if log_dir is not None and Path(log_dir).is_dir() and os.access(log_dir, os.W_OK):
         return Path(log_dir, f"worker-{worker}.log")
@@ -143,10 +145,3 @@ def _log(log_dir: str | None, worker: int) -> Path | None:
         return None
     own = Path("/proc/self/fd/2").readlink()  # Ray's file of what this actor prints
     return own.parent / f"besom-worker-{worker}-{os.getpid()}.log" if own.is_file() else None
-
-
-def _get(reference: Any) -> bytes:
-    import ray
-
-    content: bytes = ray.get(reference)
-    return content

@@ -16,7 +16,7 @@ from besom.executors.ray.staging import STAGED, Staged, exists, versions
 
 
 def arrive(staged: Staged, where: str, artifacts: Path, given: Path | None = None) -> Setup:
-    """The coordinator's ``Setup`` as it holds on this machine; changes the current folder.
+    """The coordinator's ``Setup`` as it holds on this machine.
 
     Args:
         staged: what came from the coordinator.
@@ -40,10 +40,10 @@ def arrive(staged: Staged, where: str, artifacts: Path, given: Path | None = Non
         projects=tuple(_at(folder, moved) for folder in setup.trust.projects),
         functions=None if given is None else str(given),
     )
-    here = staged.folder if exists(Path(staged.folder)) else trust.folder
-    os.chdir(here)  # of what a trial reads by a relative path
-    sys_path = tuple(dict.fromkeys([*trust.projects, *sent, *sys.path]))
-    return replace(setup, sys_path=sys_path, trust=trust, artifacts=str(artifacts))
+    sys_path = tuple(dict.fromkeys([*trust.projects, *sent, *filter(_is_no_part_of_ray, sys.path)]))
+    # What a trial reads by a relative path is there where the nodes share the project's folder.
+    here = staged.folder if Path(staged.folder).is_dir() else trust.folder
+    return replace(setup, sys_path=sys_path, trust=trust, artifacts=str(artifacts), folder=here)
 
 
 def staged_root() -> Path:
@@ -59,6 +59,11 @@ def staged_root() -> Path:
         "Ray has not brought the project's modules to this node (py_modules of its runtime_env). "
         "Leave PYTHONPATH out of sweep.executor.runtime_env."
     )
+
+
+def _is_no_part_of_ray(entry: str) -> bool:
+    """Whether it is not a folder that Ray has put there for itself."""
+    return Path(entry).parts[-2:] not in (("ray", "thirdparty_files"), ("_private", "workers"))
 
 
 def _at(folder: str, moved: dict[str, str]) -> str:

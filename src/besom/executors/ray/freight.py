@@ -7,10 +7,13 @@ nothing of it, and workers on this machine do without.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from besom.executors.base import Failed, Finished
 from besom.executors.channel import FromWorker, Run, Setup, ToWorker
@@ -91,6 +94,17 @@ def _remark(finished: Finished, remark: str) -> None:
     finished.result.environment = {**environment, "remarks": remarks}
 
 
+#: Begins the name of the folder for a worker's files; its process's number ends it.
+_OF = "trial-of-"
+
+
+def _delete_left(store: Path) -> None:
+    """Delete the files of workers that were killed."""
+    for folder in store.glob(f"{_OF}*"):
+        if not psutil.pid_exists(int(folder.name.removeprefix(_OF))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Receiver:
     """The actor's side.
 
@@ -114,7 +128,8 @@ class Receiver:
             case Luggage(staged, cargo):
                 store = staged_root().parents[2] / "besom"
                 given = None if cargo is None else unload(cargo, store, self._get, self._where)
-                self._folder = NodeFolder(store / f"trial-of-{os.getpid()}")
+                _delete_left(store)
+                self._folder = NodeFolder(store / f"{_OF}{os.getpid()}")
                 return arrive(staged, self._where, self._folder.folder, given)
             case Parcel(run, files):
                 assert self._folder is not None

@@ -108,7 +108,6 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         self._open_worker: Any = None
         self._waiting_since: float | None = None  # since when no worker has had a place
         self._said_so = False
-        self._room = ""
 
     @property
     def n_workers(self) -> int:
@@ -120,10 +119,25 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         """When a worker is replaced between trials."""
         return self._limits
 
-    @property
-    def room(self) -> str:
-        """What the cluster has room for, in words, once that is known."""
-        return self._room
+    def look(self) -> str:
+        """Say what the cluster has room for; empty for a Ray of the sweep's own."""
+        if self._address is None:
+            return ""
+        _check_installed()
+        heard: list[News | DriverGone] = []
+        link = DriverLink(self._launch(self._connect(None), None), heard.append)
+        try:
+            while not heard:
+                link.wait(1.0)
+        finally:
+            with held_back():
+                link.end(within_s=_LEAVE_S)
+            link.close()
+        if not isinstance(heard[0], Connected):
+            self._hear(heard[0])
+            assert self._fatal is not None
+            raise self._fatal
+        return heard[0].room
 
     @property
     def gpus_per_worker(self) -> float:
@@ -151,22 +165,8 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         log = Path(log_dir).resolve() if log_dir else None
         if self._address is None:
             self._own_folder = _temporary_folder()
-        environment = {"RAY_USAGE_STATS_ENABLED": "0", **os.environ}
-        if self._address is None:
-            # Else Ray would write one to the user's home, and later commands would then expect it.
-            environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        elif _has_token(environment):
-            # Ray sends it to an address by itself only if that is "auto". A cluster without
-            # tokens takes no notice of it.
-            environment.setdefault("RAY_AUTH_MODE", "token")
-        launch = Launch(
-            module=self.driver,
-            called="The Ray driver",
-            first=replace(self._connect(log), sent=None if self._address is None else setup),
-            environment=environment,
-            folder=folder,
-            log=None if log is None else log / "ray-driver.log",
-            log_called="The Ray driver's log",
+        launch = self._launch(
+            replace(self._connect(log), sent=None if self._address is None else setup), log
         )
 
         def spawn(worker: int, first: bool) -> RemoteWorker:
@@ -191,6 +191,26 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         if self._own_folder is not None:
             shutil.rmtree(self._own_folder, ignore_errors=True)
             self._own_folder = None
+
+    def _launch(self, connect: Connect, log_dir: Path | None) -> Launch:
+        """How to start the driver."""
+        environment = {"RAY_USAGE_STATS_ENABLED": "0", **os.environ}
+        if self._address is None:
+            # Else Ray would write one to the user's home, and later commands would then expect it.
+            environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        elif _has_token(environment):
+            # Ray sends it to an address by itself only if that is "auto". A cluster without
+            # tokens takes no notice of it.
+            environment.setdefault("RAY_AUTH_MODE", "token")
+        return Launch(
+            module=self.driver,
+            called="The Ray driver",
+            first=connect,
+            environment=environment,
+            folder=str(Path.cwd()),
+            log=None if log_dir is None else log_dir / "ray-driver.log",
+            log_called="The Ray driver's log",
+        )
 
     def _connect(self, log_dir: Path | None) -> Connect:
         most = self._at_most(self._asked or 1)
@@ -218,8 +238,6 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
                 self._fatal = BesomError(
                     f"The sweep cannot use {where} (sweep.executor.address): {message}"
                 )
-            case Connected(room):
-                self._room = room
             case DriverGone(message):
                 self._fatal = BesomError(message)
             case Capacity():
