@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -34,6 +35,9 @@ class RayCluster:
         hidden: a folder that the added nodes do not see, as on machines of their own; None: they
             see everything. Needs root, else the test is skipped.
         environment: what the nodes inherit in addition.
+
+    Attributes:
+        token: what a driver has to bring, as ``RAY_AUTH_TOKEN``.
     """
 
     def __init__(
@@ -43,7 +47,9 @@ class RayCluster:
         self._hidden = hidden
         self._port = _free_port()
         self._root = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # sockets need short paths
-        self._environment = {**os.environ, **_QUIET, **(environment or {})}
+        self.token = secrets.token_hex(32)
+        with_token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
+        self._environment = {**os.environ, **_QUIET, **with_token, **(environment or {})}
         self._nodes: list[subprocess.Popen[bytes]] = []
         if hidden is not None and not can_hide():
             pytest.skip("a node cannot be given a view of its own of the file system here")
