@@ -101,7 +101,8 @@ HOSTILE = names("""
     besom.executors.process.os.system besom.executors.process.subprocess.Popen
     besom.sweep
     besom.targets.instantiate besom.targets.resolve besom.api.train besom.cli.main
-    besom.trust.adopt besom.executors.local.worker_process.WorkerProcess besom.training.data.load_test
+    besom.trust.adopt besom.executors.local.worker_process.WorkerProcess
+    besom.training.data.load_test
     besom.training.confirmation.run_confirmation besom.training.models.mlp.__globals__
     mine.os.system mine.os mine.subprocess.Popen mine.paths.join mine.system mine.Popen
     mine.Net.tool.system mine.shell mine.shell.func mine.cached_shell mine.folder.touch mine.call

@@ -119,7 +119,14 @@ class Failed:
     usage: Usage = field(default_factory=Usage)
 
 
-Event = Ready | Started | Epoch | Finished | Failed
+@dataclass(frozen=True)
+class Remark:
+    """Something that the user should know now, such as that there is no room for a worker yet."""
+
+    text: str
+
+
+Event = Ready | Started | Epoch | Finished | Failed | Remark
 
 
 class Executor(Protocol):

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from besom.errors import BesomError
 from besom.executors.base import (
     Epoch,
     Event,
@@ -19,6 +20,7 @@ from besom.executors.base import (
     FailureKind,
     Finished,
     Ready,
+    Remark,
     Started,
 )
 from besom.executors.session import storable_events
@@ -95,6 +97,9 @@ class TrialSource:
 
     def on_worker_replaced(self, worker: int, reason: str) -> None:
         """A worker was replaced by a fresh one."""
+
+    def on_remark(self, text: str) -> None:
+        """The executor has something to tell the user."""
 
     def on_stopping(self, reason: str) -> None:
         """No new trials; those running stop at the end of their epoch."""
@@ -191,7 +196,14 @@ class RunLoop:
             self._feed()
             if self._is_over():
                 return self.stop.ending
-            self._receive(TICK_S)
+            try:
+                self._receive(TICK_S)
+            except BesomError:
+                # A signal to all processes, as batch systems send it, reaches the workers too.
+                self.stop.apply_interruption()
+                if self.stop.ending is not Ending.INTERRUPTED:
+                    raise
+                self._leave_all()
             while self._pending:
                 self.stop.apply_interruption()
                 self._handle(self._pending[0])
@@ -254,11 +266,19 @@ class RunLoop:
                 self._drain.epoch(event.trial)
             self._pending.append(_Pending(event))
 
+    def _leave_all(self) -> None:
+        """The executor has failed while the loop stops: all that runs is left as it is."""
+        for trial in list(self._running):
+            self._source.on_interrupted(trial)
+        self._running.clear()
+
     def _handle(self, pending: _Pending) -> None:
         match pending.event:
             case Ready() as ready:
                 if ready.replaces:
                     self._source.on_worker_replaced(ready.worker, ready.replaces)
+            case Remark(text):
+                self._source.on_remark(text)
             case Started() as started:
                 self._source.on_started(started)
             case Epoch() as epoch:

@@ -40,7 +40,7 @@ class TrialEnd:
 
 
 def stored_outcome(kind: FailureKind) -> Outcome:
-    """What a failure is stored as. Its reason says whether memory or a node was lost."""
+    """What a failure is stored as; lack of memory and a lost node are told by their reasons."""
     if kind is FailureKind.OUT_OF_MEMORY:
         return Outcome.ERROR
     return Outcome.WORKER_DIED if kind is FailureKind.NODE_LOST else Outcome(kind.value)

@@ -110,6 +110,14 @@ class RayWorker:
         said = self._next()
         return said if isinstance(said, Ended) else self._receiver.pack(said)
 
+    def look(self) -> Ended | None:
+        """Say whether the worker has ended. It is asked now and then while it has nothing to do:
+        nobody waits for it then, so nobody would see that it dies.
+        """
+        if not self._process.has_ended():
+            return None
+        return Ended(self._process.bury(of_trial=False), self._process.whole_tail())
+
     def _next(self) -> FromWorker | Ended:
         process = self._process
         sentinels = [] if process.sentinel is None else [process.sentinel]

@@ -35,6 +35,8 @@ from besom.executors.tether import tethered
 
 #: How often to look what there is room for.
 LOOK_EVERY_S = 1.0
+#: How often to say that nothing has changed.
+SAY_EVERY_S = 10.0
 #: A worker that found no room for so long is withdrawn, so that no autoscaler adds nodes for it.
 PLACE_TIMEOUT_S = 15.0
 
@@ -49,6 +51,7 @@ class _Worker:
     place: ActorPlace | None = None
     node: str = ""
     withdrawn: bool = False
+    n_calls: int = 0  # that have not returned
 
 
 class Driver:
@@ -64,6 +67,7 @@ class Driver:
         self._workers: dict[int, _Worker] = {}
         self._outbox: queue.SimpleQueue[FromDriver] = queue.SimpleQueue()
         self._over = threading.Event()
+        self._counting = threading.Lock()
 
     def serve(self) -> int:
         """Connect, then carry messages until told to quit; return the process's exit code.
@@ -96,14 +100,15 @@ class Driver:
                 self._cluster.call(worker.actor.place, (), lambda said: self._placed(worker, said))
             case Say(key, to_worker):
                 if (known := self._workers.get(key)) is not None:
-                    self._cluster.call(
-                        known.actor.tell,
-                        (self._cluster.packed(to_worker),),
-                        lambda said: self._said(known, said),
-                    )
+                    self._ask(known, known.actor.tell, self._cluster.packed(to_worker))
             case Kill(key):
                 if (known := self._workers.get(key)) is not None:
                     self._cluster.kill(known.actor)
+
+    def _ask(self, worker: _Worker, method: Any, *arguments: Any) -> None:
+        with self._counting:
+            worker.n_calls += 1
+        self._cluster.call(method, arguments, lambda said: self._said(worker, said))
 
     # Called in threads of Ray's, which must not wait
 
@@ -115,6 +120,10 @@ class Driver:
         in_thread(self._announce, worker, said)
 
     def _said(self, worker: _Worker, said: Any) -> None:
+        with self._counting:
+            worker.n_calls -= 1
+        if said is None:  # it was only looked at
+            return
         if isinstance(said, BaseException | Ended):
             self._ended(worker, said)
         elif isinstance(said, Parcel):
@@ -153,10 +162,15 @@ class Driver:
 
     def _look_around(self) -> None:
         before: Capacity | None = None
+        said = 0.0
         while not self._over.wait(LOOK_EVERY_S if before else 0.0):
-            room = self._room()
-            if room != before:
+            for worker in list(self._workers.values()):
+                if worker.place is not None and worker.n_calls == 0:
+                    self._ask(worker, worker.actor.look)
+            room, now = self._room(), time.monotonic()
+            if room != before or now > said + SAY_EVERY_S:
                 self._outbox.put(room)
+                said = now
             before = room
 
     def _room(self) -> Capacity:

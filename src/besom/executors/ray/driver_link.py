@@ -58,7 +58,12 @@ class RemoteWorker(WorkerHandle):
         """Whether it has been buried."""
         return self._over
 
-    def placed(self, placed: Placed) -> None:
+    @property
+    def placed(self) -> bool:
+        """Whether it has found room."""
+        return self._pid != 0
+
+    def arrived(self, placed: Placed) -> None:
         """Note where it runs."""
         self.node, self._pid = placed.node, placed.pid
         self._log, self._log_start = placed.log, placed.log_start
@@ -180,7 +185,7 @@ class DriverLink(Signs[RemoteWorker]):
             return []
         match message:
             case Placed():
-                worker.placed(message)
+                worker.arrived(message)
             case Said() if message.key not in self._muted:
                 worker.said(message.message)
                 return [(worker, False)]

@@ -2,8 +2,9 @@
 
 The coordinator sends ``Connect`` once, then ``Open``, ``Say`` and ``Kill``, and ``Quit`` at the
 end. The driver sends ``Connected`` or ``Unconnected`` once, then ``Capacity`` whenever that
-changes, and of each worker ``Placed``, ``Said`` and at last ``Gone``. A worker is called by its
-key: a number that no other worker of the sweep has, not even the one that it replaces.
+changes and every few seconds, and of each worker ``Placed``, ``Said`` and at last ``Gone``. A
+worker is called by its key: a number that no other worker of the sweep has, not even the one that
+it replaces.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from besom.errors import BesomError, ConfigError
+from besom.executors.base import Remark
 from besom.executors.channel import make_setup
 from besom.executors.executor_options import MOST_THREADS, from_one
 from besom.executors.failures import Death
@@ -38,6 +39,8 @@ from besom.text.values import given_text
 
 #: A coordinator of so many workers is busy enough; more is a slip of the keyboard.
 MOST_WORKERS = 4096
+#: How long no worker finds room before the user is told.
+SAY_WAITING_AFTER_S = 15.0
 #: How long the driver may take to leave a cluster, or to end its own.
 _LEAVE_S = 10.0
 
@@ -103,6 +106,8 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         self._link: DriverLink | None = None
         self._own_folder: str | None = None
         self._open_worker: Any = None
+        self._waiting_since: float | None = None  # since when no worker has had a place
+        self._said_so = False
 
     @property
     def n_workers(self) -> int:
@@ -238,37 +243,57 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
             case Capacity():
                 self._fill(news)
 
-    def _fill(self, room: Capacity) -> None:
+    def _fill(self, capacity: Capacity) -> None:
         """Open the workers that are missing and have room, or are to wait for it."""
         n_open = len(self._pool.slots)
-        if self._asked is not None:
-            n_more = self._at_most(self._asked) - n_open
-        else:
-            n_more = self._at_most(n_open + room.more) - n_open
-        if not room.most and (self._asked is None or self._address is None) and not n_open:
+        if not capacity.most and not n_open and not self._may_grow:
             self._fatal = BesomError(
-                f"No node of the Ray cluster ({counted(room.nodes, 'node')}) has room for one "
+                f"No node of the Ray cluster ({counted(capacity.nodes, 'node')}) has room for one "
                 f"worker, even when it is idle: a worker takes {self._need} "
                 "(sweep.executor.num_cpus, num_gpus, resources). Ask for less, or for a number of "
                 "workers where the cluster grows by itself (sweep.executor.workers)."
             )
             return
+        wanted = n_open + capacity.more if self._asked is None else self._asked
         taken = {slot.worker for slot in self._pool.slots}
         free = (number for number in range(MOST_WORKERS) if number not in taken)
-        for _ in range(n_more):
-            worker = next(free)
+        for worker, _ in zip(free, range(self._at_most(wanted) - n_open), strict=False):
             first = self._ready_early is not None and not self._pool.slots
             spawn = partial(self._open_worker, worker)
             self._add(Slot.started(worker, spawn, self._clock, first))
+        self._say_if_waiting(capacity)
+
+    @property
+    def _may_grow(self) -> bool:
+        """Whether an autoscaler may add nodes for workers that wait."""
+        return self._asked is not None and self._address is not None
+
+    def _say_if_waiting(self, capacity: Capacity) -> None:
+        """Tell the user, once, that no worker has found room for a while."""
+        if any(slot.process.placed for slot in self._pool.slots):
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since, self._said_so = self._clock(), False
+        elif not self._said_so and self._clock() - self._waiting_since > SAY_WAITING_AFTER_S:
+            self._said_so = True
+            self._events.append(
+                Remark(
+                    "waiting for room on the Ray cluster: it has "
+                    f"{counted(capacity.nodes, 'node')}, and none has {self._need} free"
+                )
+            )
 
     def _after_death(self, slot: Slot[RemoteWorker], death: Death) -> None:
         """A worker takes the dead one's place, where there may be room for it."""
-        if self._asked is None and (death.node_lost or death.no_room):
-            self._pool.slots.remove(slot)
-            if slot.first and self._pool.slots:
-                self._pool.slots[0].first = True
-        else:
+        if self._asked is not None or not (death.node_lost or death.no_room):
             self._respawn(slot)
+            return
+        self._pool.slots.remove(slot)
+        if slot.first and self._pool.slots:  # the others wait for the one that prepares for all
+            heir = self._pool.slots[0]
+            heir.first = True
+            heir.process.kill()
+            self._replace(heir)
 
 
 def _check_installed() -> None:
