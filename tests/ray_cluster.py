@@ -21,6 +21,9 @@ import pytest
 
 START_S = 180.0
 
+#: In the environment of all that runs on a node: its name.
+NODE = "BESOM_TEST_NODE"
+
 
 def _free_port() -> int:
     with socket.socket() as free:
@@ -103,7 +106,7 @@ class RayCluster:
         with log.open("wb") as output:
             node = subprocess.Popen(
                 ray,
-                env=self._environment,
+                env={**self._environment, NODE: f"node-{number}"},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=output,
