@@ -143,6 +143,12 @@ def test_a_path_that_the_nodes_lack_ends_the_sweep_with_one_message(
     assert f"does not have what the config names: trainer.table={path}. Put it in a" in said
 
 
+def test_an_address_where_nothing_answers_ends_the_sweep_at_once(project: Project) -> None:
+    words = ["sweep.name=nowhere", "sweep.executor.address=localhost:1"]
+    said = done(project.spawn("sweep", "far", *words), code=2)
+    assert "cannot use Ray at 'localhost:1' (sweep.executor.address): nothing answers" in said
+
+
 def test_without_besom_on_a_node_the_sweep_ends_with_one_message(project: Project) -> None:
     with RayCluster(hidden=Path(besom.__file__).parent) as bare:
         bare.add_node(cpus=1)
