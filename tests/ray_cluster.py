@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -20,6 +21,9 @@ import pytest
 
 START_S = 180.0
 
+#: In the environment of all that runs on a node: its name.
+NODE = "BESOM_TEST_NODE"
+
 
 def _free_port() -> int:
     with socket.socket() as free:
@@ -34,6 +38,9 @@ class RayCluster:
         hidden: a folder that the added nodes do not see, as on machines of their own; None: they
             see everything. Needs root, else the test is skipped.
         environment: what the nodes inherit in addition.
+
+    Attributes:
+        token: what a driver has to bring, as ``RAY_AUTH_TOKEN``.
     """
 
     def __init__(
@@ -43,7 +50,9 @@ class RayCluster:
         self._hidden = hidden
         self._port = _free_port()
         self._root = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # sockets need short paths
-        self._environment = {**os.environ, **_QUIET, **(environment or {})}
+        self.token = secrets.token_hex(32)
+        with_token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
+        self._environment = {**os.environ, **_QUIET, **with_token, **(environment or {})}
         self._nodes: list[subprocess.Popen[bytes]] = []
         if hidden is not None and not can_hide():
             pytest.skip("a node cannot be given a view of its own of the file system here")
@@ -97,7 +106,7 @@ class RayCluster:
         with log.open("wb") as output:
             node = subprocess.Popen(
                 ray,
-                env=self._environment,
+                env={**self._environment, NODE: f"node-{number}"},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from besom.executors.channel import Setup, make_setup
 from besom.executors.ray.arrival import arrive
 from besom.executors.ray.cargo import load, unload
 from besom.executors.ray.carrying import NodeFolder, receive, to_send
+from besom.executors.ray.deaths import describe_unconnected, describe_unprepared_node
 from besom.executors.ray.room import Room
 from besom.executors.ray.staging import STAGED, Staged, stage, with_absolute_paths
 from besom.trust import Trust
@@ -327,3 +329,35 @@ def test_a_cluster_without_room_for_one_worker_says_what_is_there() -> None:
 
 def test_parts_of_a_gpu_add_up() -> None:
     assert Room.on([node_of(CPU=100, GPU=3)], {"GPU": 0.3}).n_workers == 10
+
+
+# --- what Ray says when it does not work ----------------------------------------------------------
+
+MISMATCH = """Version mismatch: The cluster was started with:
+    Ray: 2.60.0
+    Python: 3.12.1
+This process on node 192.0.2.2 was started with:
+    Ray: 2.59.0
+    Python: 3.13.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError(MISMATCH), "was started with Ray 2.60.0 Python 3.12.1, and this machine has"),
+        (RuntimeError("RPC error: InvalidAuthToken: missing"), "Run `ray get-auth-token` on the"),
+        (ConnectionError("No Ray at head:1.\nmore"), r"No Ray at head:1 \(ConnectionError\). Is "),
+        (BesomError("Too large."), "^Too large.$"),
+    ],
+)
+def test_why_a_cluster_cannot_be_used_is_one_sentence(error: Exception, said: str) -> None:
+    assert re.search(said, describe_unconnected(error))
+
+
+def test_a_node_without_besom_is_no_reason_to_try_again() -> None:
+    error = RuntimeError("ModuleNotFoundError: No module named 'besom'")
+    unprepared = describe_unprepared_node(error)
+    assert unprepared is not None
+    assert unprepared.message.startswith("besom is not installed on a node of the Ray cluster")
+    assert describe_unprepared_node(RuntimeError("No module named 'besomething.else'")) is None

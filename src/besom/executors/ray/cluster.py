@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import signal
+import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import ray
 
+from besom.errors import BesomError, reason_of
 from besom.executors.channel import FromWorker, ToWorker
 from besom.executors.ray.actor import RayWorker
 from besom.executors.ray.driver_messages import Capacity, Connect, Need
@@ -24,6 +26,8 @@ from besom.executors.ray.room import Room
 
 #: Trials load their data in their own worker; a message is all that the object store holds.
 _OWN_OBJECT_STORE_BYTES = 128 * 1024**2
+#: How long a head on a slow network may take to take a connection.
+_KNOCK_TIMEOUT_S = 10.0
 
 
 class Cluster:
@@ -45,6 +49,7 @@ class Cluster:
                 "include_dashboard": False,
                 "_temp_dir": connect.own_folder,
             }
+        _knock(connect.address)
         self._sender: Sender | None = None
         runtime_env = dict(connect.runtime_env or {})
         with tempfile.TemporaryDirectory(prefix="besom-staged-") as folder:
@@ -136,6 +141,24 @@ class Cluster:
     def close(self) -> None:
         """Leave the cluster, which ends this sweep's actors; end a Ray of its own."""
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Find out at once whether anything listens there: Ray takes a minute to give up.
+
+    Raises:
+        BesomError: nothing does.
+    """
+    host, colon, port = (address or "").removeprefix("ray://").strip("[]").rpartition(":")
+    if not colon or not port.isdigit():  # "auto"
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_TIMEOUT_S).close()
+    except (OSError, OverflowError) as error:
+        raise BesomError(
+            f"nothing answers there ({reason_of(error)}). Is the cluster running, and can this "
+            "machine reach it?"
+        ) from error
 
 
 def fitting(resources: dict[str, float], need: Need) -> int:

@@ -16,7 +16,11 @@ from typing import Any
 
 from besom.executors.channel import Channel, Quit
 from besom.executors.ray.actor import ActorPlace, Ended
-from besom.executors.ray.deaths import describe_loss
+from besom.executors.ray.deaths import (
+    describe_loss,
+    describe_unconnected,
+    describe_unprepared_node,
+)
 from besom.executors.ray.driver_messages import (
     Capacity,
     Connect,
@@ -79,7 +83,7 @@ class Driver:
         try:
             self._cluster = self._make_cluster(self._connect)
         except Exception as error:
-            self._channel.send(Unconnected(f"{type(error).__name__}: {error}"))
+            self._channel.send(Unconnected(describe_unconnected(error)))
             return 1
         self._outbox.put(Connected(self._cluster.room_in_words()))
         for work in (self._send, self._look_around):
@@ -114,6 +118,8 @@ class Driver:
 
     def _placed(self, worker: _Worker, said: Any) -> None:
         if isinstance(said, BaseException):
+            if unprepared := describe_unprepared_node(said):
+                self._outbox.put(Said(worker.key, unprepared))
             self._ended(worker, said)
             return
         worker.place = said
