@@ -74,7 +74,8 @@ def measure_sleep(options: argparse.Namespace) -> dict[str, Any]:
         print(f"skipped: besom on Ray: {lacks} for {sys.executable}")
     else:
         commands["besom on Ray"] = [*besom, "--executor=ray"]
-    versions = processes.versions(options.tuners_python, ("ray", "optuna"))
+    # (tensorboardX: what Ray Tune has and Ray alone has not)
+    versions = processes.versions(options.tuners_python, ("ray", "tensorboardX", "optuna"))
     if why := processes.lacking(versions):
         print(f"skipped: Ray Tune: {why} for {options.tuners_python}")
     else:

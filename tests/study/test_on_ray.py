@@ -199,19 +199,18 @@ def on_ray(project: Project, *words: str, **options):
 def test_a_sigterm_ends_the_sweep_in_good_order_whomever_it_reaches(
     project: Project, no_orphans: str, reach: str
 ) -> None:
-    process, _ = on_ray(project, "sweep.n_trials=40")
+    process, trace = on_ray(project, "sweep.n_trials=16")
     if reach == "every process":  # as a batch system sends it
         for one in psutil.Process(process.pid).children(recursive=True):
             one.send_signal(signal.SIGTERM)
     (os.killpg if reach == "its group" else os.kill)(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err) == (130, False), (out, err)
-    outcomes = [trial.outcome for trial in stored().trials]
-    assert set(outcomes) == {Outcome.COMPLETE, Outcome.RUNNING}
+    assert {t.outcome for t in stored().trials} == {Outcome.COMPLETE, Outcome.RUNNING}
     project.write("sweeps/cheap.yaml", CHEAP_SWEEP)  # what is left runs anywhere
-    words = (f"sweep.n_trials={len(outcomes) + 2}", f"trainer.trace={project.root / 'trace'}")
-    sweep(*words, "trainer.seconds=0.2", extend=True)
-    assert len(assert_whole(len(outcomes) + 2).complete) == len(outcomes) + 2
+    words = ("sweep.n_trials=16", f"trainer.trace={trace}", "trainer.seconds=0.2")
+    sweep(*words, "sweep.executor.workers=2", extend=True)
+    assert len(assert_whole(16).complete) == 16
 
 
 @pytest.mark.long
