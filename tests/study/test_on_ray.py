@@ -190,44 +190,39 @@ def on_ray(project: Project, *words: str, **options):
     trace = project.root / "trace"
     words = ("sweep", "cheap", f"trainer.trace={trace}", "trainer.seconds=0.2", *words)
     process = project.spawn(*words, start_new_session=True, **options)
-    wait_for(lambda: len(runs(trace)) > 2, "trials on Ray")
+    wait_for(lambda: len(runs(trace)) > 2, "trials on Ray", timeout_s=90)
     return process, trace
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("reach", ["the coordinator", "its group", "every process"])
+@pytest.mark.parametrize("reach", ["its group", "every process"])
 def test_a_sigterm_ends_the_sweep_in_good_order_whomever_it_reaches(
     project: Project, no_orphans: str, reach: str
 ) -> None:
-    words = ("sweep.n_trials=12",)
-    process, trace = on_ray(project, *words)
+    process, trace = on_ray(project, "sweep.n_trials=16")
     if reach == "every process":  # as a batch system sends it
         for one in psutil.Process(process.pid).children(recursive=True):
             one.send_signal(signal.SIGTERM)
     (os.killpg if reach == "its group" else os.kill)(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err) == (130, False), (out, err)
-    left = stored()
-    assert {t.outcome for t in left.trials} == {Outcome.COMPLETE, Outcome.RUNNING}
-    assert (
-        project.spawn(
-            "sweep", "cheap", f"trainer.trace={trace}", "trainer.seconds=0.2", *words
-        ).wait(90)
-        == 0
-    )
-    assert len(assert_whole(12).complete) == 12
+    assert {t.outcome for t in stored().trials} == {Outcome.COMPLETE, Outcome.RUNNING}
+    project.write("sweeps/cheap.yaml", CHEAP_SWEEP)  # what is left runs anywhere
+    words = ("sweep.n_trials=16", f"trainer.trace={trace}", "trainer.seconds=0.2")
+    sweep(*words, "sweep.executor.workers=2", extend=True)
+    assert len(assert_whole(16).complete) == 16
 
 
 @pytest.mark.long
 def test_nothing_of_ray_outlives_a_killed_coordinator(project: Project, no_orphans: str) -> None:
-    process, _ = on_ray(project, "sweep.n_trials=50")
+    process, _ = on_ray(project, "sweep.n_trials=90")
     process.kill()
     process.communicate(timeout=30)
 
 
 @pytest.mark.long
 def test_a_killed_driver_is_one_message_and_exit_code_2(project: Project, no_orphans: str) -> None:
-    process, _ = on_ray(project, "sweep.n_trials=50")
+    process, _ = on_ray(project, "sweep.n_trials=90")
     (driver,) = psutil.Process(process.pid).children()
     driver.kill()
     out, err = process.communicate(timeout=60)

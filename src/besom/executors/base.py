@@ -227,6 +227,11 @@ class Executor(Protocol):
         ...
 
     @classmethod
+    def anywhere(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Its options in a stored config, without what only its user can vouch for."""
+        return dict(options)
+
+    @classmethod
     def with_workers(cls, options: Mapping[str, Any], workers: int) -> dict[str, Any]:
         """Its options in a config, with another number of workers."""
         return {**options, "workers": workers}

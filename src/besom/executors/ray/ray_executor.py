@@ -145,6 +145,11 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         return self._need.num_gpus or 1.0
 
     @classmethod
+    def anywhere(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Its options in a stored config: not the cluster, which may be a stranger's by now."""
+        return {**options, "address": None, "runtime_env": None}
+
+    @classmethod
     def with_threads(cls, options: Mapping[str, Any], threads: int) -> dict[str, Any]:
         """Its options in a config, with another number of threads per worker."""
         return {**options, "threads_per_worker": threads}
