@@ -30,11 +30,14 @@ from helpers.distances import squared
 def trial(config, report):
     settings = config["trainer"]
     with open(settings["trace"], "a") as trace:
-        trace.write(os.environ["BESOM_TEST_NODE"] + "\\n")
+        trace.write(os.environ.get("BESOM_TEST_NODE", "here") + "\\n")
+    begun = len(Path(settings["trace"]).read_text().split())
+    while begun > settings["hold_after"] and not Path(settings["go"]).exists():
+        time.sleep(0.05)
     losses = []
     for epoch in range(1, settings["epochs"] + 1):
         losses.append(squared(settings["x"]) / epoch)
-        time.sleep(settings["pause"])
+        time.sleep(0.05)
         if report(epoch, {"loss": losses[-1]}):
             break
     if save := config["orders"].get("save_model"):
@@ -49,7 +52,7 @@ defaults:
   - override sweep/sampler: random
   - override sweep/pruner: none
   - _self_
-trainer: {epochs: 3, x: 3.0, pause: 0.1, trace: /dev/null, table: null}
+trainer: {epochs: 3, x: 3.0, trace: /dev/null, hold_after: 1000, go: null, table: null}
 sweep:
   trial_function: mine.trial
   objective: {metric: loss, direction: minimize}
@@ -108,6 +111,14 @@ def values(project: Project, name: str) -> list[float | None]:
     return [trial.value for trial in study.trials]
 
 
+def held(folder: Path, after: int, n_trials: int) -> tuple[Path, Path, list[str]]:
+    """A trace of who began trials, a file that those after the first ones wait for, and options."""
+    trace, go = folder / "trace", folder / "go"
+    options = {"trace": trace, "go": go, "hold_after": after}
+    words = [f"trainer.{key}={value}" for key, value in options.items()]
+    return trace, go, [*words, f"sweep.n_trials={n_trials}"]
+
+
 def places(trace: Path) -> Counter[str]:
     """How often each node began a trial."""
     return Counter(trace.read_text().split() if trace.exists() else [])
@@ -159,44 +170,45 @@ def test_without_besom_on_a_node_the_sweep_ends_with_one_message(project: Projec
 def test_a_node_that_joins_and_one_that_is_lost_cost_no_trial(
     project: Project, cluster: RayCluster, tmp_path: Path
 ) -> None:
-    trace = tmp_path / "trace"
-    words = [f"trainer.trace={trace}", "trainer.pause=0.5", "sweep.n_trials=24"]
+    trace, go, words = held(tmp_path, after=0, n_trials=8)
     process = sweep(project, cluster, "changing", *words)
-    wait_for(lambda: places(trace).total() >= 2, "the first trials", 120.0)
+    wait_for(lambda: places(trace)["node-1"] == 2, "the first trials", 180.0)
     joined = cluster.add_node(cpus=2)
-    wait_for(lambda: places(trace)[f"node-{joined}"] > 0, "trials on the node that joined", 120.0)
+    wait_for(lambda: places(trace)[f"node-{joined}"] == 2, "trials on the new node", 180.0)
     cluster.kill(joined)
+    go.touch()
     said = done(process)
-    assert len(values(project, "changing")) == 24
-    assert "lost" in said
-    assert places(trace).total() > 24  # what ran on the lost node ran again
+    assert len(values(project, "changing")) == 8
+    assert places(trace).total() == 10  # what ran on the lost node ran again
+    assert "was lost" in said
+
+
+def test_sigterm_ends_a_sweep_in_good_order_and_frees_the_node(
+    project: Project, cluster: RayCluster, tmp_path: Path
+) -> None:
+    trace, go, words = held(tmp_path, after=4, n_trials=14)
+    process = sweep(project, cluster, "stopped", *words)
+    wait_for(lambda: places(trace).total() >= 6, "trials that hang", 180.0)
+    process.send_signal(signal.SIGTERM)
+    go.touch()
+    done(process, code=130)
+    study = besom.load_study("stopped", results_dir=str(project.root / "results"))
+    assert 4 <= sum(trial.value is not None for trial in study.trials) < 14
+    done(sweep(project, cluster, "stopped", *words))
+    assert len(values(project, "stopped")) == 14
 
 
 def test_a_head_that_is_lost_ends_the_sweep_and_another_cluster_continues_it(
     project: Project, cluster: RayCluster, tmp_path: Path
 ) -> None:
-    trace = tmp_path / "trace"
-    words = [f"trainer.trace={trace}", "trainer.pause=0.3", "sweep.n_trials=12"]
+    trace, go, words = held(tmp_path, after=4, n_trials=12)
     process = sweep(project, cluster, "headless", *words)
-    wait_for(lambda: places(trace).total() >= 5, "some trials", 120.0)
+    wait_for(lambda: places(trace).total() >= 6, "trials that hang", 180.0)
     cluster.kill(0)
     said = done(process, code=2)
     assert "give the same command again" in said
+    go.touch()
     with RayCluster(hidden=project.root) as another:
         another.add_node(cpus=2)
         done(sweep(project, another, "headless", *words))
     assert len(values(project, "headless")) == 12
-
-
-def test_sigterm_ends_a_sweep_in_good_order_and_frees_the_nodes(
-    project: Project, tmp_path: Path
-) -> None:
-    trace = tmp_path / "trace"
-    with RayCluster(hidden=project.root) as cluster:
-        cluster.add_node(cpus=2)
-        words = [f"trainer.trace={trace}", "trainer.pause=0.3", "sweep.n_trials=50"]
-        process = sweep(project, cluster, "stopped", *words)
-        wait_for(lambda: places(trace).total() >= 3, "some trials", 120.0)
-        process.send_signal(signal.SIGTERM)
-        done(process, code=130)
-        done(sweep(project, cluster, "stopped", *words[:2], "sweep.n_trials=6", "--extend"))

@@ -200,6 +200,8 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
     def _launch(self, connect: Connect, log_dir: Path | None) -> Launch:
         """How to start the driver."""
         environment = {"RAY_USAGE_STATS_ENABLED": "0", **os.environ}
+        # Any call after the end of the connection would start a Ray, to be left behind.
+        environment["RAY_ENABLE_AUTO_CONNECT"] = "0"
         if self._address is None:
             # Else Ray would write one to the user's home, and later commands would then expect it.
             environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
