@@ -46,15 +46,15 @@ def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     for remark in [*remarks(plan), *remarks_on_preset_trials(plan)]:
         say(console, remark)
     own = plan.sweep.trial_function
-    if own != KERAS_TRIALS:
-        say(
-            console,
-            f"Nothing is built, because sweep.trial_function is your own: {own}.",
-            wrap=True,
-        )
-        return
     with trusting(named=names_of(plan, enqueued_configs(plan))):
-        print_dry_run(plan, dry_run(plan, instantiate(plan.sweep.executor)), console)
+        executor = instantiate(plan.sweep.executor)
+        if room := executor.look():
+            say(console, f"Cluster: {room}.", wrap=True)
+        if own == KERAS_TRIALS:
+            print_dry_run(plan, dry_run(plan, executor), console)
+            return
+    said = f"Nothing is built, because sweep.trial_function is your own: {own}."
+    say(console, said, wrap=True)
 
 
 #: Rows of the leaderboard printed at the end of a sweep.

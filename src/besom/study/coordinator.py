@@ -268,6 +268,8 @@ class Coordinator(OutageHandler, TrialSource):
         """A worker began a run."""
         trial, index = self._of(event.trial)
         self._watcher.started(trial.number, event.worker)
+        if event.node:
+            self._watcher.placed(event.worker, event.node)
         if (n_runs := len(self._plan.runs)) > 1:
             self._watcher.run_started(trial.number, event.worker, index + 1, n_runs)
 
@@ -298,6 +300,10 @@ class Coordinator(OutageHandler, TrialSource):
             f"trial {number} is killed: it did not reach the end of its epoch. A resume runs it "
             "again. If it hangs, limit its time with sweep.trial_timeout_s."
         )
+
+    def on_remark(self, text: str) -> None:
+        """The executor has something to tell."""
+        self._watcher.remarked(text)
 
     def on_worker_replaced(self, worker: int, reason: str) -> None:
         """A worker was replaced."""

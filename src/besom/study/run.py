@@ -191,6 +191,7 @@ def _run(
         plan.paths.logs,
         n_left * len(plan.runs),
         plan.paths.root,
+        watcher.remarked,
     ) as facts:
         if stored is None:
             plan = settled(plan, facts)
