@@ -106,6 +106,9 @@ class FakeCluster:
     def kill(self, actor: FakeActor) -> None:
         actor.end(ActorDiedError("The actor is dead because it was killed by `ray.kill`."))
 
+    def ended(self) -> bool:
+        return False
+
     def lost(self, node_id: str) -> bool:
         return node_id not in self.nodes()
 

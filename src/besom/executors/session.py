@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from besom.errors import ConfigError
+from besom.errors import ConfigError, StudyTaken
 from besom.executors.base import Event, Executor, Failed, Ready, Remark
 from besom.executors.failures import shorten, shorten_reason
 from besom.seam import TrialConfig
@@ -54,7 +54,7 @@ def started(
         log_dir = None if logs is None else str(logs)
         executor.start(function, config, log_dir, n_trials=n_trials, artifacts=folder)
         yield _first_ready(executor, say)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StudyTaken):
         executor.close(grace_s=0.0)
         raise
     finally:

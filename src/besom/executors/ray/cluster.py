@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 
 from besom.errors import BesomError, reason_of
@@ -28,6 +29,9 @@ from besom.executors.ray.room import Room
 _OWN_OBJECT_STORE_BYTES = 128 * 1024**2
 #: How long a head on a slow network may take to take a connection.
 _KNOCK_TIMEOUT_S = 10.0
+
+#: The processes without which there is no Ray, by their names.
+_SERVERS = ("gcs_server", "raylet")
 
 
 class Cluster:
@@ -66,6 +70,9 @@ class Cluster:
                 )
             finally:
                 signal.signal(signal.SIGTERM, handler)
+        # Ray takes a minute to give up a head that is gone: of our own, we can see it at once.
+        servers = psutil.Process().children() if connect.address is None else []
+        self._servers = [server for server in servers if server.name() in _SERVERS]
         if self._sender is not None:
             self._sender.load(ray.put)
         need = connect.need
@@ -75,6 +82,13 @@ class Cluster:
             resources=dict(need.resources),
             max_restarts=0,
             max_task_retries=0,
+        )
+
+    def ended(self) -> bool:
+        """Whether a Ray of the driver's own is no longer there."""
+        return any(
+            not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+            for server in self._servers
         )
 
     def open(self, worker: int) -> Any:

@@ -6,11 +6,13 @@ and has signal handlers of its own. None of that may touch the coordinator and i
 
 from __future__ import annotations
 
+import os
 import queue
 import signal
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,7 +88,7 @@ class Driver:
             self._channel.send(Unconnected(describe_unconnected(error)))
             return 1
         self._outbox.put(Connected(self._cluster.room_in_words()))
-        for work in (self._send, self._look_around):
+        for work in (self._send, self._look_around, self._watch):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
         while not isinstance(message := self._channel.receive(), Quit):
             self._handle(message)
@@ -166,14 +168,26 @@ class Driver:
         while True:
             self._channel.send(self._outbox.get())
 
+    def _watch(self) -> None:
+        """End with the cluster; a thread of its own, as those that ask a lost one wait for it."""
+        while not self._over.wait(LOOK_EVERY_S):
+            if self._cluster.ended():
+                print("Ray has ended", flush=True)
+                os._exit(1)
+
     def _look_around(self) -> None:
         before: Capacity | None = None
-        said = 0.0
-        while not self._over.wait(LOOK_EVERY_S if before else 0.0):
+        said = pause_s = 0.0
+        while not self._over.wait(pause_s):
+            pause_s = LOOK_EVERY_S
             for worker in list(self._workers.values()):
                 if worker.place is not None and worker.n_calls == 0:
                     self._ask(worker, worker.actor.look)
-            room, now = self._room(), time.monotonic()
+            try:
+                room, now = self._room(), time.monotonic()
+            except Exception:  # the cluster does not answer just now
+                traceback.print_exc()
+                continue
             if room != before or now > said + SAY_EVERY_S:
                 self._outbox.put(room)
                 said = now
