@@ -84,14 +84,14 @@ def _fixed_behind(result: Confirmation) -> float:
 
 
 CONFIRM = (
-    Cell("confirm/360-5", "4 equals, 360 examples, 5 seeds", 2000, four(5, 360)),
-    Cell("confirm/360-20", "4 equals, 360, 20 seeds", 1000, four(20, 360)),
-    Cell("confirm/10000-5", "4 equals, 10,000, 5 seeds", 1000, four(5, 10_000)),
-    Cell("confirm/10000-20", "4 equals, 10,000, 20 seeds", 500, four(20, 10_000)),
-    Cell("confirm/360-gain-2", "1 better by 2 points, 360, 5 seeds", 1500, four(5, 360, 0.02)),
-    Cell("confirm/360-gain-4", "1 better by 4 points, 360, 5 seeds", 1500, four(5, 360, 0.04)),
+    Cell("confirm/360-5", "4 equals, 360 examples, 5 seeds", 1000, four(5, 360)),
+    Cell("confirm/360-20", "4 equals, 360, 20 seeds", 500, four(20, 360)),
+    Cell("confirm/10000-5", "4 equals, 10,000, 5 seeds", 400, four(5, 10_000)),
+    Cell("confirm/10000-20", "4 equals, 10,000, 20 seeds", 200, four(20, 10_000)),
+    Cell("confirm/360-gain-2", "1 better by 2 points, 360, 5 seeds", 600, four(5, 360, 0.02)),
+    Cell("confirm/360-gain-4", "1 better by 4 points, 360, 5 seeds", 600, four(5, 360, 0.04)),
     Cell(
-        "confirm/10000-gain-1", "1 better by 1 point, 10,000, 5 seeds", 500, four(5, 10_000, 0.01)
+        "confirm/10000-gain-1", "1 better by 1 point, 10,000, 5 seeds", 200, four(5, 10_000, 0.01)
     ),
 )
 
@@ -120,7 +120,7 @@ NEAR_ONE = tuple(
     Cell(
         f"near-one/{1000 * accuracy:g}-{n_seeds}",
         f"{100 * accuracy:g} % of 360, {n_seeds} seeds, nominal 97.5 %",
-        4000,
+        1000,
         near_one(accuracy, n_seeds),
     )
     for accuracy in (0.98, 0.995)
@@ -160,11 +160,11 @@ def missed(n_validation: int, n_test: int, shift: float, n_seeds: int = 5) -> Ca
 
 
 MISSED = (
-    Cell("missed/1000", "true claim, 1,000 and 1,000 examples", 1000, missed(1000, 1000, 0.0)),
-    Cell("missed/1000-360", "true claim, 1,000 and 360", 1000, missed(1000, 360, 0.0)),
-    Cell("missed/5000", "true claim, 5,000 and 5,000", 400, missed(5000, 5000, 0.0)),
-    Cell("missed/5000-2", "test 2 points harder, 5,000 and 5,000", 300, missed(5000, 5000, 0.02)),
-    Cell("missed/1000-5", "test 5 points harder, 1,000 and 1,000", 500, missed(1000, 1000, 0.05)),
+    Cell("missed/1000", "true claim, 1,000 and 1,000 examples", 400, missed(1000, 1000, 0.0)),
+    Cell("missed/1000-360", "true claim, 1,000 and 360", 400, missed(1000, 360, 0.0)),
+    Cell("missed/5000", "true claim, 5,000 and 5,000", 100, missed(5000, 5000, 0.0)),
+    Cell("missed/5000-2", "test 2 points harder, 5,000 and 5,000", 60, missed(5000, 5000, 0.02)),
+    Cell("missed/1000-5", "test 5 points harder, 1,000 and 1,000", 200, missed(1000, 1000, 0.05)),
 )
 
 
@@ -241,12 +241,12 @@ SEEDS = (
         Cell(f"seeds/gamma-{k}", f"mean of {k} lopsided seeds", 4000, over_seeds(k, 2.0))
         for k in (3, 20)
     ),
-    Cell("seeds/bootstrap-8", "8 seeds, bootstrap", 2000, over_seeds(8, method="bootstrap")),
-    Cell("seeds/first-6-5", "first of 6 equals, 5 seeds", 10_000, first_of(6, 5)),
-    Cell("seeds/first-11-20", "first of 11 equals, 20 seeds", 10_000, first_of(11, 20)),
-    Cell("seeds/race", "race of 6 equals, 20 seeds", 1000, raced(20, 0)),
-    Cell("seeds/race-3", "race of 6, 3 far behind, 20 seeds", 1000, raced(20, 3)),
-    Cell("seeds/looks", "gain of equals, 4 looks", 10_000, looked),
+    Cell("seeds/bootstrap-8", "8 seeds, bootstrap", 600, over_seeds(8, method="bootstrap")),
+    Cell("seeds/first-6-5", "first of 6 equals, 5 seeds", 4000, first_of(6, 5)),
+    Cell("seeds/first-11-20", "first of 11 equals, 20 seeds", 4000, first_of(11, 20)),
+    Cell("seeds/race", "race of 6 equals, 20 seeds", 300, raced(20, 0)),
+    Cell("seeds/race-3", "race of 6, 3 far behind, 20 seeds", 300, raced(20, 3)),
+    Cell("seeds/looks", "gain of equals, 4 looks", 4000, looked),
 )
 
 
@@ -279,8 +279,8 @@ def _scores(table: Rights) -> dict[int, float]:
 
 
 CROSSED = (
-    Cell("new/1000-5", "1,000 examples, 5 seeds", 4000, crossed(5, 1000, 0.1)),
-    Cell("new/1000-5-alike", "1,000, 5 seeds that hardly differ", 4000, crossed(5, 1000, 0.01)),
-    Cell("new/10000-5", "10,000, 5 seeds", 2000, crossed(5, 10_000, 0.1)),
-    Cell("new/1000-2", "1,000, 2 seeds", 4000, crossed(2, 1000, 0.1)),
+    Cell("new/1000-5", "1,000 examples, 5 seeds", 2000, crossed(5, 1000, 0.1)),
+    Cell("new/1000-5-alike", "1,000, 5 seeds that hardly differ", 2000, crossed(5, 1000, 0.01)),
+    Cell("new/10000-5", "10,000, 5 seeds", 600, crossed(5, 10_000, 0.1)),
+    Cell("new/1000-2", "1,000, 2 seeds", 2000, crossed(2, 1000, 0.1)),
 )

@@ -142,11 +142,11 @@ def _cell(name: str, label: str, n: int, kind: str, n_folds: int, n_repeats: int
 
 
 FOLDS = (
-    _cell("share-5", "accuracy, 5 folds", 1000, "share", 5, 1),
-    _cell("share-5-3", "accuracy, 5 folds, 3 repeats", 500, "share", 5, 3),
-    _cell("share-1-3", "accuracy, 3 repeats", 500, "share", 1, 3),
-    _cell("loss-5", "squared error, 5 folds", 500, "loss", 5, 1),
-    _cell("loss-5-2", "squared error, 5 folds, 2 repeats", 500, "loss", 5, 2),
-    _cell("auc-5", "AUC, 5 folds", 500, "auc", 5, 1),
-    _cell("auc-5-2", "AUC, 5 folds, 2 repeats", 500, "auc", 5, 2),
+    _cell("share-5", "accuracy, 5 folds", 400, "share", 5, 1),
+    _cell("share-5-3", "accuracy, 5 folds, 3 repeats", 200, "share", 5, 3),
+    _cell("share-1-3", "accuracy, 3 repeats", 200, "share", 1, 3),
+    _cell("loss-5", "squared error, 5 folds", 150, "loss", 5, 1),
+    _cell("loss-5-2", "squared error, 5 folds, 2 repeats", 150, "loss", 5, 2),
+    _cell("auc-5", "AUC, 5 folds", 150, "auc", 5, 1),
+    _cell("auc-5-2", "AUC, 5 folds, 2 repeats", 150, "auc", 5, 2),
 )

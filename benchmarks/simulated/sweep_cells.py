@@ -21,7 +21,7 @@ from simulated.studies import sweep_of
 from simulated.worlds import Floats, Rights
 
 #: Draws of the correction: besom makes 1,000, which costs more and changes no rate.
-N_DRAWS = 200
+N_DRAWS = 100
 
 Drawn = Callable[[Random], tuple[Any, Floats]]
 
@@ -92,61 +92,61 @@ SELECTION = (
     selection(
         "equal-own",
         "100 equals, own failures, 10,000 examples",
-        1000,
+        200,
         of_equals(worlds.independent, 100, 10_000, 0.985),
     ),
     selection(
         "equal-shared",
         "100 equals, shared failures, 10,000",
-        1000,
+        200,
         of_equals(worlds.alike, 100, 10_000, 0.985),
     ),
     selection(
         "different",
         "100 different, 10,000",
-        1000,
+        200,
         lambda rng: worlds.spread(100, 10_000, 0.985, rng),
     ),
-    selection("few", "30 different, 1,000", 3000, lambda rng: worlds.spread(30, 1000, 0.97, rng)),
-    selection("rival", "1 better than 19 equals, 1,000", 3000, rival),
-    selection("pruned", "20 left of 100 equals, 10,000", 1000, survivors),
-    selection("adaptive", "40 equals, each near the best so far, 2,000", 2000, adaptive),
+    selection("few", "30 different, 1,000", 1000, lambda rng: worlds.spread(30, 1000, 0.97, rng)),
+    selection("rival", "1 better than 19 equals, 1,000", 1000, rival),
+    selection("pruned", "20 left of 100 equals, 10,000", 200, survivors),
+    selection("adaptive", "40 equals, each near the best so far, 2,000", 500, adaptive),
 )
 
 KINDS = (
     selection(
         "squared",
         "squared errors, 25 equals, 600",
-        2000,
+        400,
         unlike(worlds.losses, 25, 600),
         in_points=False,
     ),
     selection(
         "squared-different",
         "squared errors, 20 different, 600",
-        2000,
+        400,
         unlike(worlds.losses, 20, 600, 0.1),
         in_points=False,
     ),
     selection(
         "log",
         "log losses, 25 equals, 200",
-        2000,
+        400,
         unlike(worlds.log_losses, 25, 200),
         in_points=False,
     ),
     selection(
         "log-different",
         "log losses, 20 different, 200",
-        2000,
+        400,
         unlike(worlds.log_losses, 20, 200, 0.1),
         in_points=False,
     ),
-    selection("auc", "AUC, 25 equals, 400", 1000, unlike(worlds.aucs, 25, 400), in_points=False),
+    selection("auc", "AUC, 25 equals, 400", 200, unlike(worlds.aucs, 25, 400), in_points=False),
     selection(
         "auc-different",
         "AUC, 20 different, 400",
-        1000,
+        200,
         unlike(worlds.aucs, 20, 400, 0.1),
         in_points=False,
     ),
@@ -201,10 +201,10 @@ def unequal_epochs(rng: Random) -> Seen:
 
 
 EPOCHS = (
-    Cell("epochs/large", "50 × 5 epochs, 10,000", 200, best_epoch(50, 5, 10_000, 0.985)),
-    Cell("epochs/small", "20 × 10 epochs, 1,000", 2000, best_epoch(20, 10, 1000, 0.97)),
-    Cell("epochs/one-run", "1 × 20 epochs, 287", 4000, best_epoch(1, 20, 287, 0.95)),
-    Cell("epochs/unequal", "10 × 30 epochs beside 10 × 1, 1,000", 1000, unequal_epochs),
+    Cell("epochs/large", "50 × 5 epochs, 10,000", 60, best_epoch(50, 5, 10_000, 0.985)),
+    Cell("epochs/small", "20 × 10 epochs, 1,000", 500, best_epoch(20, 10, 1000, 0.97)),
+    Cell("epochs/one-run", "1 × 20 epochs, 287", 1000, best_epoch(1, 20, 287, 0.95)),
+    Cell("epochs/unequal", "10 × 30 epochs beside 10 × 1, 1,000", 400, unequal_epochs),
 )
 
 
@@ -228,7 +228,7 @@ def searched(
         fresh = {i: worlds.by_seeds(rng, hard[i], accuracy[i], sd, n_seeds) for i in tried}
         study = sweep_of(rows, fresh)
         seen: Seen = {}
-        draws: Any = {"n_draws": N_DRAWS // 2, "seed": draw_seed(rng)}
+        draws: Any = {"n_draws": N_DRAWS, "seed": draw_seed(rng)}
         for when, of in ((" before", replace(study, replicates=())), ("", study)):
             found = claim(of, **draws)
             if found.interval is None or found.corrected is None or found.leader is None:
@@ -258,19 +258,19 @@ def _searched(name: str, n_replications: int, n: int, sd: float, own: float, **m
 
 
 SEARCHED = (
-    _searched("5000-own-0", 400, 5_000, 0.002, 0.0),
-    _searched("5000-own-10", 400, 5_000, 0.002, 0.1),
-    _searched("10000-own-0", 400, 10_000, 0.003, 0.0),
-    _searched("10000-own-10", 400, 10_000, 0.003, 0.1),
-    _searched("50000-own-0", 150, 50_000, 0.002, 0.0),
-    _searched("50000-own-10", 150, 50_000, 0.002, 0.1),
-    _searched("1000-configs-10", 1000, 1_000, 0.005, 0.05, n_configs=10),
-    _searched("1000-configs-100", 400, 1_000, 0.005, 0.05, n_configs=100),
-    _searched("1000-sd-1", 1000, 1_000, 0.01, 0.05),
-    _searched("gain-1000-2", 800, 1_000, 0.005, 0.05, gain=0.02),
-    _searched("gain-1000-5", 500, 1_000, 0.005, 0.05, gain=0.05),
-    _searched("gain-10000-1", 400, 10_000, 0.003, 0.05, gain=0.01),
-    _searched("gain-10000-2", 400, 10_000, 0.003, 0.05, gain=0.02),
+    _searched("5000-own-0", 150, 5_000, 0.002, 0.0),
+    _searched("5000-own-10", 150, 5_000, 0.002, 0.1),
+    _searched("10000-own-0", 120, 10_000, 0.003, 0.0),
+    _searched("10000-own-10", 120, 10_000, 0.003, 0.1),
+    _searched("50000-own-0", 40, 50_000, 0.002, 0.0),
+    _searched("50000-own-10", 40, 50_000, 0.002, 0.1),
+    _searched("1000-configs-10", 400, 1_000, 0.005, 0.05, n_configs=10),
+    _searched("1000-configs-100", 100, 1_000, 0.005, 0.05, n_configs=100),
+    _searched("1000-sd-1", 300, 1_000, 0.01, 0.05),
+    _searched("gain-1000-2", 300, 1_000, 0.005, 0.05, gain=0.02),
+    _searched("gain-1000-5", 200, 1_000, 0.005, 0.05, gain=0.05),
+    _searched("gain-10000-1", 120, 10_000, 0.003, 0.05, gain=0.01),
+    _searched("gain-10000-2", 120, 10_000, 0.003, 0.05, gain=0.02),
 )
 
 
@@ -297,7 +297,7 @@ def paired_power(n: int, n_trials: int, difference: float) -> Callable[[Random],
 def _power(n: int, n_trials: int, points: float) -> Cell:
     label = f"{points:g} point{'s' * (points != 1)}, {n:,} examples, {n_trials} trials"
     key = f"power/{n}-{n_trials}-{points:g}"
-    return Cell(key, label, 10_000, paired_power(n, n_trials, points / 100))
+    return Cell(key, label, 4000, paired_power(n, n_trials, points / 100))
 
 
 _NEEDED = examples_needed(0.01, 0.05, 30)
@@ -311,7 +311,7 @@ POWER = (
     Cell(
         "power/enough",
         f"1 point, {_NEEDED:,} examples, 30 trials",
-        10_000,
+        4000,
         paired_power(_NEEDED, 30, 0.01),
     ),
 )

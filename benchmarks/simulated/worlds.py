@@ -16,6 +16,7 @@ from simulated.cells import Random
 
 Rights = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 
 def independent(n_rows: int, n: int, share: float, rng: Random) -> Rights:
@@ -123,7 +124,7 @@ def area(scores: Floats, positive: Rights, weights: NDArray[np.floating]) -> Flo
 
 
 def by_seeds(
-    rng: Random, hard: Floats, accuracy: float, sd: float, n_seeds: int, noise: float = 0.02
+    rng: Random, hard: Singles, accuracy: float, sd: float, n_seeds: int, noise: float = 0.02
 ) -> Rights:
     """What each seed of a config gets right: its accuracy scatters by ``sd``.
 
@@ -136,14 +137,19 @@ def by_seeds(
     """
     right = np.empty((n_seeds, hard.size), dtype=np.bool_)
     for row, luck in zip(right, rng.normal(0.0, sd, n_seeds), strict=True):
-        row[:] = hard + rng.normal(0.0, noise, hard.size) < accuracy + luck
+        shift = np.float32(noise) * rng.standard_normal(hard.size, dtype=np.float32)
+        row[:] = hard + shift < accuracy + luck
     return right
 
 
-def hardness(rng: Random, n: int, n_configs: int, own: float) -> list[Floats]:
+def hardness(rng: Random, n: int, n_configs: int, own: float) -> list[Singles]:
     """How hard each example is for each config: a share ``own`` has luck of its own with each."""
-    base = rng.random(n)
-    return [np.where(rng.random(n) < own, rng.random(n), base) for _ in range(n_configs)]
+    base = rng.random(n, dtype=np.float32)
+    hard = [base.copy() for _ in range(n_configs)]
+    for row in hard:
+        mine = np.flatnonzero(rng.random(n, dtype=np.float32) < own)
+        row[mine] = rng.random(mine.size, dtype=np.float32)
+    return hard
 
 
 #: What the two configs of ``crossed`` are worth, as a logit above the common one.
