@@ -56,9 +56,14 @@ def judged(table: Any, truth: Floats, rng: Random) -> Seen:
     return seen
 
 
-def selection(name: str, label: str, n: int, draw: Drawn, *, in_points: bool = True) -> Cell:
-    """A cell of the best of many."""
-    return Cell(f"selection/{name}", label, n, lambda rng: judged(*draw(rng), rng), in_points)
+def selection(name: str, label: str, n: int, draw: Drawn) -> Cell:
+    """A cell of the best of many accuracies."""
+    return Cell(f"selection/{name}", label, n, lambda rng: judged(*draw(rng), rng))
+
+
+def kind(name: str, label: str, n: int, draw: Drawn) -> Cell:
+    """The same of a metric that is no share."""
+    return Cell(f"kinds/{name}", label, n, lambda rng: judged(*draw(rng), rng), in_points=False)
 
 
 def rival(rng: Random) -> tuple[Rights, Floats]:
@@ -114,41 +119,36 @@ SELECTION = (
 )
 
 KINDS = (
-    selection(
+    kind(
         "squared",
         "squared errors, 25 equals, 600",
         400,
         unlike(worlds.losses, 25, 600),
-        in_points=False,
     ),
-    selection(
+    kind(
         "squared-different",
         "squared errors, 20 different, 600",
         400,
         unlike(worlds.losses, 20, 600, 0.1),
-        in_points=False,
     ),
-    selection(
+    kind(
         "log",
         "log losses, 25 equals, 200",
         400,
         unlike(worlds.log_losses, 25, 200),
-        in_points=False,
     ),
-    selection(
+    kind(
         "log-different",
         "log losses, 20 different, 200",
         400,
         unlike(worlds.log_losses, 20, 200, 0.1),
-        in_points=False,
     ),
-    selection("auc", "AUC, 25 equals, 400", 200, unlike(worlds.aucs, 25, 400), in_points=False),
-    selection(
+    kind("auc", "AUC, 25 equals, 400", 200, unlike(worlds.aucs, 25, 400)),
+    kind(
         "auc-different",
         "AUC, 20 different, 400",
         200,
         unlike(worlds.aucs, 20, 400, 0.1),
-        in_points=False,
     ),
 )
 
