@@ -22,7 +22,7 @@ from besom.statistics import (
 )
 from simulated import worlds
 from simulated.cells import Cell, Random, Seen, holds
-from simulated.studies import confirmed, equals_of, plan_of, sweep_of
+from simulated.studies import confirmed, equals_of, plan_of, runs_of, sweep_of
 from simulated.worlds import Rights
 
 #: The share of examples that is hard for one config and not for the others.
@@ -83,6 +83,27 @@ def _fixed_behind(result: Confirmation) -> float:
     return float(min(holm(p_values, chosen_reference=True)))
 
 
+def again(n_configs: int, n_seeds: int, n: int) -> Callable[[Random], Seen]:
+    """Of equals, the best is confirmed once more alone. Before: the others are forgotten."""
+    study = equals_of(n_configs)
+    plan = plan_of(study, range(n_configs), n_seeds)
+
+    def once(rng: Random) -> Seen:
+        hard = worlds.hardness(rng, n, n_configs, OWN)
+        rights = {i: worlds.by_seeds(rng, h, 0.95, 0.0, n_seeds, 0.01) for i, h in enumerate(hard)}
+        best = max(range(1, n_configs), key=lambda i: float(rights[i].mean()))
+        alone, known = plan_of(study, (best, 0), n_seeds), {i: rights[i] for i in (best, 0)}
+        seen: Seen = {}
+        for when, journal in ((" before", ()), ("", runs_of(plan, rights).values())):
+            rows = confirmed(alone, known, journal).rows
+            row = next(row for row in rows if row.trial == best)
+            assert row.gain is not None
+            seen[f"false{when}"] = row.p_gain <= 0.05 and row.gain.estimate.mean > 0
+        return seen
+
+    return once
+
+
 CONFIRM = (
     Cell("confirm/360-5", "4 equals, 360 examples, 5 seeds", 1000, four(5, 360)),
     Cell("confirm/360-20", "4 equals, 360, 20 seeds", 500, four(20, 360)),
@@ -93,6 +114,7 @@ CONFIRM = (
     Cell(
         "confirm/10000-gain-1", "1 better by 1 point, 10,000, 5 seeds", 200, four(5, 10_000, 0.01)
     ),
+    Cell("confirm/again", "best of 9 equals once more alone, 360, 5 seeds", 500, again(10, 5, 360)),
 )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from besom.rerun.confirm import Confirmation, ConfirmPlan
+from besom.rerun.confirm.contest import RunKey
 from besom.rerun.confirm.result import make_contest, score_of
 from besom.rerun.confirm.run_journal import RunRecord
 from besom.rerun.confirm.verdict import summarise
@@ -71,8 +72,8 @@ def equals_of(n_configs: int) -> StudyRecord:
     return sweep_of(np.ones((n_configs, 2), dtype=np.bool_))
 
 
-def confirmed(plan: ConfirmPlan, rights: dict[int, Rights]) -> Confirmation:
-    """What the confirmation shows where each seed got these examples right."""
+def runs_of(plan: ConfirmPlan, rights: dict[int, Rights]) -> dict[RunKey, RunRecord]:
+    """The runs in which each seed got these examples right."""
     runs = {}
     for trial, table in rights.items():
         for seed, row in zip(plan.seeds, table, strict=True):
@@ -86,6 +87,14 @@ def confirmed(plan: ConfirmPlan, rights: dict[int, Rights]) -> Confirmation:
                 n_images=len(row),
                 correct=np.packbits(row).tobytes(),
             )
+    return runs
+
+
+def confirmed(
+    plan: ConfirmPlan, rights: dict[int, Rights], journal: Iterable[RunRecord] = ()
+) -> Confirmation:
+    """What the confirmation shows, where ``journal`` holds the runs of earlier ones."""
+    runs = runs_of(plan, rights)
     contest = make_contest(plan)
     contest.fill({key: score_of(plan, run) for key, run in runs.items()})
-    return summarise(plan, contest, runs)
+    return summarise(plan, contest, runs, journal)
