@@ -22,8 +22,8 @@ TEXT = PAGE.read_text("utf-8")
 #: Rates that are chosen, not measured.
 NOMINAL = {"95 %", "5 %", "2.5 %"}
 
-#: What is known to miss the nominal rate, and is stored to be seen: seeds that scatter as lopsidedly
-#: as a gamma distribution does, the bootstrap of eight, and ties where trials inherit their luck.
+#: What is known to miss the nominal rate, and is stored to be seen: seeds that scatter as lopsided
+#: as a gamma distribution, the bootstrap of eight, and ties where trials inherit their luck.
 KNOWN = ("seeds/gamma-3", "seeds/gamma-20", "seeds/bootstrap-8", "selection/adaptive/ties")
 
 

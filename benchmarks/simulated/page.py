@@ -43,7 +43,6 @@ TABLES = {
     "searched": Table(
         "search of 50 configs",
         (
-            "searched/5000-own-10",
             "searched/10000-own-0",
             "searched/50000-own-0",
             "searched/gain-1000-5",
@@ -85,7 +84,7 @@ TABLES = {
     ),
     "folds": Table(
         "trials",
-        ("folds/share-5", "folds/share-5-3", "folds/loss-5", "folds/auc-5", "kinds/log"),
+        ("folds/share-5", "folds/share-5-3", "folds/loss-5", "folds/auc-5"),
         {**_OFF, **_HOLDS, **_TIES},
     ),
 }

@@ -253,7 +253,7 @@ def _searched(name: str, n_replications: int, n: int, sd: float, own: float, **m
     gain = more.pop("gain", 0.0)
     label = f"{n:,} examples, sd {100 * sd:g} points, own {100 * own:g} %"
     label += f", {more['n_configs']} configs" if "n_configs" in more else ""
-    label += f", true gain {100 * gain:g} points" if gain else ""
+    label += f", true gain {100 * gain:g} point{'s' * (gain != 0.01)}" if gain else ""
     return Cell(f"searched/{name}", label, n_replications, searched(n, sd, own, gain, **more))
 
 
