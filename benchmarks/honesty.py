@@ -67,7 +67,7 @@ def run(cells: Iterable[Cell], times: float, seed: int) -> list[dict[str, Any]]:
     rows = []
     for cell in cells:
         started = time.process_time()
-        rows += cell.run(max(2, round(times * cell.n)), seed)
+        rows += cell.run(max(1, round(times * cell.n)), seed)
         used = time.process_time() - started
         print(f"{cell.key}: {used:.1f} CPU s", file=sys.stderr, flush=True)
     return rows

@@ -58,7 +58,8 @@ def test_every_number_of_the_worked_example_is_what_the_code_says() -> None:
     example = worked_example()
     assert example.items() <= KEPT["example"].items()
     section = TEXT.split("## A worked example")[1].split("\n## ")[0]
-    numbers = re.findall(r"\d[\d,]*(?:\.\d+)?", re.sub(r"\[\d+\]|95 % interval|5 %", "", section))
+    measured = re.sub(r"\[\d+\]|(?<![\d.])(95 % interval|5 %)", "", section)
+    numbers = re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", measured)
     low, high = re.findall(r"\((\d+\.\d+) to (\d+\.\d+)\)", example["text"])[0]
     known = {*example["numbers"].values(), low, high, "100", "10,000"}
     assert set(numbers) <= known
@@ -83,9 +84,10 @@ def test_what_is_known_to_miss_its_rate_misses_it_by_little(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", honesty.PARTS)
 def test_a_part_makes_the_rows_that_are_stored(part: str) -> None:
-    cells = [cell for cell in honesty.PARTS[part] if not cell.key.startswith("searched/50000")]
+    slow = ("searched/50000", "missed/5000")
+    cells = [cell for cell in honesty.PARTS[part] if not cell.key.startswith(slow)]
     rows = {row["cell"]: row for row in honesty.run(cells, 0.0, seed=0)}
     keys = {cell.key for cell in cells}
     stored = {name: row for name, row in ROWS.items() if "/".join(name.split("/")[:2]) in keys}
-    assert rows.keys() <= stored.keys()  # in two replications not every claim need be made
+    assert rows.keys() <= stored.keys()  # in one replication not every claim is made
     assert all(row["label"] == stored[name]["label"] for name, row in rows.items())
