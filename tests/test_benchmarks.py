@@ -84,10 +84,3 @@ def test_a_comparison_concludes_from_the_kept_runs_with_its_settings(
     assert concluded["skipped"] == {}
     parts = concluded["batch_sizes"]["32"] if name == "throughput" else concluded
     assert list(parts["contestants"]) == ["besom"]
-
-
-def test_honesty_ends_with_a_line_of_json() -> None:
-    done = benchmark("honesty", "--parts", "power", "--times", "0.01")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert {row["cell"].split("/")[0] for row in found["cells"]} == {"example", "power"}

@@ -6,6 +6,7 @@ The simulations themselves are ``benchmarks/honesty.py``; small versions of most
 
 from __future__ import annotations
 
+import json
 import math
 import re
 
@@ -91,3 +92,12 @@ def test_a_part_makes_the_rows_that_are_stored(part: str) -> None:
     stored = {name: row for name, row in ROWS.items() if "/".join(name.split("/")[:2]) in keys}
     assert rows.keys() <= stored.keys()  # in one replication not every claim is made
     assert all(row["label"] == stored[name]["label"] for name, row in rows.items())
+
+
+def test_it_ends_with_a_line_of_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["honesty.py", "--parts", "power", "--times", "0.01"])
+    honesty.main()
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {row["cell"].split("/")[0] for row in found["cells"]} == {"example", "power"}
