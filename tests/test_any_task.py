@@ -128,6 +128,7 @@ defaults:
 trainer: {{epochs: 2, batch_size: 32, {job.trainer}}}
 sweep:
   n_trials: 2
+  plots: false
   keep_models: 2
   objectives:
 {objectives}

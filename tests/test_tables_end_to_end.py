@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
 N = 200
 TABLE = ["data=csv", "data.path=houses.csv", "data.test_split=0.2", "model=mlp"]
 SHORT = ["sweep.folds=null", "sweep.n_trials=2", "sweep.executor.workers=1", "trainer.epochs=2"]
+SHORT += ["trainer.batch_size=128", "sweep.plots=false"]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 
 TESTS = Path(__file__).parent
 
-#: A sweep that needs no TensorFlow: its trial function is tests/study/sweep_trials.py.
+#: A sweep that needs no TensorFlow: its trial function is tests/study/sweep_trials.py. Plots would
+#: take half of its time.
 CHEAP_SWEEP = """
 defaults:
   - sweep
@@ -32,6 +33,7 @@ trainer:
   unprepared: null
 sweep:
   n_trials: 5
+  plots: false
   trial_function: sweep_trials.quadratic
   executor: {workers: 1, gpus: none}
   space:

@@ -76,6 +76,20 @@ def test_every_pruner_leaves_the_baseline_complete_and_every_trial_ended(sweep, 
     assert len([t for t in study.trials if t.continues is None]) == 12
 
 
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_the_signed_rank_pruner_compares_trials_of_different_lengths_without_a_warning(
+    sweep, repeats
+):
+    study = sweep(
+        "sweep/pruner=wilcoxon",
+        "sweep.space.trainer.epochs=[2,4,7]",
+        "sweep.n_trials=12",
+        "trainer.epochs=4",
+        f"sweep.repeats={repeats}",
+    )
+    assert len(study.trials) == 12
+
+
 def test_a_pruned_trial_keeps_its_curve_and_its_reason(sweep):
     study = sweep("sweep/pruner=median", "sweep.n_trials=25", "trainer.epochs=6")
     pruned = [t for t in study.trials if t.outcome is Outcome.PRUNED]
@@ -413,3 +427,10 @@ def test_a_pruner_that_is_none_is_refused(project):
     with pytest.raises(BesomError, match="expected at least 1"):
         ScreeningPruner(epochs=0)
     assert "Did you mean" in refusal(project, "sweep/pruner=medain")
+
+
+def test_replicates_asked_for_with_several_objectives_are_remarked(project):
+    several = "sweep.objectives=[{metric: val_accuracy}, {metric: n_params}]"
+    for replicates, is_said in (("3", True), ("auto", False), ("0", False)):
+        said = remarks(make_plan("cheap", [several, f"sweep.replicates={replicates}"]))
+        assert any("sweep.replicates=3 is not used" in line for line in said) == is_said

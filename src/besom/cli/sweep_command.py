@@ -132,12 +132,15 @@ def sweep(
         again = ". Run the same command again to continue" if outcome.interrupted else ""
         say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
     _print_result(outcome.study, claimed, console)
-    from besom.plots import not_drawn, write_plots  # slow to load, so after the result
+    if plan.sweep.plots:
+        from besom.page import refresh_study_page
+        from besom.plots import not_drawn, write_plots  # slow to load, so after the result
 
-    problems: dict[str, str] = {}
-    write_plots(outcome.study, plan.paths.plots, problems)
-    for line in not_drawn(problems):
-        say(console, line)
+        problems: dict[str, str] = {}
+        write_plots(outcome.study, plan.paths.plots, problems)
+        not_written = refresh_study_page(outcome.study, plan.paths, claimed)
+        for line in filter(None, [*not_drawn(problems), not_written]):
+            say(console, line)
     say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:
         echo(

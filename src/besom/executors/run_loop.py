@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from besom.executors.base import (
     Epoch,
@@ -49,6 +50,17 @@ class TrialTask:
     trial: int
     config: TrialConfig
     n_epochs: int = 0
+
+
+class Held(Protocol):
+    """Permission to run what is run, which may be lost or end."""
+
+    def check(self) -> None:
+        """Raise what ends the run at once, if the permission is lost."""
+
+    @property
+    def asked_to_stop(self) -> str | None:
+        """Why to stop in good order; None: go on."""
 
 
 class TrialSource:
@@ -152,6 +164,7 @@ class RunLoop:
         source: what runs, and what hears of it.
         timeout_s: wall-clock limit of one trial, None = no limit.
         clock: seconds, monotonic; should stand still while this process is suspended.
+        held: looked at several times a second; None: there is nothing to lose.
 
     Attributes:
         stop: whether and why the loop stops before all has run.
@@ -163,8 +176,11 @@ class RunLoop:
         source: TrialSource,
         timeout_s: float | None = None,
         clock: Callable[[], float] | None = None,
+        held: Held | None = None,
     ) -> None:
         self._executor, self._source, self._timeout_s = executor, source, timeout_s
+        self._held = held
+        self._was_asked = False
         self._running: dict[int, _Running] = {}
         self._to_retry: deque[_Running] = deque()
         self._pending: deque[_Pending] = deque()  # the first is being handled
@@ -184,7 +200,7 @@ class RunLoop:
                 self._handle(self._pending[0])
                 self._pending.popleft()
                 self._feed()  # at once: who is idle need not wait for the other events
-            self._source.on_tick()
+            self._tick()
 
     def run_with_signals(self) -> Ending:
         """The same; SIGINT or SIGTERM once stops it in good order, twice at once."""
@@ -203,9 +219,17 @@ class RunLoop:
         for pending in self._pending:
             if isinstance(pending.event, Epoch) and pending.answer is None:
                 self._answer(pending, pending.event, stop=False)
-        self._source.on_tick()
+        self._tick()
         self.stop.apply_interruption()
         return self.stop.ending is not Ending.INTERRUPTED
+
+    def _tick(self) -> None:
+        if self._held is not None:
+            self._held.check()
+            if (asked := self._held.asked_to_stop) is not None and not self._was_asked:
+                self._was_asked = True
+                self.stop.interrupt(asked)
+        self._source.on_tick()
 
     def _feed(self) -> None:
         """Give every idle worker a trial, as soon as it is idle: there are no batches."""

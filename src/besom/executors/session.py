@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from besom.errors import ConfigError
+from besom.errors import ConfigError, StudyTaken
 from besom.executors.base import Event, Executor, Failed, Ready
 from besom.executors.failures import shorten, shorten_reason
 from besom.seam import TrialConfig
@@ -49,7 +49,7 @@ def started(
         log_dir = None if logs is None else str(logs)
         executor.start(function, config, log_dir, n_trials=n_trials, artifacts=folder)
         yield _first_ready(executor)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StudyTaken):
         executor.close(grace_s=0.0)
         raise
     finally:

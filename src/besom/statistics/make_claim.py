@@ -7,7 +7,7 @@ case in which one of them does not apply is named rather than passed over.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -242,7 +242,10 @@ def _single_objective(
     tied = tuple(trial.number for trial, is_tied in others if is_tied)
     rows[table.leader.number] = replace(rows[table.leader.number], tied=bool(tied))
     fresh = _fresh(table, selection, alpha)
-    gain = fresh[1] if fresh else _gain_over_baseline(table, selection, draws)
+    gain = fresh.over_baseline if fresh else _gain_over_baseline(table, selection, draws)
+    in_seeds = ""
+    if fresh and aim.is_share:
+        in_seeds = power.in_seeds(fresh.gain, fresh.n_configs, selection.optimism)
     corrected = _in_metric(kind, aim, Interval(selection.corrected, selection.corrected)).low
     result = Claim(
         text="",
@@ -257,10 +260,10 @@ def _single_objective(
         baseline=gain,
         n_compared=len(table.testable) - 1,
         rows=rows,
-        caveats=table.caveats(picked_from),
+        caveats=(*table.caveats(picked_from), *filter(None, [in_seeds])),
     )
     if fresh:
-        worth = fresh[0]
+        worth = fresh.worth
         result = replace(
             result,
             corrected=worth.mean,
@@ -272,9 +275,9 @@ def _single_objective(
         )
     sentence = claim_text.sentence(
         result,
+        study,
         table.leader,
         table.first_numbers,
-        aim,
         is_share=kind == "share" or aim.is_share,
         epoch_was_picked=len(picked_from.table) > 1,
     )
@@ -289,9 +292,16 @@ class _Given(TypedDict):
     confidence: float
 
 
-def _fresh(
-    table: _Table, selection: Selection, alpha: float
-) -> tuple[OnFreshSeeds, BaselineGain] | None:
+class _Fresh(NamedTuple):
+    """What the leader's config is worth and gains by fresh seeds, as ``n_configs`` have them."""
+
+    worth: OnFreshSeeds
+    gain: OnFreshSeeds
+    over_baseline: BaselineGain
+    n_configs: int
+
+
+def _fresh(table: _Table, selection: Selection, alpha: float) -> _Fresh | None:
     """What the leader's config is worth and gains, by fresh seeds; None where too few are known."""
     aim, baseline = table.aim, table.study.baseline
     scores: dict[int, dict[int, float]] = {}
@@ -327,7 +337,7 @@ def _fresh(
         p_value=None,
         n_seeds=found.n_seeds,
     )
-    return worth, gain
+    return _Fresh(worth, found, gain, len(scores))
 
 
 def _gain_over_baseline(table: _Table, selection: Selection, draws: Draws) -> BaselineGain | None:

@@ -25,7 +25,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from besom.errors import StudyError
-from besom.store.optuna_private import CachedBackend, DatabaseStorage, id_of
+from besom.store.optuna_private import STUDIES, CachedBackend, DatabaseStorage, id_of
 from besom.store.storage_url import hide_passwords, without_password
 
 T = TypeVar("T")
@@ -98,6 +98,27 @@ class PatientDatabase(CachedBackend):
         if not callable(operation):
             return operation
         return lambda *args, **kwargs: self._patiently(lambda: operation(*args, **kwargs))
+
+    def own_engine(self) -> sqlalchemy.Engine | None:
+        """Connects to the same database for a moment each; None: no other process can."""
+        place = sqlalchemy.make_url(self._url)
+        if place.get_backend_name() == "sqlite" and _is_in_memory(place):
+            return None
+        return sqlalchemy.create_engine(place, poolclass=sqlalchemy.NullPool)
+
+    def check_commits(self, check: Callable[[sqlalchemy.Connection], None]) -> None:
+        """Call ``check`` before each commit; what it raises undoes the transaction."""
+        sqlalchemy.event.listen(self._database.engine, "commit", check)
+
+    def rename_study(self, name: str, new: str) -> None:
+        """Give a study another name, in one step; after a lost connection, it may have it."""
+        named = sqlalchemy.update(STUDIES).where(STUDIES.c.study_name == name)
+
+        def rename() -> None:
+            with self._database.engine.begin() as connection:
+                connection.execute(named.values(study_name=new))
+
+        self._patiently(rename)
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
@@ -304,10 +325,15 @@ def _is_lost(context: ExceptionContext) -> bool:
 def _create_file(url: str) -> None:
     """Create the file, as SQLite would ignore the umask: readable by all, writable by one."""
     place = sqlalchemy.make_url(url)
-    name = place.database or ":memory:"
-    if place.get_backend_name() == "sqlite" and not name.startswith((":memory:", "file:")):
+    is_file = not _is_in_memory(place) and not (place.database or "").startswith("file:")
+    if place.get_backend_name() == "sqlite" and is_file:
         with contextlib.suppress(OSError):  # it exists, or SQLite will say what is wrong
-            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            os.close(os.open(str(place.database), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def _is_in_memory(place: sqlalchemy.URL) -> bool:
+    """Whether a database of SQLite's is in the memory of this process."""
+    return (place.database or ":memory:").startswith(":memory:") or "mode=memory" in str(place)
 
 
 def _work(calls: queue.SimpleQueue[Callable[[], None] | None]) -> None:

@@ -149,6 +149,16 @@ def remarks(plan: SweepPlan) -> list[str]:
             "setting to keep; sweep.repeats runs each trial with several seeds, and besom confirm "
             "shows how far values differ by seed"
         )
+    if (
+        len(plan.objectives) > 1
+        and isinstance(plan.sweep.replicates, int)
+        and plan.sweep.replicates
+    ):
+        lines.append(
+            f"sweep.replicates={plan.sweep.replicates} is not used: with several objectives no "
+            "trial leads, so there is none to run on fresh seeds; besom confirm NAME runs those "
+            "that you name"
+        )
     if len(plan.runs) > 1 and plan.sweep.keep_models > defaults("sweep")["sweep"]["keep_models"]:
         lines.append(
             f"sweep.keep_models={plan.sweep.keep_models} is not used: a trial of several runs has "

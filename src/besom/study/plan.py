@@ -22,6 +22,7 @@ from besom.store.paths import StudyPaths, checked_folder, checked_name
 from besom.store.records import Objective
 from besom.store.storage_url import check_no_password
 from besom.study.objective import TRIAL_NUMBERS, check_constraints, objectives_of
+from besom.text.values import given_text
 
 #: The path that a space may sample, and that every trial's config has.
 SEED = "seed"
@@ -226,6 +227,11 @@ def plan_of(
     check_no_password(node["storage"] or "")
     node["storage"] = _absolute(node["storage"])
     sweep = SweepNode.of(node)
+    if (given := config.get("name")) is not None:
+        raise ConfigError(
+            f"name is {given_text(given)}, which names a run of `besom train`. A study is named by "
+            f"sweep.name: write sweep.name={given}."
+        )
     fallback = composer.primary if name is None else name
     study = checked_name("sweep.name", fallback if sweep.name is None else sweep.name)
     folder = checked_folder(config["results_dir"]) if results_dir is None else Path(results_dir)

@@ -17,7 +17,7 @@ from typing import Any
 import optuna
 
 from besom.executors.base import Epoch, Executor, Failed, Finished, Started
-from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
+from besom.executors.run_loop import Held, RunLoop, TrialSource, TrialTask
 from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending
 from besom.runs import RunOf, mix_seed, runs_of
@@ -149,12 +149,12 @@ class ReplicateRuns(TrialSource):
         key = fingerprint(replicate.config)
         return replicate.trial.number, mix_seed(replicate.seed, run.index), key
 
-    def run(self, executor: Executor, signals: StopSignals) -> Ending:
+    def run(self, executor: Executor, signals: StopSignals, held: Held) -> Ending:
         """Run what is left; ``BUDGET`` where the time was not enough."""
         if not self._replicates:
             return Ending.DONE
         self._watcher.remarked(_remark(self._replicates))
-        self._loop = loop = RunLoop(executor, self, self._plan.sweep.trial_timeout_s)
+        self._loop = loop = RunLoop(executor, self, self._plan.sweep.trial_timeout_s, held=held)
         signals.stop = loop.stop.interrupt
         ending = loop.run()
         self.reason = loop.stop.reason or ""
