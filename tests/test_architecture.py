@@ -28,6 +28,7 @@ LAYERS = (
     ("space", "statistics", "executors"),
     ("plots", "scaffold"),
     ("report",),
+    ("page",),
     ("study",),
     ("rerun",),
     ("terminal",),
@@ -132,7 +133,7 @@ def test_no_class_and_no_module_name_is_used_twice() -> None:
 
 
 def test_reporting_knows_no_coordinator() -> None:
-    parts = ("report", "statistics", "plots", "store")
+    parts = ("report", "page", "statistics", "plots", "store")
     offenders = [
         f"{name} imports {dotted}"
         for name, path in modules()
@@ -248,11 +249,12 @@ import reporting_world
 results = Path({str(tmp_path)!r})
 reporting_world.make(results)
 commands = [["--help"], ["leaderboard", "one"], ["list"], ["export", "one"], ["plot", "one"],
-            ["leaderboard", "one", "--format", "json"], ["sweep", "--help"], ["train", "--help"]]
+            ["leaderboard", "one", "--format", "json"], ["report", "one"],
+            ["sweep", "--help"], ["train", "--help"]]
 if "compare" in main.commands:
     commands.append(["compare", "one", "two"])
 for words in commands:
-    reads = words[0] in ("leaderboard", "list", "export", "plot", "compare")
+    reads = words[0] in ("leaderboard", "list", "export", "plot", "compare", "report")
     done = CliRunner().invoke(main, words + (["--results-dir", str(results)] if reads else []))
     assert done.exit_code == 0, (words, done.output, done.exception)
 """

@@ -1,4 +1,4 @@
-"""The commands that only read studies: leaderboard, list, plot, ledger, export, compare, diff."""
+"""The commands that only read studies: leaderboard, list, report, plot, ledger, export and more."""
 
 from __future__ import annotations
 
@@ -105,6 +105,29 @@ def plot(name: str, results_dir: Path) -> None:
         echo(path)
     if problems:
         raise StudyError("\n".join(not_drawn(problems)))
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@results_dir_option
+def report(names: tuple[str, ...], results_dir: Path) -> None:
+    """Write a page about NAME to open in a browser.
+
+    The page is one HTML file that needs no network. Several names are shown side by side.
+    """
+    from besom.page import write_comparison_page, write_study_page
+    from besom.report.comparison import compare as side_by_side
+    from besom.report.comparison import write_comparison_files
+    from besom.store.paths import StudyPaths
+    from besom.store.storage import load_record
+
+    studies = [load_record(results_dir, name) for name in names]
+    if len(studies) == 1:
+        echo(write_study_page(studies[0], StudyPaths.of(results_dir, studies[0].name)))
+        return
+    compared = side_by_side(studies)
+    write_comparison_files(compared, results_dir)
+    echo(write_comparison_page(compared, results_dir))
 
 
 @main.command()
