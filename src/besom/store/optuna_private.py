@@ -1,16 +1,21 @@
 """Every use of Optuna's private names, in one place.
 
 Optuna has no public way to read a study's trials past a study's own filter, to write one trial's
-intermediate value, to put a cache before a database, or to filter what samplers see. An update of
-Optuna may rename what is used here: ``tests/study/test_optuna_private.py`` checks each name.
+intermediate value, to create a trial with attributes, to put a cache before a database, or to
+filter what samplers see; and TPE keeps to itself which trials it learns from as the good ones. An
+update of Optuna may rename what is used here: ``tests/study/test_optuna_private.py`` checks each
+name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+import copy
+from collections.abc import Container, Mapping
 from typing import Any, cast
 
 import optuna
+from optuna.samplers._tpe import _truncnorm
+from optuna.samplers._tpe.sampler import _split_trials
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages.journal._storage import JournalOperation
@@ -44,6 +49,30 @@ def running_again(study: optuna.Study, trial: FrozenTrial) -> Trial:
     return Trial(study, trial._trial_id)
 
 
+def new_trial(study: optuna.Study, user_attrs: Mapping[str, Any]) -> Trial:
+    """Like ``study.ask`` where no trial waits; the trial has attributes from its beginning."""
+    template = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=dict(user_attrs))
+    study._thread_local.cached_all_trials = None  # as ``ask`` does
+    return Trial(study, study._storage.create_new_trial(study._study_id, template))
+
+
+def best_of(
+    study: optuna.Study, finished: list[FrozenTrial], n: int
+) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """The ``n`` best finished trials and the others, as TPE ranks them."""
+    return _split_trials(study, finished, n)
+
+
+def speed_up_tpe() -> None:
+    """Have TPE compute the normal distribution by SciPy, where Optuna calls Python for each number.
+
+    That is most of what TPE takes. The numbers agree to ten digits.
+    """
+    from scipy.special import log_ndtr
+
+    cast(Any, _truncnorm)._log_ndtr = log_ndtr
+
+
 def as_stored(trial: Trial) -> FrozenTrial:
     """What the storage has of a running trial."""
     return trial.storage.get_trial(trial._trial_id)
@@ -55,14 +84,28 @@ def store_intermediate_value(trial: Trial, step: int, value: float) -> None:
 
 
 class FilteredStudy(optuna.Study):
-    """A study whose samplers and pruners see only some of its trials."""
+    """A study whose samplers and pruners see only some of its trials.
+
+    Attributes:
+        snapshot: the trials that they see, where these are not to be read again each time.
+    """
+
+    snapshot: list[FrozenTrial] | None = None
 
     def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those of the trials that samplers and pruners see."""
         return trials
 
-    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
-        return self.visible(super()._get_trials(*args, **kwargs))
+    def _get_trials(
+        self,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:
+        if self.snapshot is None:
+            return self.visible(super()._get_trials(deepcopy, states, use_cache))
+        seen = [t for t in self.snapshot if states is None or t.state in states]
+        return copy.deepcopy(seen) if deepcopy else seen
 
 
 def filter_brackets(pruner: Any) -> None:
