@@ -22,7 +22,7 @@ from besom.store.stored_records import AHEAD, PRESET, origin_of, waits_ahead
 from besom.store.study_identity import fingerprint
 from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial
-from besom.study.sampler_study import SamplerStudy
+from besom.study.sampler_study import MOST_SHOWN, SamplerStudy
 from besom.study.samplers import SpaceGridSampler
 from besom.study.screening import ScreeningPruner, seconds_to_finish
 from besom.targets import TARGET
@@ -41,7 +41,8 @@ class Asker:
         self, plan: SweepPlan, study: SweepStudy, finished: Iterable[TrialRecord] = ()
     ) -> None:
         self._plan, self._told = plan, study
-        self._study = SamplerStudy(study, int(plan.config["seed"]))
+        most_shown = max(MOST_SHOWN, plan.sweep.sampler.get("n_startup_trials") or 0)
+        self._study = SamplerStudy(study, int(plan.config["seed"]), most_shown)
         self._finished = {trial.number: trial for trial in finished}
 
     def note(self, trial: TrialRecord) -> None:

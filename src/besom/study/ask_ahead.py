@@ -38,10 +38,16 @@ class AskAhead:
     Args:
         ask: asks for a trial; what it is given is whether the trial will wait.
         n_workers: how many workers there are now.
+        clock: seconds, monotonic.
     """
 
-    def __init__(self, ask: Callable[[bool], RunningTrial], n_workers: Callable[[], int]) -> None:
-        self._ask, self._n_workers = ask, n_workers
+    def __init__(
+        self,
+        ask: Callable[[bool], RunningTrial],
+        n_workers: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask, self._n_workers, self._clock = ask, n_workers, clock
         self._waiting: deque[RunningTrial] = deque()
         self._asks: deque[float] = deque(maxlen=_N_ASKS)  # seconds that each took
         self._trials: deque[float] = deque(maxlen=_N_TRIALS)
@@ -133,11 +139,11 @@ class AskAhead:
         self._waiting.append(asked)
 
     def _timed(self, ahead: bool) -> RunningTrial:
-        began = time.monotonic()
+        began = self._clock()
         try:
             return self._ask(ahead)
         finally:
-            self._asks.append(time.monotonic() - began)
+            self._asks.append(self._clock() - began)
 
     def _run(self) -> None:
         while self._orders.get():

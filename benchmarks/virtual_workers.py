@@ -79,7 +79,6 @@ class Waits:
     """What the workers waited for.
 
     Attributes:
-        busy_s, idle_s: of all workers: in trials, and between two of them.
         answers_s: for each epoch, how long the coordinator took to answer it.
         idle_by_trial, seconds_by_trial: for each trial, how long its worker had waited for it and
             how long it then ran.
@@ -90,7 +89,7 @@ class Waits:
     seconds_by_trial: list[float] = field(default_factory=list)
 
 
-class SimulatedWorkers(Executor):
+class VirtualWorkers(Executor):
     """An executor whose workers train nothing.
 
     Args:
