@@ -10,7 +10,7 @@ name.
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, cast
 
 import optuna
@@ -42,6 +42,13 @@ def all_trials(
 def id_of(trial: Trial | FrozenTrial) -> int:
     """The number by which a storage knows a trial, in all its studies."""
     return trial._trial_id
+
+
+def unknown(trials: Iterable[FrozenTrial], known: set[int]) -> list[FrozenTrial]:
+    """Those of the trials whose ``id_of`` is not known yet; it is from now on."""
+    new = [trial for trial in trials if trial._trial_id not in known]
+    known.update(trial._trial_id for trial in new)
+    return new
 
 
 def running_again(study: optuna.Study, trial: FrozenTrial) -> Trial:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
+import bisect
 import random
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ import optuna
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from besom.store.optuna_private import all_trials, best_of, id_of, speed_up_tpe, storage_of
+from besom.store.optuna_private import all_trials, best_of, speed_up_tpe, storage_of, unknown
 from besom.store.storage import SweepStudy
 
 #: TPE is shown so many finished trials; BEST_SHARE of them are the best. It models the best 25 by
@@ -37,7 +37,7 @@ class ShownHistory:
         self._n_others = most - self._n_best
         self._known: set[int] = set()
         self._best: list[FrozenTrial] = []
-        self._others: list[FrozenTrial] = []
+        self._others: list[tuple[float, int, FrozenTrial]] = []  # the sample, in its own order
 
     def of(self, study: optuna.Study, finished: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Those of the finished trials to show, in no order.
@@ -46,14 +46,13 @@ class ShownHistory:
             study: says which trials are better.
             finished: all that TPE learns from; what was among them in an earlier call still is.
         """
-        if new := [trial for trial in finished if id_of(trial) not in self._known]:
-            self._known.update(map(id_of, new))
+        if new := unknown(finished, self._known):
             self._best, others = best_of(study, [*self._best, *new], self._n_best)
-            self._others = heapq.nsmallest(self._n_others, [*self._others, *others], self._order)
-        return [*self._best, *self._others]
-
-    def _order(self, trial: FrozenTrial) -> float:
-        return random.Random(f"{self._seed}:{trial.number}").random()
+            for trial in others:
+                drawn = random.Random(f"{self._seed}:{trial.number}").random()
+                bisect.insort(self._others, (drawn, trial.number, trial))
+            del self._others[self._n_others :]
+        return [*self._best, *(trial for _, _, trial in self._others)]
 
 
 class SamplerStudy(SweepStudy):
