@@ -98,6 +98,23 @@ def test_all_that_run_are_shown_those_asked_ahead_too_but_not_to_pruners() -> No
     assert ahead not in seen
 
 
+def test_a_study_that_is_told_here_shows_what_it_was_told_and_reads_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study, finished = study_of(8), (TrialState.COMPLETE, TrialState.PRUNED)
+    study.told_here = True
+    trial = study.ask()
+    assert len(study.get_trials(deepcopy=False, states=finished)) == 8
+    with monkeypatch.context() as patch:
+        patch.setattr(InMemoryStorage, "get_all_trials", None)
+        assert len(study.get_trials(deepcopy=False, states=finished)) == 8
+    assert trial.number in [t.number for t in study.get_trials(deepcopy=False)]
+    study.tell(trial, state=TrialState.PRUNED)
+    assert trial.number not in [t.number for t in study.get_trials(states=(TrialState.COMPLETE,))]
+    study.tell(study.ask({"x": optuna.distributions.FloatDistribution(0.0, 1.0)}), 0.5)
+    assert len(study.get_trials(deepcopy=False, states=finished)) == 9
+
+
 def test_other_samplers_see_every_trial() -> None:
     study = study_of(100, RandomSampler(seed=0))
     assert len(shown(SamplerStudy(study, most_shown=40))) == 100

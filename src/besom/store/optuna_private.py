@@ -90,14 +90,21 @@ def store_intermediate_value(trial: Trial, step: int, value: float) -> None:
     trial.storage.set_trial_intermediate_value(trial._trial_id, step, value)
 
 
+_UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
+
+
 class FilteredStudy(optuna.Study):
     """A study whose samplers and pruners see only some of its trials.
 
     Attributes:
         snapshot: the trials that they see, where these are not to be read again each time.
+        told_here: every trial of the study is told to this object, which therefore knows when its
+            finished trials have to be read again. Pruners ask for them after each epoch.
     """
 
     snapshot: list[FrozenTrial] | None = None
+    told_here = False
+    _finished: dict[frozenset[TrialState], list[FrozenTrial]] | None = None
 
     def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those of the trials that samplers and pruners see."""
@@ -109,10 +116,24 @@ class FilteredStudy(optuna.Study):
         states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
-        if self.snapshot is None:
+        if self.snapshot is not None:
+            seen = [t for t in self.snapshot if states is None or t.state in states]
+        elif self.told_here and states is not None and not any(s in states for s in _UNFINISHED):
+            known = self._finished = self._finished or {}
+            asked = frozenset(state for state in TrialState if state in states)
+            if asked not in known:
+                known[asked] = self.visible(super()._get_trials(False, states, use_cache))
+            seen = list(known[asked])
+        else:
             return self.visible(super()._get_trials(deepcopy, states, use_cache))
-        seen = [t for t in self.snapshot if states is None or t.state in states]
         return copy.deepcopy(seen) if deepcopy else seen
+
+    def tell(self, *args: Any, **kwargs: Any) -> FrozenTrial:
+        """As Optuna's."""
+        try:
+            return super().tell(*args, **kwargs)
+        finally:
+            self._finished = None
 
 
 def filter_brackets(pruner: Any) -> None:

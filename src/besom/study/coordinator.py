@@ -65,6 +65,7 @@ class Coordinator(OutageHandler, TrialSource):
         reserved_s: float = 0.0,
     ) -> None:
         self._plan, self._study, self._executor = plan, study, executor
+        study.told_here = True
         self._watcher, self._environment = watcher, environment
         self._record = records
         self._trials = {trial.number: trial for trial in records.trials}
