@@ -149,7 +149,7 @@ def measure_at(options: argparse.Namespace, asking: Asking, size: int) -> dict[s
         run_sweep(plan, watcher=watcher, executor=workers)
     n, asks, waits = len(costs.worked), asking.seconds[n_before:], workers.waits
     # All workers begin at once, which is no measure of how they go on.
-    first = max(grown, min(options.workers, n - 1))
+    first = max(grown - (size - n), min(options.workers, n - 1))
     seconds = np.array(waits.seconds_by_trial[first:])
     idle = np.array(waits.idle_by_trial[first:])
     answers_ms = 1000 * np.array(waits.answers_s[len(waits.answers_s) * first // n :])
