@@ -39,6 +39,10 @@ class AskAhead:
         ask: asks for a trial; what it is given is whether the trial will wait.
         n_workers: how many workers there are now.
         clock: seconds, monotonic.
+
+    Attributes:
+        under_way: an ask of the thread has not been noticed to have ended.
+        closing: its last ask need not succeed any more.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class AskAhead:
         self._asked: queue.SimpleQueue[RunningTrial | BaseException] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._switch_s = sys.getswitchinterval()
-        self.under_way = False
+        self.under_way = self.closing = False
 
     def __len__(self) -> int:
         """How many trials have been or are being asked for."""
@@ -125,6 +129,7 @@ class AskAhead:
         """End the thread. What has been asked ahead stays in the study, for a resume."""
         if self._thread is None:
             return
+        self.closing = True
         self._orders.put(False)
         self._thread.join()
         sys.setswitchinterval(self._switch_s)

@@ -143,7 +143,7 @@ class Coordinator(OutageHandler, TrialSource):
         """
         if self._ahead.in_its_thread:  # the loop goes on, or waits here itself
             time.sleep(seconds)
-            return self._stop.ending is not Ending.INTERRUPTED
+            return not (self._ahead.closing or self._stop.ending is Ending.INTERRUPTED)
         self._is_away = True
         try:
             return self._loop.wait(seconds)
