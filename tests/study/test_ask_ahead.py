@@ -139,6 +139,22 @@ def test_with_one_worker_the_sampler_has_no_thread_of_its_own() -> None:
 
 
 @pytest.mark.usefixtures("project")
+def test_a_sweep_goes_on_while_no_worker_is_idle_and_no_trial_runs() -> None:
+    class Recycled(VirtualWorkers):
+        """Each is replaced after each trial, and nobody is idle until all have been."""
+
+        @property
+        def idle(self) -> int:
+            n = super().idle
+            self._looked = 0 if n < self.n_workers else getattr(self, "_looked", 0) + 1
+            return n if n < self.n_workers or self._looked > 3 else 0
+
+    run = workers()._run
+    outcome = sweep(*SLOW, "sweep.n_trials=12", executor=Recycled(2, (10.0, 10.0), run))
+    assert len(outcome.study.complete) == 12
+
+
+@pytest.mark.usefixtures("project")
 def test_what_is_asked_ahead_is_in_no_report_and_begins_first_after_a_resume() -> None:
     interrupt = After(9, lambda: signal.raise_signal(signal.SIGINT))
     outcome = swept("sweep.n_trials=24", watcher=interrupt)

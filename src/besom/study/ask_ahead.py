@@ -29,6 +29,9 @@ SWITCH_S = 0.0005
 
 _N_ASKS, _N_TRIALS = 8, 100
 
+#: A trial, or why there is none, and the seconds that asking took.
+_Asked = tuple[RunningTrial | BaseException, float]
+
 
 class AskAhead:
     """Trials that have been asked for and not begun, and the thread that asks for them.
@@ -56,7 +59,7 @@ class AskAhead:
         self._asks: deque[float] = deque(maxlen=_N_ASKS)  # seconds that each took
         self._trials: deque[float] = deque(maxlen=_N_TRIALS)
         self._orders: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._asked: queue.SimpleQueue[RunningTrial | BaseException] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._switch_s = sys.getswitchinterval()
         self.under_way = self.closing = False
@@ -121,9 +124,10 @@ class AskAhead:
         Raises:
             ConfigError: the sampler cannot propose one.
         """
-        if self._waiting:
-            return self._waiting.popleft(), True
-        return self._timed(False), False
+        if not self._waiting:
+            self._take_in(self._timed(False))
+            return self._waiting.popleft(), False
+        return self._waiting.popleft(), True
 
     def close(self) -> None:
         """End the thread. What has been asked ahead stays in the study, for a resume."""
@@ -136,26 +140,29 @@ class AskAhead:
         self._thread, self.under_way = None, False
 
     def _collect(self) -> None:
-        if not self.under_way or self._asked.empty():
-            return
-        asked, self.under_way = self._asked.get(), False
-        if isinstance(asked, BaseException):
-            raise asked
-        self._waiting.append(asked)
+        if self.under_way and not self._asked.empty():
+            self.under_way = False
+            self._take_in(self._asked.get())
 
-    def _timed(self, ahead: bool) -> RunningTrial:
+    def _take_in(self, asked: _Asked) -> None:
+        trial, seconds = asked
+        self._asks.append(seconds)
+        if isinstance(trial, BaseException):
+            raise trial
+        self._waiting.append(trial)
+
+    def _timed(self, ahead: bool) -> _Asked:
         began = self._clock()
+        trial: RunningTrial | BaseException
         try:
-            return self._ask(ahead)
-        finally:
-            self._asks.append(self._clock() - began)
+            trial = self._ask(ahead)
+        except BaseException as error:  # raised where the trial is taken in
+            trial = error
+        return trial, self._clock() - began
 
     def _run(self) -> None:
         while self._orders.get():
-            try:
-                self._asked.put(self._timed(True))
-            except BaseException as error:  # raised again where it is waited for
-                self._asked.put(error)
+            self._asked.put(self._timed(True))
 
 
 def _mean(values: deque[float]) -> float:

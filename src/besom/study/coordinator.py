@@ -161,7 +161,7 @@ class Coordinator(OutageHandler, TrialSource):
 
     def has_next(self) -> bool:
         """Whether there is a run to start now."""
-        self._ask_ahead()
+        self._ask_ahead(max(self._executor.idle, 1))
         if self._to_go_on() is not None or self._may_begin():
             return True
         if not (self._running or self._ahead.under_way) and (n := self._asker.continue_best()):
@@ -200,13 +200,17 @@ class Coordinator(OutageHandler, TrialSource):
         """How long to wait for events at most."""
         return POLL_S if self._ahead.under_way else TICK_S
 
-    def _ask_ahead(self) -> None:
-        """Have trials asked for that will be wanted, as far as the budget allows."""
+    def _ask_ahead(self, n_idle: int) -> None:
+        """Have trials asked for that will be wanted, as far as the budget allows.
+
+        Args:
+            n_idle: how many are wanted now.
+        """
         n_begun = len(self._running) + len(self._waiting) + self._duplicates.n_held
         n_wanted = self._budget.remaining_trials - n_begun - len(self._ahead)
-        idle = self._duplicates.n_held >= self._executor.n_workers or self._screening_cut
-        if n_wanted > 0 and not (idle or self._stop.under_way or self._asker.exhausted):
-            self._ahead.order(self._executor.idle)
+        waits = self._duplicates.n_held >= self._executor.n_workers or self._screening_cut
+        if n_wanted > 0 and not (waits or self._stop.under_way or self._asker.exhausted):
+            self._ahead.order(n_idle)
 
     def _may_begin(self) -> bool:
         if self._each_has_one:
@@ -368,7 +372,7 @@ class Coordinator(OutageHandler, TrialSource):
             self._watcher.remarked(self._remarks.popleft())
         self._check_budget()
         if not self._is_away:
-            self._ask_ahead()
+            self._ask_ahead(self._executor.idle)
 
     def _check_budget(self) -> None:
         self._clock()  # so that it sees in time if this process is suspended
