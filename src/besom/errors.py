@@ -58,6 +58,10 @@ class StudyError(BesomError):
     """A study that is unknown, locked, damaged, or does not fit the config."""
 
 
+class StudyTaken(StudyError):
+    """A study that another process has taken over: nothing more may be written to it."""
+
+
 class TrialDiverged(Exception):
     """Training produced a NaN or an infinity: the trial failed, and retrying would not help.
 

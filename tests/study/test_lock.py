@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from besom.errors import StudyError
-from besom.store.lock import Command, CoordinatorLock
+from besom.store.holder import Command
+from besom.store.lock import CoordinatorLock
 
 HOLDER = """
 import sys, time

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from besom.errors import BesomError
 from besom.executors.base import (
     Epoch,
     Event,
@@ -19,6 +21,7 @@ from besom.executors.base import (
     FailureKind,
     Finished,
     Ready,
+    Remark,
     Started,
 )
 from besom.executors.session import storable_events
@@ -29,6 +32,9 @@ from besom.seam import TrialConfig
 
 #: How often a trial is given to a fresh worker after the one it had died or ran out of memory.
 RETRIES = 1
+#: How often it is given to another worker because the one before was lost with its machine: that is
+#: no sign against the trial, and happens often where machines are rented by the hour.
+NODE_LOSSES = 5
 #: The longest wait for events, so that Ctrl-C is answered at once.
 TICK_S = 0.2
 
@@ -49,6 +55,17 @@ class TrialTask:
     trial: int
     config: TrialConfig
     n_epochs: int = 0
+
+
+class Held(Protocol):
+    """Permission to run what is run, which may be lost or end."""
+
+    def check(self) -> None:
+        """Raise what ends the run at once, if the permission is lost."""
+
+    @property
+    def asked_to_stop(self) -> str | None:
+        """Why to stop in good order; None: go on."""
 
 
 class TrialSource:
@@ -107,6 +124,9 @@ class TrialSource:
     def on_worker_replaced(self, worker: int, reason: str) -> None:
         """A worker was replaced by a fresh one."""
 
+    def on_remark(self, text: str) -> None:
+        """The executor has something to tell the user."""
+
     def on_stopping(self, reason: str) -> None:
         """No new trials; those running stop at the end of their epoch."""
 
@@ -120,14 +140,24 @@ class _Running:
 
     Attributes:
         n_failures: how often it lost its worker, or memory was short.
+        n_losses: how often its worker was lost with its machine.
         was_stopped: it was told to stop because the source said so.
         interrupted: it was told to stop because the loop stops.
     """
 
     task: TrialTask
     n_failures: int = 0
+    n_losses: int = 0
     was_stopped: bool = False
     interrupted: bool = False
+
+    def again_after(self, kind: FailureKind) -> _Running | None:
+        """The trial's next attempt after a failure; None if it has no other."""
+        if kind is FailureKind.NODE_LOST and self.n_losses < NODE_LOSSES:
+            return _Running(self.task, self.n_failures, self.n_losses + 1)
+        if kind in _WORTH_A_RETRY and self.n_failures < RETRIES:
+            return _Running(self.task, self.n_failures + 1, self.n_losses)
+        return None
 
 
 @dataclass
@@ -166,6 +196,7 @@ class RunLoop:
         source: what runs, and what hears of it.
         timeout_s: wall-clock limit of one trial, None = no limit.
         clock: seconds, monotonic; should stand still while this process is suspended.
+        held: looked at several times a second; None: there is nothing to lose.
 
     Attributes:
         stop: whether and why the loop stops before all has run.
@@ -177,8 +208,11 @@ class RunLoop:
         source: TrialSource,
         timeout_s: float | None = None,
         clock: Callable[[], float] | None = None,
+        held: Held | None = None,
     ) -> None:
         self._executor, self._source, self._timeout_s = executor, source, timeout_s
+        self._held = held
+        self._was_asked = False
         self._running: dict[int, _Running] = {}
         self._to_retry: deque[_Running] = deque()
         self._pending: deque[_Pending] = deque()  # the first is being handled
@@ -192,13 +226,20 @@ class RunLoop:
             self._feed()
             if self._is_over():
                 return self.stop.ending
-            self._receive(self._source.tick_s)
+            try:
+                self._receive(self._source.tick_s)
+            except BesomError:
+                # A signal to all processes, as batch systems send it, reaches the workers too.
+                self.stop.apply_interruption()
+                if self.stop.ending is not Ending.INTERRUPTED:
+                    raise
+                self._leave_all()
             while self._pending:
                 self.stop.apply_interruption()
                 self._handle(self._pending[0])
                 self._pending.popleft()
                 self._feed()  # at once: who is idle need not wait for the other events
-            self._source.on_tick()
+            self._tick()
 
     def run_with_signals(self) -> Ending:
         """The same; SIGINT or SIGTERM once stops it in good order, twice at once."""
@@ -217,9 +258,17 @@ class RunLoop:
         for pending in self._pending:
             if isinstance(pending.event, Epoch) and pending.answer is None:
                 self._answer(pending, pending.event, stop=False)
-        self._source.on_tick()
+        self._tick()
         self.stop.apply_interruption()
         return self.stop.ending is not Ending.INTERRUPTED
+
+    def _tick(self) -> None:
+        if self._held is not None:
+            self._held.check()
+            if (asked := self._held.asked_to_stop) is not None and not self._was_asked:
+                self._was_asked = True
+                self.stop.interrupt(asked)
+        self._source.on_tick()
 
     def _feed(self) -> None:
         """Give every idle worker a trial, as soon as it is idle: there are no batches."""
@@ -255,11 +304,19 @@ class RunLoop:
                 self._drain.epoch(event.trial)
             self._pending.append(_Pending(event))
 
+    def _leave_all(self) -> None:
+        """The executor has failed while the loop stops: all that runs is left as it is."""
+        for trial in list(self._running):
+            self._source.on_interrupted(trial)
+        self._running.clear()
+
     def _handle(self, pending: _Pending) -> None:
         match pending.event:
             case Ready() as ready:
                 if ready.replaces:
                     self._source.on_worker_replaced(ready.worker, ready.replaces)
+            case Remark(text):
+                self._source.on_remark(text)
             case Started() as started:
                 self._source.on_started(started)
             case Epoch() as epoch:
@@ -288,9 +345,8 @@ class RunLoop:
         running = self._running.pop(event.trial)
         if running.interrupted:
             self._source.on_interrupted(event.trial)
-        elif _is_worth_a_retry(event) and running.n_failures < RETRIES:
-            assert isinstance(event, Failed)
-            self._to_retry.append(_Running(running.task, running.n_failures + 1))
+        elif isinstance(event, Failed) and (again := running.again_after(event.kind)):
+            self._to_retry.append(again)
             self._source.on_retry(event.trial, event.reason)
         else:
             self._source.on_ended(event, running.was_stopped)
@@ -298,7 +354,3 @@ class RunLoop:
     def _on_stopping(self, reason: str) -> None:
         self._drain.stopping()
         self._source.on_stopping(reason)
-
-
-def _is_worth_a_retry(event: Finished | Failed) -> bool:
-    return isinstance(event, Failed) and event.kind in _WORTH_A_RETRY

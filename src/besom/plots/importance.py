@@ -87,6 +87,15 @@ def summarise(study: StudyRecord, objective: int = 0, n_shuffles: int = 60) -> I
         objective: its index among the study's objectives.
         n_shuffles: shuffles for the noise level; fewer are made of very large studies.
     """
+    # The plot and the report show the same ones, and the shuffles take a second.
+    known: dict[tuple[int, int], Importance] = vars(study).setdefault("_importances", {})
+    key = objective, n_shuffles
+    if key not in known:
+        known[key] = _summarise(study, objective, n_shuffles)
+    return known[key]
+
+
+def _summarise(study: StudyRecord, objective: int, n_shuffles: int) -> Importance:
     aim = study.objectives[objective]
     pairs = [(t, _frozen(t)) for t in study.complete if t.raw_params]
     trials = [t for t, frozen in pairs if frozen is not None]

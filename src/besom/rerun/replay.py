@@ -28,8 +28,10 @@ from besom.rerun.stored_runs import (
 from besom.runs import RunOf
 from besom.seam import TrialConfig
 from besom.store.environment import environment_now, environment_then, not_recorded, what_changed
+from besom.store.holding import hold_study
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.store.storage import stored_url
 from besom.study.parts import Parts
 from besom.study.tell import finite_epochs, stored_outcome
 from besom.text.counting import counted
@@ -113,6 +115,7 @@ def replay(
     words: Sequence[str] = (),
     on_epoch: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
     on_run: Callable[[RunOf], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Replay:
     """Run a trial again in one worker with as many threads as it had, and compare.
 
@@ -125,9 +128,10 @@ def replay(
         words: ``executor.KEY=VALUE``, see ``besom.rerun.stored_runs.executor_config``.
         on_epoch: told of each epoch (from 1) and its metrics.
         on_run: told of each run that begins, of a trial of several.
+        say: hears of waiting for another process that may hold the study.
 
     Raises:
-        StudyError: the trial was never trained.
+        StudyError: the trial was never trained, or another process holds the study.
         ConfigError: a word that cannot be used.
         BesomError: the worker cannot be prepared.
     """
@@ -146,8 +150,9 @@ def replay(
     named = check_trusted(function, node, [trial])
     first = runs[0].config(config)
     started = started_executor(node, function, first, paths.logs / "replay", 1)
-    with trusting(named=named), started as (executor, facts):
-        ending = RunLoop(executor, again, timeout_s).run_with_signals()
+    held = hold_study(paths, stored_url(paths), study.name, "replay", say)
+    with held as hold, trusting(named=named), started as (executor, facts):
+        ending = RunLoop(executor, again, timeout_s, held=hold).run_with_signals()
     if ending is not Ending.DONE or again.end is None:
         return Replay(study, trial, again.history, None, interrupted=True)
     seen = again.end.result.environment if isinstance(again.end, Finished) else {}

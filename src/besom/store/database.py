@@ -22,10 +22,10 @@ from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from besom.errors import StudyError
-from besom.store.optuna_private import CachedBackend, DatabaseStorage, id_of
+from besom.store.optuna_private import STUDIES, CachedBackend, DatabaseStorage, id_of
 from besom.store.storage_url import hide_passwords, without_password
 
 T = TypeVar("T")
@@ -37,6 +37,8 @@ TICK_S = 0.2
 #: The longest pause between two attempts; the first is made at once, and each pause is twice the
 #: one before.
 RETRY_S = 2.0
+#: How long others may take to create a database's tables.
+CREATED_S = 10.0
 #: SQLite's codes for a file that another process has locked: SQLITE_BUSY, SQLITE_LOCKED.
 _SQLITE_LOCKED = (5, 6)
 
@@ -84,7 +86,7 @@ class PatientDatabase(CachedBackend):
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=_work, args=(self._calls,), name="database", daemon=True).start()
         try:
-            self._database: DatabaseStorage = self._attempt(lambda: _Database(url))
+            self._database: DatabaseStorage = self._attempt(lambda: _opened(url))
         except BaseException:
             self._calls.put(None)
             raise
@@ -98,6 +100,27 @@ class PatientDatabase(CachedBackend):
         if not callable(operation):
             return operation
         return lambda *args, **kwargs: self._patiently(lambda: operation(*args, **kwargs))
+
+    def own_engine(self) -> sqlalchemy.Engine | None:
+        """Connects to the same database for a moment each; None: no other process can."""
+        place = sqlalchemy.make_url(self._url)
+        if place.get_backend_name() == "sqlite" and _is_in_memory(place):
+            return None
+        return sqlalchemy.create_engine(place, poolclass=sqlalchemy.NullPool)
+
+    def check_commits(self, check: Callable[[sqlalchemy.Connection], None]) -> None:
+        """Call ``check`` before each commit; what it raises undoes the transaction."""
+        sqlalchemy.event.listen(self._database.engine, "commit", check)
+
+    def rename_study(self, name: str, new: str) -> None:
+        """Give a study another name, in one step; after a lost connection, it may have it."""
+        named = sqlalchemy.update(STUDIES).where(STUDIES.c.study_name == name)
+
+        def rename() -> None:
+            with self._database.engine.begin() as connection:
+                connection.execute(named.values(study_name=new))
+
+        self._patiently(rename)
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
@@ -292,6 +315,20 @@ class _Database(DatabaseStorage):
         sqlalchemy.event.listen(self.engine, "handle_error", lost)
 
 
+def _opened(url: str) -> _Database:
+    """Open a database, while others may be creating the tables of an empty one."""
+    until = time.monotonic() + CREATED_S
+    while True:
+        try:
+            return _Database(url)
+        except (StorageInternalError, SQLAlchemyError) as error:
+            reason = error.__cause__ if isinstance(error, StorageInternalError) else error
+            is_there = isinstance(reason, IntegrityError) or "already exists" in str(reason)
+            if not is_there or time.monotonic() > until:
+                raise
+        time.sleep(TICK_S)
+
+
 def _is_lost(context: ExceptionContext) -> bool:
     if context.is_disconnect:
         return True
@@ -304,10 +341,15 @@ def _is_lost(context: ExceptionContext) -> bool:
 def _create_file(url: str) -> None:
     """Create the file, as SQLite would ignore the umask: readable by all, writable by one."""
     place = sqlalchemy.make_url(url)
-    name = place.database or ":memory:"
-    if place.get_backend_name() == "sqlite" and not name.startswith((":memory:", "file:")):
+    is_file = not _is_in_memory(place) and not (place.database or "").startswith("file:")
+    if place.get_backend_name() == "sqlite" and is_file:
         with contextlib.suppress(OSError):  # it exists, or SQLite will say what is wrong
-            os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            os.close(os.open(str(place.database), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def _is_in_memory(place: sqlalchemy.URL) -> bool:
+    """Whether a database of SQLite's is in the memory of this process."""
+    return (place.database or ":memory:").startswith(":memory:") or "mode=memory" in str(place)
 
 
 def _work(calls: queue.SimpleQueue[Callable[[], None] | None]) -> None:

@@ -1,24 +1,17 @@
-"""One coordinator per study on this machine: a file lock that ends with its process."""
+"""One coordinator per study's folder: a file lock that ends with its process."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import socket
 import time
 from pathlib import Path
-from typing import Literal
 
-from besom.errors import StudyError
+from besom.store.holder import Command, Holder, held
 
-Command = Literal["sweep", "confirm"]
-
-_DOING = {"sweep": "being swept", "confirm": "being confirmed"}
-_INSTEAD = {
-    "sweep": "Wait for it, stop it, or sweep under another name with sweep.name=NAME.",
-    "confirm": "Wait for it, or stop it.",
-}
+#: Whoever only looks whether a lock is held has it for an instant, and writes no name into it.
+_PROBED_S = 0.5
 
 
 class CoordinatorLock:
@@ -29,7 +22,7 @@ class CoordinatorLock:
 
     Args:
         path: the lock file.
-        command: which command wants it: ``sweep`` or ``confirm``.
+        command: which command wants it, such as ``sweep`` or ``confirm``.
 
     Raises:
         StudyError: another coordinator has this study; named are its command, host and process.
@@ -42,22 +35,16 @@ class CoordinatorLock:
     def __enter__(self) -> CoordinatorLock:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        until = time.monotonic() + _PROBED_S
+        while not _locked(descriptor):
             holder = os.pread(descriptor, 4096, 0)
-            os.close(descriptor)
-            raise StudyError(
-                f"The study in {self._path.parent} is {_describe_holder(holder)}. "
-                f"{_INSTEAD[self._command]}"
-            ) from None
+            if holder or time.monotonic() > until:
+                os.close(descriptor)
+                what = f"The study in {self._path.parent}"
+                raise held(what, Holder.read(holder), self._command)
+            time.sleep(0.02)
         os.ftruncate(descriptor, 0)
-        owner = {
-            "command": self._command,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "since": time.time(),
-        }
+        owner = Holder.this_process(self._command).described()
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
         self._descriptor = descriptor
         return self
@@ -70,12 +57,24 @@ class CoordinatorLock:
             self._descriptor = None
 
 
-def _describe_holder(holder: bytes) -> str:
-    """Who holds the lock, by the text in the lock file."""
+def _locked(descriptor: int) -> bool:
     try:
-        owner = json.loads(holder)
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
-        doing = _DOING[owner["command"]]
-        return f"{doing} by process {owner['pid']} on {owner['host']} since {since}"
-    except (ValueError, KeyError, TypeError):
-        return "in use by another process"
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Who holds the lock in this file; None: nobody, or someone who has not said who yet."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Holder.read(os.pread(descriptor, 4096, 0))
+    finally:
+        os.close(descriptor)
+    return None

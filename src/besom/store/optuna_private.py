@@ -1,10 +1,10 @@
 """Every use of Optuna's private names, in one place.
 
 Optuna has no public way to read a study's trials past a study's own filter, to write one trial's
-intermediate value, to create a trial with attributes, to put a cache before a database, or to
-filter what samplers see; and TPE keeps to itself which trials it learns from as the good ones. An
-update of Optuna may rename what is used here: ``tests/study/test_optuna_private.py`` checks each
-name.
+intermediate value, to create a trial with attributes, to put a cache before a database, to rename
+a study or change an attribute in one step, or to filter what samplers see; and TPE keeps to itself
+which trials it learns from as the good ones. An update of Optuna may rename what is used here:
+``tests/study/test_optuna_private.py`` checks each name.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any, cast
 
 import optuna
+import sqlalchemy
 from optuna.samplers._tpe import _truncnorm
 from optuna.samplers._tpe import sampler as _tpe
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages._rdb.models import StudyModel, StudyUserAttributeModel
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -27,6 +29,10 @@ __all__ = ["JournalOperation"]
 
 #: The version of Optuna whose private names these are.
 CHECKED_WITH = "5.0.0"
+
+#: Where a database has its studies, and what is stored of each beside its trials.
+STUDIES: sqlalchemy.Table = StudyModel.__table__
+STUDY_ATTRIBUTES: sqlalchemy.Table = StudyUserAttributeModel.__table__
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:

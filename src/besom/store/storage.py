@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import optuna
 import sqlalchemy
@@ -31,13 +29,7 @@ from besom.store.storage_url import (
     with_password,
     without_password,
 )
-from besom.store.stored_records import (
-    PRESET,
-    STUDY_ATTRIBUTE,
-    origin_of,
-    read_study,
-    waits_ahead,
-)
+from besom.store.stored_records import PRESET, origin_of, read_study, waits_ahead
 
 
 class SweepStudy(FilteredStudy):
@@ -256,7 +248,7 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
         )
     check_files(paths)
     storage = open_storage(paths, stored_url(paths), writable=False)
-    if _find(storage, name) is not None:
+    if find(storage, name) is not None:
         return optuna.load_study(study_name=name, storage=storage)
     if (moved := only_other(storage, name)) is not None:
         return optuna.load_study(study_name=moved, storage=storage)
@@ -277,30 +269,8 @@ def only_other(storage: BaseStorage, name: str) -> str | None:
     return names[0] if len(names) == 1 and names[0] != name else None
 
 
-def open_study(
-    storage: BaseStorage, name: str, directions: Sequence[Literal["minimize", "maximize"]]
-) -> SweepStudy:
-    """Create or load the study; one that was not created completely is created again.
-
-    Raises:
-        StudyError: the storage has a study of this name that is not besom's.
-    """
-    study_id = _find(storage, name)
-    if study_id is not None and STUDY_ATTRIBUTE not in storage.get_study_user_attrs(study_id):
-        trials = storage.get_all_trials(study_id, deepcopy=False)
-        if not all(PRESET in trial.user_attrs for trial in trials):
-            raise StudyError(
-                f"The storage has a study {name!r} that besom did not make. Sweep under another "
-                "name with sweep.name=NAME, or into another sweep.storage."
-            )
-        optuna.delete_study(study_name=name, storage=storage)
-        study_id = None
-    if study_id is None:
-        optuna.create_study(study_name=name, storage=storage, directions=directions)
-    return SweepStudy(study_name=name, storage=storage)
-
-
-def _find(storage: BaseStorage, name: str) -> int | None:
+def find(storage: BaseStorage, name: str) -> int | None:
+    """The number by which a storage knows the study of this name; None if it has none."""
     try:
         return storage.get_study_id_from_name(name)
     except KeyError:
@@ -330,11 +300,7 @@ def archived_as(paths: StudyPaths) -> Path:
     return target
 
 
-def archive_in_storage(storage: BaseStorage, name: str, archived: str) -> None:
-    """Rename a study in a shared storage, by copying and deleting it."""
-    if _find(storage, name) is None:
-        return
-    optuna.copy_study(
-        from_study_name=name, from_storage=storage, to_storage=storage, to_study_name=archived
-    )
-    optuna.delete_study(study_name=name, storage=storage)
+def rename_in_storage(storage: BaseStorage, name: str, new: str) -> None:
+    """Give a study in a database another name, in one step, where the database has it."""
+    if isinstance(backend := backend_of(storage), PatientDatabase):
+        backend.rename_study(name, new)

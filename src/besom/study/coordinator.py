@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from besom.executors.base import Epoch, Executor, Failed, Finished, Started
-from besom.executors.run_loop import TICK_S, RunLoop, TrialSource, TrialTask
+from besom.executors.run_loop import TICK_S, Held, RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
 from besom.executors.suspend_clock import SuspendAwareClock
 from besom.seam import TrialResult
@@ -51,6 +51,7 @@ class Coordinator(OutageHandler, TrialSource):
         watcher: told of everything.
         remarked: what has been remarked already, by what it is about.
         reserved_s: so many seconds of the sweep's time limit are not the search's.
+        held: the study, which may be lost to another process.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Coordinator(OutageHandler, TrialSource):
         watcher: Watcher,
         remarked: Collection[str] = (),
         reserved_s: float = 0.0,
+        held: Held | None = None,
     ) -> None:
         self._plan, self._study, self._executor = plan, study, executor
         study.told_here = True
@@ -83,7 +85,7 @@ class Coordinator(OutageHandler, TrialSource):
         self._remarks: deque[str] = deque()  # of the sampler's thread
         self._running: dict[int, TrialRuns] = {}  # until they are told
         self._run_files = RunFiles(plan.paths.runs)
-        self._loop = RunLoop(executor, self, plan.sweep.trial_timeout_s, self._clock)
+        self._loop = RunLoop(executor, self, plan.sweep.trial_timeout_s, self._clock, held)
         self._stop = self._loop.stop
         self._remarked = set(remarked)  # what trials' remarks were about
         self._screening_cut = False  # the rest of the time is for training the best to their end
@@ -324,6 +326,8 @@ class Coordinator(OutageHandler, TrialSource):
         """A worker began a run."""
         trial, index = self._of(event.trial)
         self._watcher.started(trial.number, event.worker)
+        if event.node:
+            self._watcher.placed(event.worker, event.node)
         if (n_runs := len(self._plan.runs)) > 1:
             self._watcher.run_started(trial.number, event.worker, index + 1, n_runs)
 
@@ -354,6 +358,10 @@ class Coordinator(OutageHandler, TrialSource):
             f"trial {number} is killed: it did not reach the end of its epoch. A resume runs it "
             "again. If it hangs, limit its time with sweep.trial_timeout_s."
         )
+
+    def on_remark(self, text: str) -> None:
+        """The executor has something to tell."""
+        self._watcher.remarked(text)
 
     def on_worker_replaced(self, worker: int, reason: str) -> None:
         """A worker was replaced."""

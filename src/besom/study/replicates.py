@@ -17,7 +17,7 @@ from typing import Any
 import optuna
 
 from besom.executors.base import Epoch, Executor, Failed, Finished, Started
-from besom.executors.run_loop import RunLoop, TrialSource, TrialTask
+from besom.executors.run_loop import Held, RunLoop, TrialSource, TrialTask
 from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending
 from besom.runs import RunOf, mix_seed, runs_of
@@ -149,12 +149,12 @@ class ReplicateRuns(TrialSource):
         key = fingerprint(replicate.config)
         return replicate.trial.number, mix_seed(replicate.seed, run.index), key
 
-    def run(self, executor: Executor, signals: StopSignals) -> Ending:
+    def run(self, executor: Executor, signals: StopSignals, held: Held) -> Ending:
         """Run what is left; ``BUDGET`` where the time was not enough."""
         if not self._replicates:
             return Ending.DONE
         self._watcher.remarked(_remark(self._replicates))
-        self._loop = loop = RunLoop(executor, self, self._plan.sweep.trial_timeout_s)
+        self._loop = loop = RunLoop(executor, self, self._plan.sweep.trial_timeout_s, held=held)
         signals.stop = loop.stop.interrupt
         ending = loop.run()
         self.reason = loop.stop.reason or ""
@@ -181,6 +181,8 @@ class ReplicateRuns(TrialSource):
     def on_started(self, event: Started) -> None:
         """A worker began a run."""
         self._watcher.started(self._trial_of(event.trial), event.worker)
+        if event.node:
+            self._watcher.placed(event.worker, event.node)
 
     def stops_after(self, event: Epoch) -> bool:
         """Only where the objective is not finite, or another run of the replicate has failed."""
@@ -233,6 +235,10 @@ class ReplicateRuns(TrialSource):
             again = "the same command runs them"
             reason = f"the time limit is reached; {missing} yet to be run: {again}"
             self._loop.stop.begin(reason, Ending.BUDGET)
+
+    def on_remark(self, text: str) -> None:
+        """The executor has something to tell."""
+        self._watcher.remarked(text)
 
     def on_worker_replaced(self, worker: int, reason: str) -> None:
         """A worker was replaced."""

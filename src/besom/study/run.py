@@ -19,7 +19,7 @@ from besom.executors.signals import StopSignals
 from besom.executors.stop import Ending
 from besom.store import storage, study_identity
 from besom.store.environment import software
-from besom.store.lock import CoordinatorLock
+from besom.store.holding import Hold, hold_study, open_study
 from besom.store.optuna_private import all_trials, storage_of
 from besom.store.paths import remove_leftovers
 from besom.store.records import Origin, Outcome, StudyRecord
@@ -31,17 +31,14 @@ from besom.study.checks import (
     check_new_study,
     check_same_data,
     check_strategy,
-    check_trusted,
-    enqueued_configs,
-    names_of,
-    remarks,
-    remarks_on_workers,
     settled,
 )
 from besom.study.coordinator import Coordinator
+from besom.study.names import check_trusted, enqueued_configs, names_of
 from besom.study.objective import follows_the_task
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import all_preset_trials, remarks_on_preset_trials
+from besom.study.remarks import remarks, remarks_on_workers
 from besom.study.replicates import MOST_SHARE, ReplicateRuns, missing
 from besom.study.samplers import build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
@@ -106,13 +103,17 @@ def run_sweep(
     with trusting(functions=plan.paths.from_python), _study_folder(plan, fresh):
         if fresh or not _is_stored(plan):
             check_new_study(plan)  # a study that continues read them when it began
-        if fresh and plan.paths.root.exists():
-            with CoordinatorLock(plan.paths.lock, "sweep"):
-                _archive(plan)
-        with CoordinatorLock(plan.paths.lock, "sweep"):
+        if fresh:
+            _archive(plan, watcher)
+        with hold_study(
+            plan.paths,
+            lambda: storage.settle_url(plan.paths, plan.name, plan.sweep.storage),
+            plan.name,
+            "sweep",
+            watcher.remarked,
+        ) as hold:
             remove_leftovers(plan.paths.root)
-            url = storage.settle_url(plan.paths, plan.name, plan.sweep.storage)
-            return _continue(plan.stored_in(url), extend, watcher, executor)
+            return _continue(plan.stored_in(hold.url), hold, extend, watcher, executor)
 
 
 def _is_stored(plan: SweepPlan) -> bool:
@@ -142,9 +143,9 @@ def _study_folder(plan: SweepPlan, fresh: bool) -> Iterator[None]:
 
 
 def _continue(
-    plan: SweepPlan, extend: bool, watcher: Watcher, executor: Executor | None
+    plan: SweepPlan, hold: Hold, extend: bool, watcher: Watcher, executor: Executor | None
 ) -> SweepOutcome:
-    """Run what is left of a study, or all of a new one; its lock is held."""
+    """Run what is left of a study, or all of a new one."""
     stored = _stored_study(plan)
     if stored is None:
         n_left, reason = plan.sweep.n_trials, ""
@@ -170,11 +171,12 @@ def _continue(
     if executor is None:
         executor = instantiate(plan.sweep.executor)
     with StopSignals() as signals, trusting(named=names_of(plan, run_as_they_are)):
-        return _run(plan, stored, n_left, watcher, executor, signals)
+        return _run(plan, hold, stored, n_left, watcher, executor, signals)
 
 
 def _run(
     plan: SweepPlan,
+    hold: Hold,
     stored: StudyRecord | None,
     n_left: int,
     watcher: Watcher,
@@ -189,20 +191,21 @@ def _run(
         plan.paths.logs,
         n_left * len(plan.runs),
         plan.paths.root,
+        watcher.remarked,
     ) as facts:
         if stored is None:
             plan = settled(plan, facts)
         else:
             check_names(plan, facts)
         facts = {**facts, "gpus_per_worker": executor.gpus_per_worker}
-        study, environment = _open_study(plan, facts, watcher)
+        study, environment = _open_study(plan, hold, facts, watcher)
         said = {"model"} if facts.get("unsavable") else set()
         said |= {"compiled"} if facts.get("comes_compiled") else set()
         record = read_study(study, plan.paths.root)
         reserved_s = _reserved_s(plan, facts)
         began = time.monotonic()
         coordinator = Coordinator(
-            plan, study, executor, record, environment, watcher, said, reserved_s
+            plan, study, executor, record, environment, watcher, said, reserved_s, hold
         )
         signals.stop = coordinator.interrupt
         watcher.began(coordinator.record, coordinator.n_trials, executor.n_workers)
@@ -215,7 +218,7 @@ def _run(
                 limit = plan.sweep.timeout_s
                 left_s = math.inf if limit is None else limit - (time.monotonic() - began)
                 source = ReplicateRuns(plan, study, found, environment, watcher, left_s)
-                ended = source.run(executor, signals)
+                ended = source.run(executor, signals, hold)
                 found = replace(found, replicates=(*found.replicates, *source.records))
                 if ended is not Ending.DONE:
                     ending, reason = ended, "; ".join(filter(None, [reason, source.reason]))
@@ -236,13 +239,13 @@ def _reserved_s(plan: SweepPlan, facts: Mapping[str, Any]) -> float:
 
 
 def _open_study(
-    plan: SweepPlan, facts: dict[str, Any], watcher: Watcher
+    plan: SweepPlan, hold: Hold, facts: dict[str, Any], watcher: Watcher
 ) -> tuple[storage.SweepStudy, str]:
     """Create or load the study, and write down what it is and what its values depend on."""
     url = plan.sweep.storage
     patience_s = plan.sweep.storage_patience_s
     opened = storage.open_storage(plan.paths, url, writable=True, patience_s=patience_s)
-    study = storage.open_study(opened, plan.name, [o.direction for o in plan.objectives])
+    study = open_study(opened, hold, [o.direction for o in plan.objectives])
     if storage.holds_password(plan.paths):
         watcher.remarked(
             f"the password was removed from {plan.paths.storage_url}. From now on it comes from "
@@ -333,15 +336,19 @@ def _n_continued(stored: StudyRecord) -> int:
     return sum(t.origin is Origin.CONTINUED for t in stored.trials)
 
 
-def _archive(plan: SweepPlan) -> None:
-    """Move the existing study to the archive, and rename it in its storage."""
-    target = storage.archived_as(plan.paths)
-    url = storage.stored_url(plan.paths) or plan.sweep.storage
-    if url is not None:
-        opened = storage.open_storage(plan.paths, url, writable=True)
-        storage.archive_in_storage(opened, plan.name, target.name)
-        storage.remember_url(plan.paths, url)
-    storage.archive(plan.paths, target)
+def _archive(plan: SweepPlan, watcher: Watcher) -> None:
+    """Move the existing study to the archive, and rename it in its storage and in a new one."""
+    paths, name, had_folder = plan.paths, plan.name, plan.paths.root.exists()
+    target, stored = storage.archived_as(paths), storage.stored_url(paths)
+    new = plan.sweep.storage if had_folder else storage.settle_url(paths, name, plan.sweep.storage)
+    for url in dict.fromkeys(url for url in (stored, new) if url is not None):
+        with hold_study(paths, url, name, "sweep", watcher.remarked):
+            opened = storage.open_storage(paths, url, writable=True)
+            storage.rename_in_storage(opened, name, target.name)
+    storage.remember_url(paths, stored)
+    if had_folder:
+        with hold_study(paths, None, name, "sweep"):
+            storage.archive(paths, target)
 
 
 def _never_began(plan: SweepPlan) -> bool:

@@ -60,6 +60,9 @@ class PlainConfirmView(ConfirmWatcher):
     def replaced(self, worker: int, reason: str) -> None:
         self._say(f"worker {worker} replaced: {reason}")
 
+    def remarked(self, text: str) -> None:
+        self._say(text)
+
     def stopping(self, reason: str) -> None:
         self._say(stopping_text(reason))
 

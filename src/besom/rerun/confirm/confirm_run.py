@@ -35,10 +35,11 @@ from besom.rerun.stored_runs import (
 from besom.runs import RunOf
 from besom.seam import TrialConfig, TrialResult
 from besom.store.environment import environment_now, environment_then, merge
-from besom.store.lock import CoordinatorLock
+from besom.store.holding import hold_study
 from besom.store.paths import remove_leftovers
 from besom.store.predictions import KeptExamples, keep
 from besom.store.records import Outcome
+from besom.store.storage import stored_url
 from besom.store.test_set_log import data_named, log_opening
 from besom.study.parts import Parts
 from besom.study.tell import stored_outcome
@@ -47,6 +48,9 @@ from besom.trust import trusting
 
 class ConfirmWatcher:
     """Is called as a confirmation proceeds; each method does nothing unless overridden."""
+
+    def remarked(self, text: str) -> None:
+        """Something to tell the user in one line, such as who may hold the study."""
 
     def began(self, plan: ConfirmPlan, contest: Contest, n_workers: int) -> None:
         """The workers are ready; ``contest`` keeps changing."""
@@ -114,7 +118,12 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
     watcher = watcher or ConfirmWatcher()
     journal_path = plan.paths.root / FILE
     try:
-        with CoordinatorLock(plan.paths.lock, "confirm"), RunJournal(journal_path) as journal:
+        with (
+            hold_study(
+                plan.paths, stored_url(plan.paths), plan.study.name, "confirm", watcher.remarked
+            ) as hold,
+            RunJournal(journal_path) as journal,
+        ):
             remove_leftovers(plan.paths.root)
             stored = read_runs(journal_path)
             runs = find_runs(plan, stored)
@@ -138,7 +147,7 @@ def run_confirm(plan: ConfirmPlan, watcher: ConfirmWatcher | None = None) -> Con
             ):
                 source.meet(facts)
                 watcher.began(plan, contest, executor.n_workers)
-                loop = RunLoop(executor, source, plan.timeout_s)
+                loop = RunLoop(executor, source, plan.timeout_s, held=hold)
                 source.give_up = lambda reason: loop.stop.begin(reason, Ending.BROKEN)
                 ending = loop.run_with_signals()
             interrupted = ending is Ending.INTERRUPTED
