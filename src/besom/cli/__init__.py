@@ -8,6 +8,7 @@ from besom.cli import (  # noqa: F401
     confirm_command,
     init_command,
     report_commands,
+    study_commands,
     sweep_command,
 )
 from besom.cli.group import ORDER, Commands, main

@@ -32,6 +32,7 @@ ORDER = (
     "diff",
     "plot",
     "export",
+    "study",
     "train",
     "replay",
     "show",

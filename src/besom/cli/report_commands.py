@@ -259,8 +259,8 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
         _print_table(display_differences(frame), both, console)
     else:
         say(console, f"{both} do not differ in anything.", wrap=True)
-    if same(one.config, other.config):
-        echo("Their configs are the same.")
+    if same(one.config or one.params, other.config or other.params):
+        echo(f"Their {'configs' if one.config else 'hyperparameters'} are the same.")
     if sentence := verdict(study, one, other):
         echo(sentence)
 

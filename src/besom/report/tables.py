@@ -156,9 +156,9 @@ def costs(study: StudyRecord) -> pd.DataFrame:
     """One row per trial that ran or might have: trial, outcome, epochs and what it cost.
 
     Columns: trial, outcome, epochs (of all its runs), seconds (wall-clock, in its worker),
-    cpu_seconds (of its worker, all threads; NaN where the worker was killed and could not tell),
-    gpu_seconds (the seconds times the share of a GPU that its worker held). Knowledge taken from
-    another study cost nothing here and is left out.
+    cpu_seconds (of its worker, all threads; NaN where the worker was killed and could not tell, and
+    of an imported study), gpu_seconds (the seconds times the share of a GPU that its worker held).
+    Knowledge taken from another study cost nothing here and is left out.
     """
     import pandas as pd
 
@@ -178,9 +178,10 @@ def costs(study: StudyRecord) -> pd.DataFrame:
 def trial_costs(study: StudyRecord, trial: TrialRecord) -> dict[str, float]:
     """One trial's cost by the names in ``COSTS``."""
     killed = trial.outcome in (Outcome.WORKER_DIED, Outcome.TIMEOUT) and not trial.cpu_seconds
+    untold = killed or study.is_imported
     spent = (
         trial.seconds,
-        math.nan if killed else trial.cpu_seconds,
+        math.nan if untold else trial.cpu_seconds,
         trial.seconds * _gpus(study, trial),
     )
     return {name: round(seconds, 3) for name, seconds in zip(COSTS, spent, strict=True)}

@@ -86,6 +86,11 @@ def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) ->
         head = f"trial {leader.number} is the only complete trial, with {worth}"
     else:
         head = f"{named('trial', first, LEADS)} with {worth}"
+    if study.is_imported:
+        return (
+            f"{head}; the study was imported, without what its trials scored on each example, so "
+            "neither ties nor a correction for selection can be claimed"
+        )
     each = "these runs" if leader.runs else "one run each"
     return (
         f"{head}; {why_untestable(study.objective, leader)}, so neither ties nor a correction for "

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from besom.errors import StudyError
 
 #: What holds a study while it runs.
-Command = Literal["sweep", "confirm", "replay", "rename", "delete"]
+Command = Literal["sweep", "confirm", "replay", "rename", "delete", "import"]
 
 _DOING: dict[str, str] = {
     "sweep": "being swept",
@@ -21,6 +21,7 @@ _DOING: dict[str, str] = {
     "replay": "being replayed",
     "rename": "being renamed",
     "delete": "being deleted",
+    "import": "being imported",
 }
 _WAIT = "Wait for it, or stop it."
 _INSTEAD = {"sweep": "Wait for it, stop it, or sweep under another name with sweep.name=NAME."}

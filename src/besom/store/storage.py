@@ -226,11 +226,11 @@ def study_names(results_dir: Path) -> list[str]:
     )
 
 
-def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
-    """Open a study for reading, as plain Optuna.
+def find_study(results_dir: Path, name: str) -> StudyPaths:
+    """Where a study lives that is there.
 
     Raises:
-        StudyError: no such study (near names listed), or it is damaged.
+        StudyError: no such study (near names listed), or something else stands in its place.
     """
     paths = StudyPaths.of(results_dir, name)
     known = study_names(results_dir)
@@ -243,6 +243,16 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
             "BESOM_RESULTS_DIR."
         )
     check_files(paths)
+    return paths
+
+
+def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
+    """Open a study for reading, as plain Optuna.
+
+    Raises:
+        StudyError: no such study (near names listed), or it is damaged.
+    """
+    paths = find_study(results_dir, name)
     storage = open_storage(paths, stored_url(paths), writable=False)
     if find(storage, name) is not None:
         return optuna.load_study(study_name=name, storage=storage)

@@ -29,8 +29,8 @@ BUDGET = (
     *("trial_timeout_s", "max_failures"),
 )
 #: Keys that say nothing about the study itself, and may change at any time.
-FREE = ("storage_patience_s", "replicates")
-PLACE = ("executor", "storage", "name", "keep_models")
+FREE = ("storage_patience_s", "replicates", "name")
+PLACE = ("executor", "storage", "keep_models")
 
 
 def split(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
