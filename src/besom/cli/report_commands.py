@@ -23,23 +23,40 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N rows.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column instead of the rank.")
+@click.option(
+    "--columns", multiple=True, metavar="NAME,...", help="Show these beside rank, trial and score."
+)
+@click.option("--all", "show_all", is_flag=True, help="Show every row, and what is not ranked.")
 @format_option
 @results_dir_option
-def leaderboard(name: str, top: int | None, sort: str | None, form: str, results_dir: Path) -> None:
+def leaderboard(
+    name: str,
+    top: int | None,
+    sort: str | None,
+    columns: tuple[str, ...],
+    show_all: bool,
+    form: str,
+    results_dir: Path,
+) -> None:
     """Rank the trials of NAME, and say what you may claim."""
+    from besom.report import fitted_ranking
     from besom.report import leaderboard as board
     from besom.report.claimed import claim_among
     from besom.report.study_text import print_study
     from besom.store.storage import load_record
-    from besom.text.console import TerminalConsole
+    from besom.text.console import TerminalConsole, paged
 
     study = load_record(results_dir, name)
     claimed = claim_among(study, results_dir)
     frame = board.sort_by(board.ranking(study, claimed), sort)
     if top is not None:
         frame = frame.head(top)
+    if columns:
+        frame = fitted_ranking.only(frame, study, columns)
     if form == "table":
-        print_study(study, frame, claimed, TerminalConsole(), top)
+        with paged(TerminalConsole()) as console:
+            chosen = bool(columns)
+            print_study(study, frame, claimed, console, top, show_all=show_all, chosen=chosen)
         return
     echo_as(
         form,

@@ -193,9 +193,10 @@ def _by_outcome(study: StudyRecord) -> pd.DataFrame:
     order = [
         outcome for outcome in outcome_counts(study.trials) if outcome in set(frame["outcome"])
     ]
-    sums = frame.groupby("outcome")[["trials", "epochs", *COSTS]].sum(min_count=1)
-    sums = sums.reindex(order)
-    sums.loc["total"] = frame[sums.columns].sum(min_count=1)
+    sums = frame.groupby("outcome")[["trials", "epochs", *COSTS]].sum().reindex(order)
+    sums.loc["total"] = frame[sums.columns].sum()
+    if study.is_imported:
+        sums["cpu_seconds"] = math.nan
     sums = sums.astype({"trials": int, "epochs": int})
     sums["share"] = sums["seconds"] / (frame["seconds"].sum() or 1.0)
     return sums.reset_index(names="outcome")

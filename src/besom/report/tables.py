@@ -87,11 +87,17 @@ def param_cell(value: Any) -> str:
 
 
 def short_names(columns: Sequence[Any]) -> dict[str, str]:
-    """``optimizer.learning_rate`` as ``learning_rate``, unless two would be the same."""
-    leaves = [str(c).rpartition(".")[2] for c in columns]
+    """``optimizer.learning_rate`` as ``learning_rate``: what tells it from all others."""
+    taken = Counter(end for column in columns for end in _ends(str(column)))
     return {
-        str(c): leaf for c, leaf in zip(columns, leaves, strict=True) if leaves.count(leaf) == 1
+        str(c): next((end for end in _ends(str(c)) if taken[end] == 1), str(c)) for c in columns
     }
+
+
+def _ends(path: str) -> list[str]:
+    """The ends of a dotted path, the shortest first; the whole of it is an end, too."""
+    parts = path.split(".")
+    return [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
 
 
 def markdown(frame: pd.DataFrame) -> str:
