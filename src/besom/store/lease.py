@@ -90,7 +90,7 @@ class LeaseRow:
     """
 
     def __init__(self, engine: sqlalchemy.Engine, study_id: int) -> None:
-        self._engine, self._study_id = engine, study_id
+        self._engine, self._study = engine, study_id
         columns = STUDY_ATTRIBUTES.c
         self._value = columns.value_json
         self._here = sqlalchemy.and_(columns.study_id == study_id, columns.key == LEASE)
@@ -109,7 +109,7 @@ class LeaseRow:
 
     def insert(self, text: str) -> bool:
         """Write where nothing stands; False: something does."""
-        known = {"study_id": self._study_id, "key": LEASE, "value_json": text}
+        known = {"study_id": self._study, "key": LEASE, "value_json": text}
         try:
             self._change(sqlalchemy.insert(STUDY_ATTRIBUTES).values(**known))
         except IntegrityError:
