@@ -5,6 +5,7 @@ Commands that report never import TensorFlow; what a command needs is imported w
 
 # Commands register when they are imported.
 from besom.cli import (  # noqa: F401
+    completion_command,
     confirm_command,
     init_command,
     report_commands,

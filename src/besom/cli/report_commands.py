@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from besom.cli.completing import complete_columns, complete_studies
 from besom.cli.group import echo, echo_as, format_option, main, results_dir_option
 from besom.equality import same
 from besom.errors import ConfigError, StudyError
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N rows.")
-@click.option("--sort", metavar="COLUMN", help="Sort by a column instead of the rank.")
 @click.option(
-    "--columns", multiple=True, metavar="NAME,...", help="Show these beside rank, trial and score."
+    "--sort",
+    metavar="COLUMN",
+    shell_complete=complete_columns,
+    help="Sort by a column instead of the rank.",
+)
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="NAME,...",
+    shell_complete=complete_columns,
+    help="Show these beside rank, trial and score.",
 )
 @click.option("--all", "show_all", is_flag=True, help="Show every row, and what is not ranked.")
 @format_option
@@ -85,7 +95,7 @@ def list_studies(ctx: click.Context, results_dir: Path) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @results_dir_option
 def plot(name: str, results_dir: Path) -> None:
     """Draw the plots of NAME again."""
@@ -103,7 +113,7 @@ def plot(name: str, results_dir: Path) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @format_option
 @results_dir_option
 def ledger(name: str, form: str, results_dir: Path) -> None:
@@ -128,7 +138,7 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @click.option("--trial", type=int, metavar="N", help="Export trial N instead of the first.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
 @click.option(
@@ -210,7 +220,7 @@ def export(
 
 
 @main.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=complete_studies)
 @format_option
 @results_dir_option
 def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
@@ -247,7 +257,7 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @click.argument("trials", nargs=2, type=int, metavar="TRIAL TRIAL")
 @format_option
 @results_dir_option

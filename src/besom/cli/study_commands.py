@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from besom.cli.completing import complete_studies
 from besom.cli.group import Commands, echo, main, results_dir_option
 from besom.errors import ConfigError
 from besom.text.counting import counted
@@ -18,7 +19,7 @@ def study_group() -> None:
 
 
 @study_group.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @click.option("--wait", is_flag=True, help="Return when it has stopped.")
 @results_dir_option
 def stop(name: str, wait: bool, results_dir: Path) -> None:
@@ -39,7 +40,7 @@ def stop(name: str, wait: bool, results_dir: Path) -> None:
 
 
 @study_group.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @click.argument("new")
 @results_dir_option
 def rename(name: str, new: str, results_dir: Path) -> None:
@@ -61,7 +62,7 @@ def rename(name: str, new: str, results_dir: Path) -> None:
 
 
 @study_group.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @results_dir_option
 def delete(name: str, yes: bool, results_dir: Path) -> None:

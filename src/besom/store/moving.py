@@ -17,7 +17,7 @@ from besom.errors import BesomError, StudyError
 from besom.store import test_set_log
 from besom.store.holding import hold_study
 from besom.store.journal import rename_in_journal
-from besom.store.paths import StudyPaths
+from besom.store.paths import StudyPaths, study_names
 from besom.store.storage import (
     find,
     find_study,
@@ -26,7 +26,6 @@ from besom.store.storage import (
     open_storage,
     rename_in_storage,
     stored_url,
-    study_names,
 )
 from besom.text.counting import counted, listed
 

@@ -20,7 +20,7 @@ from besom.store import test_set_log
 from besom.store.database import OutageHandler, PatientDatabase, driver_message
 from besom.store.journal import StudyJournal
 from besom.store.optuna_private import FilteredStudy, backend_of, cached
-from besom.store.paths import ARCHIVE, RESERVED, StudyPaths, write_atomically
+from besom.store.paths import ARCHIVE, StudyPaths, study_names, write_atomically
 from besom.store.records import Origin, StudyRecord
 from besom.store.storage_url import (
     VARIABLE,
@@ -212,18 +212,6 @@ def remember_url(paths: StudyPaths, url: str | None) -> None:
 def holds_password(paths: StudyPaths) -> bool:
     """Whether the file with the study's storage URL holds a password, written there by hand."""
     return has_password(_as_written(paths) or "")
-
-
-def study_names(results_dir: Path) -> list[str]:
-    """The names of all studies under a results folder."""
-    if not results_dir.is_dir():
-        return []
-    return sorted(
-        path.name
-        for path in results_dir.iterdir()
-        if path.name not in RESERVED
-        and any(os.path.lexists(path / file) for file in ("study.journal", "storage.url"))
-    )
 
 
 def find_study(results_dir: Path, name: str) -> StudyPaths:

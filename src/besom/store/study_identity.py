@@ -16,9 +16,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from besom.config import TRAIN_GROUPS, Composer, SearchPath, leaves, lookup, schema
-from besom.config.search_path import packaged_config_dirs
 from besom.equality import same
 from besom.errors import StudyError
+from besom.packaged import packaged_config_dirs
 
 #: To be raised when the stored form changes so that older studies cannot be read.
 FORMAT = 1
