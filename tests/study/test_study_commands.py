@@ -20,6 +20,7 @@ from besom.store.paths import StudyPaths
 from besom.store.records import Outcome
 from besom.store.storage import study_names
 from besom.store.test_set_log import log_opening, openings_outside, read_openings
+from postgres import PASSWORD, Postgres
 from user_project import Project, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
@@ -173,6 +174,31 @@ def test_a_study_in_use_is_left_alone(project: Project, command: list[str]) -> N
         assert "is being swept by process" in refused(project, "study", *command)
         other.stdin.close()
     assert len(stored().trials) == 1
+
+
+@pytest.mark.long
+def test_a_study_in_postgresql_is_renamed_imported_beside_and_deleted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    with Postgres() as server:
+        url = server.new_database()
+        sweep("sweep.n_trials=2", f"sweep.storage={url}")
+        before = seen("cheap")
+        project.done("study", "rename", "cheap", "new")
+        assert seen("new") == before
+        sweep("sweep.name=new", "sweep.n_trials=3", f"sweep.storage={url}", extend=True)
+        assert_whole(3, "new")
+        made = optuna.create_study(
+            study_name="theirs", storage="sqlite:///optuna.db", direction="maximize"
+        )
+        made.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=3)
+        taken = ("--from", "optuna.db", "--storage", url)
+        project.done("study", "import", "theirs", *taken)
+        project.done("study", "delete", "new", "--yes")
+        assert study_names(RESULTS) == ["theirs"]
+        assert len(stored("theirs").trials) == 3
+        assert "already holds a study" in refused(project, "study", "import", "theirs", *taken)
 
 
 # Stop

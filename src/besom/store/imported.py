@@ -12,21 +12,17 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 import optuna
-import sqlalchemy
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.metrics import kind_of
-from besom.regular import special_kind
-from besom.store.database import driver_message
 from besom.store.holding import Hold, hold_study
+from besom.store.optuna_source import optuna_study
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.store.storage import (
@@ -39,7 +35,6 @@ from besom.store.storage import (
     remember_url,
     settle_url,
 )
-from besom.store.storage_url import from_environment, with_password, without_password
 from besom.store.stored_records import ATTRIBUTE, STUDY_ATTRIBUTE, to_attribute
 from besom.store.study_identity import FORMAT, fingerprint
 from besom.text.counting import counted, listed
@@ -47,89 +42,11 @@ from besom.text.counting import counted, listed
 #: The study's user attribute while its trials are being copied: one that has it is not whole.
 _BEGUN = "besom_import_begun"
 
-_SQLITE = b"SQLite format 3\0"
 _OUTCOMES = {
     TrialState.COMPLETE: Outcome.COMPLETE,
     TrialState.PRUNED: Outcome.PRUNED,
     TrialState.FAIL: Outcome.ERROR,
 }
-
-
-@contextmanager
-def _optuna_study(source: str, name: str | None) -> Iterator[tuple[optuna.Study, str]]:
-    """A study of Optuna's, open for reading, and what its storage is called for people.
-
-    Raises:
-        StudyError: it cannot be read, or there is no such study (near names listed).
-    """
-    shown, storage = _open(source)
-    try:
-        names = sorted(summary.study_name for summary in storage.get_all_studies())
-        if name is None and len(names) == 1:
-            name = names[0]
-        if not names:
-            raise StudyError(f"{shown} holds no study of Optuna's. {_SOURCES}")
-        if name is None:
-            raise StudyError(f"{shown} holds {listed(names)}: choose one with --study.")
-        if name not in names:
-            raise StudyError(f"{shown} holds no study {name!r}.{did_you_mean(name, names)}")
-        study = optuna.load_study(study_name=name, storage=storage)
-        if STUDY_ATTRIBUTE in study.user_attrs:
-            raise StudyError(
-                f"The study {name!r} in {shown} was made by besom. Copy its folder instead. Where "
-                "it is in a database, a folder of its name with the URL in a file storage.url will "
-                "do."
-            )
-        yield study, shown
-    finally:
-        if isinstance(storage, RDBStorage):
-            storage.remove_session()
-            storage.engine.dispose()
-
-
-def _open(source: str) -> tuple[str, BaseStorage]:
-    """What a source is called for people, and its storage; nothing is created."""
-    if "://" not in source:
-        path = Path(source).expanduser()
-        what = special_kind(path) or ("" if path.is_file() else "a folder")
-        if not path.exists() or what:
-            problem = f"{path} is {what}" if path.exists() else f"There is no file {path}"
-            raise StudyError(f"{problem}. {_SOURCES}")
-        with path.open("rb") as file:
-            is_database = file.read(len(_SQLITE)) == _SQLITE
-        if not is_database:
-            return str(path), _journal(path)
-        return _database(f"sqlite:///{path.absolute()}", str(path))
-    return _database(source, without_password(source))
-
-
-def _database(source: str, shown: str) -> tuple[str, BaseStorage]:
-    url = with_password(source, from_environment())
-    try:
-        place = sqlalchemy.make_url(url)
-        if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
-            raise StudyError(f"There is no file {place.database}. {_SOURCES}")
-        return shown, RDBStorage(url, skip_table_creation=True)
-    except StudyError:
-        raise
-    except Exception as error:  # SQLAlchemy and its drivers raise all sorts of exceptions
-        reason = driver_message(error, url)
-        if "version_info" in reason:
-            reason = "it has none of Optuna's tables"
-        raise StudyError(f"{shown} cannot be read as Optuna's: {reason}. {_SOURCES}") from None
-
-
-def _journal(path: Path) -> JournalStorage:
-    try:
-        return JournalStorage(JournalFileBackend(str(path)))
-    except Exception as error:  # Optuna takes records for what they should be
-        raise StudyError(f"{path} is no journal of Optuna's ({error!r:.200}). {_SOURCES}") from None
-
-
-_SOURCES = (
-    "Give a storage URL that Optuna accepts, such as sqlite:///study.db, or the path of an SQLite "
-    "or journal file."
-)
 
 
 def import_study(
@@ -157,7 +74,7 @@ def import_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     check_files(paths)
     is_new, name = not paths.root.exists(), paths.root.name
-    with _optuna_study(source, study) as (theirs, shown):
+    with optuna_study(source, study) as (theirs, shown):
         trials = theirs.get_trials(deepcopy=False)
         objectives = _objectives(theirs, trials, metrics)
         named = _named(trials, params or {})
@@ -169,19 +86,33 @@ def import_study(
                 hold.guard(storage)
                 _make_room(storage, hold, f"{url or paths.root}")
                 remember_url(paths, url)
-                made = optuna.create_study(
-                    study_name=name, storage=storage, directions=[o.direction for o in objectives]
-                )
-                made.set_user_attr(_BEGUN, True)
-                hold.claim(storage, storage.get_study_id_from_name(name))
-                made.add_trials([_with_record(trial, objectives, named) for trial in trials])
-                made.set_user_attr(STUDY_ATTRIBUTE, facts)
+                with _whole_or_gone(storage, hold, objectives) as made:
+                    made.add_trials([_with_record(trial, objectives, named) for trial in trials])
+                    made.set_user_attr(STUDY_ATTRIBUTE, facts)
                 flush(storage)
         except BaseException:
             if is_new:
                 shutil.rmtree(paths.root, ignore_errors=True)
             raise
     return load_record(paths.root.parent, name)
+
+
+@contextmanager
+def _whole_or_gone(
+    storage: BaseStorage, hold: Hold, objectives: Sequence[Objective]
+) -> Iterator[optuna.Study]:
+    """A new study, held; deleted again if the block ends with an error."""
+    directions = [objective.direction for objective in objectives]
+    made = optuna.create_study(study_name=hold.name, storage=storage, directions=directions)
+    try:
+        made.set_user_attr(_BEGUN, True)
+        hold.claim(storage, storage.get_study_id_from_name(hold.name))
+        yield made
+    except BaseException:
+        hold.stand_still()
+        with suppress(Exception):  # the database may be what has failed
+            optuna.delete_study(study_name=hold.name, storage=storage)
+        raise
 
 
 def _make_room(storage: BaseStorage, hold: Hold, where: str) -> None:
