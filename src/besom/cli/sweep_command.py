@@ -135,7 +135,8 @@ def sweep(
         problems: dict[str, str] = {}
         write_plots(outcome.study, plan.paths.plots, problems)
         not_written = refresh_study_page(outcome.study, plan.paths, claimed)
-        for line in filter(None, [*not_drawn(problems), not_written]):
+        shown = not_written or f"To see all of it in a browser: {plan.paths.report}"
+        for line in [*not_drawn(problems), shown]:
             say(console, line)
     say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:

@@ -1,7 +1,7 @@
 """The workers of one executor: which are idle, run which trial or were told to quit.
 
 The pool only keeps track. What follows from a message, a death or a limit is decided in
-``besom.executors.pooled``.
+``besom.executors.pooled_executor``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import altair as alt
 
 from besom.page.charts import FADE, Key, Look, PageChart, cells, inline, marks, spec_of, value_axis
 from besom.page.pictures import Picture, picture_of
-from besom.page.study_page import Section, Table, in_sentences, made_by, sentence
+from besom.page.study_page import PageTable, Section, in_sentences, made_by, sentence
 from besom.plots import study_curves
 from besom.plots.scales import Floats, Window, score
 from besom.report.claimed import claim_among
@@ -36,10 +36,10 @@ def comparison_context(comparison: Comparison, results_dir: Path) -> dict[str, A
         "made": made_by(),
         "headline": headline(comparison),
         "remarks": [sentence(line) for line in comparison.remarks],
-        "outcomes": Table.of(display(comparison)),
+        "outcomes": PageTable.of(display(comparison)),
         "claims": claims,
         "sections": [Section("The search", "", charts)] if charts else [],
-        "contrasts": Table.of(comparison.contrasts),
+        "contrasts": PageTable.of(comparison.contrasts),
         "pictures": _pictures(comparison, results_dir),
         "data": {"charts": [chart.for_script() for chart in charts if chart.spec is not None]},
     }

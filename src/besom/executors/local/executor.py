@@ -14,7 +14,7 @@ from besom.executors.channel import Quit, make_setup
 from besom.executors.local.allocation import Allocation
 from besom.executors.local.worker_process import WorkerProcess
 from besom.executors.local.worker_selector import WorkerSelector
-from besom.executors.pooled import PooledExecutor
+from besom.executors.pooled_executor import PooledExecutor
 from besom.executors.process import Launch
 from besom.executors.resources import OutOfMemoryKills
 from besom.executors.signals import held_back

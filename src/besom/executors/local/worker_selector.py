@@ -6,7 +6,7 @@ import math
 import selectors
 
 from besom.executors.local.worker_process import WorkerProcess
-from besom.executors.pooled import Signs
+from besom.executors.pooled_executor import Signs
 
 #: How often to look for dead workers where the system cannot tell (only Linux can).
 _LOOK_EVERY_S = 0.5

@@ -11,7 +11,7 @@ from typing import Any
 
 from besom.executors.channel import FromWorker, Quit, Setup, ToWorker
 from besom.executors.failures import Death
-from besom.executors.pooled import Signs
+from besom.executors.pooled_executor import Signs
 from besom.executors.process import ChildProcess, Launch, last_lines, tail_of
 from besom.executors.ray.driver_messages import (
     Capacity,

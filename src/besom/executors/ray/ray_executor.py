@@ -19,7 +19,7 @@ from besom.executors.base import Remark
 from besom.executors.channel import make_setup
 from besom.executors.executor_options import MOST_THREADS, from_one
 from besom.executors.failures import Death
-from besom.executors.pooled import PooledExecutor
+from besom.executors.pooled_executor import PooledExecutor
 from besom.executors.process import Launch
 from besom.executors.ray.driver_link import DriverGone, DriverLink, RemoteWorker
 from besom.executors.ray.driver_messages import (
@@ -245,8 +245,8 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
                 self._fatal = BesomError(
                     f"The sweep cannot use {where} (sweep.executor.address): {message}"
                 )
-            case DriverGone(message):
-                self._fatal = BesomError(message)
+            case DriverGone(message):  # it has said before why, if it knew
+                self._fatal = self._fatal or BesomError(message)
             case Capacity():
                 self._fill(news)
 
