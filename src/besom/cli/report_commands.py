@@ -61,7 +61,7 @@ def leaderboard(
     from besom.report import fitted_ranking
     from besom.report import leaderboard as board
     from besom.report.claimed import claim_among
-    from besom.report.pooled import claims_together
+    from besom.report.pooled import claims_together, refuse_several
     from besom.report.study_text import print_study
     from besom.store.storage import load_record
     from besom.text.console import TerminalConsole, paged
@@ -73,12 +73,9 @@ def leaderboard(
         ]
     else:
         claims = [*claims_together(studies, results_dir)]
-    if len(claims) > 1 and form in ("csv", "json"):
-        apart = "; ".join(study.name for study, _ in claims)
-        raise ConfigError(
-            f"These studies were judged on different validation examples ({apart}), and --format "
-            f"{form} holds one ranking. Give studies of the same examples, or --format md."
-        )
+    if form in ("csv", "json"):
+        why = f"--format {form}, which holds one ranking, cannot show them; --format md can."
+        refuse_several([study for study, _ in claims], why)
     for study, claimed in claims:
         frame = board.sort_by(board.ranking(study, claimed), sort)
         if top is not None:
