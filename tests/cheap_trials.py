@@ -25,7 +25,10 @@ EPOCHS = 3
 
 def prepare(config: TrialConfig) -> dict[str, Any]:
     """Say what the worker was prepared with."""
-    return {"pid": os.getpid(), "name": config.get("name")}
+    facts: dict[str, Any] = {"pid": os.getpid(), "name": config.get("name")}
+    if config.get("restless"):  # each worker reads something else
+        facts[config["restless"]] = {"fingerprint": str(os.getpid())}
+    return facts
 
 
 def _run(config: TrialConfig, report: Report, final: float) -> TrialResult:

@@ -76,7 +76,7 @@ def test_a_sweep_in_a_pipe_prints_one_plain_line_a_trial(swept: Swept) -> None:
 def test_a_sweep_leaves_everything_that_was_promised(swept: Swept) -> None:
     root, _ = swept
     study = root / "results" / "cheap"
-    promised = ["best.yaml", "leaderboard.csv", "leaderboard.md", "ledger.csv"]
+    promised = ["best.yaml", "leaderboard.csv", "leaderboard.md", "ledger.csv", "report.html"]
     promised += ["logs", "plots", "study.journal"]
     for name in promised:
         assert (study / name).exists(), name
@@ -194,6 +194,7 @@ def test_a_disk_that_fills_up_when_the_outputs_are_written_is_said(
     assert process.returncode == 0, err
     assert err == ""
     assert "Not drawn: " in out
+    assert "Not written: report.html" in out
     assert "File too large" in out
     assert_whole(1)
 

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -102,6 +103,7 @@ def test_the_slurm_script_sweeps_stops_at_slurm_s_signal_and_asks_to_be_queued_a
         "SLURM_JOB_NODELIST": "localhost,other",
         "SLURM_JOB_NUM_NODES": "2",
         "SLURM_CPUS_PER_TASK": "1",
+        "SLURM_JOB_END_TIME": str(int(time.time()) + 100),
     }
     job = subprocess.Popen(
         ["bash", str(SCRIPTS / "sweep.sbatch"), "slow", f"trainer.trace={tmp_path / 'trace'}"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from simulated.worlds import by_seeds, hardness
 
 from besom.statistics.distributions import Interval
 from besom.statistics.fresh_seeds import OnFreshSeeds, gains_on_fresh_seeds
@@ -13,26 +13,17 @@ from besom.statistics.power import in_seeds, seeds_needed
 from besom.statistics.selection import correct_for_selection
 
 
-def rights(
-    rng: np.random.Generator, hard: NDArray[np.float64], accuracy: float, sd: float, n_seeds: int
-) -> NDArray[np.bool_]:
-    """What each seed gets right: its accuracy scatters by ``sd``, and it has luck with examples."""
-    luck = rng.normal(0.0, 0.02, (n_seeds, hard.size))
-    return hard + luck < accuracy + rng.normal(0.0, sd, (n_seeds, 1))
-
-
 def searched(
     rng: np.random.Generator, n: int, sd: float, own: float, gain: float = 0.0
 ) -> tuple[dict[int, OnFreshSeeds], bool]:
     """30 configs, of which one may be better; and whether one seed's claim would be made."""
-    base = rng.random(n)
-    hard = [np.where(rng.random(n) < own, rng.random(n), base) for _ in range(30)]
+    hard = hardness(rng, n, 30, own)
     accuracy = [0.9 + gain * (i == 1) for i in range(30)]
-    rows = np.stack([rights(rng, hard[i], accuracy[i], sd, 1)[0] for i in range(30)])
+    rows = np.stack([by_seeds(rng, hard[i], accuracy[i], sd, 1)[0] for i in range(30)])
     order = np.argsort(-rows.mean(axis=1), kind="stable")
     optimism = correct_for_selection(rows[order], n_draws=100).optimism
     leaders = [int(i) for i in order if i != 0][:3]
-    fresh = {c: rights(rng, hard[c], accuracy[c], sd, 3) for c in (0, *leaders)}
+    fresh = {c: by_seeds(rng, hard[c], accuracy[c], sd, 3) for c in (0, *leaders)}
     gains = gains_on_fresh_seeds(
         {c: dict(enumerate(table.mean(axis=1))) for c, table in fresh.items()},
         {c: dict(enumerate(table)) for c, table in fresh.items()},

@@ -96,6 +96,7 @@ def test_numbers_are_swept_as_quantities_and_a_model_not_kept_is_trained_again(
     assert error == pytest.approx(min(trial.value for trial in study.complete), rel=1e-4)
 
 
+@pytest.mark.long
 def test_a_wrong_table_is_refused_before_the_first_trial(home: Project) -> None:
     done = home.run("sweep", "quickstart", *TABLE, "data.target=prize", "sweep.name=wrong", *SHORT)
     assert done.returncode == 2

@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 from click.testing import CliRunner, Result
 
 TESTS = Path(__file__).parent
@@ -84,6 +86,13 @@ class Project:
     def results(self) -> list[str]:
         """Every file under ``results``."""
         return sorted(str(p.relative_to(self.root)) for p in (self.root / "results").rglob("*"))
+
+
+def some_long(names: Iterable[str], quick: str) -> list[Any]:
+    """Parameters of a test; all but those in ``quick`` run with what takes minutes."""
+    always = quick.split()
+    assert {*always} <= {*names}
+    return [n if n in always else pytest.param(n, marks=pytest.mark.long) for n in names]
 
 
 def edit_journal(journal: Path, edit: Callable[[str], str]) -> None:

@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 
 from besom.errors import BesomError, ConfigError
-from besom.executors.channel import Setup, make_setup
+from besom.executors.base import Finished, Usage
+from besom.executors.channel import Run, Setup, make_setup
 from besom.executors.ray.arrival import arrive
 from besom.executors.ray.cargo import load, unload
 from besom.executors.ray.carrying import NodeFolder, receive, to_send
 from besom.executors.ray.deaths import describe_unconnected, describe_unprepared_node
+from besom.executors.ray.freight import Parcel, Receiver, Sender
 from besom.executors.ray.room import Room
 from besom.executors.ray.staging import STAGED, Staged, stage, with_absolute_paths
+from besom.seam import TrialResult
 from besom.trust import Trust
 
 
@@ -299,6 +302,54 @@ def test_a_study_folder_that_takes_no_model_costs_the_model_and_is_said(tmp_path
     (tmp_path / "models").write_text("no folder")
     remark = receive({"models/trial-4.keras": b"weights"}, str(tmp_path))
     assert remark.startswith("models or checkpoints could not be kept: ")
+
+
+def crossing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artifacts: Path
+) -> tuple[Sender, Receiver]:
+    """Both sides, once a worker has been set up."""
+    into = tmp_path / "session" / "py_modules" / "package"
+    sender = Sender(setup_of(folder, artifacts=str(artifacts)), into)
+    sender.load(bytes)
+    monkeypatch.syspath_prepend(str(into))
+    receiver = Receiver("The node n1", bytes)
+    setup = receiver.unpack(sender.pack(setup_of(folder)))
+    assert isinstance(setup, Setup)
+    assert setup.artifacts != str(artifacts)
+    return sender, receiver
+
+
+def test_a_trial_on_another_machine_reads_and_writes_the_study_s_files_through_messages(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "study"
+    write(study, "checkpoints/trial-1")
+    write(folder, "data.npz")
+    sender, receiver = crossing(folder, tmp_path, monkeypatch, study)
+    config = {"data": {"path": "data.npz"}, "orders": ORDERS}
+    run = receiver.unpack(sender.pack(Run(4, config)))
+    assert isinstance(run, Run)
+    assert run.config["data"] == {"path": str(folder / "data.npz")}
+    (at,) = (tmp_path / "session").rglob("checkpoints/trial-1")
+    write(at.parents[1], "models/trial-4.keras", "checkpoints/trial-4")
+    said = receiver.pack(Finished(4, 0, TrialResult(), Usage()))
+    assert isinstance(said, Parcel)
+    assert sender.unpack(said) == Finished(4, 0, TrialResult(), Usage())
+    assert (study / "models/trial-4.keras").exists()
+    assert (study / "checkpoints/trial-4").exists()
+
+
+def test_a_model_that_cannot_be_kept_is_a_remark_of_its_trial(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "study"
+    write(study, "models")  # a file, where the folder should be
+    sender, _ = crossing(folder, tmp_path, monkeypatch, study)
+    finished = Finished(4, 0, TrialResult(environment={"remarks": {"other": "said"}}), Usage())
+    sender.unpack(Parcel(finished, {"models/trial-4.keras": b"weights"}))
+    remarks = finished.result.environment["remarks"]
+    assert remarks["other"] == "said"
+    assert remarks["models"].startswith("models or checkpoints could not be kept: ")
 
 
 # --- room -----------------------------------------------------------------------------------------

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 from page_files import write
 
 import besom.page
 from besom.report.comparison import compare
 from besom.store.records import Outcome
+from besom.text.values import value_text
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 
 pytestmark = pytest.mark.slow
 
+LABEL = '"]<b>${x}'
 NASTY = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
@@ -29,6 +32,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = make_study(60, name="a<b>")
     trials = list(study.trials)
     trials[4] = replace(trials[4], outcome=Outcome.ERROR, values=None, reason=NASTY, detail=NASTY)
+    hostile = {"model.activation": LABEL}
+    choices = CategoricalDistribution((LABEL, "relu", "tanh", "gelu", "silu"))
+    trials[0] = replace(
+        trials[0],
+        params=trials[0].params | hostile,
+        raw_params=trials[0].raw_params | hostile,
+        distributions=trials[0].distributions | {"model.activation": choices},
+    )
     study = replace(study, trials=tuple(trials))
     return write(study, folder)
 
@@ -50,9 +61,17 @@ def test_every_chart_is_drawn(page: Path, open_page: Any) -> None:
         for chart in charts:
             marks = opened.script(f"document.querySelectorAll('#{chart} svg path').length")
             assert marks > 5, chart
-        label = opened.script("document.querySelector('#history-0 svg').ariaLabel ?? ''")
-        assert opened.script("document.querySelector('#history-0 [aria-roledescription]') !== null")
-        assert isinstance(label, str)
+            label = opened.page.locator(f"#{chart}").get_attribute("aria-label")
+            assert label, chart
+        assert "Optimization history" in opened.page.locator("#history-0").get_attribute(
+            "aria-label"
+        )
+
+
+def test_a_category_is_labelled_with_its_own_text(page: Path, open_page: Any) -> None:
+    with open_page(page) as opened:
+        figure = opened.page.locator("figure").filter(has_text="model.activation").last
+        assert value_text(LABEL) in figure.locator("svg text").all_text_contents()
 
 
 def test_a_click_on_a_row_highlights_the_trial_everywhere(page: Path, open_page: Any) -> None:

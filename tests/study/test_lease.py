@@ -26,6 +26,7 @@ from besom.store.holder import Holder
 from besom.store.holding import ask_to_stop, hold_study, who_holds
 from besom.store.lease import Lease, LeaseRow, Written
 from besom.store.paths import StudyPaths
+from besom.store.storage import open_storage
 from besom.store.stored_records import PRESET
 from postgres import PASSWORD, Postgres
 from user_project import Project, wait_for
@@ -47,6 +48,13 @@ def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     server: Postgres = request.getfixturevalue("server")
     return server.new_database()
+
+
+#: Where the kind of database makes no difference.
+on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+slow_on_postgresql = pytest.mark.parametrize(
+    "url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
 
 
 @pytest.fixture
@@ -157,6 +165,15 @@ def test_a_dead_process_of_this_machine_is_not_waited_for(row: LeaseRow) -> None
     holder.release()
 
 
+@on_sqlite
+def test_what_this_process_could_not_give_back_is_not_waited_for(row: LeaseRow) -> None:
+    row.insert(Written(Holder.this_process("sweep"), "of an earlier sweep").text)
+    since = time.monotonic()
+    with held(row):
+        assert time.monotonic() - since < leases.RENEW_S / 2
+
+
+@on_sqlite
 def test_a_process_whose_number_is_used_again_is_dead(row: LeaseRow) -> None:
     me = Holder.this_process("sweep")
     if me.started is None:
@@ -180,6 +197,7 @@ def test_a_silent_process_of_another_machine_is_waited_for_and_then_taken_over(
     holder.release()
 
 
+@on_sqlite
 def test_the_clock_of_the_other_machine_does_not_matter(
     row: LeaseRow, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +271,25 @@ def test_a_wish_to_stop_reaches_the_holder_and_does_not_cost_it_the_lease(
     assert leases.ask_to_stop(row, "again") is None
 
 
+def test_an_empty_database_is_opened_by_several_at_once(url: str, tmp_path: Path) -> None:
+    start, opened, errors = threading.Barrier(4), list[object](), list[BaseException]()
+
+    def open_it() -> None:
+        start.wait()
+        try:
+            opened.append(open_storage(StudyPaths(tmp_path), url, writable=True))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(opened) == 4
+
+
 # Whole sweeps
 
 QUICK = """
@@ -305,6 +342,7 @@ def test_of_two_sweeps_started_in_the_same_second_one_runs(
     assert len(runs(trace)) == 6, "a trial was trained twice"
 
 
+@slow_on_postgresql
 @pytest.mark.usefixtures("no_orphans")
 def test_a_killed_sweep_goes_on_at_once_from_another_folder(
     project: Project, url: str, trace: Path
@@ -380,6 +418,7 @@ def swept(project: Project, url: str) -> LeaseRow:
     return LeaseRow(sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool), study_id)
 
 
+@on_sqlite
 def test_a_held_study_is_read_and_is_not_run(
     project: Project, swept: LeaseRow, url: str, quick: None
 ) -> None:
@@ -401,6 +440,7 @@ def test_a_held_study_is_read_and_is_not_run(
     assert len(assert_whole(3).complete) == 3
 
 
+@on_sqlite
 def test_fresh_archives_the_study_in_the_database_under_the_name_of_its_folder(
     project: Project, swept: LeaseRow, url: str
 ) -> None:
@@ -417,6 +457,7 @@ def load_archived(name: str) -> Any:
     return load_record(Path("results/archive"), name)
 
 
+@on_sqlite
 def test_fresh_in_a_new_folder_archives_what_the_database_has(
     project: Project, swept: LeaseRow, url: str
 ) -> None:
@@ -451,6 +492,7 @@ def test_a_study_that_another_process_is_creating_is_left_to_it(
     assert len(study.get_trials()) == 1
 
 
+@on_sqlite
 def test_who_holds_a_study_is_known_to_other_processes(
     project: Project, swept: LeaseRow, url: str, quick: None
 ) -> None:
@@ -467,6 +509,7 @@ def test_who_holds_a_study_is_known_to_other_processes(
     assert who_holds(paths, url, "cheap") is None
 
 
+@on_sqlite
 def test_a_sweep_that_is_asked_to_stop_ends_in_good_order(
     project: Project, url: str, trace: Path
 ) -> None:

@@ -11,7 +11,8 @@ from besom.report.export import best_trial
 from besom.report.leaderboard import ranking
 from besom.store.records import Origin, Outcome, StudyRecord
 from besom.study import make_plan
-from besom.study.checks import remarks, remarks_on_workers
+from besom.study.checks import check_names
+from besom.study.remarks import remarks, remarks_on_workers
 from besom.study.screening import ScreeningPruner
 
 FINITE = (
@@ -434,3 +435,11 @@ def test_replicates_asked_for_with_several_objectives_are_remarked(project):
     for replicates, is_said in (("3", True), ("auto", False), ("0", False)):
         said = remarks(make_plan("cheap", [several, f"sweep.replicates={replicates}"]))
         assert any("sweep.replicates=3 is not used" in line for line in said) == is_said
+
+
+def test_an_objective_that_the_task_does_not_measure_is_refused_with_one_that_it_does(project):
+    plan = make_plan("cheap", ["sweep.objective.metric=val_accuracy"])
+    measured = {"metrics": ["loss", "val_loss"], "objective": "val_loss"}
+    with pytest.raises(BesomError, match=r"which no trial reports") as refused:
+        check_names(plan, measured)
+    assert "sweep.objective.metric=val_loss" in str(refused.value)

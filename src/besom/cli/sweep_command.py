@@ -31,15 +31,11 @@ if TYPE_CHECKING:
 def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     from besom.cli.dry_run_text import print_dry_run, print_space
     from besom.seam import KERAS_TRIALS
-    from besom.study.checks import (
-        check_new_study,
-        check_strategy,
-        enqueued_configs,
-        names_of,
-        remarks,
-    )
+    from besom.study.checks import check_new_study, check_strategy
     from besom.study.dry_run import dry_run
+    from besom.study.names import enqueued_configs, names_of
     from besom.study.preset_trials import remarks_on_preset_trials
+    from besom.study.remarks import remarks
     from besom.targets import instantiate
     from besom.text.console import say
     from besom.trust import trusting
@@ -139,7 +135,8 @@ def sweep(
         problems: dict[str, str] = {}
         write_plots(outcome.study, plan.paths.plots, problems)
         not_written = refresh_study_page(outcome.study, plan.paths, claimed)
-        for line in filter(None, [*not_drawn(problems), not_written]):
+        shown = not_written or f"To see all of it in a browser: {plan.paths.report}"
+        for line in [*not_drawn(problems), shown]:
             say(console, line)
     say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:

@@ -11,10 +11,11 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from typing import Generic
+from collections.abc import Mapping
+from typing import Any, Generic
 
 from besom import errors
-from besom.errors import BesomError, ConfigError
+from besom.errors import BesomError
 from besom.executors.base import (
     Epoch,
     Event,
@@ -32,6 +33,7 @@ from besom.executors.slot import Assignment, Limits, Slot, W
 from besom.executors.suspend_clock import LOOK_EVERY_S, SuspendAwareClock
 from besom.executors.worker_pool import WorkerPool
 from besom.seam import TrialConfig
+from besom.text.counting import listed
 
 log = logging.getLogger("besom.executors")
 
@@ -81,6 +83,7 @@ class PooledExecutor(Executor, Generic[W]):
         self._events: list[Event] = []
         self._ready_early: list[Ready] | None = []  # who waits for the one that prepares for all
         self._fatal: BesomError | None = None
+        self._first_facts: tuple[str, Mapping[str, Any]] | None = None
         self._signs: Signs[W] | None = None
 
     @property
@@ -138,7 +141,7 @@ class PooledExecutor(Executor, Generic[W]):
         """Forget an earlier start."""
         if self._signs is not None:
             raise RuntimeError("the executor was started already")
-        self._fatal, self._ready_early = None, []
+        self._fatal, self._ready_early, self._first_facts = None, [], None
         self._n_useful = None if n_trials is None else max(1, n_trials)
 
     def _add(self, slot: Slot[W]) -> None:
@@ -185,7 +188,8 @@ class PooledExecutor(Executor, Generic[W]):
     def _handle_prepared(self, slot: Slot[W], prepared: Prepared) -> None:
         try:
             slot.prepared(prepared.memory_bytes, self.limits)
-        except ConfigError as error:
+            self._check_same(slot.process.called(), prepared.facts)
+        except BesomError as error:
             self._fatal = error
             return
         ready = Ready(slot.worker, prepared.facts, slot.replaced_for)
@@ -197,6 +201,30 @@ class PooledExecutor(Executor, Generic[W]):
         self._ready_early = None
         if job := self._pool.next_held():
             self._assign(job)
+
+    def _check_same(self, called: str, facts: Mapping[str, Any]) -> None:
+        """Refuse a worker whose values could not be compared with those of the first one.
+
+        Raises:
+            BesomError: it reads other data, or computes with other versions.
+        """
+        if self._first_facts is None:
+            self._first_facts = called, facts
+        first, known = self._first_facts
+        old, new = (_mapping(each, "data").get("fingerprint") for each in (known, facts))
+        if old is not None and new is not None and old != new:
+            raise BesomError(
+                f"{called} reads other data than {first}: the fingerprint is {new}, not {old}. "
+                "Values would not be comparable. Give all workers the same files, and let functions"
+                " make the same data each time."
+            )
+        before, now = _mapping(known, "versions"), _mapping(facts, "versions")
+        if other := [name for name, v in now.items() if before.get(name, v) != v]:
+            theirs, ours = (listed([f"{n} {v[n]}" for n in other]) for v in (now, before))
+            raise BesomError(
+                f"{called} computes with {theirs}, and {first} with {ours}. Values would not be "
+                "comparable. Use the same environment for all workers."
+            )
 
     def _assign(self, job: Assignment) -> None:
         slot = self._pool.assign(job)
@@ -272,3 +300,9 @@ class PooledExecutor(Executor, Generic[W]):
     def _after_death(self, slot: Slot[W], death: Death) -> None:  # noqa: ARG002
         """A worker of the pool has died: a fresh one takes its place."""
         self._respawn(slot)
+
+
+def _mapping(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """One of the facts, where it is what besom's own are; empty for anything else of a user's."""
+    value = facts.get(key)
+    return value if isinstance(value, Mapping) else {}

@@ -69,7 +69,21 @@ class Held(Protocol):
 
 
 class TrialSource:
-    """Says which trials run, and is told how they go. ``on_...`` methods are optional."""
+    """Says which trials run, and is told how they go. ``on_...`` methods are optional.
+
+    Attributes:
+        is_asking: there is no trial to start now, but there will be one, or the source will know
+            that there is none.
+        tick_s: so long at most events are waited for before ``has_next`` is asked again.
+    """
+
+    @property
+    def is_asking(self) -> bool:  # noqa: D102 (see the class)
+        return False
+
+    @property
+    def tick_s(self) -> float:  # noqa: D102
+        return TICK_S
 
     def has_next(self) -> bool:
         """Whether there is a trial to start now."""
@@ -213,7 +227,7 @@ class RunLoop:
             if self._is_over():
                 return self.stop.ending
             try:
-                self._receive(TICK_S)
+                self._receive(self._source.tick_s)
             except BesomError:
                 # A signal to all processes, as batch systems send it, reaches the workers too.
                 self.stop.apply_interruption()
@@ -275,7 +289,7 @@ class RunLoop:
     def _is_over(self) -> bool:
         """Whether all has ended or, in a stop, all that still runs hangs: closing ends it."""
         if self.stop.reason is None:
-            return not self._running and not self._has_next()
+            return not (self._running or self._has_next() or self._source.is_asking)
         if not self._drain.exhausted(self._running):
             return False
         for trial in self._running:

@@ -9,12 +9,13 @@ import altair as alt
 
 from besom.page.charts import FADE, Key, Look, PageChart, cells, inline, marks, spec_of, value_axis
 from besom.page.pictures import Picture, picture_of
-from besom.page.study_page import Section, Table, in_sentences, made_by, sentence
+from besom.page.study_page import PageTable, Section, in_sentences, made_by, sentence
 from besom.plots import study_curves
 from besom.plots.scales import Floats, Window, score
 from besom.report.claimed import claim_among
 from besom.report.comparison import FOLDER, Comparison, display, headline
 from besom.store.paths import StudyPaths
+from besom.text.counting import listed
 from besom.text.numbers import duration
 
 #: Colours of the studies, in their order; then again from the first, dashed.
@@ -31,14 +32,14 @@ def comparison_context(comparison: Comparison, results_dir: Path) -> dict[str, A
         link = f"../../{study.name}/{own.name}" if own.is_file() else ""
         claims.append((study.name, link, in_sentences(claim_among(study, results_dir).text)))
     return {
-        "name": " and ".join(study.name for study in comparison.studies),
+        "name": listed([study.name for study in comparison.studies]),
         "made": made_by(),
         "headline": headline(comparison),
         "remarks": [sentence(line) for line in comparison.remarks],
-        "outcomes": Table.of(display(comparison)),
+        "outcomes": PageTable.of(display(comparison)),
         "claims": claims,
         "sections": [Section("The search", "", charts)] if charts else [],
-        "contrasts": Table.of(comparison.contrasts),
+        "contrasts": PageTable.of(comparison.contrasts),
         "pictures": _pictures(comparison, results_dir),
         "data": {"charts": [chart.for_script() for chart in charts if chart.spec is not None]},
     }
@@ -80,7 +81,8 @@ def _progress(
 ) -> PageChart:
     columns: dict[str, list[Any]] = {"c0": [], "c1": [], "c2": [], "tip": []}
     layers: list[Any] = []
-    x = alt.X("c1:Q", title=across, scale=alt.Scale(zero=True, nice=False))
+    axis = alt.Axis(tickCount=8)
+    x = alt.X("c1:Q", title=across, axis=axis, scale=alt.Scale(zero=True, nice=False))
     y = value_axis(found.window, found.metric)
     keys = []
     for i, (line, place) in enumerate(zip(found.studies, places, strict=True)):

@@ -55,7 +55,7 @@ class Section(NamedTuple):
     is_grid: bool = False
 
 
-class Table(NamedTuple):
+class PageTable(NamedTuple):
     """A table of texts; ``n_left_out`` rows are not in it."""
 
     columns: list[str]
@@ -63,7 +63,7 @@ class Table(NamedTuple):
     n_left_out: int = 0
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, most: int = MOST_ROWS) -> Table:
+    def of(cls, frame: pd.DataFrame, most: int = MOST_ROWS) -> PageTable:
         """The first rows of a frame, as people read them."""
         rows = frame.head(most).itertuples(index=False, name=None)
         texts = [[cell(value) for value in row] for row in rows]
@@ -81,7 +81,7 @@ def study_context(study: StudyRecord, paths: StudyPaths, claimed: Claim | None) 
             "title": found.title,
             "claim": in_sentences(found.sentences[0].removeprefix(f"{study.name}: ")),
             "limits": found.sentences[1:],
-            "table": Table.of(found.table),
+            "table": PageTable.of(found.table),
             "chart": found.chart,
         }
         for found in confirmed(paths.root, study.objective)
@@ -102,9 +102,9 @@ def study_context(study: StudyRecord, paths: StudyPaths, claimed: Claim | None) 
         "n_static": min(STATIC_ROWS, len(table.trials)),
         "sections": sections,
         "confirmations": confirmations,
-        "costs": Table.of(_costs(book.by_outcome)),
+        "costs": PageTable.of(_costs(book.by_outcome)),
         "cost_lines": conclusions(study, book),
-        "unranked": Table.of(rest),
+        "unranked": PageTable.of(rest),
         "details": [(t.number, t.reason, t.detail[-_MOST_DETAIL_CHARS:]) for t in failed][
             :MOST_DETAILS
         ],
@@ -186,7 +186,7 @@ def sections_of(study: StudyRecord) -> list[Section]:
     return found
 
 
-def _changes(study: StudyRecord, best: TrialRecord | None) -> Table | None:
+def _changes(study: StudyRecord, best: TrialRecord | None) -> PageTable | None:
     """What the winner's config changes in the baseline's; None where there are not both."""
     baseline = study.baseline
     if baseline is None or best is None or best is baseline:
@@ -194,7 +194,7 @@ def _changes(study: StudyRecord, best: TrialRecord | None) -> Table | None:
     found = differences(study, baseline, best)
     shown = display_differences(found[found["part"] == CONFIG]).drop(columns="part")
     shown.columns = ["config", "baseline", f"trial {best.number}"]
-    return Table.of(shown)
+    return PageTable.of(shown)
 
 
 def _costs(by_outcome: pd.DataFrame) -> pd.DataFrame:

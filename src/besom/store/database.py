@@ -22,7 +22,7 @@ from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from besom.errors import StudyError
 from besom.store.optuna_private import STUDIES, CachedBackend, DatabaseStorage, id_of
@@ -37,6 +37,8 @@ TICK_S = 0.2
 #: The longest pause between two attempts; the first is made at once, and each pause is twice the
 #: one before.
 RETRY_S = 2.0
+#: How long others may take to create a database's tables.
+CREATED_S = 10.0
 #: SQLite's codes for a file that another process has locked: SQLITE_BUSY, SQLITE_LOCKED.
 _SQLITE_LOCKED = (5, 6)
 
@@ -84,7 +86,7 @@ class PatientDatabase(CachedBackend):
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=_work, args=(self._calls,), name="database", daemon=True).start()
         try:
-            self._database: DatabaseStorage = self._attempt(lambda: _Database(url))
+            self._database: DatabaseStorage = self._attempt(lambda: _opened(url))
         except BaseException:
             self._calls.put(None)
             raise
@@ -311,6 +313,20 @@ class _Database(DatabaseStorage):
             )
 
         sqlalchemy.event.listen(self.engine, "handle_error", lost)
+
+
+def _opened(url: str) -> _Database:
+    """Open a database, while others may be creating the tables of an empty one."""
+    until = time.monotonic() + CREATED_S
+    while True:
+        try:
+            return _Database(url)
+        except (StorageInternalError, SQLAlchemyError) as error:
+            reason = error.__cause__ if isinstance(error, StorageInternalError) else error
+            is_there = isinstance(reason, IntegrityError) or "already exists" in str(reason)
+            if not is_there or time.monotonic() > until:
+                raise
+        time.sleep(TICK_S)
 
 
 def _is_lost(context: ExceptionContext) -> bool:

@@ -90,6 +90,11 @@ class Holder:
         return bool(self.boot) and (self.boot, self.namespace) == _machine()
 
     @property
+    def is_this_process(self) -> bool:
+        """Whether it is the process that asks."""
+        return self.is_here and (self.pid, self.started) == (os.getpid(), _started(os.getpid()))
+
+    @property
     def is_alive(self) -> bool | None:
         """Whether its process lives; None where that cannot be known from here."""
         return _started(self.pid) == self.started if self.is_here else None

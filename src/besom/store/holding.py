@@ -130,17 +130,19 @@ def hold_study(
         hold = Hold(name, place, command, say)
         try:
             if place is not None:
-                storage = open_storage(paths, place, writable=True)
-                study_id = find(storage, name)
-                if study_id is not None and _is_held_or_begun(storage, study_id):
-                    hold.claim(storage, study_id)
+                _claim_existing(hold, open_storage(paths, place, writable=True))
             yield hold
         finally:
             hold.release()
 
 
-def _is_held_or_begun(storage: BaseStorage, study_id: int) -> bool:
-    return not {LEASE, STUDY_ATTRIBUTE}.isdisjoint(storage.get_study_user_attrs(study_id))
+def _claim_existing(hold: Hold, storage: BaseStorage) -> None:
+    """Take the lease of a study that has begun, or that another process is creating."""
+    study_id = find(storage, hold.name)
+    if study_id is None:
+        return
+    if not {LEASE, STUDY_ATTRIBUTE}.isdisjoint(storage.get_study_user_attrs(study_id)):
+        hold.claim(storage, study_id)
 
 
 def open_study(storage: BaseStorage, hold: Hold, directions: Directions) -> SweepStudy:

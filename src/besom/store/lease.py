@@ -33,6 +33,8 @@ RENEW_S, RETRY_S, LEASE_S = 10.0, 2.0, 90.0
 SAFE_S = 60.0
 #: How often a rival looks for a renewal, and says how long it will wait.
 LOOK_S, SAY_S = 0.5, 30.0
+#: The tokens of the leases that this process holds, or is about to.
+_HELD: set[str] = set()
 #: How long the end of a command may wait for a database that takes the lease back.
 RELEASE_S = 5.0
 
@@ -77,8 +79,9 @@ class Written:
 
     @property
     def is_void(self) -> bool:
-        """Whether its holder is known to be gone."""
-        return self.holder.is_alive is False
+        """Whether its holder is known to be gone, or could not give it back."""
+        given_up = self.holder.is_this_process and self.token not in _HELD
+        return given_up or self.holder.is_alive is False
 
 
 class LeaseRow:
@@ -164,6 +167,17 @@ class Lease:
             StudyError: it is another's, who renews.
             SQLAlchemyError: the database does not answer.
         """
+        _HELD.add(self._token)
+        try:
+            won = self._claim(say)
+        except BaseException:
+            _HELD.discard(self._token)
+            raise
+        if won:
+            self._thread.start()
+        return won
+
+    def _claim(self, say: Callable[[str], None]) -> bool:
         mine = Written(Holder.this_process(self._command), self._token).text
         while True:
             at = now()
@@ -178,7 +192,6 @@ class Lease:
                 won = self._row.swap(seen, mine)
             if won:
                 self._renewed_at = at
-                self._thread.start()
                 return True
 
     def _wait_for_the_end_of(self, seen: str, say: Callable[[str], None]) -> None:
@@ -234,6 +247,7 @@ class Lease:
         """Renew no more; the lease stays where it is."""
         self._over.set()
         self._thread.join(RELEASE_S)
+        _HELD.discard(self._token)
 
     def release(self) -> None:
         """Give the study back; a database that is away is not waited for."""
