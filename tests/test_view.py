@@ -263,6 +263,7 @@ def test_everybody_hears_everything() -> None:
     watchers = Watchers(ear(), ear())
     watchers.began(lambda: EMPTY, 1, 1)
     watchers.started(0, 0)
+    watchers.placed(0, "x")
     watchers.run_started(0, 0, 1, 5)
     watchers.run_ended(0, 0)
     watchers.epoch(0, 0, 1, {})

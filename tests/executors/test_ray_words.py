@@ -46,7 +46,12 @@ class OutOfMemoryError(Exception):
         (ActorUnavailableError("no answer"), False, "its node n7 was lost", (False, True)),
         (ActorDiedError(SHORT_OF_MEMORY), False, "out of memory (killed by Ray", (True, False)),
         (OutOfMemoryError("killed"), False, "out of memory (killed by Ray", (True, False)),
-        (ActorDiedError("a\nnew text"), False, "its actor is gone (ActorDiedError: new", (False,) * 2),
+        (
+            ActorDiedError("a\nnew text"),
+            False,
+            "its actor is gone (ActorDiedError: new",
+            (False,) * 2,
+        ),
     ],
 )
 def test_a_lost_actor_is_described_by_what_ray_knows(error, node_lost, words, kind) -> None:
