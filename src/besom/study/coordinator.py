@@ -363,10 +363,6 @@ class Coordinator(OutageHandler, TrialSource):
         """The executor has something to tell."""
         self._watcher.remarked(text)
 
-    def on_worker_replaced(self, worker: int, reason: str) -> None:
-        """A worker was replaced."""
-        self._watcher.remarked(f"worker {worker} replaced: {reason}")
-
     def on_stopping(self, reason: str) -> None:
         """No new trials."""
         self._watcher.stopping(reason)
