@@ -3,7 +3,8 @@
     python benchmarks/orchestration.py --tuners-python TUNERS/bin/python
 
 - sleep: 400 trials of 0.1 s on 8 workers, from the first trial's start to the last one's end,
-  against the ideal of 5 s; besom and Ray Tune with OptunaSearch take turns. Start-up apart.
+  against the ideal of 5 s; besom on its local executor, besom on Ray and Ray Tune with OptunaSearch
+  take turns. Start-up apart.
 - noop: trials per second in studies of up to 5,000 trials that do nothing, with the random and the
   TPE sampler, beside Optuna's own ``study.optimize`` with the same sampler on its own journal.
 - leaderboard: the time that ``besom leaderboard`` takes for a study of 5,000 trials.
@@ -65,16 +66,20 @@ def main() -> None:
 
 
 def measure_sleep(options: argparse.Namespace) -> dict[str, Any]:
-    """Overhead over the ideal, besom and Ray in turn."""
+    """Overhead over the ideal, besom on each executor and Ray Tune in turn."""
     how = ["--n-trials", options.sleep_trials, "--workers", options.sleep_workers]
-    commands = {
-        "besom": [sys.executable, "besom_trials.py", "--trial=sleep", "--sampler=random", *how]
-    }
-    versions = processes.versions(options.tuners_python, ("ray", "optuna"))
+    besom = [sys.executable, "besom_trials.py", "--trial=sleep", "--sampler=random", *how]
+    commands = {"besom": besom}
+    if lacks := processes.lacking(processes.versions(sys.executable, ("ray",))):
+        print(f"skipped: besom on Ray: {lacks} for {sys.executable}")
+    else:
+        commands["besom on Ray"] = [*besom, "--executor=ray"]
+    # (tensorboardX: what Ray Tune has and Ray alone has not)
+    versions = processes.versions(options.tuners_python, ("ray", "tensorboardX", "optuna"))
     if why := processes.lacking(versions):
         print(f"skipped: Ray Tune: {why} for {options.tuners_python}")
     else:
-        commands["ray"] = [options.tuners_python, "ray_trials.py", *how]
+        commands["Ray Tune"] = [options.tuners_python, "ray_trials.py", *how]
     ideal_s = options.sleep_trials * SLEEP_S / options.sleep_workers
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in commands}
     for _ in range(options.repeats):

@@ -74,7 +74,10 @@ def contestants(
             "Hydra Optuna sweeper", hydra, "hydra_search.py", ("hydra-optuna-sweeper", *keras)
         ),
         Contestant(
-            "Ray Tune ASHA + OptunaSearch", tuners, "ray_search.py", ("ray", "optuna", *keras)
+            "Ray Tune ASHA + OptunaSearch",
+            tuners,
+            "ray_search.py",
+            ("ray", "tensorboardX", "optuna", *keras),
         ),
         Contestant("Optuna loop, median pruner", own, "optuna_search.py", ("optuna", *keras)),
     ]

@@ -25,7 +25,10 @@ EPOCHS = 3
 
 def prepare(config: TrialConfig) -> dict[str, Any]:
     """Say what the worker was prepared with."""
-    return {"pid": os.getpid(), "name": config.get("name")}
+    facts: dict[str, Any] = {"pid": os.getpid(), "name": config.get("name")}
+    if config.get("restless"):  # each worker reads something else
+        facts[config["restless"]] = {"fingerprint": str(os.getpid())}
+    return facts
 
 
 def _run(config: TrialConfig, report: Report, final: float) -> TrialResult:
@@ -72,6 +75,12 @@ def judged(config: TrialConfig, report: Report) -> TrialResult:
         correct=bits[counts],
         correct_by_epoch=bits,
     )
+
+
+def named(config: TrialConfig, report: Report) -> TrialResult:
+    """What the function of this module does that ``function`` names (default: quadratic)."""
+    function = globals()[str(config.get("function", "quadratic"))]
+    return function(config, report)  # type: ignore[no-any-return]
 
 
 def sleeper(config: TrialConfig, report: Report) -> TrialResult:

@@ -9,12 +9,10 @@ from typing import Any, TypeVar
 
 import psutil
 
-from besom.executors.base import Epoch, Event, Failed, Finished, Ready
-from besom.executors.local.executor import LocalExecutor
+from besom.executors.base import Epoch, Event, Executor, Failed, Finished, Ready
 
 #: Inherited by every process that a test starts, however far from its parents it ends up.
 MARK = "BESOM_TEST_RUN"
-PATIENCE_S = 20.0
 E = TypeVar("E", bound=Event)
 
 
@@ -22,13 +20,14 @@ E = TypeVar("E", bound=Event)
 class Drive:
     """An executor under test with all it has said."""
 
-    executor: LocalExecutor
+    executor: Executor
     heard: list[Event] = field(default_factory=list)
     stop_at: Callable[[Epoch], bool] = lambda epoch: False
+    patience_s: float = 20.0
 
     def listen(self, enough: Callable[[], bool], answer: bool = True) -> None:
         """Take events until it is enough; a test that waits too long has failed."""
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + self.patience_s
         while not enough():
             assert time.monotonic() < until, f"waited too long; heard only {self.heard}"
             for event in self.executor.events(timeout_s=0.5):

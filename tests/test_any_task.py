@@ -128,6 +128,7 @@ defaults:
 trainer: {{epochs: 2, batch_size: 32, {job.trainer}}}
 sweep:
   n_trials: 2
+  plots: false
   keep_models: 2
   objectives:
 {objectives}
@@ -211,6 +212,7 @@ def test_data_from_anywhere_is_swept_ranked_and_retrained(home: Project, name: s
         home.done("confirm", name, "--trial", "1", "--seeds", "2", "--on", "test")
 
 
+@pytest.mark.long
 def test_an_objective_that_the_task_does_not_measure_is_refused_with_one_that_it_does(
     home: Project,
 ) -> None:

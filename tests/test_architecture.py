@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -27,6 +28,7 @@ LAYERS = (
     ("space", "statistics", "executors"),
     ("plots", "scaffold"),
     ("report",),
+    ("page",),
     ("study",),
     ("rerun",),
     ("terminal",),
@@ -48,6 +50,7 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield ".".join(part for part in parts if part != "__init__"), path
 
 
+@cache
 def imports(path: Path, top_level_only: bool = False) -> set[str]:
     """The dotted names a module imports, also for type checkers only."""
     found: set[str] = set()
@@ -130,7 +133,7 @@ def test_no_class_and_no_module_name_is_used_twice() -> None:
 
 
 def test_reporting_knows_no_coordinator() -> None:
-    parts = ("report", "statistics", "plots", "store")
+    parts = ("report", "page", "statistics", "plots", "store")
     offenders = [
         f"{name} imports {dotted}"
         for name, path in modules()
@@ -246,11 +249,12 @@ import reporting_world
 results = Path({str(tmp_path)!r})
 reporting_world.make(results)
 commands = [["--help"], ["leaderboard", "one"], ["list"], ["export", "one"], ["plot", "one"],
-            ["leaderboard", "one", "--format", "json"], ["sweep", "--help"], ["train", "--help"]]
+            ["leaderboard", "one", "--format", "json"], ["report", "one"],
+            ["sweep", "--help"], ["train", "--help"]]
 if "compare" in main.commands:
     commands.append(["compare", "one", "two"])
 for words in commands:
-    reads = words[0] in ("leaderboard", "list", "export", "plot", "compare")
+    reads = words[0] in ("leaderboard", "list", "export", "plot", "compare", "report")
     done = CliRunner().invoke(main, words + (["--results-dir", str(results)] if reads else []))
     assert done.exit_code == 0, (words, done.output, done.exception)
 """

@@ -53,7 +53,8 @@ def swept(
         from user_project import CHEAP_SWEEP
 
         make.write("sweeps/cheap.yaml", CHEAP_SWEEP)
-        done = make.run("sweep", "cheap", "sweep.n_trials=4", "sweep.executor.workers=2")
+        words = ("sweep.n_trials=4", "sweep.executor.workers=2", "sweep.plots=true")
+        done = make.run("sweep", "cheap", *words)
     return root, done
 
 
@@ -75,7 +76,7 @@ def test_a_sweep_in_a_pipe_prints_one_plain_line_a_trial(swept: Swept) -> None:
 def test_a_sweep_leaves_everything_that_was_promised(swept: Swept) -> None:
     root, _ = swept
     study = root / "results" / "cheap"
-    promised = ["best.yaml", "leaderboard.csv", "leaderboard.md", "ledger.csv"]
+    promised = ["best.yaml", "leaderboard.csv", "leaderboard.md", "ledger.csv", "report.html"]
     promised += ["logs", "plots", "study.journal"]
     for name in promised:
         assert (study / name).exists(), name
@@ -187,11 +188,13 @@ def test_a_disk_that_fills_up_when_the_outputs_are_written_is_said(
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    process = project.spawn("sweep", "cheap", "sweep.n_trials=1", preexec_fn=small_disk)
+    words = ("sweep", "cheap", "sweep.n_trials=1", "sweep.plots=true")
+    process = project.spawn(*words, preexec_fn=small_disk)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert err == ""
     assert "Not drawn: " in out
+    assert "Not written: report.html" in out
     assert "File too large" in out
     assert_whole(1)
 
@@ -406,7 +409,7 @@ def test_a_sweep_outlives_its_reader(project: Project) -> None:
     assert process.stderr.read() == ""
     process.stderr.close()
     assert len(load_record(Path("results"), "cheap").complete) == 4
-    assert Path("results/cheap/plots/optimization_history.png").exists()
+    assert Path("results/cheap/leaderboard.csv").exists()
 
 
 def test_colours_that_are_forced_make_no_terminal_of_a_file(

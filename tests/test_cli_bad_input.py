@@ -79,6 +79,7 @@ def studies(project: Project) -> Project:
         ("cheap sweep.executor.max_worker_memory=lots", "max_worker_memory"),
         ("cheap sweep.objective.metric=val_acc", "Did you mean 'val_accuracy'?"),
         ("cheap sweep.objective.direction=max", "maximize"),
+        ("cheap name=zz", "A study is named by sweep.name: write sweep.name=zz"),
         ("cheap sweep.name=a/b", "sweep.name is 'a/b': it contains a slash"),
         ("cheap sweep.name=archive", "sweep.name is 'archive': besom uses the names"),
         ("cheap sweep.name=train", "besom uses the names archive, compare, show, train"),

@@ -111,8 +111,8 @@ def test_every_config_group_and_option_is_in_the_guide() -> None:
 
 def test_every_key_of_the_node_sweep_and_of_the_executor_is_in_the_guide() -> None:
     sweep = yaml.safe_load((ROOT / "conf/sweep.yaml").read_text())["sweep"]
-    executor = yaml.safe_load((ROOT / "conf/sweep/executor/local.yaml").read_text())
-    keys = [key for key in (*sweep, *executor) if not key.startswith("_")]
+    executors = [yaml.safe_load(p.read_text()) for p in (ROOT / "conf/sweep/executor").glob("*")]
+    keys = [key for node in (sweep, *executors) for key in node if not key.startswith("_")]
     assert not [key for key in keys if f"`{key}`" not in GUIDE]
 
 

@@ -24,11 +24,12 @@ defaults:
   - override sweep/pruner: none
   - _self_
 model: {hidden_units: [16]}
-trainer: {epochs: 3, patience: 2, restore_best: true}
+trainer: {epochs: 3, batch_size: 128, patience: 2, restore_best: true}
 sweep:
   n_trials: 2
+  plots: false
   folds: 3
-  executor: {workers: 2, gpus: none}
+  executor: {workers: 1, gpus: none}
   space:
     optimizer.learning_rate: {type: float, low: 1.0e-3, high: 1.0e-1, log: true}
 """

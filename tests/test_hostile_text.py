@@ -21,6 +21,7 @@ defaults:
   - _self_
 sweep:
   n_trials: 8
+  plots: false
   trial_function: hostile_trials.run_trial
   executor: {workers: 1, gpus: none}
   objective: {metric: "=val_accuracy \\e[31m", epoch: last, direction: maximize}

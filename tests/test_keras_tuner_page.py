@@ -140,7 +140,7 @@ def test_the_commands_do_what_stands_beside_them(reader: Project) -> None:
     assert Path("results/train").is_dir()
 
 
-@pytest.mark.tensorflow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_the_script_sweeps_and_has_its_best_model(reader: Project) -> None:
     done = subprocess.run([sys.executable, "python_call.py"], capture_output=True, text=True)

@@ -1,112 +1,33 @@
 """Trials of several runs held to their word: simulated studies of which the truth is known.
 
-Every model, of each trial, fold and repeat, is worth something of its own. A trial is worth the
-mean of its models, and equal trials have models of the same worths, dealt to the folds in another
-order. Rates from larger runs stand in docs/what-may-i-claim.md.
+Rates from larger runs, by benchmarks/honesty.py, stand in docs/what-may-i-claim.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import norm
-from tests.pooled_trials import (
-    ACCURACY,
-    AUC,
+from simulated.pooled import KINDS, Runs, equals
+from simulated.pooled_trials import (
     LOSS,
-    drawn_run,
-    in_folds,
     mean_run,
     share_run,
     study_of,
     trial_of,
 )
 
-from besom.seam import TrialResult
 from besom.statistics import claim
 from besom.store.records import Objective, TrialRecord
 
 pytestmark = pytest.mark.slow
 
-Random = np.random.Generator
-
-#: The results of one trial, by repeat and fold.
-Runs = list[list[TrialResult]]
-
-N_EPOCHS = 3
-
 
 def limit(rate: float, n: int, errors: float = 3.5) -> float:
     """How far a simulated rate may be off."""
     return errors * math.sqrt(rate * (1.0 - rate) / n)
-
-
-def margins(n: int, rng: Random, shared: np.ndarray) -> np.ndarray:
-    """By how much a model is right about each example after each epoch, shape (n_epochs, n).
-
-    Two models share three quarters of their luck, and two epochs most of the rest.
-    """
-    stays = rng.random((N_EPOCHS, n)) < 0.8
-    own = np.where(stays, rng.standard_normal(n), rng.standard_normal((N_EPOCHS, n)))
-    return math.sqrt(0.75) * shared + 0.5 * own
-
-
-def share_trial(worths: np.ndarray, shared: np.ndarray, rng: Random) -> tuple[Runs, float]:
-    """A trial by the worth of its models, shape (n_repeats, n_folds), and its true accuracy."""
-    n_folds, n = worths.shape[1], shared.size
-    levels = np.repeat(worths, n // n_folds, axis=1)
-    runs = [in_folds(level + margins(n, rng, shared) > 0, n_folds) for level in levels]
-    return runs, float(norm.cdf(worths).mean())
-
-
-def loss_trial(worths: np.ndarray, shared: np.ndarray, rng: Random) -> tuple[Runs, float]:
-    """The same for a squared error, whose models scatter by ``exp(worth)``; lower is better."""
-    n_folds, n = worths.shape[1], shared.size
-    scales = np.repeat(0.4 * np.exp(-worths), n // n_folds, axis=1)
-    runs = []
-    for scale in scales:
-        own = (margins(n, rng, shared) - math.sqrt(0.75) * shared) * 2.0
-        errors = (shared + scale * own) ** 2
-        runs.append([mean_run(part) for part in np.array_split(errors, n_folds, axis=1)])
-    return runs, float(1.0 + np.mean((0.4 * np.exp(-worths)) ** 2))
-
-
-def auc_trial(worths: np.ndarray, shared: np.ndarray, rng: Random) -> tuple[Runs, float]:
-    """The same for an area under the curve, of one epoch, on 150 draws."""
-    n_folds = worths.shape[1]
-    runs = []
-    for of_repeat in worths:
-        parts = zip(of_repeat, np.array_split(shared, n_folds), strict=True)
-        runs.append([auc_run(worth, part, rng) for worth, part in parts])
-    return runs, float(norm.cdf((1.2 + worths) / math.sqrt(2.0)).mean())
-
-
-def auc_run(worth: float, shared: np.ndarray, rng: Random) -> TrialResult:
-    n = shared.size
-    positive = np.arange(n) >= 0.6 * n  # sorted by class: the hard case for draws that are alike
-    scores = (1.2 + worth) * positive + 0.8 * shared + 0.6 * rng.standard_normal(n)
-    draws = np.random.default_rng(n).integers(n, size=(150, n))  # in all folds of one size
-    counts = np.stack([np.bincount(draw, minlength=n) for draw in draws]).astype(np.float32)
-    parts = [area(scores, positive, w) for w in (np.ones((1, n)), counts, counts == 0)]
-    return drawn_run(parts[0].tolist(), np.stack(parts[1:]), n)
-
-
-def area(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The area under the curve for each row of weights, (n_draws, n)."""
-    above, below = weights[:, positive].astype(float), weights[:, ~positive].astype(float)
-    wins = (scores[positive][:, None] > scores[~positive]).astype(float)
-    return ((above @ wins) * below).sum(axis=1) / above.sum(axis=1) / below.sum(axis=1)
-
-
-KINDS: dict[str, tuple[Objective, Callable[..., tuple[Runs, float]], float]] = {
-    "share": (ACCURACY, share_trial, norm.ppf(0.93)),
-    "loss": (LOSS, loss_trial, 0.0),
-    "auc": (AUC, auc_trial, 0.0),
-}
 
 
 @pytest.mark.parametrize(
@@ -122,36 +43,16 @@ KINDS: dict[str, tuple[Objective, Callable[..., tuple[Runs, float]], float]] = {
     ],
 )
 def test_intervals_hold_and_equal_trials_are_tied_over_folds_and_repeats(
-    kind: str, n_folds: int, n_repeats: int, n_studies: int, tmp_path: Path
+    kind: str, n_folds: int, n_repeats: int, n_studies: int
 ) -> None:
-    objective, draw, level = KINDS[kind]
-    rng = np.random.default_rng(0)
-    n, n_trials = 500, 6
-    held, untied, gained, raw, corrected = 0, 0, 0, [], []
-    for seed in range(n_studies):
-        shared = rng.standard_normal(n)
-        worths = level + 0.1 * rng.standard_normal((n_repeats, n_folds))
-        pairs = [draw(rng.permuted(worths, axis=1), shared, rng) for _ in range(n_trials)]
-        truth = pairs[0][1]
-        trials = [
-            trial_of(i, runs, objective, tmp_path, baseline=i == 0)
-            for i, (runs, _) in enumerate(pairs)
-        ]
-        found = claim(study_of(trials, objective), n_draws=100, seed=seed)
-        assert found.interval is not None
-        assert found.raw is not None
-        assert found.corrected is not None
-        held += found.interval.low <= truth <= found.interval.high
-        untied += len(found.tied) < n_trials - 1
-        gained += found.baseline is not None and found.baseline.shown
-        raw.append(objective.sign * (found.raw - truth))
-        corrected.append(objective.sign * (found.corrected - truth))
-    error = np.std(corrected) / math.sqrt(n_studies)
-    assert held / n_studies >= 0.95 - limit(0.95, n_studies)
-    assert untied / n_studies <= 0.05 + limit(0.05, n_studies)
-    assert gained / n_studies <= 0.05 + limit(0.05, n_studies)
-    assert np.mean(raw) > np.mean(corrected)
-    assert abs(np.mean(corrected)) < 3.5 * error
+    once, rng = equals(kind, n_folds, n_repeats, n_trials=6), np.random.default_rng(0)
+    studies = [once(rng) for _ in range(n_studies)]
+    seen = {column: np.array([study[column] for study in studies]) for column in studies[0]}
+    assert seen["coverage"].mean() >= 0.95 - limit(0.95, n_studies)
+    assert seen["ties/false"].mean() <= 0.05 + limit(0.05, n_studies)
+    assert seen["gain/false"].mean() <= 0.05 + limit(0.05, n_studies)
+    assert seen["bias before"].mean() > seen["bias"].mean()
+    assert abs(seen["bias"].mean()) < 3.5 * seen["bias"].std() / math.sqrt(n_studies)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ SWEEP = """
 defaults: [sweep, override model: theirs, _self_]
 sweep:
   n_trials: 2
+  plots: false
   trial_function: their_module.run
   executor: {workers: 1, gpus: none}
   objective: {metric: val_score}

@@ -546,6 +546,15 @@ def test_fresh_seeds_of_others_than_the_leader_change_no_claim() -> None:
     assert claim(replace(found, replicates=(failed, *found.replicates[1:]))).n_seeds == 0
 
 
+def test_a_baseline_that_leads_is_claimed_by_its_own_weights_whatever_fresh_seeds_there_are() -> (
+    None
+):
+    found = replicated([0.97, 0.9, 0.89])
+    result = claim(found)
+    assert result == claim(replace(found, replicates=()))
+    assert (result.leader, result.n_seeds, result.baseline) == (0, 0, None)
+
+
 def test_trials_of_another_study_raise_a_caveat() -> None:
     right = predictions([0.8, 0.9])
     warm = TrialRecord(2, Outcome.WARM_START, (0.95,))

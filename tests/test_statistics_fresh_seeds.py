@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from simulated.worlds import by_seeds, hardness
 
+from besom.statistics.distributions import Interval
 from besom.statistics.fresh_seeds import OnFreshSeeds, gains_on_fresh_seeds
 from besom.statistics.paired import paired_gain
+from besom.statistics.power import in_seeds, seeds_needed
 from besom.statistics.selection import correct_for_selection
-
-
-def rights(
-    rng: np.random.Generator, hard: NDArray[np.float64], accuracy: float, sd: float, n_seeds: int
-) -> NDArray[np.bool_]:
-    """What each seed gets right: its accuracy scatters by ``sd``, and it has luck with examples."""
-    luck = rng.normal(0.0, 0.02, (n_seeds, hard.size))
-    return hard + luck < accuracy + rng.normal(0.0, sd, (n_seeds, 1))
 
 
 def searched(
     rng: np.random.Generator, n: int, sd: float, own: float, gain: float = 0.0
 ) -> tuple[dict[int, OnFreshSeeds], bool]:
     """30 configs, of which one may be better; and whether one seed's claim would be made."""
-    base = rng.random(n)
-    hard = [np.where(rng.random(n) < own, rng.random(n), base) for _ in range(30)]
+    hard = hardness(rng, n, 30, own)
     accuracy = [0.9 + gain * (i == 1) for i in range(30)]
-    rows = np.stack([rights(rng, hard[i], accuracy[i], sd, 1)[0] for i in range(30)])
+    rows = np.stack([by_seeds(rng, hard[i], accuracy[i], sd, 1)[0] for i in range(30)])
     order = np.argsort(-rows.mean(axis=1), kind="stable")
     optimism = correct_for_selection(rows[order], n_draws=100).optimism
     leaders = [int(i) for i in order if i != 0][:3]
-    fresh = {c: rights(rng, hard[c], accuracy[c], sd, 3) for c in (0, *leaders)}
+    fresh = {c: by_seeds(rng, hard[c], accuracy[c], sd, 3) for c in (0, *leaders)}
     gains = gains_on_fresh_seeds(
         {c: dict(enumerate(table.mean(axis=1))) for c, table in fresh.items()},
         {c: dict(enumerate(table)) for c, table in fresh.items()},
@@ -63,6 +56,44 @@ def test_a_gain_that_is_large_enough_is_shown() -> None:
     assert gains[1].interval.low > 0
     assert gains[1].interval.low <= 0.03 <= gains[1].interval.high
     assert gains[1].n_seeds == 3
+
+
+@pytest.mark.parametrize("scatter", [0.004, 0.01])
+def test_as_many_seeds_as_are_said_to_be_needed_show_the_gain(scatter: float) -> None:
+    rng, gain, of_examples = np.random.default_rng(0), 0.02, 0.003
+    error = scatter * (2 / 3) ** 0.5
+    fresh = OnFreshSeeds(0.0, np.hypot(error, of_examples), Interval(0, 0), 3, error)
+    needed = seeds_needed(gain, fresh, 2)
+    assert needed is not None
+
+    def shown(n_seeds: int) -> float:
+        n_shown = 0
+        for _ in range(400):
+            pair = rng.normal([[0.9], [0.9 + gain]], scatter, (2, n_seeds))
+            pair[1] += rng.normal(0, of_examples)
+            scores = {c: dict(enumerate(row)) for c, row in enumerate(pair)}
+            # Examples that differ as much as ``of_examples`` says.
+            differs = np.tile([1.0, -1.0], 5000) * of_examples * 100
+            rows = {0: dict.fromkeys(range(n_seeds), differs * 0.0)}
+            rows[1] = dict.fromkeys(range(n_seeds), differs)
+            n_shown += gains_on_fresh_seeds(scores, rows, 0, 0.0)[1].interval.low > 0
+        return n_shown / 400
+
+    assert shown(needed) > 0.72
+    assert needed == 2 or shown(max(needed // 2, 2)) < 0.72
+
+
+def test_where_the_examples_are_too_few_no_number_of_seeds_is_said() -> None:
+    fresh = OnFreshSeeds(0.0, 0.01, Interval(0, 0), 3, 0.001)
+    assert seeds_needed(0.01, fresh, 4) is None
+    assert in_seeds(fresh, 4, 0.0) == ""
+
+
+def test_where_seeds_scatter_it_is_said_how_many_would_do() -> None:
+    fresh = OnFreshSeeds(0.0, 0.005, Interval(0, 0), 3, 0.0049)
+    needed = seeds_needed(0.01, fresh, 4)
+    said = f"a gain of 1 point over the baseline needs about {needed} fresh seeds of each config"
+    assert in_seeds(fresh, 4, 0.0).startswith(said)
 
 
 def test_a_loss_that_falls_is_a_gain() -> None:

@@ -11,68 +11,15 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from simulated.worlds import aucs, log_losses, losses
 
 from besom.statistics import (
-    DrawnScores,
     compare_with_first,
     correct_for_selection,
     p_values,
     paired_gain,
 )
 from besom.statistics.kinds import interval_of, standard_error
-
-Random = np.random.Generator
-
-
-def losses(n_rows: int, n: int, rng: Random, spread: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Squared errors of models that share most of theirs, negated, and each one's true mean.
-
-    Args:
-        n_rows, n: models and examples.
-        rng: draws them.
-        spread: how far the models' own errors differ in size.
-    """
-    own = np.exp(spread * rng.standard_normal(n_rows))
-    shared = rng.standard_normal(n)
-    errors = shared + 0.5 * own[:, None] * rng.standard_normal((n_rows, n))
-    return -(errors**2).astype(np.float32), -(1.0 + 0.25 * own**2)
-
-
-def log_losses(
-    n_rows: int, n: int, rng: Random, spread: float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cross-entropies, negated: a few examples have most of them."""
-    own = spread * rng.standard_normal(n_rows)
-    shared = 2.0 + 1.5 * rng.standard_normal(n)
-    margin = shared + own[:, None] + 0.5 * rng.standard_normal((n_rows, n))
-    deviation = math.hypot(1.5, 0.5)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
-    means = np.log1p(np.exp(-(2.0 + own[:, None] + deviation * nodes))) @ weights
-    return -np.log1p(np.exp(-margin)).astype(np.float32), -means / weights.sum()
-
-
-def aucs(n_rows: int, n: int, rng: Random, spread: float = 0.0) -> tuple[DrawnScores, np.ndarray]:
-    """The areas under the curves of models that share most of their scores, on 150 draws."""
-    positive = rng.random(n) < 0.4
-    shift = 1.2 + spread * rng.standard_normal(n_rows)
-    shared = 0.8 * rng.standard_normal(n)
-    scores = shift[:, None] * positive + shared + 0.6 * rng.standard_normal((n_rows, n))
-    draws = rng.integers(n, size=(150, n))
-    counts = np.stack([np.bincount(draw, minlength=n) for draw in draws]).astype(np.float32)
-    rows = [
-        [area(row, positive, w) for w in (np.ones((1, n)), counts, counts == 0)] for row in scores
-    ]
-    whole, drawn, left_out = (np.stack(part) for part in zip(*rows, strict=True))
-    return DrawnScores(whole[:, 0], drawn, left_out), stats.norm.cdf(shift / math.sqrt(2.0))
-
-
-def area(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The area under the curve for each row of weights, (n_draws, n)."""
-    order = np.argsort(scores)
-    weights, is_positive = weights[:, order], positive[order]
-    below = np.cumsum(weights * ~is_positive, axis=1)
-    above = (weights * is_positive * below).sum(axis=1)
-    return above / (weights * is_positive).sum(axis=1) / below[:, -1]
 
 
 def limit(rate: float, n: int, errors: float = 3.5) -> float:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from simulated.worlds import WORTHS, crossed, crossed_truth
 
 from besom.statistics import (
     RightBySeed,
@@ -110,30 +111,6 @@ def test_a_gain_without_pairs_is_refused() -> None:
 # By simulation: seeds and images drawn anew each time, as a new confirmation would.
 
 
-WORTHS = (0.0, 0.4)
-
-
-def world(
-    rng: np.random.Generator, k: int, n: int, seed_sd: float, own_sd: float
-) -> tuple[Table, Table]:
-    """Two configs: common hard images, common luck of the seed, and each its own of both."""
-    hard, luck = 6.0 + 3.0 * rng.normal(size=n), seed_sd * rng.normal(size=(k, 1))
-    tables = []
-    for worth in WORTHS:
-        own_seed, own_image = seed_sd * rng.normal(size=(k, 1)), own_sd * rng.normal(size=n)
-        logit = worth + hard + luck + own_seed + own_image
-        tables.append(rng.random((k, n), dtype=np.float32) * (1 + np.exp(-logit)) < 1)
-    return tables[0], tables[1]
-
-
-def expected(worth: float, seed_sd: float, own_sd: float) -> float:
-    """The share right of all seeds and images there could be, by Gauss and Hermite's rule."""
-    at, weights = np.polynomial.hermite.hermgauss(120)
-    sd = math.sqrt(3.0**2 + 2 * seed_sd**2 + own_sd**2)
-    logit = 6.0 + worth + math.sqrt(2.0) * sd * at
-    return float((weights / math.sqrt(math.pi) / (1 + np.exp(-logit))).sum())
-
-
 CASES = {  # k, n, seed_sd, own_sd, repetitions
     "5 seeds, 1,000 images": (5, 1000, 0.1, 2.0, 2000),
     "5 seeds, 1,000 images, hardly any luck of the seed": (5, 1000, 0.01, 2.0, 2000),
@@ -148,10 +125,10 @@ def test_intervals_for_new_images_cover_new_seeds_and_images(
 ) -> None:
     k, n, seed_sd, own_sd, n_cases = case
     rng = np.random.default_rng(4)
-    truth = [expected(worth, seed_sd, own_sd) for worth in WORTHS]
+    truth = [crossed_truth(worth, seed_sd, own_sd) for worth in WORTHS]
     held = {"score": 0, "gain": 0, "gain, these images": 0}
     for _ in range(n_cases):
-        a, b = world(rng, k, n, seed_sd, own_sd)
+        a, b = crossed(rng, k, n, seed_sd, own_sd)
         score = add_image_error(
             mean_interval(list(scores(a).values()), step=1 / n), image_error(by_seed(a))
         )

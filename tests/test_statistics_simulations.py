@@ -1,21 +1,19 @@
 """The statistics held to their word: simulated studies of which the truth is known.
 
 Every rate has a simulation error of its own; the limits are three to four of those wide. Rates from
-larger runs stand in docs/what-may-i-claim.md.
+larger runs, by benchmarks/honesty.py, stand in docs/what-may-i-claim.md.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from simulated.worlds import alike, epochs_alike, independent, spread
 
 from besom.statistics import (
-    claim,
     compare_with_first,
     correct_for_selection,
     expected_gain,
@@ -25,49 +23,8 @@ from besom.statistics import (
     race,
     wilson_interval,
 )
-from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 
 pytestmark = pytest.mark.slow
-
-Random = np.random.Generator
-Epochs = tuple[np.ndarray, float, np.ndarray]
-
-
-def independent(n_rows: int, n_images: int, share: float, rng: Random) -> np.ndarray:
-    """Equal configs that fail on images of their own."""
-    return rng.random((n_rows, n_images)) < share
-
-
-def alike(n_rows: int, n_images: int, share: float, rng: Random) -> np.ndarray:
-    """Equal configs that fail on the same hard images: two disagree on about 1.1 % at 98.5 %."""
-    difficulty = rng.beta(0.57 * share, 0.57 * (1.0 - share), n_images)
-    return rng.random((n_rows, n_images)) < difficulty
-
-
-def spread(n_rows: int, n_images: int, share: float, rng: Random) -> tuple[np.ndarray, np.ndarray]:
-    """Configs of different worth, and their true shares: a threshold on shared difficulty."""
-    level = norm.ppf(share) + 0.1 * rng.standard_normal(n_rows)
-    noise = math.sqrt(0.75) * rng.standard_normal(n_images)
-    own = math.sqrt(0.25) * rng.standard_normal((n_rows, n_images))
-    return level[:, None] + noise + own > 0, norm.cdf(level)
-
-
-def epochs_alike(n_trials: int, n_epochs: int, n_images: int, share: float, rng: Random) -> Epochs:
-    """Equal configs whose epochs are equal too, and strongly alike: 4 in 5 images stay as they are.
-
-    Returns:
-        Booleans of shape ``(n_trials, n_epochs, n_images)``, the best trial and in each the best
-        epoch first; the share that any row is worth on these images; the number of each trial.
-    """
-    difficulty = rng.beta(0.57 * share, 0.57 * (1.0 - share), n_images)
-    shape = (n_trials, n_epochs, n_images)
-    stays = rng.random(shape, dtype=np.float32) < 0.8
-    luck = np.where(stays, rng.random((n_trials, 1, n_images)), rng.random(shape))
-    right = luck < difficulty
-    by_score = np.argsort(-right.sum(axis=2), axis=1, kind="stable")
-    right = np.take_along_axis(right, by_score[:, :, None], axis=1)
-    order = np.argsort(-right[:, 0].sum(axis=1), kind="stable")
-    return right[order], float(difficulty.mean()), order
 
 
 def limit(rate: float, n: int, errors: float = 3.5) -> float:
@@ -213,31 +170,6 @@ def test_the_corrected_gain_over_the_baseline_is_rarely_claimed_where_there_is_n
         claimed += gain - paired.interval.width / 2 > 0.0
     assert abs(np.mean(gains)) < 3.5 * np.std(gains) / math.sqrt(n_studies) + 1e-4
     assert claimed / n_studies <= 0.025 + limit(0.025, n_studies)
-
-
-def test_the_worked_example_of_the_docs_is_what_the_code_says() -> None:
-    right, truth = spread(100, 10_000, 0.975, np.random.default_rng(6))
-    trials = tuple(
-        TrialRecord(
-            number,
-            Outcome.COMPLETE,
-            (float(row.mean()),),
-            n_validation=row.size,
-            correct=np.packbits(row).tobytes(),
-            baseline=number == 0,
-        )
-        for number, row in enumerate(right)
-    )
-    result = claim(StudyRecord("example", (Objective("val_accuracy", "maximize"),), trials))
-    page = Path(__file__).parents[1].joinpath("docs", "what-may-i-claim.md").read_text("utf-8")
-    assert result.text in " ".join(page.replace("\n> ", " ").split())
-    assert [round(100 * truth[i], 2) for i in (45, 41)] == [98.36, 98.46]
-    assert truth.argmax() == 41
-    assert list(result.rows)[:2] == [45, 41]
-    assert result.baseline is not None
-    low, high = result.baseline.interval
-    assert (round(100 * low, 2), round(100 * high, 2)) == (0.23, 0.96)
-    assert round(100 * (truth[45] - truth[0]), 2) == 0.31
 
 
 # Intervals

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
 N = 200
 TABLE = ["data=csv", "data.path=houses.csv", "data.test_split=0.2", "model=mlp"]
 SHORT = ["sweep.folds=null", "sweep.n_trials=2", "sweep.executor.workers=1", "trainer.epochs=2"]
+SHORT += ["trainer.batch_size=128", "sweep.plots=false"]
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,7 @@ def test_numbers_are_swept_as_quantities_and_a_model_not_kept_is_trained_again(
     assert error == pytest.approx(min(trial.value for trial in study.complete), rel=1e-4)
 
 
+@pytest.mark.long
 def test_a_wrong_table_is_refused_before_the_first_trial(home: Project) -> None:
     done = home.run("sweep", "quickstart", *TABLE, "data.target=prize", "sweep.name=wrong", *SHORT)
     assert done.returncode == 2

@@ -16,6 +16,7 @@ model: {hidden_units: [4]}
 trainer: {epochs: 1, batch_size: 256, callbacks: [{_target_: mine.Callback}]}
 sweep:
   n_trials: 2
+  plots: false
   executor: {workers: 1, gpus: none}
   space: {model.dropout: {low: 0.0, high: 0.4}}
 """

@@ -98,10 +98,11 @@ HOSTILE = names("""
     keras._tf_keras.keras.models.load_model keras.optimizers.Adam.__init__
     optuna.delete_study optuna.create_study optuna.storages.RDBStorage optuna.samplers._base.os
     optuna.artifacts.FileSystemArtifactStore optuna.samplers.TPESampler.__globals__
-    besom.executors.local.process.os.system besom.executors.local.process.subprocess.Popen
+    besom.executors.process.os.system besom.executors.process.subprocess.Popen
     besom.sweep
     besom.targets.instantiate besom.targets.resolve besom.api.train besom.cli.main
-    besom.trust.adopt besom.executors.local.process.WorkerProcess besom.training.data.load_test
+    besom.trust.adopt besom.executors.local.worker_process.WorkerProcess
+    besom.training.data.load_test
     besom.training.confirmation.run_confirmation besom.training.models.mlp.__globals__
     mine.os.system mine.os mine.subprocess.Popen mine.paths.join mine.system mine.Popen
     mine.Net.tool.system mine.shell mine.shell.func mine.cached_shell mine.folder.touch mine.call
@@ -394,7 +395,7 @@ def refused(project: Project, *words: str) -> str:
         "model=bird",
         "sweep.trial_function=bird.f",
         "sweep.trial_function=os.system",
-        "sweep.trial_function=besom.executors.local.process.os.system",
+        "sweep.trial_function=besom.executors.process.os.system",
         "sweep.sampler._target_=bird.f",
         "sweep.pruner._target_=bird.f",
         "sweep.executor._target_=bird.f",
@@ -464,7 +465,7 @@ def test_a_stored_study_is_judged_anew(hostile: Project) -> None:
     for old, new in (
         ("trials.quadratic", "bird.f"),
         ("besom.training.models.mlp", "os.system"),
-        ("besom.executors.local.LocalExecutor", "besom.executors.local.process.subprocess.Popen"),
+        ("besom.executors.local.LocalExecutor", "besom.executors.process.subprocess.Popen"),
     ):
         journal.write_text(trusted)
         edit_journal(journal, lambda text, old=old, new=new: text.replace(old, new))  # type: ignore[misc]

@@ -6,16 +6,19 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 from click.testing import CliRunner, Result
 
 TESTS = Path(__file__).parent
 
-#: A sweep that needs no TensorFlow: its trial function is tests/study/sweep_trials.py.
+#: A sweep that needs no TensorFlow: its trial function is tests/study/sweep_trials.py. Plots would
+#: take half of its time.
 CHEAP_SWEEP = """
 defaults:
   - sweep
@@ -32,6 +35,7 @@ trainer:
   unprepared: null
 sweep:
   n_trials: 5
+  plots: false
   trial_function: sweep_trials.quadratic
   executor: {workers: 1, gpus: none}
   space:
@@ -82,6 +86,13 @@ class Project:
     def results(self) -> list[str]:
         """Every file under ``results``."""
         return sorted(str(p.relative_to(self.root)) for p in (self.root / "results").rglob("*"))
+
+
+def some_long(names: Iterable[str], quick: str) -> list[Any]:
+    """Parameters of a test; all but those in ``quick`` run with what takes minutes."""
+    always = quick.split()
+    assert {*always} <= {*names}
+    return [n if n in always else pytest.param(n, marks=pytest.mark.long) for n in names]
 
 
 def edit_journal(journal: Path, edit: Callable[[str], str]) -> None:

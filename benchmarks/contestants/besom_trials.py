@@ -37,12 +37,14 @@ def main() -> None:
     parser.add_argument("--n-trials", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--sampler", required=True)
+    parser.add_argument("--executor", default="local")
     parser.add_argument("--limit-s", type=float, help="ask for no more trials after this time")
     options = parser.parse_args()
     overrides = [
         "sweep.name=idle",
         f"sweep.trial_function=idle_trials.{options.trial}",
         f"sweep.n_trials={options.n_trials}",
+        f"sweep/executor={options.executor}",
         f"sweep.executor.workers={options.workers}",
         f"sweep/sampler={options.sampler}",
         "sweep/pruner=none",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,7 +151,12 @@ def _run(plan: SweepPlan, extend: bool, fresh: bool, progress: bool | None) -> S
         watcher = Watchers(LeaderboardWriter(plan.paths), view)
         outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=watcher)
     study = Study.of(outcome.study, plan.paths.root.parent)
-    write_outputs(study, plan.paths, study.claim)
+    write_outputs(study, plan.paths, study.claim, plan.sweep.plots)
+    if plan.sweep.plots:
+        from besom.page import refresh_study_page  # slow to load, so after the result
+
+        if problem := refresh_study_page(study, plan.paths, study.claim):
+            logging.getLogger("besom").warning(problem)
     if outcome.interrupted:
         raise KeyboardInterrupt(
             f"{outcome.reason}. Everything is written: the same call continues the sweep, and "

@@ -24,6 +24,7 @@ model: {quality: 0.5, noise: 0.005}
 trainer: {epochs: 2, seconds: 0.0, trace: null}
 sweep:
   n_trials: 4
+  plots: false
   trial_function: confirm_trials.noisy
   executor: {workers: 2, gpus: none}
   space:

@@ -26,6 +26,7 @@ model: {hidden_units: [16]}
 trainer: {epochs: 3}
 sweep:
   n_trials: 2
+  plots: false
   executor: {workers: 1, gpus: none}
   space:
     optimizer.learning_rate: {type: float, low: 1.0e-3, high: 1.0e-1, log: true}

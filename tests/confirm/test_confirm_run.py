@@ -41,7 +41,7 @@ def test_every_config_gets_every_seed_and_is_scored_by_its_own_runs(
     for row in outcome.confirmation.rows:
         assert dict(row.scores) == {s: expected(study, row.trial, s) for s in (1, 2)}
     files = write_report(outcome.confirmation, [])
-    names = ["confirm_validation.csv", "confirm_validation.md", "confirm_validation.png"]
+    names = [f"confirm_validation.{ending}" for ending in ("csv", "md", "json", "png")]
     assert [path.name for path in files] == names
     with files[0].open() as table:
         rows = list(csv.DictReader(table))

@@ -301,6 +301,16 @@ def test_a_log_folder_that_cannot_be_made_is_a_clear_error(tmp_path, no_orphans)
         executor.start("cheap_trials:noop", {}, str(tmp_path / "file" / "logs"))
 
 
+@pytest.mark.parametrize(
+    ("restless", "message"),
+    [("data", "reads other data than Worker"), ("versions", "computes with fingerprint ")],
+)
+def test_a_worker_whose_values_could_not_be_compared_is_refused(drive, restless, message):
+    swarm = drive("noop", workers=2, base={"restless": restless})
+    with pytest.raises(BesomError, match=message):
+        swarm.warm_up()
+
+
 def test_one_worker_prepares_for_all_and_no_trial_starts_before_it_is_done(
     drive, tmp_path, monkeypatch
 ):

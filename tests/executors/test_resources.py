@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from besom.errors import ConfigError
-from besom.executors.local import resources
+from besom.executors import resources
 from besom.executors.local.allocation import Allocation
 from besom.executors.local.executor import LocalExecutor
 

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from besom.errors import BesomError
+from besom.executors import resources
 from besom.executors.base import Epoch, Failed, FailureKind, Finished, Ready, Started
-from besom.executors.local import resources
 from besom.executors.local.executor import LocalExecutor
 from executor_drive import marked
 

@@ -125,8 +125,13 @@ def test_a_database_that_hangs_keeps_no_trial_waiting(
     assert n_running == [0]
 
 
+#: A sampler that asks in a thread of its own, see test_ask_ahead.py.
+AHEAD = ("sweep.sampler._target_=slow_sampler.SlowSampler",)
+
+
 @pytest.mark.long
-def test_a_locked_sqlite_file_is_waited_for(project: Project) -> None:
+@pytest.mark.parametrize("sampler", [(), AHEAD])
+def test_a_locked_sqlite_file_is_waited_for(project: Project, sampler: tuple[str, ...]) -> None:
     path = project.root / "study.db"
 
     def lock() -> None:
@@ -136,7 +141,8 @@ def test_a_locked_sqlite_file_is_waited_for(project: Project) -> None:
 
     heard = Remarks()
     with meanwhile(project, lock) as given:
-        sweep(f"sweep.storage=sqlite:///{path}", "sweep.n_trials=6", *given, watcher=heard)
+        words = (f"sweep.storage=sqlite:///{path}", "sweep.n_trials=6", *sampler, *given)
+        sweep(*words, watcher=heard)
     assert len(assert_whole(6).complete) == 6
     assert len(runs(project.root / "trace")) == 6
     assert len(heard.said) == 2

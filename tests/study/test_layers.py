@@ -47,7 +47,8 @@ def layers_of(study: StudyRecord) -> list[list[dict[str, object]]]:
 def test_layers_are_swept_shown_plotted_exported_and_tried_again(
     layered: Project, no_orphans: None
 ) -> None:
-    layered.done("sweep", "deep", "sweep.n_trials=16", "sweep/sampler=tpe")
+    words = ("sweep.n_trials=16", "sweep/sampler=tpe", "sweep.plots=true")
+    layered.done("sweep", "deep", *words)
     study = study_of(layered)
     assert [t.outcome for t in study.trials] == [Outcome.COMPLETE] * 16
     assert layers_of(study)[0] == BASE

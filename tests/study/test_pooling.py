@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.pooled_trials import (
+from simulated.pooled_trials import (
     ACCURACY,
     AUC,
     LOSS,

@@ -162,7 +162,7 @@ def test_no_more_workers_start_than_trials_are_left(project: Project) -> None:
 def test_a_signal_stops_at_the_end_of_the_epoch_and_keeps_the_trial_for_later(
     project: Project, signum: signal.Signals
 ) -> None:
-    overrides = ("sweep.n_trials=3", "trainer.seconds=0.2")
+    overrides = ("sweep.n_trials=3", "trainer.seconds=0.2", "sweep.plots=true")
     process, trace = start(project, *overrides)
     wait_for(lambda: len(runs(trace)) == 2, "the second trial")
     time.sleep(0.3)

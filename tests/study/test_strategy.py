@@ -11,7 +11,8 @@ from besom.report.export import best_trial
 from besom.report.leaderboard import ranking
 from besom.store.records import Origin, Outcome, StudyRecord
 from besom.study import make_plan
-from besom.study.checks import remarks, remarks_on_workers
+from besom.study.checks import check_names
+from besom.study.remarks import remarks, remarks_on_workers
 from besom.study.screening import ScreeningPruner
 
 FINITE = (
@@ -74,6 +75,20 @@ def test_every_pruner_leaves_the_baseline_complete_and_every_trial_ended(sweep, 
     assert study.baseline is not None
     assert {t.outcome for t in study.trials} <= {Outcome.COMPLETE, Outcome.PRUNED}
     assert len([t for t in study.trials if t.continues is None]) == 12
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_the_signed_rank_pruner_compares_trials_of_different_lengths_without_a_warning(
+    sweep, repeats
+):
+    study = sweep(
+        "sweep/pruner=wilcoxon",
+        "sweep.space.trainer.epochs=[2,4,7]",
+        "sweep.n_trials=12",
+        "trainer.epochs=4",
+        f"sweep.repeats={repeats}",
+    )
+    assert len(study.trials) == 12
 
 
 def test_a_pruned_trial_keeps_its_curve_and_its_reason(sweep):
@@ -413,3 +428,18 @@ def test_a_pruner_that_is_none_is_refused(project):
     with pytest.raises(BesomError, match="expected at least 1"):
         ScreeningPruner(epochs=0)
     assert "Did you mean" in refusal(project, "sweep/pruner=medain")
+
+
+def test_replicates_asked_for_with_several_objectives_are_remarked(project):
+    several = "sweep.objectives=[{metric: val_accuracy}, {metric: n_params}]"
+    for replicates, is_said in (("3", True), ("auto", False), ("0", False)):
+        said = remarks(make_plan("cheap", [several, f"sweep.replicates={replicates}"]))
+        assert any("sweep.replicates=3 is not used" in line for line in said) == is_said
+
+
+def test_an_objective_that_the_task_does_not_measure_is_refused_with_one_that_it_does(project):
+    plan = make_plan("cheap", ["sweep.objective.metric=val_accuracy"])
+    measured = {"metrics": ["loss", "val_loss"], "objective": "val_loss"}
+    with pytest.raises(BesomError, match=r"which no trial reports") as refused:
+        check_names(plan, measured)
+    assert "sweep.objective.metric=val_loss" in str(refused.value)

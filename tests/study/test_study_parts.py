@@ -11,7 +11,7 @@ import optuna
 import pytest
 from sweeping import sweep_node
 
-from besom.errors import ConfigError
+from besom.errors import ConfigError, StudyError
 from besom.report.tables import costs
 from besom.runs import mix_seed
 from besom.space.command_line import override_space
@@ -132,6 +132,17 @@ def test_differences_name_every_leaf_with_both_values() -> None:
         "empty: {} -> (absent)",
         "empty.new: (absent) -> true",
     }
+
+
+def test_another_cluster_is_no_other_study_but_other_workers_are() -> None:
+    def on(**executor: Any) -> dict[str, Any]:
+        plan = make_plan("quickstart", ["sweep/executor=ray"])
+        return {**plan.config, "sweep": {**plan.config["sweep"], "executor": executor}}
+
+    before, after = on(address="node1:6379", workers=4), on(address="node7:23456", workers=4)
+    study_identity.check_same_task("night", before, after, extend=False)
+    with pytest.raises(StudyError, match=r"executor\.workers: 4 -> 8"):
+        study_identity.check_same_task("night", before, on(address=None, workers=8), extend=False)
 
 
 def test_the_git_revision_is_none_outside_a_repository(tmp_path: Path) -> None:

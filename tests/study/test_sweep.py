@@ -255,6 +255,20 @@ def test_a_sweep_stops_when_nothing_better_is_found_for_long(project: Project) -
     assert len(values) < 500
 
 
+def test_a_sweep_stops_when_more_trials_would_gain_less_than_the_noise(project: Project) -> None:
+    """Scores within 0.001 of each other, and a standard error of 0.01."""
+    near = ("sweep.space.model.dropout={low:0.29,high:0.31}", "optimizer.learning_rate=0.01")
+    near += ("sweep.space.optimizer.learning_rate=null", "sweep.stop_when_noise=true")
+    near += ("sweep.trial_function=sweep_trials.examined", "sweep.n_trials=60", "model.dropout=0.3")
+    found = sweep(*near)
+    assert "20 more trials are expected to gain 0." in found.reason
+    assert "less than one standard error" in found.reason
+    n_trials = len(stored().trials)
+    assert n_trials < 30
+    assert sweep(*near).reason  # it would still only add noise
+    assert len(stored().trials) == n_trials
+
+
 def test_a_sweep_that_has_reached_its_target_trains_nothing_more(project: Project) -> None:
     trace = project.root / "trace"
     words = ("sweep.target=0.8", "sweep.n_trials=500", f"trainer.trace={trace}")

@@ -153,11 +153,10 @@ def test_a_terminal_shows_the_sweep_as_it_runs_and_is_left_tidy(project: Project
             *("epoch 2", "val_accuracy 0.", "best val_accuracy 0.", "over the baseline"),
             *("2 complete", "1 error", "error: ValueError: the layer [red] is missing"),
         )
-        shown.wait_for(lambda: "best val_accuracy" in shown.seen, "a finished trial")
+        for words in promised:
+            shown.wait_for(lambda words=words: words in shown.seen, words)
         shown.resize(40)
         assert shown.end() == 0
-        for words in promised:
-            assert words in shown.seen, words
         final = shown.screen()
         assert "chatter" not in shown.written
         assert "chatter" in Path("results/cheap/logs/worker-0.log").read_text()

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from besom.errors import ConfigError
 from besom.training.data import Dataset, load_training
 from besom.training.data import examples as examples_module
 from besom.training.rehearsal import rehearse
@@ -112,3 +113,21 @@ def test_a_file_too_large_to_copy_trains_as_its_copy_would(
     monkeypatch.setattr(examples_module, "LARGE_FILE_BYTES", 1000)
     assert not load_training(wanted["data"]).train.in_memory
     assert history(wanted) == copied
+
+
+def of_any_length(split: str) -> Any:
+    import tensorflow as tf
+
+    return tf.ragged.constant([[0.5] * (2 + i % 3) for i in range(N)]), np.arange(N) % 2
+
+
+def dense(input_shape: Any, num_classes: int) -> Any:
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Dense(num_classes)])
+
+
+@pytest.mark.parametrize("model", ["dense", "besom.training.models.mlp"])
+def test_a_model_of_one_length_is_told_that_the_examples_have_several(model: str) -> None:
+    asked = config("of_any_length", model)
+    with pytest.raises(ConfigError, match=r"length.* [Pp]ad ") as refused:
+        rehearse(asked, load_training(asked["data"]))
+    assert "was refused: The model" not in str(refused.value)

@@ -31,6 +31,7 @@ from besom.training.fast.tensors import Tensors
 from besom.training.fast.training_loop import CompiledTraining
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import evaluate, fit
+from user_project import some_long
 
 pytestmark = pytest.mark.tensorflow
 
@@ -112,7 +113,10 @@ def assert_same_as_keras(precision: str = "float32", **nodes: Any) -> None:
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=2e-5, err_msg=a.path)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+QUICK = "adam adam-ema sgd sgd-nesterov rmsprop-centered nadam lion"
+
+
+@pytest.mark.parametrize("name", some_long(OPTIMIZERS, QUICK))
 def test_fifty_steps_give_the_weights_that_keras_gives_for_each_optimizer(name: str) -> None:
     assert_same_as_keras(optimizer=OPTIMIZERS[name])
 

@@ -94,7 +94,7 @@ def test_text_of_words() -> None:
     assert ours.correct is not None
 
 
-@pytest.mark.parametrize("as_list", [False, True])
+@pytest.mark.parametrize("as_list", [pytest.param(False, marks=pytest.mark.long), True])
 def test_three_outputs_are_named_as_keras_names_them(as_list: bool) -> None:
     said = {
         "class_weight": {"kind": "balanced"},

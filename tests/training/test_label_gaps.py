@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from besom.study.checks import remarks_on_workers
+from besom.study.remarks import remarks_on_workers
 from besom.training.data.dataset import TrainingData, label_gaps
 from besom.training.data.examples import Examples
 from besom.training.data.task import Task

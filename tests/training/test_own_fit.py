@@ -83,7 +83,7 @@ def test_a_function_that_only_calls_model_fit_gives_the_history_of_none() -> Non
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize("best", [pytest.param(False, marks=pytest.mark.long), True])
 def test_epochs_are_counted_across_two_phases(best: bool) -> None:
     reported: list[int] = []
     node = {"_target_": own("two_phases"), "frozen_epochs": 2}

@@ -110,6 +110,7 @@ trainer:
   fit: {_target_: tune.frozen_then_unfrozen, frozen_epochs: 1, slower: 10}
 sweep:
   n_trials: 2
+  plots: false
   executor: {workers: 1, gpus: none}
   space:
     trainer.fit.frozen_epochs: [1, 2]
@@ -126,6 +127,7 @@ defaults:
 trainer: {epochs: 2, batch_size: 32}
 sweep:
   n_trials: 2
+  plots: false
   objective: {metric: val_loss, direction: minimize}
   executor: {workers: 1, gpus: none}
   space:

@@ -12,10 +12,10 @@ from besom.report.tables import frame_table, shown_params
 from besom.seam import KERAS_TRIALS
 from besom.statistics import power
 from besom.store.records import Objective
-from besom.study.checks import remarks_on_workers
 from besom.study.dry_run import DryRun
 from besom.study.objective import follows_the_task
 from besom.study.plan import SweepPlan
+from besom.study.remarks import remarks_on_workers
 from besom.study.screening import ScreeningPruner
 from besom.targets import function_name
 from besom.text.console import say

@@ -27,6 +27,7 @@ ORDER = (
     "leaderboard",
     "confirm",
     "list",
+    "report",
     "ledger",
     "compare",
     "diff",

@@ -1,7 +1,8 @@
-"""The commands that only read studies: leaderboard, list, plot, ledger, export, compare, diff."""
+"""The commands that only read studies: leaderboard, list, report, plot, ledger, export and more."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,37 +17,58 @@ from besom.text.counting import counted, listed
 if TYPE_CHECKING:
     import pandas as pd
 
+    from besom.statistics import Claim
+    from besom.store.records import StudyRecord
     from besom.text.console import TerminalConsole
 
 
 @main.command()
-@click.argument("name")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N rows.")
 @click.option("--sort", metavar="COLUMN", help="Sort by a column instead of the rank.")
 @format_option
 @results_dir_option
-def leaderboard(name: str, top: int | None, sort: str | None, form: str, results_dir: Path) -> None:
-    """Rank the trials of NAME, and say what you may claim."""
+def leaderboard(
+    names: tuple[str, ...], top: int | None, sort: str | None, form: str, results_dir: Path
+) -> None:
+    """Rank the trials of NAME, and say what you may claim.
+
+    Several studies that were judged on the same validation examples are ranked as one: you have
+    picked the best trial among all of theirs, and it is corrected for that.
+    """
     from besom.report import leaderboard as board
     from besom.report.claimed import claim_among
+    from besom.report.pooled import claims_together
     from besom.report.study_text import print_study
     from besom.store.storage import load_record
     from besom.text.console import TerminalConsole
 
-    study = load_record(results_dir, name)
-    claimed = claim_among(study, results_dir)
-    frame = board.sort_by(board.ranking(study, claimed), sort)
-    if top is not None:
-        frame = frame.head(top)
-    if form == "table":
-        print_study(study, frame, claimed, TerminalConsole(), top)
-        return
-    echo_as(
-        form,
-        csv=lambda: board.to_csv(frame),
-        md=lambda: board.to_markdown(study, frame, claimed),
-        json=lambda: board.to_json(frame),
-    )
+    studies = [load_record(results_dir, name) for name in dict.fromkeys(names)]
+    if len(studies) == 1:
+        claims: list[tuple[StudyRecord, Claim]] = [
+            (studies[0], claim_among(studies[0], results_dir))
+        ]
+    else:
+        claims = [*claims_together(studies, results_dir)]
+    if len(claims) > 1 and form in ("csv", "json"):
+        apart = "; ".join(study.name for study, _ in claims)
+        raise ConfigError(
+            f"These studies were judged on different validation examples ({apart}), and --format "
+            f"{form} holds one ranking. Give studies of the same examples, or --format md."
+        )
+    for study, claimed in claims:
+        frame = board.sort_by(board.ranking(study, claimed), sort)
+        if top is not None:
+            frame = frame.head(top)
+        if form == "table":
+            print_study(study, frame, claimed, TerminalConsole(), top)
+            continue
+        echo_as(
+            form,
+            csv=partial(board.to_csv, frame),
+            md=partial(board.to_markdown, study, frame, claimed),
+            json=partial(board.to_json, frame),
+        )
 
 
 @main.command(name="list")
@@ -83,6 +105,29 @@ def plot(name: str, results_dir: Path) -> None:
         echo(path)
     if problems:
         raise StudyError("\n".join(not_drawn(problems)))
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@results_dir_option
+def report(names: tuple[str, ...], results_dir: Path) -> None:
+    """Write a page about NAME to open in a browser.
+
+    The page is one HTML file that needs no network. Several names are shown side by side.
+    """
+    from besom.page import write_comparison_page, write_study_page
+    from besom.report.comparison import compare as side_by_side
+    from besom.report.comparison import write_comparison_files
+    from besom.store.paths import StudyPaths
+    from besom.store.storage import load_record
+
+    studies = [load_record(results_dir, name) for name in names]
+    if len(studies) == 1:
+        echo(write_study_page(studies[0], StudyPaths.of(results_dir, studies[0].name)))
+        return
+    compared = side_by_side(studies)
+    write_comparison_files(compared, results_dir)
+    echo(write_comparison_page(compared, results_dir))
 
 
 @main.command()

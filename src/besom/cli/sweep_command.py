@@ -31,15 +31,11 @@ if TYPE_CHECKING:
 def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     from besom.cli.dry_run_text import print_dry_run, print_space
     from besom.seam import KERAS_TRIALS
-    from besom.study.checks import (
-        check_new_study,
-        check_strategy,
-        enqueued_configs,
-        names_of,
-        remarks,
-    )
+    from besom.study.checks import check_new_study, check_strategy
     from besom.study.dry_run import dry_run
+    from besom.study.names import enqueued_configs, names_of
     from besom.study.preset_trials import remarks_on_preset_trials
+    from besom.study.remarks import remarks
     from besom.targets import instantiate
     from besom.text.console import say
     from besom.trust import trusting
@@ -50,15 +46,15 @@ def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     for remark in [*remarks(plan), *remarks_on_preset_trials(plan)]:
         say(console, remark)
     own = plan.sweep.trial_function
-    if own != KERAS_TRIALS:
-        say(
-            console,
-            f"Nothing is built, because sweep.trial_function is your own: {own}.",
-            wrap=True,
-        )
-        return
     with trusting(named=names_of(plan, enqueued_configs(plan))):
-        print_dry_run(plan, dry_run(plan, instantiate(plan.sweep.executor)), console)
+        executor = instantiate(plan.sweep.executor)
+        if room := executor.look():
+            say(console, f"Cluster: {room}.", wrap=True)
+        if own == KERAS_TRIALS:
+            print_dry_run(plan, dry_run(plan, executor), console)
+            return
+    said = f"Nothing is built, because sweep.trial_function is your own: {own}."
+    say(console, said, wrap=True)
 
 
 #: Rows of the leaderboard printed at the end of a sweep.
@@ -132,12 +128,16 @@ def sweep(
         again = ". Run the same command again to continue" if outcome.interrupted else ""
         say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
     _print_result(outcome.study, claimed, console)
-    from besom.plots import not_drawn, write_plots  # slow to load, so after the result
+    if plan.sweep.plots:
+        from besom.page import refresh_study_page
+        from besom.plots import not_drawn, write_plots  # slow to load, so after the result
 
-    problems: dict[str, str] = {}
-    write_plots(outcome.study, plan.paths.plots, problems)
-    for line in not_drawn(problems):
-        say(console, line)
+        problems: dict[str, str] = {}
+        write_plots(outcome.study, plan.paths.plots, problems)
+        not_written = refresh_study_page(outcome.study, plan.paths, claimed)
+        shown = not_written or f"To see all of it in a browser: {plan.paths.report}"
+        for line in [*not_drawn(problems), shown]:
+            say(console, line)
     say(console, f"Written: {plan.paths.root}/")
     if not outcome.study.complete and not outcome.interrupted:
         echo(

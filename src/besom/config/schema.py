@@ -114,6 +114,7 @@ class SweepNode:
     audit: float
     replicates: Any
     keep_models: int
+    plots: bool
     trial_function: str
 
     @classmethod

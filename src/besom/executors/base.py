@@ -22,6 +22,8 @@ class FailureKind(StrEnum):
     WORKER_DIED = "worker_died"
     """The worker process ended during the trial: a signal or an exit code, for lack of memory too.
     """
+    NODE_LOST = "node_lost"
+    """The worker's machine was lost with it, or the connection to it. Stored as ``worker_died``."""
     TIMEOUT = "timeout"
     """The trial ran longer than its limit and was killed."""
 
@@ -68,10 +70,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker began a trial."""
+    """A worker began a trial.
+
+    Attributes:
+        node: the machine that the worker is on; empty where all are on the coordinator's.
+    """
 
     trial: int
     worker: int
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,14 @@ class Failed:
     usage: Usage = field(default_factory=Usage)
 
 
-Event = Ready | Started | Epoch | Finished | Failed
+@dataclass(frozen=True)
+class Remark:
+    """Something that the user should know now, such as that there is no room for a worker yet."""
+
+    text: str
+
+
+Event = Ready | Started | Epoch | Finished | Failed | Remark
 
 
 class Executor(Protocol):
@@ -144,6 +158,14 @@ class Executor(Protocol):
     def idle(self) -> int:
         """How many more trials can be submitted now (workers that wait, warm)."""
         ...
+
+    def look(self) -> str:
+        """Say what there is room for, in words, without starting workers; empty: nothing to say.
+
+        Raises:
+            BesomError: there is no room for any, or the place where they would run is not there.
+        """
+        return ""
 
     @property
     def gpus_per_worker(self) -> float:
@@ -203,6 +225,11 @@ class Executor(Protocol):
     def close(self, grace_s: float = 2.0) -> None:
         """End every worker, asking first and killing after ``grace_s`` seconds. Idempotent."""
         ...
+
+    @classmethod
+    def anywhere(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Its options in a stored config, without what only its user can vouch for."""
+        return dict(options)
 
     @classmethod
     def with_workers(cls, options: Mapping[str, Any], workers: int) -> dict[str, Any]:

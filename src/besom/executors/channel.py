@@ -31,6 +31,7 @@ class Setup:
         first: whether it prepares for all; the others have ``prepare_another`` for it.
         artifacts: the folder that the names of models and checkpoints in a trial's ``orders`` are
             relative to, as the worker sees it; None: they are paths.
+        folder: the current folder to work in; None: that which the worker was started in.
         trust: what the configs may run. The configs have no say in it.
     """
 
@@ -39,6 +40,7 @@ class Setup:
     sys_path: tuple[str, ...]
     first: bool = True
     artifacts: str | None = None
+    folder: str | None = None
     trust: Trust = field(default_factory=current)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from besom.errors import BesomError
 from besom.executors.base import (
     Epoch,
     Event,
@@ -20,6 +21,7 @@ from besom.executors.base import (
     FailureKind,
     Finished,
     Ready,
+    Remark,
     Started,
 )
 from besom.executors.session import storable_events
@@ -30,6 +32,9 @@ from besom.seam import TrialConfig
 
 #: How often a trial is given to a fresh worker after the one it had died or ran out of memory.
 RETRIES = 1
+#: How often it is given to another worker because the one before was lost with its machine: that is
+#: no sign against the trial, and happens often where machines are rented by the hour.
+NODE_LOSSES = 5
 #: The longest wait for events, so that Ctrl-C is answered at once.
 TICK_S = 0.2
 
@@ -64,7 +69,21 @@ class Held(Protocol):
 
 
 class TrialSource:
-    """Says which trials run, and is told how they go. ``on_...`` methods are optional."""
+    """Says which trials run, and is told how they go. ``on_...`` methods are optional.
+
+    Attributes:
+        is_asking: there is no trial to start now, but there will be one, or the source will know
+            that there is none.
+        tick_s: so long at most events are waited for before ``has_next`` is asked again.
+    """
+
+    @property
+    def is_asking(self) -> bool:  # noqa: D102 (see the class)
+        return False
+
+    @property
+    def tick_s(self) -> float:  # noqa: D102
+        return TICK_S
 
     def has_next(self) -> bool:
         """Whether there is a trial to start now."""
@@ -105,6 +124,9 @@ class TrialSource:
     def on_worker_replaced(self, worker: int, reason: str) -> None:
         """A worker was replaced by a fresh one."""
 
+    def on_remark(self, text: str) -> None:
+        """The executor has something to tell the user."""
+
     def on_stopping(self, reason: str) -> None:
         """No new trials; those running stop at the end of their epoch."""
 
@@ -118,14 +140,24 @@ class _Running:
 
     Attributes:
         n_failures: how often it lost its worker, or memory was short.
+        n_losses: how often its worker was lost with its machine.
         was_stopped: it was told to stop because the source said so.
         interrupted: it was told to stop because the loop stops.
     """
 
     task: TrialTask
     n_failures: int = 0
+    n_losses: int = 0
     was_stopped: bool = False
     interrupted: bool = False
+
+    def again_after(self, kind: FailureKind) -> _Running | None:
+        """The trial's next attempt after a failure; None if it has no other."""
+        if kind is FailureKind.NODE_LOST and self.n_losses < NODE_LOSSES:
+            return _Running(self.task, self.n_failures, self.n_losses + 1)
+        if kind in _WORTH_A_RETRY and self.n_failures < RETRIES:
+            return _Running(self.task, self.n_failures + 1, self.n_losses)
+        return None
 
 
 @dataclass
@@ -194,7 +226,14 @@ class RunLoop:
             self._feed()
             if self._is_over():
                 return self.stop.ending
-            self._receive(TICK_S)
+            try:
+                self._receive(self._source.tick_s)
+            except BesomError:
+                # A signal to all processes, as batch systems send it, reaches the workers too.
+                self.stop.apply_interruption()
+                if self.stop.ending is not Ending.INTERRUPTED:
+                    raise
+                self._leave_all()
             while self._pending:
                 self.stop.apply_interruption()
                 self._handle(self._pending[0])
@@ -250,7 +289,7 @@ class RunLoop:
     def _is_over(self) -> bool:
         """Whether all has ended or, in a stop, all that still runs hangs: closing ends it."""
         if self.stop.reason is None:
-            return not self._running and not self._has_next()
+            return not (self._running or self._has_next() or self._source.is_asking)
         if not self._drain.exhausted(self._running):
             return False
         for trial in self._running:
@@ -265,11 +304,19 @@ class RunLoop:
                 self._drain.epoch(event.trial)
             self._pending.append(_Pending(event))
 
+    def _leave_all(self) -> None:
+        """The executor has failed while the loop stops: all that runs is left as it is."""
+        for trial in list(self._running):
+            self._source.on_interrupted(trial)
+        self._running.clear()
+
     def _handle(self, pending: _Pending) -> None:
         match pending.event:
             case Ready() as ready:
                 if ready.replaces:
                     self._source.on_worker_replaced(ready.worker, ready.replaces)
+            case Remark(text):
+                self._source.on_remark(text)
             case Started() as started:
                 self._source.on_started(started)
             case Epoch() as epoch:
@@ -298,9 +345,8 @@ class RunLoop:
         running = self._running.pop(event.trial)
         if running.interrupted:
             self._source.on_interrupted(event.trial)
-        elif _is_worth_a_retry(event) and running.n_failures < RETRIES:
-            assert isinstance(event, Failed)
-            self._to_retry.append(_Running(running.task, running.n_failures + 1))
+        elif isinstance(event, Failed) and (again := running.again_after(event.kind)):
+            self._to_retry.append(again)
             self._source.on_retry(event.trial, event.reason)
         else:
             self._source.on_ended(event, running.was_stopped)
@@ -308,7 +354,3 @@ class RunLoop:
     def _on_stopping(self, reason: str) -> None:
         self._drain.stopping()
         self._source.on_stopping(reason)
-
-
-def _is_worth_a_retry(event: Finished | Failed) -> bool:
-    return isinstance(event, Failed) and event.kind in _WORTH_A_RETRY

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from besom.errors import ConfigError, StudyTaken
-from besom.executors.base import Event, Executor, Failed, Ready
+from besom.executors.base import Event, Executor, Failed, Ready, Remark
 from besom.executors.failures import shorten, shorten_reason
 from besom.seam import TrialConfig
 from besom.text.printable import storable
 from besom.text.values import given_text
+
+log = logging.getLogger("besom.executors")
 
 
 @contextmanager
@@ -24,6 +27,7 @@ def started(
     logs: Path | None,
     n_trials: int,
     artifacts: Path | None = None,
+    say: Callable[[str], object] = log.info,
 ) -> Iterator[dict[str, Any]]:
     """Start an executor, wait until one of its workers has prepared, and close it at the end.
 
@@ -34,6 +38,7 @@ def started(
         logs: the folder for the workers' logs; None: they are discarded.
         n_trials: how many there are at most; no more workers than that are started.
         artifacts: the folder that kept models and checkpoints are named in, see ``Executor.start``.
+        say: told what the executor remarks until then.
 
     Yields:
         The facts that its first worker returned from ``prepare``.
@@ -48,7 +53,7 @@ def started(
         function = module_function(trial_function)
         log_dir = None if logs is None else str(logs)
         executor.start(function, config, log_dir, n_trials=n_trials, artifacts=folder)
-        yield _first_ready(executor)
+        yield _first_ready(executor, say)
     except (KeyboardInterrupt, StudyTaken):
         executor.close(grace_s=0.0)
         raise
@@ -56,12 +61,14 @@ def started(
         executor.close()
 
 
-def _first_ready(executor: Executor) -> dict[str, Any]:
+def _first_ready(executor: Executor, say: Callable[[str], object]) -> dict[str, Any]:
     """Wait until one worker has prepared; the others get ready while it works."""
     while True:
         for event in storable_events(executor, timeout_s=1.0):
             if isinstance(event, Ready):
                 return event.facts
+            if isinstance(event, Remark):
+                say(event.text)
 
 
 def module_function(dotted: str) -> str:

@@ -62,11 +62,13 @@ class WorkerLoop:
         """
         setup: Setup = self._channel.receive()
         sys.path[:] = setup.sys_path
+        if setup.folder is not None:
+            os.chdir(setup.folder)
         trust.adopt(setup.trust)
         try:
             run_trial, facts, whole = _prepare(setup)
         except BaseException as error:
-            self._channel.send(_describe_unprepared(error))
+            self._channel.send(describe_unprepared(error))
             return 1
         # What is loaded stays: no later collection need look through all of TensorFlow again.
         gc.collect()
@@ -166,7 +168,20 @@ def with_artifact_paths(config: TrialConfig, folder: str | None) -> TrialConfig:
     return {**config, "orders": orders}
 
 
-def _describe_unprepared(error: BaseException) -> Unprepared:
+def artifact_names(config: TrialConfig, reading: bool) -> list[str]:
+    """The names of the files that a trial is told to read, or else of those it is to write."""
+    orders = config.get("orders", {})
+    named = [
+        (key, orders[order].get(key))
+        for order, keys in _ARTIFACTS.items()
+        if order in orders
+        for key in keys
+    ]
+    return [name for key, name in named if name and (key == "load") is reading]
+
+
+def describe_unprepared(error: BaseException) -> Unprepared:
+    """What a worker says when it cannot take trials, and prints."""
     _, reason, detail = describe_exception(error)
     with contextlib.suppress(OSError):
         os.write(2, detail.encode("utf-8", "backslashreplace"))

@@ -38,6 +38,9 @@ MIN_TRIALS = 15
 #: more than three tenths. In simulated sweeps of 20 and 40 trials with known influences, a tenth
 #: alone finds the learning rate in half the cases, this in nearly all.
 N_BEST, SMALLEST_BEST, LARGEST_BEST = 10, 0.1, 0.3
+#: Of more complete trials, so many are judged, evenly chosen by number: the best of them are enough
+#: to tell, and each shuffle takes time in proportion.
+MOST_TRIALS = 2000
 MAX_BARS = 24
 
 TITLE = "what mattered"
@@ -66,6 +69,7 @@ class Importance(NamedTuple):
         metric: the objective's name.
         shares: most important first; empty where ``problem`` says why.
         n_trials: complete trials judged.
+        n_all: complete trials that they are chosen from, evenly, where these are many.
         n_outside: complete trials left out, their params lying outside the space.
         quantile: the share of the trials that counts as the best.
         problem: why there is nothing to show; empty if there is.
@@ -74,6 +78,7 @@ class Importance(NamedTuple):
     metric: str
     shares: tuple[Share, ...]
     n_trials: int
+    n_all: int
     n_outside: int
     quantile: float
     problem: str
@@ -87,15 +92,29 @@ def summarise(study: StudyRecord, objective: int = 0, n_shuffles: int = 60) -> I
         objective: its index among the study's objectives.
         n_shuffles: shuffles for the noise level; fewer are made of very large studies.
     """
+    # The plot and the report show the same ones, and the shuffles take a second.
+    known: dict[tuple[int, int], Importance] = vars(study).setdefault("_importances", {})
+    key = objective, n_shuffles
+    if key not in known:
+        known[key] = _summarise(study, objective, n_shuffles)
+    return known[key]
+
+
+def _summarise(study: StudyRecord, objective: int, n_shuffles: int) -> Importance:
     aim = study.objectives[objective]
-    pairs = [(t, _frozen(t)) for t in study.complete if t.raw_params]
+    sampled = [t for t in study.complete if t.raw_params]
+    n_all = len(sampled)
+    if n_all > MOST_TRIALS:
+        chosen = np.linspace(0, n_all - 1, MOST_TRIALS).round().astype(int)
+        sampled = [sampled[i] for i in chosen]
+    pairs = [(t, _frozen(t)) for t in sampled]
     trials = [t for t, frozen in pairs if frozen is not None]
     n_outside = len(pairs) - len(trials)
     losses = np.array([-aim.sign * t.values[objective] for t in trials if t.values])
     names = merged_order(t.distributions for t in trials)
 
     def nothing(problem: str) -> Importance:
-        return Importance(aim.metric, (), len(trials), n_outside, 0.0, problem)
+        return Importance(aim.metric, (), len(trials), n_all, n_outside, 0.0, problem)
 
     if len(study.complete) >= MIN_TRIALS and not pairs:
         return nothing("No hyperparameter is sampled in this study.")
@@ -120,7 +139,7 @@ def summarise(study: StudyRecord, objective: int = 0, n_shuffles: int = 60) -> I
     if total <= 0:
         return nothing("The best trials are spread over the space as all trials are.")
     random = np.random.default_rng(0)
-    n_shuffles = max(10, min(n_shuffles, 30_000 // len(trials)))
+    n_shuffles = max(10, min(n_shuffles, 20_000 // len(trials)))
     shuffled = [
         _evaluate(in_memory, random.permutation(losses), names, quantile) for _ in range(n_shuffles)
     ]
@@ -134,7 +153,7 @@ def summarise(study: StudyRecord, objective: int = 0, n_shuffles: int = 60) -> I
         for name in names
     ]
     shares.sort(key=lambda s: -s.share)
-    return Importance(aim.metric, tuple(shares), len(trials), n_outside, quantile, "")
+    return Importance(aim.metric, tuple(shares), len(trials), n_all, n_outside, quantile, "")
 
 
 def _frozen(trial: TrialRecord) -> FrozenTrial | None:
@@ -197,6 +216,8 @@ def caption(importance: Importance) -> tuple[str, float]:
         f"PED-ANOVA: which hyperparameters set the best {importance.quantile:.0%} of "
         f"{importance.n_trials:,} complete trials apart"
     )
+    if importance.n_all > importance.n_trials + importance.n_outside:
+        text += f", evenly chosen from {importance.n_all:,}"
     return "; ".join(filter(None, [text, left_out])), 0.95 + 0.3 * min(
         len(importance.shares), MAX_BARS
     )

@@ -184,6 +184,17 @@ def _draw_axis(ax: Axes, place: int, column: Column, n_most: int, down: bool = F
     """
     ax.plot([place, place], [0, 1], c=style.MUTED, lw=1, zorder=6)
     _head(ax, place, *column.name, n_most=n_most)
+    marked = marks_of(column)
+    heights = [1 - height if down else height for height, _ in marked]
+    texts = [text for _, text in marked]
+    if not column.present.all():
+        heights, texts = [*heights, ABSENT_AT], [*texts, "–"]
+    for tick, text in zip(heights, texts, strict=True):
+        _tick(ax, place, tick, text)
+
+
+def marks_of(column: Column) -> list[tuple[float, str]]:
+    """Where an axis has ticks, from 0 to 1, and what they say."""
     if column.categories:
         step = math.ceil(len(column.categories) / 10)
         ticks = [float(i) for i in range(0, len(column.categories), step)]
@@ -193,11 +204,7 @@ def _draw_axis(ax: Axes, place: int, column: Column, n_most: int, down: bool = F
         texts = [number(tick, 5) for tick in ticks]
         if column.zero_at is not None:
             ticks, texts = [column.zero_at, *ticks], ["0", *texts]
-    heights = [1 - float(h) if down else float(h) for h in column.to_unit(ticks)]
-    if not column.present.all():
-        heights, texts = [*heights, ABSENT_AT], [*texts, "–"]
-    for tick, text in zip(heights, texts, strict=True):
-        _tick(ax, place, tick, text)
+    return list(zip(column.to_unit(ticks).tolist(), texts, strict=True))
 
 
 def _ticks(column: Column) -> list[float]:

@@ -22,14 +22,15 @@ def claim_among(study: StudyRecord, results_dir: Path) -> Claim:
     mine = _data(study, found)
     if mine is None:
         return found
+    own = {study.home(trial.number) for trial in study.trials}
     others = [
         name
         for name in study_names(results_dir)
-        if name != study.name and _data_written(StudyPaths.of(results_dir, name).claim) == mine
+        if name not in own and _data_written(StudyPaths.of(results_dir, name).claim) == mine
     ]
     if not others:
         return found
-    return replace(found, caveats=(*found.caveats, claim_text.same_data(others)))
+    return replace(found, caveats=(*found.caveats, claim_text.same_data(others, len(own))))
 
 
 def claim_as_json(study: StudyRecord, claimed: Claim) -> str:

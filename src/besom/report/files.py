@@ -24,7 +24,7 @@ def write_tables(study: StudyRecord, paths: StudyPaths, claimed: Claim) -> None:
 
 
 def write_outputs(
-    study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None
+    study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None, plots: bool = True
 ) -> list[Path]:
     """Write leaderboard, ledger, best config and plots.
 
@@ -32,11 +32,14 @@ def write_outputs(
         study: the study.
         paths: where they land.
         claimed: what may be claimed of it, where that has been computed already.
+        plots: whether there are to be plots.
 
     Returns:
         The plots; what cannot be drawn is logged.
     """
     write_tables(study, paths, claimed or claim_among(study, paths.root.parent))
+    if not plots:
+        return []
     from besom.plots import not_drawn, write_plots  # matplotlib: not for who only wants a table
 
     problems: dict[str, str] = {}

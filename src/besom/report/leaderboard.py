@@ -90,7 +90,7 @@ def columns_for(
     aim, baseline, single = study.objective, study.baseline, len(study.objectives) == 1
     found = [
         LeaderboardColumn("rank", lambda t: rank_of[t.number], narrow_from=0),
-        LeaderboardColumn("trial", lambda t: t.number, narrow_from=0),
+        LeaderboardColumn("trial", lambda t: study.shown(t.number), narrow_from=0),
     ]
     for index, objective in enumerate(study.objectives):
         value = _value_of(index)
@@ -241,7 +241,7 @@ def unranked(study: StudyRecord) -> pd.DataFrame:
     """One row per trial that is not ranked: trial, outcome, reason, epochs, seconds, params."""
     rows = [
         {
-            "trial": t.number,
+            "trial": study.shown(t.number),
             "outcome": shown_outcome(t),
             "reason": t.reason,
             "epochs": t.epochs_run,
@@ -348,7 +348,7 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
     objective, first = study.objective, frame[frame["rank"] == 1]
     best = objective.text(first[objective.metric].iloc[0])
     text = f"{study.name}: best {objective.metric} {best} ({named('trial', list(first['trial']))}"
-    if study.baseline is not None and study.baseline.number in set(first["trial"]):
+    if study.baseline is not None and study.shown(study.baseline.number) in set(first["trial"]):
         text += ", the baseline included" if len(first) > 1 else ", the baseline itself"
     elif "gain" in frame:
         text += f", {over_baseline(objective, first['gain'].iloc[0])} before any correction"

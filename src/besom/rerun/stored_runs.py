@@ -126,7 +126,7 @@ def executor_config(
     Args:
         study: where the stored config is.
         words: ``executor.KEY=VALUE`` (``sweep.executor.KEY=VALUE`` too), or ``executor=OPTION`` to
-            take another one from the config group.
+            take another one from the config group. A cluster's address is never the stored one.
         workers: wins over all of them, if given.
         threads: per worker, where the words do not say; None: as configured.
 
@@ -137,7 +137,8 @@ def executor_config(
     def settle_threads(node: Mapping[str, Any]) -> dict[str, Any]:
         return dict(node) if threads is None else _class_of(node).with_threads(node, threads)
 
-    node = settle_threads(study.config["sweep"]["executor"])
+    stored = study.config["sweep"]["executor"]
+    node = settle_threads(_class_of(stored).anywhere(stored))
     for override in parse_overrides(words):
         key = override.key_or_group.removeprefix("sweep.").replace("sweep/", "", 1)
         value = plain_value(override.value())

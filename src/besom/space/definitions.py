@@ -13,8 +13,8 @@ from typing import Any
 from besom.config.tree import has_path, lookup, within
 from besom.config.types import Refused, is_number, show
 from besom.errors import SpaceError, did_you_mean
+from besom.space.config_source import ConfigSource, node_of
 from besom.space.domains import Choice, Values
-from besom.space.entries import ConfigSource, node_of
 from besom.space.lists import Definition, LengthOf, Lists
 from besom.space.spec import ENTRY_KEYS, read_values, split_when
 

@@ -6,95 +6,18 @@ condition does not hold: an entry that depends on one that does not apply does n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
-from besom.config.tree import MISSING, lookup, within
-from besom.config.types import Refused, show
-from besom.equality import is_real, same
-from besom.errors import did_you_mean
+from besom.config.tree import MISSING, lookup
+from besom.space.condition_tests import Test
+from besom.space.config_source import ConfigSource
 from besom.space.domains import Choice, Range, Values
 from besom.space.lists import LengthOf, Lists
-from besom.text.values import value_text
-
-#: Gives the plain config composed for a complete choice of groups. Called often: cache it.
-Compose = Callable[[Mapping[str, str]], Mapping[str, Any]]
-
-
-class NeverApplies(Refused):
-    """An entry depends on something that is not sampled. This is no mistake where a sweep is
-    narrowed (``optimizer=adam`` over a space with an entry for sgd), so the entry is left out."""
-
-    entry = ""  # its name
-
-
-def node_of(group: str) -> str:
-    """The dotted path of the config node that a group fills (``model/head`` fills model.head)."""
-    return group.replace("/", ".")
-
-
-@dataclass(frozen=True)
-class ConfigSource:
-    """Composes configs for choices of groups.
-
-    Attributes:
-        base: the base config, plain.
-        groups: config group to its available options.
-        choices: the option of each group in the base config.
-        compose: None if only the base config is available.
-        settled: paths that the command line takes out of the search.
-    """
-
-    base: Mapping[str, Any]
-    groups: Mapping[str, Collection[str]]
-    choices: Mapping[str, str]
-    compose: Compose | None = None
-    settled: Collection[str] = ()
-
-    def settles(self, path: str) -> bool:
-        """Whether the command line takes out of the search what is read at ``path``."""
-        return any(within(path, outer) for outer in self.settled)
-
-    def group_at(self, path: str) -> str | None:
-        """The config group a path names, whether written model/head or model.head."""
-        return next((g for g in (path, path.replace(".", "/")) if g in self.groups), None)
-
-    def never(self, paths: Iterable[str], why: str) -> Refused:
-        """An entry that reads these can never apply: a slip, unless the command line is why."""
-        return (NeverApplies if any(map(self.settles, paths)) else Refused)(why)
-
-    def config(self, chosen: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return the plain config in which these options replace the base's."""
-        complete = {**self.choices, **chosen}
-        if self.compose is None or complete == dict(self.choices):
-            return self.base
-        return self.compose(complete)
-
-    def variants(
-        self, options: Mapping[str, Sequence[str]]
-    ) -> Iterator[tuple[dict[str, str], Mapping[str, Any]]]:
-        """Yield choices and configs that show every option of every group once.
-
-        One group is varied at a time: every combination would take minutes to compose. Without a
-        way to compose there is only the base, if its options are among these.
-        """
-        anchor = {
-            group: self.choices[group] if self.choices.get(group) in names else names[0]
-            for group, names in options.items()
-        }
-        if self.compose is not None or all(self.choices.get(g) == o for g, o in anchor.items()):
-            yield anchor, self.config(anchor)
-        if self.compose is None:
-            return
-        for group, names in options.items():
-            for name in names:
-                if name != anchor[group]:
-                    chosen = {**anchor, group: name}
-                    yield chosen, self.config(chosen)
 
 
 @dataclass(frozen=True)
@@ -132,46 +55,6 @@ class Drawn:
         if source.sampled:
             return lookup(self.values.get(source.path, MISSING), source.rest, lengths=True)
         return lookup(self.composer.config(self.groups), source.path, lengths=True)
-
-
-@dataclass(frozen=True)
-class Among:
-    """Holds for any of some values."""
-
-    values: tuple[Any, ...]
-
-    def matches(self, value: Any) -> bool:
-        """Whether the value is the same as one of these."""
-        return any(same(value, v) for v in self.values)
-
-    def about(self, path: str) -> str:
-        """The condition in words."""
-        texts = [value_text(value) for value in self.values]
-        return f"{path} = {texts[0]}" if len(texts) == 1 else f"{path} in ({', '.join(texts)})"
-
-
-@dataclass(frozen=True)
-class Between:
-    """Holds for numbers from ``low`` to ``high``, both included; None = no bound."""
-
-    low: int | float | None
-    high: int | float | None
-
-    def matches(self, value: Any) -> bool:
-        """Whether the value is a number in between."""
-        if not is_real(value):
-            return False
-        above = self.low is None or value >= self.low
-        return above and (self.high is None or value <= self.high)
-
-    def about(self, path: str) -> str:
-        """The condition in words."""
-        low = "" if self.low is None else f" >= {show(self.low)}"
-        high = "" if self.high is None else f" <= {show(self.high)}"
-        return f"{show(self.low)} <= {path}{high}" if low and high else f"{path}{low}{high}"
-
-
-Test = Among | Between
 
 
 @dataclass(frozen=True)
@@ -316,45 +199,3 @@ def read_back(
         if value is not MISSING and entry.path not in drawn.values:
             drawn = drawn.plus(entry, value)
     return drawn
-
-
-def read_test(given: Any) -> Test:
-    """Read the right-hand side of a ``when`` line: a value, a list of values, or {min, max}.
-
-    Raises:
-        Refused: it can never hold, or is none of these.
-    """
-    if isinstance(given, Mapping):
-        for key in given:
-            if key not in ("min", "max"):
-                hint = did_you_mean(str(key), ("min", "max"))
-                raise Refused(f"unknown key {show(key)} in a condition.{hint}")
-        low, high = _bound(given, "min"), _bound(given, "max")
-        if low is None and high is None:
-            raise Refused("the condition has no bounds: give a value, [values] or {min, max}")
-        if low is not None and high is not None and low > high:
-            raise Refused(f"min ({show(low)}) is greater than max ({show(high)})")
-        return Between(low, high)
-    if isinstance(given, list):
-        if not given:
-            raise Refused("an empty list of values never holds")
-        return Among(tuple(given))
-    return Among((given,))
-
-
-def _bound(given: Mapping[str, Any], key: str) -> int | float | None:
-    value = given.get(key)
-    if value is not None and not is_real(value):
-        raise Refused(f"{key} is {show(value)}: write a number")
-    return value
-
-
-def exclude_each_other(a: Test, b: Test) -> bool:
-    """Whether no value can meet both tests."""
-    if isinstance(a, Among):
-        return not any(b.matches(value) for value in a.values)
-    if isinstance(b, Among):
-        return not any(a.matches(value) for value in b.values)
-    low = max((t.low for t in (a, b) if t.low is not None), default=None)
-    high = min((t.high for t in (a, b) if t.high is not None), default=None)
-    return low is not None and high is not None and low > high

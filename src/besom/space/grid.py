@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from besom.errors import SpaceError
-from besom.space.entries import ConfigSource, Drawn, Entry
+from besom.space.config_source import ConfigSource
+from besom.space.entries import Drawn, Entry
 from besom.space.lists import Lists
 
 

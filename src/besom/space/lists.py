@@ -212,7 +212,7 @@ class Lists(Values):
 
     def _combinations(self, names: Sequence[str]) -> Iterator[tuple[dict[str, Any], ...]]:
         if self.shape in ("any", "constant"):
-            return itertools.product(*(list(self._each.every(name)) for name in names))
+            return self._products(names)
         assert isinstance(self.each, Domain)  # what can be sorted
         ordered = itertools.combinations_with_replacement(
             self._sorted(list(self.each.points())), len(names)
@@ -221,6 +221,15 @@ class Lists(Values):
             tuple({name: point} for name, point in zip(names, points, strict=True))
             for points in ordered
         )
+
+    def _products(self, names: Sequence[str]) -> Iterator[tuple[dict[str, Any], ...]]:
+        """As ``itertools.product``, which would make every element before the first list."""
+        if not names:
+            yield ()
+            return
+        for first in self._each.every(names[0]):
+            for others in self._products(names[1:]):
+                yield (first, *others)
 
     def __str__(self) -> str:
         shape = "" if self.shape == "any" else f", {self.shape}"

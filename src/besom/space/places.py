@@ -8,7 +8,7 @@ from typing import Any
 from besom.config.tree import every_path, has_path, lookup, within
 from besom.config.types import Place, Refused
 from besom.errors import did_you_mean
-from besom.space.entries import ConfigSource, node_of
+from besom.space.config_source import ConfigSource, node_of
 
 #: A choice of groups, and the config composed for it.
 Variant = tuple[Mapping[str, str], Mapping[str, Any]]

@@ -14,16 +14,11 @@ from typing import Any
 from besom.config.tree import MISSING, lookup
 from besom.config.types import Place, Refused, show
 from besom.errors import SpaceError, did_you_mean
+from besom.space.condition_tests import exclude_each_other
+from besom.space.config_source import Compose, ConfigSource, NeverApplies
 from besom.space.definitions import OwnSpaces, read_definitions, refused
 from besom.space.domains import Choice, Domain, Range, Values
-from besom.space.entries import (
-    Compose,
-    Condition,
-    ConfigSource,
-    Entry,
-    NeverApplies,
-    exclude_each_other,
-)
+from besom.space.entries import Condition, Entry
 from besom.space.lists import Definition, Fields, LengthOf, Lists
 from besom.space.places import Variant, places_of
 from besom.space.sources import (

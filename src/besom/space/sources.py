@@ -8,20 +8,10 @@ from contextlib import suppress
 from besom.config.tree import MISSING, every_path, lookup, within
 from besom.config.types import Refused, show
 from besom.errors import did_you_mean
+from besom.space.condition_tests import Among, Between, Test, exclude_each_other, read_test
+from besom.space.config_source import ConfigSource, NeverApplies, node_of
 from besom.space.domains import Choice, Domain, Values
-from besom.space.entries import (
-    Among,
-    Between,
-    Condition,
-    ConfigSource,
-    Entry,
-    NeverApplies,
-    Source,
-    Test,
-    exclude_each_other,
-    node_of,
-    read_test,
-)
+from besom.space.entries import Condition, Entry, Source
 from besom.space.lists import Definition, LengthOf, Lists
 from besom.space.structs import Struct
 

@@ -13,7 +13,8 @@ from besom.config.tree import MISSING, apply, leaves, lookup, within
 from besom.config.types import Refused, show
 from besom.equality import same
 from besom.errors import SpaceError, did_you_mean
-from besom.space.entries import ConfigSource, Drawn, Entry, read_back, sampled
+from besom.space.config_source import ConfigSource
+from besom.space.entries import Drawn, Entry, read_back, sampled
 from besom.space.grid import Grid
 
 

@@ -18,8 +18,9 @@ from optuna.trial import BaseTrial
 from besom.config.tree import MISSING
 from besom.config.types import Refused, show
 from besom.errors import did_you_mean
+from besom.space.config_source import ConfigSource
 from besom.space.domains import Values
-from besom.space.entries import ConfigSource, Drawn, Entry, read_back, sampled
+from besom.space.entries import Drawn, Entry, read_back, sampled
 from besom.space.grid import Grid
 
 #: An element knows nothing of the config around it.

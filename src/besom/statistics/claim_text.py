@@ -28,9 +28,9 @@ def _ends(interval: Interval, error: float, is_share: bool, sign: str = "") -> s
 
 def sentence(
     claim: Claim,
+    study: StudyRecord,
     leader: TrialRecord,
     first: Sequence[int],
-    aim: Objective,
     *,
     is_share: bool = True,
     epoch_was_picked: bool = False,
@@ -39,9 +39,9 @@ def sentence(
 
     Args:
         claim: everything but its text; its numbers are known.
+        study: what it is made of.
         leader: its leader.
         first: all trials that share the best score.
-        aim: what the scores are of.
         is_share: whether its numbers are shares of examples.
         epoch_was_picked: whether the correction has taken out the luck of the best epoch.
     """
@@ -58,12 +58,13 @@ def sentence(
         basis = basis if epoch_was_picked else "nothing was picked"
     whose = "" if claim.n_seeds or leader.n_repeats > 1 else ", these weights"
     where = f"on new examples ({ends}){over_runs(leader)}"
-    worth = f"trial {leader.number}: {shown} {where}{whose}, {basis}"
-    found = [worth, *_over_baseline(claim, leader, aim, is_share), _ties(claim, first)]
+    worth = f"trial {study.shown(leader.number)}: {shown} {where}{whose}, {basis}"
+    gain = _over_baseline(claim, leader, study.objective, is_share)
+    found = [worth, *gain, _ties(claim, study, first)]
     return ". ".join(filter(None, found))
 
 
-def _ties(claim: Claim, first: Sequence[int]) -> str:
+def _ties(claim: Claim, study: StudyRecord, first: Sequence[int]) -> str:
     if len(claim.rows) == 1:
         return "It is the only complete trial"
     if not claim.n_compared:
@@ -73,7 +74,7 @@ def _ties(claim: Claim, first: Sequence[int]) -> str:
     others = {0: "No other is", 1: "1 other is"}.get(n_tied, f"{n_tied} others are")
     if not same:
         return f"{others} tied with it"
-    shared = named("trial", same, ("has", "have"))
+    shared = named("trial", [study.shown(number) for number in same], ("has", "have"))
     shared = f"{shared[:1].upper()}{shared[1:]} the same score"
     return f"{shared}; {others[:1].lower()}{others[1:]} tied with them"
 
@@ -83,14 +84,14 @@ def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) ->
     metric = study.objective.metric
     worth = f"{metric} {leader.value:.6g}{over_runs(leader)}"
     if len(study.complete) == 1:
-        head = f"trial {leader.number} is the only complete trial, with {worth}"
+        head = f"trial {study.shown(leader.number)} is the only complete trial, with {worth}"
     else:
-        head = f"{named('trial', first, LEADS)} with {worth}"
+        head = f"{named('trial', [study.shown(n) for n in first], LEADS)} with {worth}"
     each = "these runs" if leader.runs else "one run each"
     return (
         f"{head}; {why_untestable(study.objective, leader)}, so neither ties nor a correction for "
         f"selection can be claimed from {each}: confirm it over several seeds "
-        f"({_confirming(study)})"
+        f"({_confirming(study, leader)})"
     )
 
 
@@ -133,10 +134,10 @@ def why_untestable(aim: Objective, leader: TrialRecord) -> str:
     return f"{metric} is not the share of validation examples that is stored as right"
 
 
-def _confirming(study: StudyRecord) -> str:
+def _confirming(study: StudyRecord, leader: TrialRecord) -> str:
     """The command; only besom's own trials can be measured on test images."""
     own = study.config.get("sweep", {}).get("trial_function", KERAS_TRIALS) == KERAS_TRIALS
-    return command("confirm", study.name, options="" if own else "--on validation")
+    return command("confirm", study.home(leader.number), options="" if own else "--on validation")
 
 
 def no_winner(study: StudyRecord, front: Sequence[int]) -> str:
@@ -208,12 +209,29 @@ def warm_started(n: int) -> str:
     )
 
 
-def same_data(studies: Sequence[str]) -> str:
+def same_data(studies: Sequence[str], n_own: int = 1) -> str:
     """Return the caveat about other studies that chose by the same validation examples."""
+    within = "this study" if n_own == 1 else "these"
     return (
         f"{named('other study' if len(studies) == 1 else 'other studie', studies, WAS)} judged on "
-        "the same validation examples; only the choice within this study is corrected"
+        f"the same validation examples; only the choice within {within} is corrected"
     )
+
+
+def of_studies(studies: Sequence[str], n_trials: int) -> str:
+    """Return the caveat about a trial picked from several studies; empty of one."""
+    if len(studies) == 1:
+        return ""
+    return (
+        f"it was picked from {len(studies)} studies ({listed(studies)}): all {n_trials:,} complete "
+        "trials of them count in its correction and in the ties"
+    )
+
+
+def other_data(studies: Sequence[str]) -> str:
+    """Return the caveat about studies that were judged on other examples than the leader's."""
+    whose = "has a claim of its own" if len(studies) == 1 else "have a claim of their own"
+    return f"{listed(studies)} {WAS[len(studies) > 1]} judged on other examples, and {whose}"
 
 
 def best_epoch(n_epochs: int, n_trials: int | None) -> str:

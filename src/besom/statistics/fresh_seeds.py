@@ -28,12 +28,14 @@ class OnFreshSeeds(SameFields):
         standard_error: of ``mean``, by seeds and examples.
         interval: for the config's true score or gain on new examples.
         n_seeds: how many it rests on.
+        seed_error: the seeds' part of ``standard_error``.
     """
 
     mean: float
     standard_error: float
     interval: Interval
     n_seeds: int
+    seed_error: float
 
 
 def gains_on_fresh_seeds(
@@ -97,6 +99,7 @@ def gains_on_fresh_seeds(
             math.hypot(seed_error, examples_error),
             Interval(gain - max(optimism, 0.0) - half, gain + half),
             len(seeds),
+            seed_error,
         )
     return gains
 
@@ -135,4 +138,5 @@ def score_on_fresh_seeds(
     )
     worse = half + max(optimism, 0.0)
     low, high = (mean - worse, mean + half) if sign > 0 else (mean - half, mean + worse)
-    return OnFreshSeeds(mean, math.hypot(seed_error, examples_error), Interval(low, high), n)
+    error = math.hypot(seed_error, examples_error)
+    return OnFreshSeeds(mean, error, Interval(low, high), n, seed_error)

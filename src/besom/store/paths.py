@@ -147,6 +147,11 @@ class StudyPaths:
         return self.root / "plots"
 
     @property
+    def report(self) -> Path:
+        """The page that shows all of the study in a browser."""
+        return self.root / "report.html"
+
+    @property
     def best(self) -> Path:
         """The winner's config."""
         return self.root / "best.yaml"

@@ -242,3 +242,12 @@ class StudyRecord(SameFields):
     def baseline(self) -> TrialRecord | None:
         """The base config's trial, if it completed."""
         return next((t for t in self.complete if t.baseline), None)
+
+    def shown(self, number: int) -> int | str:
+        """A trial's number as people read it."""
+        return number
+
+    def home(self, number: int) -> str:
+        """The name of the study that a trial belongs to, for commands."""
+        del number
+        return self.name

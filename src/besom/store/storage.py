@@ -29,15 +29,16 @@ from besom.store.storage_url import (
     with_password,
     without_password,
 )
-from besom.store.stored_records import PRESET, origin_of, read_study
+from besom.store.stored_records import PRESET, origin_of, read_study, waits_ahead
 
 
 class SweepStudy(FilteredStudy):
     """An Optuna study that besom's own loop drives.
 
-    Samplers do not see preset or finished trials without parameters: the base config may lie
-    outside the space, and samplers that look for parameters common to all trials would then find
-    none.
+    Samplers and pruners do not see preset or finished trials without parameters: the base config
+    may lie outside the space, and samplers that look for parameters common to all trials would then
+    find none. Nor do they see what is asked ahead: samplers get a study of their own, which shows
+    that (``besom.study.sampler_study``).
 
     Attributes:
         exhausted: a sampler of a finite space has proposed every point of it.
@@ -51,9 +52,12 @@ class SweepStudy(FilteredStudy):
 
     def visible(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
         """Those of the trials that samplers and pruners see."""
-        return [
-            t for t in trials if t.params or not (t.state.is_finished() or PRESET in t.user_attrs)
-        ]
+        return [t for t in trials if self.has_parameters(t) and not waits_ahead(t)]
+
+    @staticmethod
+    def has_parameters(trial: FrozenTrial) -> bool:
+        """Whether a trial has parameters, or will have some."""
+        return bool(trial.params) or not (trial.state.is_finished() or PRESET in trial.user_attrs)
 
 
 class OwnTrialsStudy(SweepStudy):

@@ -34,6 +34,10 @@ STUDY_ATTRIBUTE = "besom_study"
 #: The trial's user attribute, set when it is enqueued, that says where its config comes from.
 PRESET = "besom_given"
 
+#: The trial's user attribute, set when it is created, of a trial that is asked for before a worker
+#: wants it: True while it waits, then when it began, in seconds since the Unix epoch.
+AHEAD = "besom_ahead"
+
 #: Begins the study's user attributes that hold its replicates: trial and seed end the name. Optuna
 #: lets nothing be added to a trial that has ended.
 REPLICATE = "besom_replicate"
@@ -85,6 +89,11 @@ def origin_of(trial: FrozenTrial) -> Origin:
     return Origin(trial.user_attrs.get(PRESET, {}).get("origin", Origin.SAMPLED))
 
 
+def waits_ahead(trial: FrozenTrial) -> bool:
+    """Whether a trial has been asked for but not begun. Only samplers and a resume see it."""
+    return trial.user_attrs.get(AHEAD) is True
+
+
 def from_frozen(trial: FrozenTrial, folder: Path | None = None) -> TrialRecord:
     """The record of one of Optuna's trials; a trial without our attribute is shown as running.
 
@@ -107,7 +116,7 @@ def from_frozen(trial: FrozenTrial, folder: Path | None = None) -> TrialRecord:
     return TrialRecord(
         number=trial.number,
         values=tuple(map(float, trial.values)) if ranked and trial.values is not None else None,
-        started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        started=_started(trial),
         finished=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
         baseline=origin is Origin.BASELINE,
         origin=origin,
@@ -116,6 +125,13 @@ def from_frozen(trial: FrozenTrial, folder: Path | None = None) -> TrialRecord:
         raw_params=dict(trial.params),
         **known,
     )
+
+
+def _started(trial: FrozenTrial) -> float | None:
+    began = trial.user_attrs.get(AHEAD)
+    if isinstance(began, float):
+        return began
+    return trial.datetime_start.timestamp() if trial.datetime_start else None
 
 
 def _from_attribute(attribute: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +183,7 @@ def _reading(study: optuna.Study, what: str) -> Iterator[None]:
 
 
 def read_study(study: optuna.Study, folder: Path | None = None) -> StudyRecord:
-    """Every trial of a study that besom made, except waiting ones.
+    """Every trial of a study that besom made, except those that wait.
 
     Args:
         study: in Optuna's storage.
@@ -185,7 +201,7 @@ def read_study(study: optuna.Study, folder: Path | None = None) -> StudyRecord:
     # Not study.get_trials: besom's own study class hides the baseline from samplers where it must.
     records: list[TrialRecord] = []
     for trial in all_trials(study):
-        if trial.state is not TrialState.WAITING:
+        if trial.state is not TrialState.WAITING and not waits_ahead(trial):
             with _reading(study, f"trial {trial.number}"):
                 records.append(from_frozen(trial, folder))
     with _reading(study, "its definition"):

@@ -29,7 +29,7 @@ BUDGET = (
     *("trial_timeout_s", "max_failures"),
 )
 #: Keys that say nothing about the study itself, and may change at any time.
-FREE = ("storage_patience_s", "replicates")
+FREE = ("storage_patience_s", "replicates", "plots")
 PLACE = ("executor", "storage", "name", "keep_models")
 
 
@@ -41,8 +41,16 @@ def split(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         "task": task,
         "budget": {key: sweep[key] for key in BUDGET if key in sweep},
-        "place": {key: sweep[key] for key in PLACE if key in sweep},
+        "place": _place(sweep),
     }
+
+
+def _place(sweep: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a sweep runs: of a cluster, what workers take there, and not where that is today."""
+    place = {key: sweep[key] for key in PLACE if key in sweep}
+    if isinstance(executor := place.get("executor"), Mapping):
+        place["executor"] = {key: value for key, value in executor.items() if key != "address"}
+    return place
 
 
 def fingerprint(value: Any) -> str:

@@ -5,6 +5,7 @@ has run already.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,13 +15,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from besom.errors import ConfigError
 from besom.runs import mix_seed
 from besom.seam import TrialConfig
-from besom.store.optuna_private import all_trials, as_stored, running_again
+from besom.store.optuna_private import all_trials, as_stored, new_trial, running_again
 from besom.store.records import Origin, Outcome, TrialRecord
 from besom.store.storage import SweepStudy
-from besom.store.stored_records import PRESET, origin_of
+from besom.store.stored_records import AHEAD, PRESET, origin_of, waits_ahead
 from besom.store.study_identity import fingerprint
 from besom.study.plan import SweepPlan
 from besom.study.running_trial import RunningTrial
+from besom.study.sampler_study import MOST_SHOWN, SamplerStudy
 from besom.study.samplers import SpaceGridSampler
 from besom.study.screening import ScreeningPruner, seconds_to_finish
 from besom.targets import TARGET
@@ -38,36 +40,58 @@ class Asker:
     def __init__(
         self, plan: SweepPlan, study: SweepStudy, finished: Iterable[TrialRecord] = ()
     ) -> None:
-        self._plan, self._study = plan, study
+        self._plan, self._told = plan, study
+        most_shown = max(MOST_SHOWN, plan.sweep.sampler.get("n_startup_trials") or 0)
+        self._study = SamplerStudy(study, int(plan.config["seed"]), most_shown)
         self._finished = {trial.number: trial for trial in finished}
 
     def note(self, trial: TrialRecord) -> None:
         """Remember a finished trial."""
         self._finished[trial.number] = trial
 
-    def recover(self) -> list[RunningTrial]:
-        """The trials that were running when the last coordinator died, to run again in place."""
-        return [
-            self._prepare(running_again(self._study, trial))
-            for trial in self._stored(TrialState.RUNNING)
-        ]
+    def recover(self) -> tuple[list[RunningTrial], list[RunningTrial]]:
+        """The trials that were running when the last coordinator died, to run again in place.
 
-    def ask(self) -> RunningTrial:
+        Returns:
+            These, and those that had been asked ahead.
+        """
+        begun, ahead = list[RunningTrial](), list[RunningTrial]()
+        self._study.look()
+        for trial in self._stored(TrialState.RUNNING):
+            again = self._prepare(running_again(self._study, trial))
+            (ahead if waits_ahead(trial) else begun).append(again)
+        return begun, ahead
+
+    def ask(self, ahead: bool = False) -> RunningTrial:
         """The next trial: enqueued ones first, then what the sampler proposes.
+
+        Args:
+            ahead: it will wait until ``begin`` is called.
 
         Raises:
             ConfigError: the sampler cannot propose one.
         """
+        self._study.look()
         with self._sampler_errors():
-            trial = self._study.ask()
+            if ahead and not self.preset_waits:
+                trial = new_trial(self._study, {AHEAD: True})
+            else:
+                trial = self._study.ask()
+                if ahead:
+                    trial.set_user_attr(AHEAD, True)
         return self._prepare(trial)
+
+    def begin(self, running: RunningTrial) -> RunningTrial:
+        """Store that a trial that was asked ahead begins now."""
+        running.trial.set_user_attr(AHEAD, time.time())
+        return running
 
     @property
     def exhausted(self) -> bool:
         """Whether no preset trial waits, and the sampler has nothing left to propose."""
         sampler = self._study.sampler
         walked = isinstance(sampler, SpaceGridSampler) and sampler.exhausted(self._study)
-        return (walked or self._study.exhausted) and not self.preset_waits
+        return (walked or self._told.exhausted) and not self.preset_waits
 
     @property
     def preset_waits(self) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from besom.executors.base import Epoch, Executor, Failed, Finished, Started
-from besom.executors.run_loop import Held, RunLoop, TrialSource, TrialTask
+from besom.executors.run_loop import TICK_S, Held, RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
 from besom.executors.suspend_clock import SuspendAwareClock
 from besom.seam import TrialResult
@@ -18,6 +19,7 @@ from besom.store.run_files import RunFiles
 from besom.store.storage import SweepStudy, handle_outages
 from besom.study.artifacts import Artifacts
 from besom.study.ask import Asker, Duplicates
+from besom.study.ask_ahead import POLL_S, AskAhead
 from besom.study.budget import Budget
 from besom.study.plan import SweepPlan
 from besom.study.running_trial import EarlyStopping, RunningTrial
@@ -65,6 +67,7 @@ class Coordinator(OutageHandler, TrialSource):
         held: Held | None = None,
     ) -> None:
         self._plan, self._study, self._executor = plan, study, executor
+        study.told_here = True
         self._watcher, self._environment = watcher, environment
         self._record = records
         self._trials = {trial.number: trial for trial in records.trials}
@@ -76,7 +79,10 @@ class Coordinator(OutageHandler, TrialSource):
         self._early_stopping = EarlyStopping(plan, study)
         self._duplicates = Duplicates(plan.sweep.reuse_duplicates, finished)
         self._budget.n_extra = self._asker.n_continued
-        self._waiting: deque[RunningTrial] = deque()  # asked for, not started
+        self._waiting: deque[RunningTrial] = deque()  # to start before any other
+        self._ahead = AskAhead(self._asker.ask, lambda: executor.n_workers)
+        self._is_away = False  # the database, so that nothing may be asked of it
+        self._remarks: deque[str] = deque()  # of the sampler's thread
         self._running: dict[int, TrialRuns] = {}  # until they are told
         self._run_files = RunFiles(plan.paths.runs)
         self._loop = RunLoop(executor, self, plan.sweep.trial_timeout_s, self._clock, held)
@@ -115,8 +121,10 @@ class Coordinator(OutageHandler, TrialSource):
         """
         handle_outages(storage_of(self._study), self)
         try:
-            self._waiting.extend(recovered := self._asker.recover())
-            self._run_files.forget_all_but({trial.number for trial in recovered})
+            begun, ahead = self._asker.recover()
+            self._waiting.extend(begun)
+            self._ahead.add(ahead)
+            self._run_files.forget_all_but({trial.number for trial in begun})
             self._check_budget()
             self._loop.run()
             self._mention_missing_trials()
@@ -124,6 +132,8 @@ class Coordinator(OutageHandler, TrialSource):
             if self._stop.ending is not Ending.INTERRUPTED:
                 raise
             self._stop.reason = f"{self._stop.reason}. {str(away).rstrip('.')}"
+        finally:
+            self._ahead.close()
         return self._stop.ending
 
     # What the database asks while it is away
@@ -133,19 +143,30 @@ class Coordinator(OutageHandler, TrialSource):
 
         So this is called in the midst of anything that asks the study, and must not ask it.
         """
-        return self._loop.wait(seconds)
+        if self._ahead.in_its_thread:  # the loop goes on, or waits here itself
+            time.sleep(seconds)
+            return not (self._ahead.closing or self._stop.ending is Ending.INTERRUPTED)
+        self._is_away = True
+        try:
+            return self._loop.wait(seconds)
+        finally:
+            self._is_away = False
 
     def remark(self, text: str) -> None:
         """The database is away, or back."""
-        self._watcher.remarked(text)
+        if self._ahead.in_its_thread:
+            self._remarks.append(text)
+        else:
+            self._watcher.remarked(text)
 
     # What the loop asks
 
     def has_next(self) -> bool:
         """Whether there is a run to start now."""
+        self._ask_ahead(max(self._executor.idle, 1))
         if self._to_go_on() is not None or self._may_begin():
             return True
-        if not self._running and (n := self._asker.continue_best()):
+        if not (self._running or self._ahead.under_way) and (n := self._asker.continue_best()):
             self._budget.n_extra += n
             self._watcher.extended(self.n_trials)
             return True
@@ -171,8 +192,34 @@ class Coordinator(OutageHandler, TrialSource):
         """
         return len(self._plan.runs) > 1 and len(self._running) >= self._executor.n_workers
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether the sampler's thread is asking for a trial."""
+        return self._ahead.under_way
+
+    @property
+    def tick_s(self) -> float:
+        """How long to wait for events at most."""
+        return POLL_S if self._ahead.under_way else TICK_S
+
+    def _ask_ahead(self, n_idle: int) -> None:
+        """Have trials asked for that will be wanted, as far as the budget allows.
+
+        Args:
+            n_idle: how many are wanted now.
+        """
+        n_begun = len(self._running) + len(self._waiting) + self._duplicates.n_held
+        n_wanted = self._budget.remaining_trials - n_begun - len(self._ahead)
+        waits = self._duplicates.n_held >= self._executor.n_workers or self._screening_cut
+        if n_wanted > 0 and not (waits or self._stop.under_way or self._asker.exhausted):
+            self._ahead.order(n_idle)
+
     def _may_begin(self) -> bool:
-        return not self._each_has_one and (bool(self._waiting) or self._may_ask())
+        if self._each_has_one:
+            return False
+        if self._waiting:
+            return True
+        return self._may_ask() and (self._screening_cut or self._ahead.ready)
 
     def _may_ask(self) -> bool:
         n_workers, n_held = self._executor.n_workers, self._duplicates.n_held
@@ -180,7 +227,9 @@ class Coordinator(OutageHandler, TrialSource):
             return False  # (a sampler that proposes the same again and again waits for its end)
         if not self._screening_cut:
             self._screening_cut = self._asker.time_is_up(self._budget.remaining_s, n_workers)
-        return self._asker.preset_waits if self._screening_cut else not self._asker.exhausted
+        if self._screening_cut:
+            return self._asker.preset_waits
+        return bool(len(self._ahead)) or not self._asker.exhausted
 
     def next_trial(self) -> TrialTask | None:
         """The run to start now; None if none is needed, as its trial's config has run already."""
@@ -193,7 +242,7 @@ class Coordinator(OutageHandler, TrialSource):
 
     def _begin_trial(self) -> TrialRuns | None:
         """Ask for a trial, unless one waits; None if it needs no run."""
-        running = self._waiting.popleft() if self._waiting else self._asker.ask()
+        running = self._next_asked()
         original = self._duplicates.original_of(running)
         if original is not None:
             first = self._plan.objectives[0]
@@ -207,6 +256,14 @@ class Coordinator(OutageHandler, TrialSource):
             self._tell(trial)
             return None
         return trial
+
+    def _next_asked(self) -> RunningTrial:
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._screening_cut:  # what was asked ahead is yet to be screened: too late
+            return self._asker.ask()
+        running, was_ahead = self._ahead.take()
+        return self._asker.begin(running) if was_ahead else running
 
     def _of(self, task: int) -> tuple[TrialRuns, int]:
         """The trial of a task, and the index of its run."""
@@ -251,6 +308,7 @@ class Coordinator(OutageHandler, TrialSource):
         self._trials[record.number] = record
         self._budget.count(record)
         self._asker.note(record)
+        self._ahead.note(record.seconds)
         self._waiting.extendleft(reversed(self._duplicates.note(record)))
         self._artifacts.settle(record)
         self._watcher.finished(record)
@@ -268,6 +326,8 @@ class Coordinator(OutageHandler, TrialSource):
         """A worker began a run."""
         trial, index = self._of(event.trial)
         self._watcher.started(trial.number, event.worker)
+        if event.node:
+            self._watcher.placed(event.worker, event.node)
         if (n_runs := len(self._plan.runs)) > 1:
             self._watcher.run_started(trial.number, event.worker, index + 1, n_runs)
 
@@ -299,6 +359,10 @@ class Coordinator(OutageHandler, TrialSource):
             "again. If it hangs, limit its time with sweep.trial_timeout_s."
         )
 
+    def on_remark(self, text: str) -> None:
+        """The executor has something to tell."""
+        self._watcher.remarked(text)
+
     def on_worker_replaced(self, worker: int, reason: str) -> None:
         """A worker was replaced."""
         self._watcher.remarked(f"worker {worker} replaced: {reason}")
@@ -312,7 +376,11 @@ class Coordinator(OutageHandler, TrialSource):
     def on_tick(self) -> None:
         """Look at the clock."""
         self._watcher.idle()
+        while self._remarks:
+            self._watcher.remarked(self._remarks.popleft())
         self._check_budget()
+        if not self._is_away:
+            self._ask_ahead(self._executor.idle)
 
     def _check_budget(self) -> None:
         self._clock()  # so that it sees in time if this process is suspended

@@ -181,6 +181,8 @@ class ReplicateRuns(TrialSource):
     def on_started(self, event: Started) -> None:
         """A worker began a run."""
         self._watcher.started(self._trial_of(event.trial), event.worker)
+        if event.node:
+            self._watcher.placed(event.worker, event.node)
 
     def stops_after(self, event: Epoch) -> bool:
         """Only where the objective is not finite, or another run of the replicate has failed."""
@@ -233,6 +235,10 @@ class ReplicateRuns(TrialSource):
             again = "the same command runs them"
             reason = f"the time limit is reached; {missing} yet to be run: {again}"
             self._loop.stop.begin(reason, Ending.BUDGET)
+
+    def on_remark(self, text: str) -> None:
+        """The executor has something to tell."""
+        self._watcher.remarked(text)
 
     def on_worker_replaced(self, worker: int, reason: str) -> None:
         """A worker was replaced."""

@@ -31,17 +31,14 @@ from besom.study.checks import (
     check_new_study,
     check_same_data,
     check_strategy,
-    check_trusted,
-    enqueued_configs,
-    names_of,
-    remarks,
-    remarks_on_workers,
     settled,
 )
 from besom.study.coordinator import Coordinator
+from besom.study.names import check_trusted, enqueued_configs, names_of
 from besom.study.objective import follows_the_task
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import all_preset_trials, remarks_on_preset_trials
+from besom.study.remarks import remarks, remarks_on_workers
 from besom.study.replicates import MOST_SHARE, ReplicateRuns, missing
 from besom.study.samplers import build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
@@ -194,6 +191,7 @@ def _run(
         plan.paths.logs,
         n_left * len(plan.runs),
         plan.paths.root,
+        watcher.remarked,
     ) as facts:
         if stored is None:
             plan = settled(plan, facts)

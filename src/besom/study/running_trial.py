@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -146,8 +147,11 @@ class EarlyStopping:
         # An earlier, lost attempt may have come further: this one is judged by what it has done.
         seen = frozen.intermediate_values.items()
         frozen.intermediate_values = {step: v for step, v in seen if since <= step <= epoch}
-        if not self._pruner.prune(self._study, frozen):
-            return False
+        with warnings.catch_warnings():
+            # Where trials differ in length, it compares the epochs that both have, as it should.
+            warnings.filterwarnings("ignore", message=".*WilcoxonPruner")
+            if not self._pruner.prune(self._study, frozen):
+                return False
         share = self._plan.sweep.audit
         if (
             share

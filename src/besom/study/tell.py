@@ -40,8 +40,10 @@ class TrialEnd:
 
 
 def stored_outcome(kind: FailureKind) -> Outcome:
-    """What a failure is stored as. Out of memory is an error whose reason says so."""
-    return Outcome.ERROR if kind is FailureKind.OUT_OF_MEMORY else Outcome(kind.value)
+    """What a failure is stored as; lack of memory and a lost node are told by their reasons."""
+    if kind is FailureKind.OUT_OF_MEMORY:
+        return Outcome.ERROR
+    return Outcome.WORKER_DIED if kind is FailureKind.NODE_LOST else Outcome(kind.value)
 
 
 def numbers_of(event: Finished) -> dict[str, float]:

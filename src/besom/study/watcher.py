@@ -21,6 +21,9 @@ class Watcher:
     def started(self, trial: int, worker: int) -> None:
         """A worker began a trial."""
 
+    def placed(self, worker: int, node: str) -> None:
+        """Which machine a worker is on, where they are on several."""
+
     def run_started(self, trial: int, worker: int, run: int, n_runs: int) -> None:
         """After ``started``: which run of the trial that is, from 1, where it has several."""
 

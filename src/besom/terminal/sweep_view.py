@@ -164,6 +164,7 @@ class LiveView(LivePanel, Watcher):
         self._console = console
         self._progress: SweepProgress | None = None
         self._workers: dict[int, tuple[int, int, float | None]] = {}
+        self._nodes: dict[int, str] = {}  # the workers' machines, where there are several
         self._runs: dict[int, tuple[int, int]] = {}  # a worker's: which of its trial's, of how many
 
     def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:  # noqa: ARG002
@@ -171,6 +172,9 @@ class LiveView(LivePanel, Watcher):
 
     def started(self, trial: int, worker: int) -> None:
         self._workers[worker] = (trial, 0, None)
+
+    def placed(self, worker: int, node: str) -> None:
+        self._nodes[worker] = node
 
     def run_started(self, trial: int, worker: int, run: int, n_runs: int) -> None:  # noqa: ARG002
         self._runs[worker] = (run, n_runs)
@@ -224,7 +228,8 @@ class LiveView(LivePanel, Watcher):
         for worker, (trial, epoch, value) in sorted(self._workers.items()):
             shown = "" if value is None else f"{name}{aim.text(value)}"
             run = "run {}/{}".format(*self._runs[worker]) if worker in self._runs else ""
-            cells = [f"worker {worker}", f"trial {trial}", run, f"epoch {epoch}", shown]
+            node = f"on {self._nodes[worker]}" if worker in self._nodes else ""
+            cells = [f"worker {worker}", node, f"trial {trial}", run, f"epoch {epoch}", shown]
             rows.append([cell for cell in cells if cell])
         eta_s = progress.eta_s
         return self.panel(progress.name, progress.finished, n_trials, eta_s, lines, rows)

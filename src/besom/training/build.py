@@ -21,8 +21,8 @@ from besom.errors import ConfigError
 from besom.text.values import given_text
 from besom.training.compiling import COMES_COMPILED, compile_model
 from besom.training.data.asked_for import model_arguments
-from besom.training.data.examples import Examples
-from besom.training.data.nests import is_nest
+from besom.training.data.examples import Examples, is_ragged
+from besom.training.data.nests import is_nest, leaves
 from besom.training.epochs.batches import first_batch
 from besom.training.making import as_config_error, instantiated
 from besom.training.settings import TrainerSettings
@@ -64,7 +64,8 @@ def build_model(
         node = _node(config, "model")
         with as_config_error("model"):
             arguments = model_arguments(node, data)
-        model = instantiated("model", node, **arguments)
+        with _told_of_lengths(data):
+            model = instantiated("model", node, **arguments)
         if not isinstance(model, keras.Model):
             raise ConfigError(
                 f"model._target_ {node['_target_']!r} returned a {type(model).__name__}, expected "
@@ -81,6 +82,22 @@ def build_model(
     if not model.trainable_variables:
         raise ConfigError(f"The model {model.name!r} has no weights to train.")
     return model
+
+
+@contextmanager
+def _told_of_lengths(data: Any) -> Iterator[None]:
+    """Say what is behind it where a layer refuses examples of no one shape."""
+    try:
+        yield
+    except ConfigError as error:
+        of_lengths = isinstance(data.train, Examples) and any(map(is_ragged, leaves(data.train.x)))
+        if error.__cause__ is None or "None" not in str(error) or not of_lengths:
+            raise  # besom's own words say it already
+        raise ConfigError(
+            "The examples have different lengths, and a layer of the model needs one length, as "
+            "Dense does. Pad the examples to one length (keras.utils.pad_sequences), or begin the "
+            f"model with layers that take any. {error}"
+        ) from error
 
 
 def _build(model: Any, data: Any) -> None:

@@ -273,7 +273,8 @@ def _against(labels: Any, outputs: Any, node: Any, error: BaseException) -> str:
 
 def _for_one_hot(node: Any) -> str:
     instead = _ONE_HOT[bare_name(node)]
-    advice = f"Use {instead}." if instead else "Write your own that takes whole numbers."
+    one_hot = "have the data give one-hot labels (keras.utils.to_categorical)"
+    advice = f"Use {instead}, or {one_hot}." if instead else f"{one_hot[:1].upper()}{one_hot[1:]}."
     return f" expects one-hot labels, but the labels are whole numbers. {advice}"
 
 

@@ -15,6 +15,7 @@ from besom.errors import did_you_mean
 BESOMS_OWN = frozenset(
     {
         "besom.executors.local.LocalExecutor",
+        "besom.executors.ray.RayExecutor",
         "besom.study.samplers.SpaceBruteForceSampler",
         "besom.study.samplers.SpaceGridSampler",
         "besom.study.screening.ScreeningPruner",

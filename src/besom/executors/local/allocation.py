@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from besom.errors import ConfigError
-from besom.executors.local import resources
+from besom.executors import resources
+from besom.executors.executor_options import MOST_THREADS, from_one, worker_environment
+from besom.executors.slot import Limits
 from besom.text.values import given_text
 
 #: What the workers may use of the machine's memory; the rest is the coordinator's and the system's.
@@ -19,34 +19,6 @@ _LEAST_WORKER_MEMORY = 1024**3
 #: More workers than cores help where trials wait for something else; far more only fill the memory.
 MOST_WORKERS_PER_CORE = 16
 MOST_WORKERS = 128
-MOST_THREADS = 1024
-
-#: Every library a trial may compute with reads one of these when it is imported.
-_THREAD_VARIABLES = (
-    "BESOM_THREADS",
-    "OMP_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a process is replaced between trials.
-
-    Attributes:
-        memory: resident bytes; None = no limit.
-        memory_is_automatic: the limit is a guess: at least twice the memory before any trial.
-        n_trials: trials run; None = no limit.
-    """
-
-    memory: int | None
-    memory_is_automatic: bool
-    n_trials: int | None
 
 
 class Allocation:
@@ -66,12 +38,12 @@ class Allocation:
         gpus: str | Sequence[int | str] | None,
     ) -> None:
         most = max(MOST_WORKERS, MOST_WORKERS_PER_CORE * resources.available_cores())
-        self._workers = None if workers is None else _from_one(workers, "workers", most)
-        self._threads = _from_one(threads_per_worker, "threads_per_worker", MOST_THREADS)
-        self._per_gpu = _from_one(workers_per_gpu, "workers_per_gpu", MOST_WORKERS)
+        self._workers = None if workers is None else from_one(workers, "workers", most)
+        self._threads = from_one(threads_per_worker, "threads_per_worker", MOST_THREADS)
+        self._per_gpu = from_one(workers_per_gpu, "workers_per_gpu", MOST_WORKERS)
         self._n_trials = max_trials_per_worker
         if max_trials_per_worker is not None:
-            _from_one(max_trials_per_worker, "max_trials_per_worker")
+            from_one(max_trials_per_worker, "max_trials_per_worker")
         self._gpus = _check_gpus(gpus)
         self._memory: int | None = None
         self._memory_is_automatic = max_worker_memory == "auto"
@@ -120,10 +92,7 @@ class Allocation:
 
     def environment(self, worker: int, inherited: Mapping[str, str]) -> dict[str, str]:
         """The environment of ``worker``, which inherits from the coordinator's."""
-        environment = dict(inherited)
-        environment |= dict.fromkeys(_THREAD_VARIABLES, str(self._threads))
-        environment["BESOM_WORKER"] = str(worker)
-        environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # else the first one takes a whole GPU
+        environment = {**inherited, **worker_environment(worker, self._threads)}
         environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[worker % len(self.gpus)]
@@ -133,19 +102,6 @@ class Allocation:
         elif self._gpus is not None:
             environment["CUDA_VISIBLE_DEVICES"] = "-1"
         return environment
-
-
-def _from_one(value: Any, name: str, most: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(
-            f"sweep.executor.{name} is {given_text(value)}, expected a whole number of at least 1."
-        )
-    if most is not None and value > most:
-        raise ConfigError(
-            f"sweep.executor.{name} is {value}, and on this machine {most} is the most: each "
-            "worker is a process of its own, with its own memory."
-        )
-    return value
 
 
 def _check_gpus(gpus: str | Sequence[int | str] | None) -> list[str] | None:

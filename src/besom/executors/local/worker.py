@@ -1,110 +1,19 @@
-"""A local worker's process: started by ``besom.executors.local.process``, it serves over a pipe.
-
-No worker outlives its coordinator, and no child of a worker its worker. The coordinator holds the
-writing end of a pipe and never writes. When it ends, however it ends, the kernel closes that end,
-and the worker's whole process group is killed: its children too, and even while a long C call holds
-the interpreter. Three nets, for what each misses:
-
-- ``O_ASYNC`` with ``F_SETSIG`` (Linux, fcntl(2)): the kernel itself kills the group;
-- a thread that waits for the end of the file: everywhere, but it needs the interpreter to run;
-- ``PR_SET_PDEATHSIG`` (Linux, prctl(2)): holds even if a fork of the coordinator kept the pipe.
-"""
+"""A local worker's process: started by ``besom.executors.local``, it serves over a pipe."""
 
 from __future__ import annotations
 
-import argparse
-import ctypes
-import faulthandler
-import fcntl
-import io
-import os
-import select
-import signal
 import sys
-import threading
-import time
-from multiprocessing.connection import Connection
-from typing import Any
 
-from besom.executors.channel import PipeChannel
-from besom.executors.local.resources import resident_memory
+from besom.executors.resources import resident_memory
+from besom.executors.tether import tethered
 from besom.executors.worker_loop import WorkerLoop
-
-_PR_SET_PDEATHSIG = 1
-
-
-class _Log(io.FileIO):
-    """A full disk costs the log, not the trial that prints."""
-
-    def write(self, data: Any) -> int:
-        """Write what the disk takes, and drop the rest."""
-        try:
-            return super().write(data) or 0
-        except OSError:
-            return memoryview(data).nbytes
-
-
-def _log_to(descriptor: int) -> io.TextIOWrapper:
-    raw = _Log(descriptor, "w", closefd=False)
-    # By the line: else a death loses what was printed last.
-    return io.TextIOWrapper(
-        io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True
-    )
-
-
-def end_with_coordinator(pipe: int, coordinator: int, die_with_parent: bool) -> None:
-    """Tie this process group to the coordinator; ends the process if that is gone already.
-
-    Args:
-        pipe: the reading end of the coordinator's pipe.
-        coordinator: the coordinator's process id.
-        die_with_parent: use ``PR_SET_PDEATHSIG`` too. It strikes when the parent *thread* that
-            spawned this process ends, so only the main thread's children may.
-    """
-    os.set_inheritable(pipe, False)
-    if sys.platform == "linux":
-        fcntl.fcntl(pipe, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(pipe, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
-        if die_with_parent:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    threading.Thread(
-        target=_wait_for_end, args=(pipe,), name="parent watchdog", daemon=True
-    ).start()
-    # It may have ended before all that was in place.
-    if os.getppid() != coordinator or select.select([pipe], [], [], 0)[0]:
-        _kill_group()
-
-
-def _wait_for_end(pipe: int) -> None:
-    try:
-        os.read(pipe, 1)
-    except OSError:  # the trial closed descriptors that are not its own: the other nets hold
-        return
-    _kill_group()
-
-
-def _kill_group() -> None:
-    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def main() -> int:
-    """Run a worker; its arguments are ``besom.executors.local.process``'s business."""
-    faulthandler.enable()  # a segmentation fault leaves the Python frames in the log
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parser = argparse.ArgumentParser(prog="besom worker", description="Started by `besom sweep`.")
-    for name in ("worker", "connection", "watchdog", "coordinator"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    parser.add_argument("--die-with-parent", action="store_true")
-    arguments = parser.parse_args()
-    end_with_coordinator(arguments.watchdog, arguments.coordinator, arguments.die_with_parent)
-    os.set_inheritable(arguments.connection, False)
-    sys.stdout, sys.stderr = _log_to(1), _log_to(2)
-    now = time.strftime("%Y-%m-%d %H:%M:%S")
-    print(f"[besom] worker {arguments.worker}, process {os.getpid()}, {now}", flush=True)
+    """Run the worker whose number is the argument."""
+    channel, (worker,) = tethered("worker")
     try:
-        channel = PipeChannel(Connection(arguments.connection))
-        return WorkerLoop(arguments.worker, channel, resident_memory).serve()
+        return WorkerLoop(int(worker), channel, resident_memory).serve()
     except (EOFError, OSError):  # the coordinator is gone
         return 1
 

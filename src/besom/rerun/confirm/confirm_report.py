@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,15 +38,16 @@ from besom.text.printable import markdown_cell, markdown_line
 MEAN, GAIN, FIXED_GAIN = "95 % interval", "gain, 95 %", "on these examples"
 
 
-def files(plan: ConfirmPlan) -> tuple[Path, Path, Path]:
-    """The CSV, the Markdown and the picture of a confirmation.
+def files(plan: ConfirmPlan) -> tuple[Path, Path, Path, Path]:
+    """The CSV, the Markdown, the JSON (sentences and table) and the picture of a confirmation.
 
     Each kind has its own, so that one on validation images never replaces that on test images:
     ``confirm.csv`` on test images, ``confirm_validation.csv``, and both with ``_new_split``.
     """
     stem = "confirm" + "_validation" * (plan.on == "validation") + "_new_split" * plan.new_split
     root = plan.paths.root
-    return root / f"{stem}.csv", root / f"{stem}.md", root / f"{stem}.png"
+    csv_file, text, said, picture = (root / f"{stem}.{end}" for end in ("csv", "md", "json", "png"))
+    return csv_file, text, said, picture
 
 
 def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
@@ -67,17 +69,28 @@ def to_markdown(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
+def to_json(confirmation: Confirmation, openings: Sequence[Opening]) -> str:
+    """The sentences and the table for people, as ``besom report`` shows them."""
+    shown = display(confirmation)
+    known = {
+        "sentences": sentences_of(confirmation, openings),
+        "columns": list(shown.columns),
+        "rows": shown.to_numpy().tolist(),
+    }
+    return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
+
+
+def sentences_of(confirmation: Confirmation, openings: Sequence[Opening]) -> list[str]:
+    """The conclusion, the aside and what limits them."""
+    lines = [conclusion(confirmation), aside(confirmation), *caveats(confirmation)]
+    return [line for line in [*lines, opened(confirmation, openings)] if line]
+
+
 def print_report(confirmation: Confirmation, openings: Sequence[Opening], console: Console) -> None:
     """The table, the conclusion and its limits, on the terminal."""
     if confirmation.rows:
         console.print(_table(confirmation, console))
-    lines = [
-        conclusion(confirmation),
-        aside(confirmation),
-        *caveats(confirmation),
-        opened(confirmation, openings),
-    ]
-    for line in filter(None, lines):
+    for line in sentences_of(confirmation, openings):
         say(console, line)
 
 
@@ -103,10 +116,11 @@ def write_report(confirmation: Confirmation, openings: Sequence[Opening]) -> lis
         write_confirmation,
     )
 
-    table, text, picture = paths = files(confirmation.plan)
+    table, text, said, picture = paths = files(confirmation.plan)
     try:
         write_atomically(table, csv(frame(confirmation)))
         write_atomically(text, to_markdown(confirmation, openings))
+        write_atomically(said, to_json(confirmation, openings))
         write_confirmation(confirmation, picture)
     except OSError as error:
         raise StudyError(

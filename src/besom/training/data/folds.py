@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from besom.training.data.dataset import TrainingData, in_memory
-from besom.training.data.loading import Opened, open_for_folds
+from besom.training.data.loading import open_for_folds
+from besom.training.data.opened import Opened
 from besom.training.data.splits.folding import Folding, folds_of
 from besom.training.data.tabular.feature_space import EncodedColumns
 

@@ -1,22 +1,100 @@
-"""A worker as the local executor sees it: its process, its trial, and when to replace it."""
+"""A worker as its executor sees it: its process, its trial, and when to replace it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from besom.errors import BesomError, ConfigError
 from besom.executors.base import Failed, FailureKind, Finished, Usage
-from besom.executors.failures import Death, describe_death, shorten
-from besom.executors.local.allocation import Limits
-from besom.executors.local.process import Launch, WorkerProcess
-from besom.executors.local.resources import format_memory
+from besom.executors.channel import ToWorker
+from besom.executors.failures import Death, shorten
+from besom.executors.resources import format_memory
 from besom.seam import TrialConfig
 from besom.text.counting import WAS, counted
 
 #: Processes of one worker that may die in a row before taking any trial.
 MAX_DEATHS_IN_A_ROW = 2
+
+
+class WorkerHandle(Protocol):
+    """A worker's process as the coordinator holds it, on whatever machine it is.
+
+    Attributes:
+        node: the machine that it is on; empty where all are on the coordinator's.
+    """
+
+    node: str
+
+    @property
+    def over(self) -> bool:
+        """Whether it has been buried."""
+        ...
+
+    def send(self, message: ToWorker) -> bool:
+        """Send a message; False if the worker is gone."""
+        ...
+
+    def receive(self) -> Any:
+        """Wait for its next message.
+
+        Raises:
+            EOFError, OSError: the worker is gone.
+        """
+        ...
+
+    def waits(self) -> bool:
+        """Whether a message of it waits to be received."""
+        ...
+
+    def kill(self) -> None:
+        """Kill it and what it has spawned; does not wait."""
+        ...
+
+    def last_words(self) -> list[Any]:
+        """Make sure that it ends, and take what it has said until then."""
+        ...
+
+    def bury(self, of_trial: bool) -> Death:
+        """Free all that belongs to it, and say how it ended.
+
+        Args:
+            of_trial: whether it ran a trial: what it printed before that explains nothing then.
+        """
+        ...
+
+    def log_tail(self, of_trial: bool = False) -> str:
+        """The end of what this process printed, or of what its last trial did alone."""
+        ...
+
+    def called(self) -> str:
+        """What messages call it, such as ``Worker 3 (process 4711)``."""
+        ...
+
+    def log_name(self) -> str:
+        """Where its log is."""
+        ...
+
+
+#: The kind of process that an executor has.
+W = TypeVar("W", bound=WorkerHandle)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a process is replaced between trials.
+
+    Attributes:
+        memory: resident bytes; None = no limit.
+        memory_is_automatic: the limit is a guess: at least twice the memory before any trial.
+        n_trials: trials run; None = no limit.
+    """
+
+    memory: int | None
+    memory_is_automatic: bool
+    n_trials: int | None
 
 
 @dataclass(frozen=True)
@@ -29,11 +107,12 @@ class Assignment:
 
 
 @dataclass
-class Slot:
-    """A worker: its number, log and GPU stay while its process may be replaced.
+class Slot(Generic[W]):
+    """A worker: its number and log stay while its process may be replaced.
 
     Attributes:
-        launch: how its processes are spawned.
+        worker: its number.
+        spawn: starts a process of it, given whether that prepares for all workers.
         process: the present one.
         clock: seconds, monotonic; stands still while the coordinator does.
         warm: that has prepared.
@@ -44,10 +123,12 @@ class Slot:
         fresh_memory: resident bytes of the present process before its first trial.
         deaths_in_a_row: processes in a row that died before taking a trial.
         replaced_for: why the process before was replaced, where no trial's end says so.
+        first: its next process prepares for all workers.
     """
 
-    launch: Launch
-    process: WorkerProcess
+    worker: int
+    spawn: Callable[[bool], W]
+    process: W
     clock: Callable[[], float]
     warm: bool = False
     job: Assignment | None = None
@@ -57,6 +138,22 @@ class Slot:
     fresh_memory: int = 0
     deaths_in_a_row: int = 0
     replaced_for: str = ""
+    first: bool = False
+
+    @classmethod
+    def started(
+        cls,
+        worker: int,
+        spawn: Callable[[bool], W],
+        clock: Callable[[], float],
+        first: bool,
+    ) -> Slot[W]:
+        """Start the first process of a worker.
+
+        Raises:
+            BesomError: it cannot be spawned.
+        """
+        return cls(worker, spawn, spawn(first), clock, first=first)
 
     @property
     def idle(self) -> bool:
@@ -83,7 +180,7 @@ class Slot:
             BesomError: it cannot be spawned.
         """
         self.warm, self.job, self.asked, self.n_trials = False, None, False, 0
-        self.process = WorkerProcess(self.launch)
+        self.process = self.spawn(self.first)
 
     def prepared(self, memory_bytes: int, limits: Limits) -> None:
         """Note that the process takes trials.
@@ -98,8 +195,7 @@ class Slot:
                 f"{format_memory(memory_bytes)} before its first trial: allow well above that, "
                 "or null for no limit."
             )
-        self.warm, self.fresh_memory = True, memory_bytes
-        self.launch = replace(self.launch, setup=replace(self.launch.setup, first=False))
+        self.warm, self.fresh_memory, self.first = True, memory_bytes, False
 
     def used_up(self, ended: Finished | Failed, limits: Limits) -> str:
         """Say why the process is to be replaced after a trial, however small it is; empty if not.
@@ -126,56 +222,36 @@ class Slot:
         n_trials = counted(self.n_trials, "trial")
         return f"its memory grew to {grown}, past {format_memory(limit)}, in {n_trials}"
 
-    def death(self, status: int | None, lost: bool, oom_killed: bool) -> Death:
-        """Say how the process ended.
-
-        Args:
-            status: its exit code, or the negated signal; None if the kernel does not let it end.
-            lost: it still ran, without a connection, until it was killed for that.
-            oom_killed: the kernel's out-of-memory killer struck since the last such death.
-        """
-        if lost:
-            return Death(
-                "lost its connection to the coordinator (did the trial close file descriptors "
-                "that are not its own?)"
-            )
-        tail = self.process.log_tail(of_trial=self.job is not None)
-        return describe_death(status, tail, oom_killed)
-
     def overran(self) -> Failed:
         """Describe the end of a trial that outlived its limit; it was killed."""
         assert self.job is not None
         return self._failed(FailureKind.TIMEOUT, f"ran longer than {self.job.timeout_s:g} s")
 
-    def died(self, reason: str) -> Failed:
+    def died(self, kind: FailureKind, reason: str) -> Failed:
         """Describe the end of a trial whose process has died."""
-        return self._failed(FailureKind.WORKER_DIED, reason)
+        return self._failed(kind, reason)
 
     def _failed(self, kind: FailureKind, reason: str) -> Failed:
         assert self.job is not None
-        trial, worker = self.job.trial, self.launch.worker
         tail = self.process.log_tail(of_trial=True)
-        detail = f"{self._who()}: {reason}."
+        detail = f"{self.process.called()}: {reason}."
         if tail:
-            detail += f" The end of what the trial printed ({self.launch.log}):\n{tail}"
+            detail += f" The end of what the trial printed ({self.process.log_name()}):\n{tail}"
         usage = Usage(seconds=self.clock() - self.began)
-        return Failed(trial, worker, kind, reason, shorten(detail), usage)
+        return Failed(self.job.trial, self.worker, kind, reason, shorten(detail), usage)
 
     def died_untried(self, death: Death) -> BesomError | None:
         """Note that the process died before any trial; return an error if it has too often."""
-        if self.n_trials > 0:
+        if self.n_trials > 0 or death.node_lost or death.no_room:
             return None
         self.deaths_in_a_row += 1
         if self.deaths_in_a_row < MAX_DEATHS_IN_A_ROW:
             return None
         message = (
-            f"{self._who()} died while it prepared, {self.deaths_in_a_row} times in a row: "
-            f"{death.reason}."
+            f"{self.process.called()} died while it prepared, {self.deaths_in_a_row} times in a "
+            f"row: {death.reason}."
         )
         if death.out_of_memory:
             message += " Ask for fewer workers (sweep.executor.workers)."
         tail = self.process.log_tail()
         return BesomError(f"{message} The end of its log:\n{tail}" if tail else message)
-
-    def _who(self) -> str:
-        return f"Worker {self.launch.worker} (process {self.process.pid})"

@@ -1,7 +1,7 @@
-"""One worker process as the coordinator holds it: spawn it, talk to it, end it, and its log.
+"""A process of besom's own as the coordinator holds it: spawn it, talk to it, end it, and its log.
 
-Knows nothing of trials' scheduling; see ``besom.executors.local``. A worker is a fresh Python, not
-a ``multiprocessing`` child, which would import the user's main script again.
+It is a fresh Python, not a ``multiprocessing`` child, which would import the user's main script
+again. What it does with its arguments is in ``besom.executors.tether``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import besom
 from besom.errors import BesomError
-from besom.executors.channel import PipeChannel, Setup, ToWorker, after_last_marker
+from besom.executors.channel import PipeChannel, after_last_marker
 
 _LOG_TAIL_BYTES = 8192
 _LOG_TAIL_LINES = 40
@@ -31,29 +31,37 @@ _KILL_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Launch:
-    """How to spawn one worker; a replacement is spawned the same way.
+    """How to spawn a process; a replacement is spawned the same way.
 
     Attributes:
-        worker: its number.
-        setup: the first message.
+        module: what Python runs.
+        called: what messages call it, such as ``Worker 3``.
+        first: the first message; picklable. None: it is sent later.
         environment: its whole environment.
         folder: its current folder.
         log: where its stdout and stderr are appended; None: nowhere.
+        log_called: what messages call that.
+        arguments: what the module is given besides its tether.
+        remedy: what to do if it cannot be spawned.
     """
 
-    worker: int
-    setup: Setup
+    module: str
+    called: str
+    first: Any
     environment: Mapping[str, str]
     folder: str
     log: Path | None
+    log_called: str = "The worker's log"
+    arguments: tuple[str, ...] = ()
+    remedy: str = "Free what is short."
 
 
-class WorkerProcess:
-    """A running worker.
+class ChildProcess:
+    """A running process.
 
     Attributes:
-        worker: its number.
         connection: poll it for messages; ``receive`` takes one.
+        log_start: where in its log its own output begins.
         sentinel: a descriptor that turns readable when the process has ended; None where the
             system has no such thing (only Linux does), then ask ``has_ended`` now and then.
 
@@ -62,12 +70,11 @@ class WorkerProcess:
     """
 
     def __init__(self, launch: Launch) -> None:
-        self.worker = launch.worker
-        self._log = launch.log
-        self._log_start = 0
+        self._called, self._log = launch.called, launch.log
+        self.log_start = 0
         self.connection, theirs = Pipe()
         self._channel = PipeChannel(self.connection)
-        watchdog, our_watchdog = os.pipe()  # the worker ends when ours is closed
+        watchdog, our_watchdog = os.pipe()  # it ends when ours is closed
         self._descriptors = [our_watchdog]
         try:
             self._popen = self._spawn(launch, theirs.fileno(), watchdog)
@@ -75,8 +82,7 @@ class WorkerProcess:
             self._close()
             if isinstance(error, OSError):
                 raise BesomError(
-                    f"Worker {launch.worker} cannot be started: {error}. Ask for fewer workers "
-                    "(sweep.executor.workers), or free what is short."
+                    f"{launch.called} cannot be started: {error}. {launch.remedy}"
                 ) from error
             raise
         finally:
@@ -85,20 +91,21 @@ class WorkerProcess:
         self.sentinel = _open_pidfd(self._popen.pid)
         if self.sentinel is not None:
             self._descriptors.append(self.sentinel)
-        self.send(launch.setup)
+        if launch.first is not None:
+            self.send(launch.first)
 
     def _spawn(self, launch: Launch, connection: int, watchdog: int) -> subprocess.Popen[bytes]:
         in_main_thread = threading.current_thread() is threading.main_thread()
         command = [
             # -P: a user's ./types.py must not shadow Python's own before sys.path is handed over.
-            *(sys.executable, "-P", "-m", "besom.executors.local.worker"),
-            *("--worker", str(launch.worker)),
+            *(sys.executable, "-P", "-m", launch.module),
+            *launch.arguments,
             *("--connection", str(connection)),
             *("--watchdog", str(watchdog)),
             *("--coordinator", str(os.getpid())),
             *(["--die-with-parent"] if in_main_thread else []),
         ]
-        with self._open_log() as log:
+        with self._open_log(launch.log_called) as log:
             return subprocess.Popen(
                 command,
                 env={**launch.environment, **_import_path(launch.environment)},
@@ -110,7 +117,7 @@ class WorkerProcess:
                 start_new_session=True,  # a terminal's Ctrl-C is the coordinator's alone
             )
 
-    def _open_log(self) -> IO[bytes]:
+    def _open_log(self, called: str) -> IO[bytes]:
         if self._log is None:
             return open(os.devnull, "wb")  # noqa: PTH123
         try:
@@ -118,10 +125,10 @@ class WorkerProcess:
             log = self._log.open("ab")
         except OSError as error:
             raise BesomError(
-                f"The worker's log {self._log} cannot be written: {error.strerror}. Make the "
+                f"{called} {self._log} cannot be written: {error.strerror}. Make the "
                 "folder writable, or choose another with results_dir."
             ) from error
-        self._log_start = log.tell()
+        self.log_start = log.tell()
         return log
 
     @property
@@ -134,8 +141,8 @@ class WorkerProcess:
         """Whether it has been reaped, and all that belongs to it closed."""
         return not self._descriptors
 
-    def send(self, message: ToWorker) -> bool:
-        """Send a message; False if the worker is gone."""
+    def send(self, message: Any) -> bool:
+        """Send a message; False if the process is gone."""
         try:
             self._channel.send(message)
         except OSError:
@@ -146,7 +153,7 @@ class WorkerProcess:
         """Wait for its next message.
 
         Raises:
-            EOFError, OSError: the worker is gone.
+            EOFError, OSError: the process is gone.
         """
         return self._channel.receive()
 
@@ -190,18 +197,28 @@ class WorkerProcess:
 
     def log_tail(self, of_trial: bool = False) -> str:
         """Return the end of what this process printed, or what its last trial did alone."""
-        if self._log is None:
-            return ""
-        try:
-            with self._log.open("rb") as log:
-                end = log.seek(0, os.SEEK_END)
-                log.seek(max(self._log_start, end - _LOG_TAIL_BYTES))
-                text = log.read().decode(errors="replace")
-        except OSError:
-            return ""
-        if of_trial:
-            text = after_last_marker(text)
-        return "\n".join(text.strip().splitlines()[-_LOG_TAIL_LINES:])
+        return last_lines(self.whole_tail(), of_trial)
+
+    def whole_tail(self) -> str:
+        """Return the end of its log, of a few pages."""
+        return "" if self._log is None else tail_of(self._log, self.log_start)
+
+
+def tail_of(log: Path | str, start: int) -> str:
+    """The end of a log, from ``start`` on; empty if it cannot be read."""
+    try:
+        with Path(log).open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(start, end - _LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def last_lines(tail: str, of_trial: bool) -> str:
+    """The last lines of a log's end, or what is of the last trial alone."""
+    text = after_last_marker(tail) if of_trial else tail
+    return "\n".join(text.strip().splitlines()[-_LOG_TAIL_LINES:])
 
 
 def _open_pidfd(pid: int) -> int | None:

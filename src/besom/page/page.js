@@ -1,0 +1,412 @@
+// The page's own script. It draws the charts with Vega, keeps the set of picked trials, and shows
+// it in every chart and in the leaderboard. Whatever comes from a study is set as text, never as
+// HTML.
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const root = document.documentElement;
+  const find = (id) => document.getElementById(id);
+  root.classList.add("js");
+
+  // ---------------------------------------------------------------- theme
+
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  let printing = false;
+
+  function colour(name) {
+    return getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+  }
+
+  // A specification with the theme's colours in place of its variables.
+  function coloured(node) {
+    if (typeof node === "string") {
+      return node.replace(/^var\(--([\w-]+)\)$/, (_, name) => colour(name));
+    }
+    if (Array.isArray(node)) return node.map(coloured);
+    if (node && typeof node === "object") {
+      return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, coloured(value)]));
+    }
+    return node;
+  }
+
+  function config() {
+    return {
+      background: null,
+      font: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
+      view: { stroke: null },
+      axis: {
+        labelColor: colour("muted"), titleColor: colour("muted"), gridColor: colour("line"),
+        domainColor: colour("faint"), tickColor: colour("faint"), titleFontWeight: "normal",
+        titleFontSize: 12, labelFontSize: 11, labelLimit: 120,
+      },
+      mark: { tooltip: null },
+    };
+  }
+
+  function isDark() {
+    const chosen = root.dataset.theme;
+    return chosen ? chosen === "dark" : dark.matches;
+  }
+
+  function labelTheme() {
+    find("theme").textContent = isDark() ? "Light" : "Dark";
+  }
+
+  find("theme").addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    labelTheme();
+    drawAll();
+  });
+  dark.addEventListener("change", () => {
+    labelTheme();
+    if (!printing) drawAll();
+  });
+
+  // Paper is light, and what is folded is printed too.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    folded = [...document.querySelectorAll("main details:not([open])")];
+    folded.forEach((details) => { if (details.id !== "columns") details.open = true; });
+    drawAll();
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    folded.forEach((details) => { details.open = false; });
+    drawAll();
+  });
+
+  // ---------------------------------------------------------------- picked trials
+
+  const picked = new Set();
+
+  // Makes `trials` the picked ones; `source` is the chart whose brush chose them, if one did.
+  function pick(trials, source) {
+    picked.clear();
+    for (const trial of trials) picked.add(trial);
+    for (const chart of charts) {
+      if (chart !== source) clearBrush(chart);
+      showPicked(chart);
+    }
+    showPickedRows();
+    const chip = find("picked");
+    chip.hidden = picked.size === 0;
+    const some = [...picked].slice(0, 8).join(", ") + (picked.size > 8 ? ", …" : "");
+    const noun = picked.size === 1 ? "Trial" : `${picked.size} trials:`;
+    chip.querySelector("span").textContent = `${noun} ${some}`;
+  }
+
+  function toggle(trial, more) {
+    if (!more) {
+      pick(picked.size === 1 && picked.has(trial) ? [] : [trial]);
+      return;
+    }
+    const next = new Set(picked);
+    if (!next.delete(trial)) next.add(trial);
+    pick(next);
+  }
+
+  function several(event) {
+    return event.shiftKey || event.ctrlKey || event.metaKey;
+  }
+
+  find("clear").addEventListener("click", () => pick([]));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && picked.size) pick([]);
+  });
+
+  // ---------------------------------------------------------------- charts
+
+  const charts = data.charts.map((chart) => ({ ...chart, view: null, quiet: false }));
+
+  // Vega marks the rows that it reads as its own, so each view gets new ones.
+  function rows(chart, keep) {
+    const names = Object.keys(chart.columns);
+    const length = names.length ? chart.columns[names[0]].length : 0;
+    const trials = chart.columns.trial;
+    const found = [];
+    for (let i = 0; i < length; i += 1) {
+      if (keep && !keep(trials ? trials[i] : null)) continue;
+      const row = {};
+      for (const name of names) row[name] = chart.columns[name][i];
+      found.push(row);
+    }
+    return found;
+  }
+
+  function pickedRows(chart) {
+    return picked.size ? rows(chart, (trial) => picked.has(trial)) : [];
+  }
+
+  function draw(chart) {
+    const element = find(chart.id);
+    if (chart.view) chart.view.finalize();
+    element.textContent = "";
+    const spec = { ...coloured(chart.spec), config: config() };
+    spec.datasets = { ...spec.datasets, all: rows(chart), picked: pickedRows(chart) };
+    const compiled = vegaLite.compile(spec, { logger: quietly }).spec;
+    const runtime = vega.parse(compiled, null, { ast: true });
+    const view = new vega.View(runtime, {
+      expr: vegaInterpreter.expressionInterpreter, loader: nowhere, logger: quietly,
+      renderer: printing ? "svg" : chart.renderer, container: element, hover: false,
+    });
+    chart.view = view;
+    if (hasSignal(view, "fade")) view.signal("fade", picked.size > 0);
+    if (chart.brushes.length) listenToBrush(chart);
+    view.addEventListener("click", (event, item) => {
+      const trial = item && item.datum && item.datum.trial;
+      if (typeof trial === "number") toggle(trial, several(event));
+    });
+    view.addEventListener("pointermove", (event, item) => point(event, item));
+    view.addEventListener("pointerout", () => { find("tip").hidden = true; });
+    view.run();
+    return view.runAsync();
+  }
+
+  // Errors are shown; what Vega-Lite only remarks on is not.
+  const quietly = {
+    level() { return this; }, info() { return this; }, debug() { return this; },
+    warn() { return this; },
+    error(...words) { console.error(...words); return this; },
+  };
+
+  const nowhere = {
+    load: () => Promise.reject(new Error("This page loads nothing.")),
+    sanitize: () => Promise.reject(new Error("This page loads nothing.")),
+    http: () => Promise.reject(new Error("This page loads nothing.")),
+    file: () => Promise.reject(new Error("This page loads nothing.")),
+  };
+
+  function hasSignal(view, name) {
+    try { view.signal(name); return true; } catch { return false; }
+  }
+
+  function showPicked(chart) {
+    if (!chart.view || !chart.columns.trial) return;
+    const changes = vega.changeset().remove(() => true).insert(pickedRows(chart));
+    chart.view.change("picked", changes);
+    if (hasSignal(chart.view, "fade")) chart.view.signal("fade", picked.size > 0);
+    chart.view.run();
+  }
+
+  function listenToBrush(chart) {
+    let waiting = false;
+    chart.view.addSignalListener("brush", (_, extents) => {
+      if (chart.quiet || waiting) return;
+      waiting = true;
+      requestAnimationFrame(() => {
+        waiting = false;
+        if (chart.view) pick(inside(chart, chart.view.signal("brush") || {}), chart);
+      });
+    });
+  }
+
+  function inside(chart, extents) {
+    const names = chart.brushes.filter((name) => extents[name]);
+    if (names.length < chart.brushes.length) return [];
+    const found = new Set();
+    chart.columns.trial.forEach((trial, i) => {
+      const within = names.every((name) => {
+        const value = chart.columns[name][i];
+        const [a, b] = extents[name];
+        return value !== null && value >= Math.min(a, b) && value <= Math.max(a, b);
+      });
+      if (within) found.add(trial);
+    });
+    return found;
+  }
+
+  function clearBrush(chart) {
+    if (!chart.view || !chart.brushes.length) return;
+    const extents = chart.view.signal("brush");
+    if (!extents || !Object.keys(extents).length) return;
+    chart.quiet = true;
+    chart.view.signal("brush_x", [0, 0]).signal("brush_y", [0, 0]).run();
+    chart.quiet = false;
+  }
+
+  // ---------------------------------------------------------------- what a mark is
+
+  const table = data.table || { trials: [], columns: [] };
+  const rowOf = new Map(table.trials.map((trial, row) => [trial, row]));
+  const rest = data.unranked || { trials: [] };
+  const restOf = new Map(rest.trials.map((trial, row) => [trial, row]));
+
+  function element(name, text) {
+    const made = document.createElement(name);
+    made.textContent = text;
+    return made;
+  }
+
+  function described(trial) {
+    const lines = [];
+    const row = rowOf.get(trial);
+    if (row !== undefined) {
+      table.columns.forEach((column, i) => {
+        if (i > 1 && column.shown && column.texts[row]) {
+          lines.push([column.label, column.texts[row]]);
+        }
+      });
+      return [`Trial ${trial}, rank ${table.columns[0].texts[row]}`, lines];
+    }
+    const place = restOf.get(trial);
+    if (place === undefined) return [`Trial ${trial}`, []];
+    if (rest.reasons[place]) lines.push(["why", rest.reasons[place]]);
+    if (rest.params[place]) lines.push(["config", rest.params[place]]);
+    return [`Trial ${trial}, ${rest.outcomes[place]}`, lines];
+  }
+
+  function point(event, item) {
+    const tip = find("tip");
+    const datum = item && item.datum;
+    const said = datum && (typeof datum.tip === "string" ? [datum.tip, []]
+      : typeof datum.trial === "number" ? described(datum.trial) : null);
+    tip.hidden = !said;
+    if (!said) return;
+    tip.textContent = "";
+    tip.append(element("b", said[0]));
+    const body = document.createElement("table");
+    for (const [label, text] of said[1]) {
+      const row = body.insertRow();
+      row.append(element("td", label), element("td", text));
+    }
+    tip.append(body);
+    const { clientX: x, clientY: y } = event;
+    const box = tip.getBoundingClientRect();
+    tip.style.left = `${Math.max(4, x + 16 + box.width > innerWidth ? x - 16 - box.width : x + 16)}px`;
+    tip.style.top = `${Math.max(4, Math.min(y + 12, innerHeight - box.height - 6))}px`;
+  }
+
+  // ---------------------------------------------------------------- leaderboard
+
+  const ranking = find("ranking");
+  const PAGE = 100;
+  const state = { column: 0, down: false, words: "", limit: PAGE };
+
+  function numeric(text) {
+    const value = Number.parseFloat(text.replace(/,/g, ""));
+    return Number.isNaN(value) ? null : value;
+  }
+
+  function compare(column) {
+    const keys = column.numeric ? column.texts.map(numeric) : column.texts;
+    return (a, b) => {
+      const [x, y] = [keys[a], keys[b]];
+      const [noX, noY] = [x === null || x === "", y === null || y === ""];
+      if (noX || noY) return noX - noY; // what is not known comes last either way
+      const order = column.numeric ? x - y : x.localeCompare(y, "en", { numeric: true });
+      return state.down ? -order : order;
+    };
+  }
+
+  function chosenRows() {
+    const words = state.words.toLowerCase().split(/[\s,]+/).filter(Boolean);
+    let chosen = table.trials.map((_, row) => row);
+    if (words.length) {
+      const texts = chosen.map((row) => `trial ${table.trials[row]} ${table.columns
+        .map((column) => column.texts[row]).join(" ")}`.toLowerCase());
+      chosen = chosen.filter((row) => words.every((word) => texts[row].includes(word)));
+    }
+    return chosen.sort(compare(table.columns[state.column]));
+  }
+
+  function showTable() {
+    const chosen = chosenRows();
+    const body = ranking.tBodies[0];
+    const shown = chosen.slice(0, state.limit).map((row) => {
+      const made = document.createElement("tr");
+      made.dataset.trial = table.trials[row];
+      made.tabIndex = 0;
+      table.columns.forEach((column) => {
+        const cell = element("td", column.texts[row]);
+        cell.title = column.texts[row];
+        cell.className = `${column.numeric ? "number" : ""} ${column.aside ? "aside" : ""}`;
+        cell.hidden = !column.shown;
+        made.append(cell);
+      });
+      return made;
+    });
+    body.replaceChildren(...shown);
+    [...ranking.tHead.rows[0].cells].forEach((cell, i) => {
+      cell.hidden = !table.columns[i].shown;
+      cell.classList.toggle("aside", table.columns[i].aside);
+      const direction = state.down ? "descending" : "ascending";
+      cell.setAttribute("aria-sort", i === state.column ? direction : "none");
+    });
+    find("count").textContent = chosen.length === table.trials.length
+      ? `${chosen.length} trials` : `${chosen.length} of ${table.trials.length} trials`;
+    find("more").hidden = chosen.length <= state.limit;
+    showPickedRows();
+  }
+
+  function showPickedRows() {
+    if (!ranking) return;
+    for (const row of ranking.tBodies[0].rows) {
+      row.setAttribute("aria-selected", picked.has(Number(row.dataset.trial)));
+    }
+  }
+
+  function prepareTable() {
+    [...ranking.tHead.rows[0].cells].forEach((cell, i) => {
+      const button = element("button", cell.textContent);
+      button.type = "button";
+      button.addEventListener("click", () => {
+        state.down = state.column === i ? !state.down : false;
+        state.column = i;
+        showTable();
+      });
+      cell.replaceChildren(button);
+    });
+    const boxes = document.querySelector("#columns .boxes");
+    table.columns.forEach((column) => {
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      box.type = "checkbox";
+      box.checked = column.shown;
+      box.addEventListener("change", () => { column.shown = box.checked; showTable(); });
+      label.append(box, ` ${column.title}`);
+      boxes.append(label);
+    });
+    const body = ranking.tBodies[0];
+    // Shift would otherwise select the text between two clicks.
+    body.addEventListener("mousedown", (event) => { if (event.shiftKey) event.preventDefault(); });
+    body.addEventListener("click", (event) => {
+      const row = event.target.closest("tr");
+      if (row && !String(getSelection())) toggle(Number(row.dataset.trial), several(event));
+    });
+    body.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      toggle(Number(event.target.dataset.trial), event.shiftKey);
+    });
+    find("filter").addEventListener("input", (event) => {
+      state.words = event.target.value;
+      state.limit = PAGE;
+      showTable();
+    });
+    find("more").addEventListener("click", () => { state.limit += 5 * PAGE; showTable(); });
+    document.addEventListener("click", (event) => {
+      if (!event.target.closest("#columns")) find("columns").open = false;
+    });
+  }
+
+  // ---------------------------------------------------------------- start
+
+  function drawAll() {
+    return Promise.all(charts.map(draw));
+  }
+
+  labelTheme();
+  if (ranking) {
+    prepareTable();
+    showTable();
+  }
+  // For whoever drives the page, such as a test: the state, once everything is drawn.
+  const page = {
+    picked: () => [...picked],
+    pick: (trials) => pick(trials),
+    charts: () => charts.map((chart) => chart.id),
+    view: (id) => charts.find((chart) => chart.id === id).view,
+  };
+  drawAll().then(() => { window.besomReady = page; });
+})();
