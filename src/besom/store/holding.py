@@ -7,6 +7,7 @@ other folders and other machines may lead to the same database.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
@@ -14,7 +15,7 @@ import optuna
 import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from besom.errors import StudyError, StudyTaken
 from besom.store import lease as leases
@@ -77,7 +78,7 @@ class Hold:
             return True
         lease = Lease(row, f"The study {self.name!r} in {self.url}", self._command)
         with _database_errors(self.url):
-            if not lease.claim(self._say):
+            if not _patiently(lambda: lease.claim(self._say)):
                 return False
         self._lease = lease
         return True
@@ -102,6 +103,16 @@ class Hold:
         if self._lease is not None:
             self._lease.release()
             self._lease = None
+
+
+def _patiently(claim: Callable[[], bool]) -> bool:
+    """Claim a lease; a connection that was lost may have been the only one to be lost."""
+    for pause_s in (0.0, leases.RETRY_S):
+        try:
+            return claim()
+        except (OperationalError, InterfaceError):
+            time.sleep(pause_s)
+    return claim()
 
 
 @contextlib.contextmanager

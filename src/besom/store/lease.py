@@ -148,6 +148,7 @@ class Lease:
     def __init__(self, row: LeaseRow, what: str, command: Command) -> None:
         self._row, self._what, self._command = row, what, command
         self._token = uuid.uuid4().hex
+        self._mine = Written(Holder.this_process(command), self._token)
         self._renewed_at = 0.0
         self._taken = ""
         self._over = threading.Event()
@@ -165,7 +166,7 @@ class Lease:
 
         Raises:
             StudyError: it is another's, who renews.
-            SQLAlchemyError: the database does not answer.
+            SQLAlchemyError: the database does not answer; the same may then be tried again.
         """
         _HELD.add(self._token)
         try:
@@ -178,11 +179,13 @@ class Lease:
         return won
 
     def _claim(self, say: Callable[[str], None]) -> bool:
-        mine = Written(Holder.this_process(self._command), self._token).text
+        mine = self._mine.text
         while True:
             at = now()
             seen = self._row.read()
-            if seen is None:
+            if seen == mine:  # written by an attempt whose answer was lost
+                won = True
+            elif seen is None:
                 won = self._row.insert(mine)
                 if not won and self._row.read() is None:
                     return False
