@@ -73,7 +73,7 @@ def test_the_first_command_sweeps_in_an_empty_folder(home: Project, swept: Swept
         assert trial.numbers["n_params"] > 0
         assert trial.n_validation == 287
         assert trial.correct is not None
-    assert study.trials[0].config["model"]["hidden_units"] == [8]
+    assert study.trials[0].config["model"]["hidden_units"] == [128]
     (environment,) = study.facts["environments"].values()
     assert {"tensorflow", "keras", "numpy"} <= set(environment["versions"])
     assert len(environment["data"]["fingerprint"]) >= 8
