@@ -280,7 +280,7 @@ def test_a_sweep_never_opens_the_test_images(home: Project) -> None:
     option = "_target_: guarded.spirals\nvalidation_split: 0.2\nsplit_seed: 0\n"
     home.write("conf/data/spirals.yaml", option)
     words = ("data=spirals", "sweep.n_trials=2", "trainer.epochs=1", "sweep.name=guarded")
-    words += ("sweep.folds=2", "sweep.executor.workers=1", "sweep.plots=false", "sweep.replicates=auto")
+    words += ("sweep.folds=2", "sweep.executor.workers=1", "sweep.plots=false")
     home.done("sweep", "quickstart", *words)
     study = load_record(home.root / "results", "guarded")
     assert [t.outcome for t in study.trials] == [Outcome.COMPLETE] * 2
