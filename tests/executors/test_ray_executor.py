@@ -30,6 +30,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def swarm(logs: Path) -> Iterator[Drive]:
     """Two workers on one Ray for all tests here: it takes ten seconds to start."""
     mark = os.environ[MARK] = uuid.uuid4().hex
+    home, os.environ["HOME"] = os.environ["HOME"], str(logs)
     executor = RayExecutor(workers=2)
     try:
         executor.start("cheap_trials:named", {"name": "here"}, str(logs))
@@ -39,6 +40,7 @@ def swarm(logs: Path) -> Iterator[Drive]:
     finally:
         executor.close()
         del os.environ[MARK]
+        os.environ["HOME"] = home
     until = time.monotonic() + 10.0
     while (alive := marked(mark)) and time.monotonic() < until:
         time.sleep(0.05)
@@ -59,6 +61,11 @@ def test_trials_report_epochs_and_return_results(swarm):
     assert [e.epoch for e in swarm.of(Epoch) if e.trial == ended.trial] == [1, 2, 3]
     assert swarm.of(Ready)[0].facts["name"] == "here"
     assert [e.node for e in swarm.of(Started)][-1] == ""  # all are on this machine
+
+
+def test_nothing_is_written_to_the_users_home(swarm, logs):
+    # (by itself Ray writes a token there, which later commands of the user's then have to give)
+    assert not (logs / ".ray").exists()
 
 
 def test_a_trial_that_is_told_to_stop_stops(swarm):
