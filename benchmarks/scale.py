@@ -7,7 +7,7 @@
   time of the coordinator and of an ask, what share of their time workers wait for a trial, and how
   long an epoch waits for its answer. Up to the trials that are measured, each study is grown at
   random; ``--whole`` grows it with TPE, which takes some times as long.
-- reports: the seconds of ``besom leaderboard`` and of each plot of the largest of these studies.
+- reports: the CPU seconds of ``besom leaderboard`` and of each plot of the largest of these studies.
 
 No part needs TensorFlow or data.
 """
@@ -42,6 +42,7 @@ import idle_trials
 PARTS = ("coordinator", "reports")
 WAITING_TARGET, ANSWER_TARGET_S, MEMORY_TARGET_MIB, REPORT_TARGET_S = 0.02, 0.05, 1024, 5.0
 NAME = "scale"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks" / "scale.jsonl"
 
 
 class Asking:
@@ -84,12 +85,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs=2, default=[5.0, 60.0], help="of a trial")
     parser.add_argument("--whole", action="store_true", help="grow the study with TPE too")
     parser.add_argument("--folder", type=Path, help="keep the study here, or go on with it")
+    parser.add_argument("--keep", action="store_true", help=f"add the result to {RESULTS.name}")
     parser.add_argument("--words", nargs="+", default=[], help="more overrides of the sweep")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="besom-benchmark-") as fresh:
         options.folder = options.folder or Path(fresh)
         parts = {"coordinator": measure_coordinator, "reports": measure_reports}
-        report.finish("scale", {name: parts[name](options) for name in options.parts})
+        found = {name: parts[name](options) for name in options.parts}
+        if options.keep:
+            report.keep(RESULTS, {"benchmark": "scale", "machine": report.machine(), **found})
+        report.finish("scale", found)
 
 
 def measure_coordinator(options: argparse.Namespace) -> dict[str, Any]:
@@ -164,22 +169,23 @@ def measure_at(options: argparse.Namespace, asking: Asking, size: int) -> dict[s
 
 
 def measure_reports(options: argparse.Namespace) -> dict[str, Any]:
-    """Time the leaderboard as a command, and each plot of the study once it is read."""
+    """CPU seconds of the leaderboard as a command, and of each plot once the study is read."""
     seconds = {}
     name = f"{NAME}-{max(options.sizes)}"
     shown = [*processes.besom_command(), "leaderboard", name, f"--results-dir={options.folder}"]
-    began = time.perf_counter()
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(shown, check=True, capture_output=True)
-    seconds["leaderboard"] = time.perf_counter() - began
-    began = time.perf_counter()
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds["leaderboard"] = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
+    began = time.process_time()
     study = load_record(options.folder, name)
-    seconds["reading the study"] = time.perf_counter() - began
+    seconds["reading the study"] = time.process_time() - began
     for plot in plot_names(study):
-        began = time.perf_counter()
+        began = time.process_time()
         draw_plot(study, plot).savefig(options.folder / f"{plot}.png")
-        seconds[plot] = time.perf_counter() - began
+        seconds[plot] = time.process_time() - began
     report.print_table(
-        f"Seconds of the reports of {len(study.trials)} trials", ["", "s"], seconds.items()
+        f"CPU seconds of the reports of {len(study.trials)} trials", ["", "s"], seconds.items()
     )
     return {
         "trials": len(study.trials),

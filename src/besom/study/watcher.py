@@ -75,7 +75,7 @@ def _calling_all(methods: Sequence[Callable[..., None]]) -> Callable[..., None]:
 #: The leaderboard is rewritten at most this often, and never takes more than 1/SHARE of the time:
 #: its cost grows with the study.
 INTERVAL_S = 2.0
-SHARE = 100
+SHARE = 400
 
 
 class LeaderboardWriter(Watcher):
