@@ -13,7 +13,7 @@ import besom
 from besom.errors import ConfigError
 from besom.report.pooled import claims_together
 from besom.statistics import claim
-from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.store.records import Objective, Origin, Outcome, StudyRecord, TrialRecord
 from records_factory import VAL_LOSS, make_study
 from reporting_world import store
 from user_project import Project
@@ -67,6 +67,29 @@ def test_the_sentence_names_the_study_and_the_caveat_says_what_counts(project: P
     assert rows[0]["trial"].split(" of ")[1] in "ABC"
     assert "all 24 complete trials of them count in its correction and in the ties" in said
     assert "only the choice within" not in said
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "md", "json"])
+def test_they_are_shown_in_every_format(project: Project, form: str) -> None:
+    for seed, name in enumerate("AB"):
+        study = equals(name, seed, 5)
+        trials = tuple(
+            replace(t, origin=Origin.ENQUEUED, params={"a": t.number}) for t in study.trials
+        )
+        store(project.root / "results", replace(study, trials=trials))
+    said = project.done("leaderboard", "A", "B", "--format", form)
+    for name in "AB":
+        assert all(f"{number} of {name}" in said for number in range(5))
+
+
+def test_what_is_not_ranked_is_called_by_its_study(project: Project) -> None:
+    for seed, name in enumerate("AB"):
+        study = equals(name, seed, 5)
+        failed = TrialRecord(5, Outcome.ERROR, reason="ValueError: no layers")
+        store(project.root / "results", replace(study, trials=(*study.trials, failed)))
+    said = project.done("leaderboard", "A", "B", "--all")
+    assert "5 of A" in said
+    assert "5 of B" in said
 
 
 def test_studies_of_other_examples_have_a_claim_of_their_own(project: Project) -> None:

@@ -187,10 +187,10 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     """What the column of notes says, in a sentence."""
     if "note" not in frame:
         return []
-    by_note: dict[str, list[int]] = {}
+    by_note: dict[str, list[object]] = {}
     for trial, note in zip(frame["trial"], frame["note"], strict=True):
         if note:
-            by_note.setdefault(str(note), []).append(int(trial))
+            by_note.setdefault(str(note), []).append(trial)
     parts = [f"{named('trial', trials)}: {note}" for note, trials in by_note.items()]
     text = "; ".join(parts)
     return [f"{text[:1].upper()}{text[1:]}."] if parts else []

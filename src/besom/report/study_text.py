@@ -74,7 +74,7 @@ def _print_unranked(
         most = min(MOST_FAILED, max(n_ranked - 1, 1), most)
         shown = [t for t in rest if t.outcome.failed]
     table = unranked(study)
-    table = table[table["trial"].isin([t.number for t in shown[:most]])]
+    table = table[table["trial"].isin([study.shown(t.number) for t in shown[:most]])]
     if console.width < WIDE or not show_all:
         table = table.drop(columns=["hyperparameters", "seconds"])
     if len(table):
