@@ -20,7 +20,7 @@ SOURCE = Path(besom.__file__).parent
 
 #: Each part may import from the lines above its own, and nothing else.
 LAYERS = (
-    ("errors", "metrics", "equality", "regular"),
+    ("errors", "metrics", "equality", "regular", "packaged"),
     ("seam", "text", "trust"),
     ("runs", "targets", "from_python"),
     ("config",),

@@ -214,6 +214,8 @@ def test_the_leaderboard_is_printed_in_every_format(studies: Project) -> None:
     table = studies.besom("leaderboard", "one").output
     assert "Leaderboard of one" in table
     assert "Not ranked" in table
+    assert " pruned " not in table.split("Failed")[-1].split("Not ranked")[0]
+    assert " pruned " in studies.besom("leaderboard", "one", "--all").output
     rows = json.loads(studies.besom("leaderboard", "one", "--format", "json").output)
     n_complete = len(make_study(30).complete)
     assert len(rows) == n_complete
@@ -231,6 +233,21 @@ def test_top_and_sort_choose_the_rows(studies: Project) -> None:
     assert trials("--sort", "trial") == sorted(trials())
     assert trials("--sort", "trial", "--top", "2") == sorted(trials())[:2]
     assert trials("--top", "10000") == trials()
+
+
+def test_columns_chooses_what_is_shown_and_written(studies: Project) -> None:
+    chosen = ("--columns", "dropout,seconds", "--columns", "learning_rate")
+    rows = json.loads(studies.done("leaderboard", "one", "--format", "json", *chosen))
+    always = ["rank", "trial", "val_accuracy"]
+    assert list(rows[0]) == [*always, "model.dropout", "seconds", "optimizer.learning_rate"]
+    head = next(x for x in studies.done("leaderboard", "one", *chosen).splitlines() if "rank" in x)
+    assert [word.strip() for word in head.strip("┃").split("┃")] == [
+        *(*always, "dropout", "seconds", "learning_rate")
+    ]
+    refused = studies.besom("leaderboard", "one", "--columns", "droput")
+    assert refused.exit_code == 2
+    assert "--columns 'droput'" in refused.output
+    assert "Did you mean 'dropout'" in refused.output
 
 
 def test_the_list_has_a_line_a_study(studies: Project) -> None:

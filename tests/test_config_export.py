@@ -154,7 +154,7 @@ def test_the_file_says_where_it_comes_from_and_how_it_is_used(project: Project) 
 
 def test_a_config_that_train_wrote_is_one_for_train(project: Project) -> None:
     config = compose(config=exported_as(project, "config.yaml")).config
-    assert config["model"]["hidden_units"] == [8]
+    assert config["model"]["hidden_units"] == [128]
 
 
 def exported_as(project: Project, name: str) -> str:
@@ -202,7 +202,7 @@ def test_another_option_of_a_group_replaces_the_whole_group(project: Project) ->
     assert optimizer["learning_rate"] == 0.01
     both = compose("optimizer=sgd", "optimizer.momentum=0.5").config
     assert both["optimizer"]["momentum"] == 0.5
-    assert both["model"]["hidden_units"] == [8]
+    assert both["model"]["hidden_units"] == [128]
 
 
 def test_the_same_option_of_a_group_brings_its_defaults_back(project: Project) -> None:

@@ -73,10 +73,19 @@ def exported() -> str:
 # What is there is documented
 
 
-@pytest.mark.parametrize("name", besom.cli.main.commands)
+def all_commands(group: click.Group = besom.cli.main, prefix: str = "") -> dict[str, click.Command]:
+    """Every command by its words, those of a group within the group too."""
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        within = isinstance(command, click.Group)
+        found |= all_commands(command, f"{prefix}{name} ") if within else {prefix + name: command}
+    return found
+
+
+@pytest.mark.parametrize("name", all_commands())
 def test_every_command_and_option_is_in_the_guide(name: str) -> None:
     assert f"`besom {name}" in GUIDE, f"docs/guide.md has no `besom {name}`"
-    options = [p for p in besom.cli.main.commands[name].params if isinstance(p, click.Option)]
+    options = [p for p in all_commands()[name].params if isinstance(p, click.Option)]
     missing = [
         option
         for parameter in options
@@ -259,8 +268,10 @@ def check_command(words: list[str]) -> None:
     name, *rest = words
     if name.startswith("-"):
         return
-    assert name in besom.cli.main.commands, words
-    context = besom.cli.main.commands[name].make_context(name, list(rest))
+    if f"{name} {rest[0] if rest else ''}" in all_commands():
+        name = f"{name} {rest.pop(0)}"
+    assert name in all_commands(), words
+    context = all_commands()[name].make_context(name, list(rest))
     given = context.params
     overrides = given.get("overrides") or given.get("words") or ()
     assert not [word for word in overrides if word.startswith("-")], words

@@ -47,7 +47,7 @@ def python(code: str, *words: str) -> str:
 
 #: Folds are in test_folds_end_to_end.py. With one worker TensorFlow is imported once.
 ONE_SPLIT = ("sweep.folds=null", "sweep.n_trials=3", "trainer.epochs=2", FAST)
-ONE_SPLIT += ("sweep.executor.workers=1", "sweep.plots=false")
+ONE_SPLIT += ("sweep.executor.workers=1", "sweep.plots=false", "sweep.replicates=auto")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_the_first_command_sweeps_in_an_empty_folder(home: Project, swept: Swept
         assert trial.numbers["n_params"] > 0
         assert trial.n_validation == 287
         assert trial.correct is not None
-    assert study.trials[0].config["model"]["hidden_units"] == [8]
+    assert study.trials[0].config["model"]["hidden_units"] == [128]
     (environment,) = study.facts["environments"].values()
     assert {"tensorflow", "keras", "numpy"} <= set(environment["versions"])
     assert len(environment["data"]["fingerprint"]) >= 8
@@ -280,7 +280,7 @@ def test_a_sweep_never_opens_the_test_images(home: Project) -> None:
     option = "_target_: guarded.spirals\nvalidation_split: 0.2\nsplit_seed: 0\n"
     home.write("conf/data/spirals.yaml", option)
     words = ("data=spirals", "sweep.n_trials=2", "trainer.epochs=1", "sweep.name=guarded")
-    words += ("sweep.folds=2", "sweep.executor.workers=1", "sweep.plots=false")
+    words += ("sweep.folds=2", "sweep.executor.workers=1", "sweep.plots=false", "sweep.replicates=auto")
     home.done("sweep", "quickstart", *words)
     study = load_record(home.root / "results", "guarded")
     assert [t.outcome for t in study.trials] == [Outcome.COMPLETE] * 2

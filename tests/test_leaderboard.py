@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +60,12 @@ def study_of(*values: float | None, **more: TrialRecord) -> StudyRecord:
     return StudyRecord("s", (VAL_ACCURACY,), tuple(trials))
 
 
-def printed(study: StudyRecord, width: int = 200) -> str:
+def printed(study: StudyRecord, width: int = 200, **options: bool) -> str:
     """Both tables as a terminal of this width shows them."""
     out = io.StringIO()
     claimed = claim(study)
     frame = ranking(study, claimed)
-    print_study(study, frame, claimed, Console(file=out, width=width), None)
+    print_study(study, frame, claimed, Console(file=out, width=width), None, **options)
     return out.getvalue()
 
 
@@ -289,6 +290,102 @@ def test_a_narrow_terminal_shows_the_error_of_every_score_and_what_is_corrected(
     assert "corrected for selection" in " ".join(text.split())
     assert "corrected ┃" not in text  # one number is the score of a row: the sentence corrects it
     assert "+1.00 points" in text
+
+
+def swept(n_trials: int, *, pruned: int = 0, failed: int = 0, **params: list) -> StudyRecord:
+    """A study whose trials have these values of hyperparameters in turn."""
+    paths = {name.replace("__", "."): values for name, values in params.items()}
+    outcomes = [Outcome.COMPLETE] * n_trials + [Outcome.PRUNED] * pruned + [Outcome.ERROR] * failed
+    trials = tuple(
+        dataclasses.replace(
+            make_trial(number, BASE_PARAMS, outcome, baseline=number == 0),
+            params={path: values[number % len(values)] for path, values in paths.items()},
+        )
+        for number, outcome in enumerate(outcomes)
+    )
+    return StudyRecord("s", (VAL_ACCURACY,), trials)
+
+
+MANY = {
+    "model__units": [[512, 256], [64]],
+    "model__activation": ["relu", "gelu", "silu"],
+    "model__dropout": [0.25, 0.1234],
+    "optimizer__learning_rate": [0.001, 0.00012, 0.3],
+    "optimizer__momentum": [0.9, 0.99],
+    "trainer__batch_size": [64],
+}
+
+
+def test_a_trial_is_one_line_in_80_columns_and_its_hyperparameters_are_columns() -> None:
+    study = swept(12, **MANY)
+    lines = printed(study, 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    head = next(line for line in lines if "rank" in line)
+    for name in ("val_accuracy", "units", "activation", "dropout"):
+        assert f" {name} " in head
+    assert sum(line.startswith("│") for line in lines) == 12
+    said = " ".join(printed(study, 80).split())
+    assert "The same in every row: batch_size 64." in said
+    assert "Trial 0: baseline." in said
+    left_out = re.search(r"Not shown: (.*?)\. --columns", said)
+    assert left_out
+    shown = {word.strip() for word in head.replace("┃", "|").split("|")}
+    named = set(left_out[1].split(", "))
+    assert not named & shown
+    assert {"learning_rate", "momentum"} <= named | shown
+
+
+def test_what_fits_is_not_named_as_left_out() -> None:
+    text = printed(swept(5, **MANY), 300)
+    assert "Not shown" not in text
+    assert "batch_size 64" in text
+    assert "seconds" in text
+
+
+def test_numbers_of_one_column_have_their_points_below_each_other() -> None:
+    lines = printed(swept(6, **MANY), 200).splitlines()
+    at = {line.index(cell) + 1 for line in lines for cell in ("0.25 ", "0.1234") if cell in line}
+    assert len(at) == 1
+
+
+def test_the_paths_of_one_list_are_one_column() -> None:
+    study = swept(4, model__units__0=[64, 32], model__units__1=[8], head__units=[4, 5])
+    text = printed(study, 120)
+    assert "64-8" in text
+    assert "32-8" in text
+    assert "model.units" in text
+    assert "head.units" in text
+
+
+def test_a_list_without_room_is_wrapped_rather_than_missing() -> None:
+    layers = [[{"units": 512, "activation": "relu"}] * 6, [{"units": 64, "activation": "gelu"}] * 5]
+    lines = printed(swept(4, model__layers=layers), 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("512" in line for line in lines) > 2
+
+
+def test_pruned_trials_are_counted_and_listed_on_demand_and_failed_ones_are_few() -> None:
+    study = swept(6, pruned=30, failed=9, **MANY)
+    text = printed(study, 80)
+    assert "Failed, 4 more" in text
+    assert text.count(" error ") == 5
+    assert "pruned" not in text.split("Failed")[1].split("Not ranked")[0]
+    assert "Not ranked: 30 pruned, 9 error. `besom leaderboard s --all` lists them." in text
+    everything = printed(study, 80, show_all=True)
+    assert everything.count(" pruned ") >= 30
+    assert "--all" not in everything
+
+
+def test_all_shows_every_row_of_a_long_ranking() -> None:
+    study = swept(130, **MANY)
+    assert "30 more rows: --all shows them" in printed(study, 200)
+    rows = [x for x in printed(study, 200, show_all=True).splitlines() if x.startswith("│")]
+    assert len(rows) == 130
+
+
+def test_a_study_in_which_nothing_completed_shows_why() -> None:
+    text = printed(swept(0, failed=3, **MANY), 80)
+    assert text.count(" error ") == 3
 
 
 def test_two_hyperparameters_of_one_short_name_keep_their_paths_apart() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import besom
+from besom.errors import ConfigError
 from besom.report.pooled import claims_together
 from besom.statistics import claim
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
@@ -77,6 +79,20 @@ def test_studies_of_other_examples_have_a_claim_of_their_own(project: Project) -
     refused = project.besom("leaderboard", "A", "B", "C", "--format", "csv")
     assert refused.exit_code == 2
     assert "judged on different validation examples" in refused.output
+
+
+def test_from_python_studies_are_ranked_with_others(project: Project) -> None:
+    for seed, (name, data) in enumerate([("A", "a"), ("B", "a"), ("C", "other")]):
+        store(project.root / "results", equals(name, seed, 8, data))
+    one, two, other = map(besom.load_study, "ABC")
+    frame = one.leaderboard(two)
+    assert len(frame) == 16
+    said = one.claim_with(two).text
+    assert said.startswith(f"trial {frame['trial'].iloc[0]}: ")
+    assert said == two.claim_with(one).text
+    assert one.claim_with() == one.claim
+    with pytest.raises(ConfigError, match="judged on different validation examples"):
+        one.leaderboard(other)
 
 
 def test_a_trial_that_taught_another_study_counts_once() -> None:

@@ -146,6 +146,19 @@ def shown(view: LiveView, console: Console) -> str:
     return capture.get()
 
 
+def test_the_panel_shows_which_machine_a_worker_is_on_where_there_are_several() -> None:
+    view, console = live()
+    view.began(lambda: EMPTY, 4, 2)
+    view.started(0, 0)
+    view.placed(0, "node-7")
+    view.started(1, 1)
+    rows = shown(view, console).splitlines()
+    assert [row.split() for row in rows if "worker" in row] == [
+        ["worker", "0", "on", "node-7", "trial", "0", "epoch", "0"],
+        ["worker", "1", "trial", "1", "epoch", "0"],
+    ]
+
+
 def test_the_panel_shows_progress_workers_best_and_counts() -> None:
     view, console = live()
     assert "TensorFlow" in shown(view, console)
@@ -250,6 +263,7 @@ def test_everybody_hears_everything() -> None:
     watchers = Watchers(ear(), ear())
     watchers.began(lambda: EMPTY, 1, 1)
     watchers.started(0, 0)
+    watchers.placed(0, "x")
     watchers.run_started(0, 0, 1, 5)
     watchers.run_ended(0, 0)
     watchers.epoch(0, 0, 1, {})

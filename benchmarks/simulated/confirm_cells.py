@@ -108,7 +108,7 @@ CONFIRM = (
     Cell("confirm/360-5", "4 equals, 360 examples, 5 seeds", 1000, four(5, 360)),
     Cell("confirm/360-20", "4 equals, 360, 20 seeds", 500, four(20, 360)),
     Cell("confirm/10000-5", "4 equals, 10,000, 5 seeds", 400, four(5, 10_000)),
-    Cell("confirm/10000-20", "4 equals, 10,000, 20 seeds", 200, four(20, 10_000)),
+    Cell("confirm/10000-20", "4 equals, 10,000, 20 seeds", 600, four(20, 10_000)),
     Cell("confirm/360-gain-2", "1 better by 2 points, 360, 5 seeds", 600, four(5, 360, 0.02)),
     Cell("confirm/360-gain-4", "1 better by 4 points, 360, 5 seeds", 600, four(5, 360, 0.04)),
     Cell(
@@ -184,7 +184,7 @@ def missed(n_validation: int, n_test: int, shift: float, n_seeds: int = 5) -> Ca
 MISSED = (
     Cell("missed/1000", "true claim, 1,000 and 1,000 examples", 400, missed(1000, 1000, 0.0)),
     Cell("missed/1000-360", "true claim, 1,000 and 360", 400, missed(1000, 360, 0.0)),
-    Cell("missed/5000", "true claim, 5,000 and 5,000", 100, missed(5000, 5000, 0.0)),
+    Cell("missed/5000", "true claim, 5,000 and 5,000", 250, missed(5000, 5000, 0.0)),
     Cell("missed/5000-2", "test 2 points harder, 5,000 and 5,000", 60, missed(5000, 5000, 0.02)),
     Cell("missed/1000-5", "test 5 points harder, 1,000 and 1,000", 200, missed(1000, 1000, 0.05)),
 )

@@ -24,6 +24,9 @@ def main() -> NoReturn:
     if handles_interrupts:
         signal.signal(signal.SIGINT, _end_now)
     from besom.cli import main as command_line
+    from besom.cli.completion_command import VARIABLE, register
+
+    register()
 
     received: list[int] = []
 
@@ -38,7 +41,7 @@ def main() -> NoReturn:
         sys.unraisablehook = _end_if_interrupted
     code: object = 0
     try:
-        command_line()
+        command_line(complete_var=VARIABLE)
     except SystemExit as ending:
         code = ending.code
     except KeyboardInterrupt:

@@ -51,7 +51,7 @@ def test_a_log_has_one_line_a_run(study: StudyRecord, plan_of: Callable[..., Con
     out = io.StringIO()
     view = PlainConfirmView(Console(file=out, width=60))
     show(view, plan_of(study, n_seeds=4))
-    view.replaced(1, "its memory grew")
+    view.remarked("worker 1 replaced: its memory grew")
     view.stopping("SIGINT received")
     assert out.getvalue().splitlines() == [
         "study: 4 configs on 4 seeds, measured on the validation examples; 2 runs already done, "

@@ -38,9 +38,13 @@ def asker(n_workers: int, ask_s: float = 0.0, trial_s: float = 0.0) -> Any:
 
     def ask(ahead: bool) -> Any:
         now[0] += ask_s
-        return SimpleNamespace(number=next(numbers), ahead=ahead)
+        return SimpleNamespace(number=next(numbers), ahead=ahead, begun=False)
 
-    asking = AskAhead(ask, lambda: n_workers, lambda: now[0])
+    def begin(trial: Any) -> Any:
+        trial.begun = True
+        return trial
+
+    asking = AskAhead(ask, begin, lambda: n_workers, lambda: now[0])
     asking.take()
     asking.note(trial_s)
     return asking
@@ -50,8 +54,8 @@ def test_with_one_worker_a_trial_is_asked_for_when_it_is_wanted() -> None:
     asking = asker(1, ask_s=0.03, trial_s=0.03)
     asking.order(1)
     assert (asking.depth, len(asking), asking.ready) == (0, 0, True)
-    trial, was_ahead = asking.take()
-    assert (trial.ahead, was_ahead) == (False, False)
+    trial = asking.take()
+    assert (trial.ahead, trial.begun) == (False, False)
 
 
 def test_nothing_is_asked_ahead_while_asking_is_quick() -> None:
@@ -70,7 +74,7 @@ def test_as_many_are_asked_ahead_as_workers_would_wait_for(trial_s: float, depth
     asking.order(0)
     assert len(asking) == depth
     taken = [asking.take() for _ in range(depth)]
-    assert [(trial.number, trial.ahead, ahead) for trial, ahead in taken] == [
+    assert [(trial.number, trial.ahead, trial.begun) for trial in taken] == [
         (number, True, True) for number in range(1, depth + 1)
     ]
     asking.close()
@@ -81,7 +85,7 @@ def test_a_worker_that_waits_is_asked_for_even_where_nothing_is_asked_ahead() ->
     assert not asking.ready
     asking.order(n_idle=1)
     wait_for(lambda: asking.ready, "the trial")
-    assert asking.take()[1]
+    assert asking.take().begun
     asking.close()
 
 

@@ -24,6 +24,8 @@ import pytest
 from sweeping import stored
 
 from besom.store.records import Outcome
+from records_factory import make_study
+from reporting_world import store
 from user_project import Project, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
@@ -313,3 +315,17 @@ def test_the_command_begins_where_ctrl_c_is_heard() -> None:
     pyproject = Path(__file__).parents[2] / "pyproject.toml"
     scripts = tomllib.loads(pyproject.read_text())["project"]["scripts"]
     assert scripts == {"besom": "besom.__main__:main"}
+
+
+def test_a_leaderboard_that_is_longer_than_the_terminal_is_paged_and_a_short_one_is_not(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(Path("results"), make_study(20, name="one"))
+    monkeypatch.setenv("PAGER", "sed s/^/paged:/")
+    with terminal("leaderboard", "one", rows=15) as shown:
+        assert shown.end() == 0
+        assert "paged:" in shown.written
+    with terminal("leaderboard", "one", rows=60) as shown:
+        assert shown.end() == 0
+        assert "Leaderboard of one" in shown.written
+        assert "paged:" not in shown.written

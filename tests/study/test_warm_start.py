@@ -89,7 +89,7 @@ def test_rows_of_another_study_say_whose_they_are(project, no_orphans):
     assert [t.reason for t in taken(load_study("second"))] == [
         f"trial {n} of 'first'" for n in range(3)
     ]
-    assert "trial 2 of 'first'" in project.besom("leaderboard", "second").output
+    assert "trial 2 of 'first'" in project.besom("leaderboard", "second", "--all").output
 
 
 def test_a_study_that_does_not_know_the_objective_is_refused_as_often_as_it_is_given(

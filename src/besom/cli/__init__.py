@@ -5,9 +5,11 @@ Commands that report never import TensorFlow; what a command needs is imported w
 
 # Commands register when they are imported.
 from besom.cli import (  # noqa: F401
+    completion_command,
     confirm_command,
     init_command,
     report_commands,
+    study_commands,
     sweep_command,
 )
 from besom.cli.group import ORDER, Commands, main

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from besom.cli.completing import complete_executor, complete_studies
 from besom.cli.group import TAKES_OVERRIDES, echo, main, results_dir_option, trust_option
 
 if TYPE_CHECKING:
@@ -31,8 +32,14 @@ def _view(console: TerminalConsole, stack: ExitStack) -> ConfirmWatcher:
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
-@click.argument("name")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[OVERRIDES]...")
+@click.argument("name", shell_complete=complete_studies)
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[OVERRIDES]...",
+    shell_complete=complete_executor,
+)
 @click.option("--top", type=int, metavar="N", help="Take the leaderboard's first N.  [default: 5]")
 @click.option(
     "--trial", "trials", type=int, metavar="N", multiple=True, help="Take trial N; may be repeated."
@@ -128,9 +135,15 @@ def confirm(
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @click.argument("trial", type=int)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[OVERRIDES]...")
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[OVERRIDES]...",
+    shell_complete=complete_executor,
+)
 @results_dir_option
 @trust_option
 def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from besom.cli.completing import complete_overrides
 from besom.errors import BesomError, did_you_mean
 from besom.store.storage_url import hide_passwords
 from besom.text.printable import visible
@@ -33,9 +34,11 @@ ORDER = (
     "diff",
     "plot",
     "export",
+    "study",
     "train",
     "replay",
     "show",
+    "completion",
 )
 
 
@@ -180,7 +183,9 @@ def find_modules_of(config: str | None, config_dir: str | None) -> None:
 
 def overrides_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     """Everything else on the command line: Hydra overrides."""
-    return click.argument("overrides", nargs=-1, type=click.UNPROCESSED)(command)
+    return click.argument(
+        "overrides", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_overrides
+    )(command)
 
 
 #: Unknown options are passed on, so that the refusal can say what replaces them.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from besom.cli.completing import complete_columns, complete_studies
 from besom.cli.group import echo, echo_as, format_option, main, results_dir_option
 from besom.equality import same
 from besom.errors import ConfigError, StudyError
@@ -23,25 +24,47 @@ if TYPE_CHECKING:
 
 
 @main.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_studies
+)
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N rows.")
-@click.option("--sort", metavar="COLUMN", help="Sort by a column instead of the rank.")
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    shell_complete=complete_columns,
+    help="Sort by a column instead of the rank.",
+)
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="NAME,...",
+    shell_complete=complete_columns,
+    help="Show these beside rank, trial and score.",
+)
+@click.option("--all", "show_all", is_flag=True, help="Show every row, and what is not ranked.")
 @format_option
 @results_dir_option
 def leaderboard(
-    names: tuple[str, ...], top: int | None, sort: str | None, form: str, results_dir: Path
+    names: tuple[str, ...],
+    top: int | None,
+    sort: str | None,
+    columns: tuple[str, ...],
+    show_all: bool,
+    form: str,
+    results_dir: Path,
 ) -> None:
     """Rank the trials of NAME, and say what you may claim.
 
     Several studies that were judged on the same validation examples are ranked as one: you have
     picked the best trial among all of theirs, and it is corrected for that.
     """
+    from besom.report import fitted_ranking
     from besom.report import leaderboard as board
     from besom.report.claimed import claim_among
-    from besom.report.pooled import claims_together
+    from besom.report.pooled import claims_together, refuse_several
     from besom.report.study_text import print_study
     from besom.store.storage import load_record
-    from besom.text.console import TerminalConsole
+    from besom.text.console import TerminalConsole, paged
 
     studies = [load_record(results_dir, name) for name in dict.fromkeys(names)]
     if len(studies) == 1:
@@ -50,18 +73,19 @@ def leaderboard(
         ]
     else:
         claims = [*claims_together(studies, results_dir)]
-    if len(claims) > 1 and form in ("csv", "json"):
-        apart = "; ".join(study.name for study, _ in claims)
-        raise ConfigError(
-            f"These studies were judged on different validation examples ({apart}), and --format "
-            f"{form} holds one ranking. Give studies of the same examples, or --format md."
-        )
+    if form in ("csv", "json"):
+        why = f"--format {form}, which holds one ranking, cannot show them; --format md can."
+        refuse_several([study for study, _ in claims], why)
     for study, claimed in claims:
         frame = board.sort_by(board.ranking(study, claimed), sort)
         if top is not None:
             frame = frame.head(top)
+        if columns:
+            frame = fitted_ranking.only(frame, study, columns)
         if form == "table":
-            print_study(study, frame, claimed, TerminalConsole(), top)
+            with paged(TerminalConsole()) as console:
+                chosen = bool(columns)
+                print_study(study, frame, claimed, console, top, show_all=show_all, chosen=chosen)
             continue
         echo_as(
             form,
@@ -90,7 +114,7 @@ def list_studies(ctx: click.Context, results_dir: Path) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @results_dir_option
 def plot(name: str, results_dir: Path) -> None:
     """Draw the plots of NAME again."""
@@ -108,7 +132,9 @@ def plot(name: str, results_dir: Path) -> None:
 
 
 @main.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_studies
+)
 @results_dir_option
 def report(names: tuple[str, ...], results_dir: Path) -> None:
     """Write a page about NAME to open in a browser.
@@ -131,7 +157,7 @@ def report(names: tuple[str, ...], results_dir: Path) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @format_option
 @results_dir_option
 def ledger(name: str, form: str, results_dir: Path) -> None:
@@ -156,7 +182,7 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @click.option("--trial", type=int, metavar="N", help="Export trial N instead of the first.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
 @click.option(
@@ -238,7 +264,7 @@ def export(
 
 
 @main.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=complete_studies)
 @format_option
 @results_dir_option
 def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
@@ -275,7 +301,7 @@ def compare(names: tuple[str, ...], form: str, results_dir: Path) -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_studies)
 @click.argument("trials", nargs=2, type=int, metavar="TRIAL TRIAL")
 @format_option
 @results_dir_option
@@ -304,8 +330,8 @@ def diff(name: str, trials: tuple[int, int], form: str, results_dir: Path) -> No
         _print_table(display_differences(frame), both, console)
     else:
         say(console, f"{both} do not differ in anything.", wrap=True)
-    if same(one.config, other.config):
-        echo("Their configs are the same.")
+    if same(one.config or one.params, other.config or other.params):
+        echo(f"Their {'configs' if one.config else 'hyperparameters'} are the same.")
     if sentence := verdict(study, one, other):
         echo(sentence)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from besom.cli.completing import complete_configs, complete_sweeps
 from besom.cli.group import (
     TAKES_OVERRIDES,
     config_dir_option,
@@ -75,7 +76,7 @@ def _print_result(study: StudyRecord, claimed: Claim, console: TerminalConsole) 
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_sweeps)
 @overrides_argument
 @config_dir_option
 @click.option("--extend", is_flag=True, help="Accept a larger budget or another executor.")
@@ -148,7 +149,13 @@ def sweep(
 
 
 @main.command(context_settings=TAKES_OVERRIDES)
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[CONFIG] [OVERRIDES]...")
+@click.argument(
+    "overrides",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[CONFIG] [OVERRIDES]...",
+    shell_complete=complete_configs,
+)
 @config_dir_option
 @trust_option
 def train(overrides: tuple[str, ...], config_dir: str | None) -> None:

@@ -22,10 +22,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from besom.config.overrides import MULTIRUN_HELP
-from besom.config.search_path import packaged_config_dirs, read_yaml
+from besom.config.search_path import read_yaml
 from besom.config.tree import within
 from besom.errors import ConfigError
 from besom.metrics import usual_direction
+from besom.packaged import packaged_config_dirs
 from besom.text.values import given_text
 from besom.trust import current
 

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from besom.config.types import numbers_as_text
 from besom.errors import ConfigError, did_you_mean
+from besom.packaged import packaged_config_dirs
 from besom.regular import special_kind
 
 #: Primary configs that are not sweeps.
@@ -42,13 +43,6 @@ _MALFORMED = (
     *(yaml.YAMLError, OmegaConfBaseException),
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
 )
-
-
-def packaged_config_dirs() -> tuple[Path, Path]:
-    """Besom's own ``conf`` and ``sweeps``: inside the wheel, or at the top of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    home = package if (package / "conf").is_dir() else package.parents[1]
-    return home / "conf", home / "sweeps"
 
 
 @dataclass(frozen=True)

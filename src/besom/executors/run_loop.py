@@ -121,11 +121,8 @@ class TrialSource:
     def on_abandoned(self, trial: int) -> None:
         """A trial did not reach the end of its epoch in time after the loop began to stop."""
 
-    def on_worker_replaced(self, worker: int, reason: str) -> None:
-        """A worker was replaced by a fresh one."""
-
     def on_remark(self, text: str) -> None:
-        """The executor has something to tell the user."""
+        """The executor has something to tell the user, such as that a worker was replaced."""
 
     def on_stopping(self, reason: str) -> None:
         """No new trials; those running stop at the end of their epoch."""
@@ -314,7 +311,7 @@ class RunLoop:
         match pending.event:
             case Ready() as ready:
                 if ready.replaces:
-                    self._source.on_worker_replaced(ready.worker, ready.replaces)
+                    self._source.on_remark(f"worker {ready.worker} replaced: {ready.replaces}")
             case Remark(text):
                 self._source.on_remark(text)
             case Started() as started:

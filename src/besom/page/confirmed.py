@@ -68,29 +68,12 @@ def _forest(frame: pd.DataFrame, aim: Objective, id: str) -> PageChart:
     rows = frame[frame["mean"].notna()].to_dict(orient="records")
     if not rows:
         return PageChart(id, "", "No run has succeeded, so there is no score to show.")
-    seeds = [column for column in frame.columns if column.startswith("seed_")]
-    lines, dots, ends = [], [], []
-    for at, row in enumerate(rows):
-        colour = _COLOURS.get(str(row["status"]), "muted")
-        scores = [float(row[s]) for s in seeds if not pd.isna(row[s])]
-        wide = [row["low"], row["high"]] if row["of_new"] is True else [None, None]
-        numbers = cells([row["mean"], row["fixed_low"], row["fixed_high"]])
-        tip = f"trial {row['trial']}: mean {row['mean']:.4g} over {counted(len(scores), 'seed')}"
-        lines.append(
-            {
-                "c0": at,
-                "c6": colour,
-                "tip": tip,
-                **dict(zip(("c1", "c2", "c3"), numbers, strict=True)),
-                **dict(zip(("c4", "c5"), cells([float(v or "nan") for v in wide]), strict=True)),
-            }
-        )
-        dots += [{"c0": at, "c1": score, "c6": colour} for score in cells(scores)]
-        ends += [*scores, *(v for v in (*numbers, *wide) if v is not None and not pd.isna(v))]
+    lines, dots = _lines_and_dots(rows)
+    known = [line[end] for line in lines for end in ("c1", "c2", "c3", "c4", "c5")]
+    shown = window([v for v in known if v is not None] + [d["c1"] for d in dots], aim.sign)
     names = [f"trial {row['trial']}" + " (baseline)" * (row["baseline"] is True) for row in rows]
     look: Look = {"ticks": False, "domain": False, "grid": False}
     y = alt.Y("c0:O", title=None, axis=texts_by_value(range(len(rows)), names, **look))
-    shown = window(ends, aim.sign)
     scale = alt.Scale(domain=[shown.low, shown.high], nice=False, zero=False, clamp=True)
     metric = aim.metric.removeprefix("val_")
     x, thick, thin = (
@@ -119,3 +102,18 @@ def _forest(frame: pd.DataFrame, aim: Objective, id: str) -> PageChart:
         keys=tuple(keys),
         n_marks=len(dots),
     )
+
+
+def _lines_and_dots(rows: list[Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Each config's mean ``c1`` and the ends of its intervals, and each seed's score."""
+    lines, dots = [], []
+    for at, row in enumerate(rows):
+        colour = _COLOURS.get(str(row["status"]), "muted")
+        scores = cells([v for key, v in row.items() if key.startswith("seed_") and not pd.isna(v)])
+        wide = [row["low"], row["high"]] if row["of_new"] is True else [None, None]
+        ends = cells([row["mean"], row["fixed_low"], row["fixed_high"], *wide])
+        tip = f"trial {row['trial']}: mean {row['mean']:.4g} over {counted(len(scores), 'seed')}"
+        columns = dict(zip(("c1", "c2", "c3", "c4", "c5"), ends, strict=True))
+        lines.append({"c0": at, "c6": colour, "tip": tip, **columns})
+        dots += [{"c0": at, "c1": score, "c6": colour} for score in scores]
+    return lines, dots

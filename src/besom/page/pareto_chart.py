@@ -35,17 +35,7 @@ def pareto_charts(study: StudyRecord, id: str) -> list[PageChart]:
 
 def _pareto(found: pareto.Pareto, panel: int, id: str) -> PageChart:
     up, across = found.values[:, 0], found.values[:, panel]
-    place: Look = {}
-    for name, channel, column, i in (("x", alt.X, "c1", panel), ("y", alt.Y, "c0", 0)):
-        window = found.windows[i]
-        kind: Look = {"type": "log"} if found.log[i] else {"zero": False}
-        scale = alt.Scale(domain=[window.low, window.high], nice=False, clamp=True, **kind)
-        axis = alt.Axis(tickCount=6)
-        if found.log[i]:
-            ticks = log_ticks(window.low, window.high)
-            axis = texts_by_value(ticks, [number(tick, 5) for tick in ticks])
-        title = style.reading(found.metrics[i], found.signs[i])
-        place[name] = channel(f"{column}:Q", title=title, scale=scale, axis=axis)
+    place = _axes(found, panel)
     colour = alt.condition("datum.c2", alt.value("var(--complete)"), alt.value("var(--faint)"))
     size = alt.condition("datum.c2", alt.value(60), alt.value(26))
     base = marks().mark_circle(opacity=fading(0.9))
@@ -88,3 +78,19 @@ def _pareto(found: pareto.Pareto, panel: int, id: str) -> PageChart:
         ("c1", "c0"),
         len(columns["trial"]),
     )
+
+
+def _axes(found: pareto.Pareto, panel: int) -> Look:
+    """Where marks stand: ``x`` and ``y``."""
+    place: Look = {}
+    for name, channel, column, i in (("x", alt.X, "c1", panel), ("y", alt.Y, "c0", 0)):
+        window = found.windows[i]
+        kind: Look = {"type": "log"} if found.log[i] else {"zero": False}
+        scale = alt.Scale(domain=[window.low, window.high], nice=False, clamp=True, **kind)
+        axis = alt.Axis(tickCount=6)
+        if found.log[i]:
+            ticks = log_ticks(window.low, window.high)
+            axis = texts_by_value(ticks, [number(tick, 5) for tick in ticks])
+        title = style.reading(found.metrics[i], found.signs[i])
+        place[name] = channel(f"{column}:Q", title=title, scale=scale, axis=axis)
+    return place

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from besom.config.schema import TRAIN_GROUPS, SweepNode
-from besom.config.search_path import packaged_config_dirs, read_yaml
+from besom.config.search_path import read_yaml
 from besom.errors import ConfigError, did_you_mean
+from besom.packaged import packaged_config_dirs
 from besom.python.functions import GivenFunction, given_function, is_code, label_of
 from besom.python.spaces import base_value, plain
 from besom.targets import FUNCTIONS, PARTIAL, TARGET

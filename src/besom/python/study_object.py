@@ -5,6 +5,7 @@ Nothing here imports TensorFlow, but for ``Study.best_model``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -76,12 +77,37 @@ class Study(StudyRecord):
 
         return trained_model(self, self.best, self.paths, say=print)
 
-    def leaderboard(self) -> pd.DataFrame:
-        """The complete trials, best first, see ``besom.leaderboard.ranking``."""
+    def leaderboard(self, *others: StudyRecord) -> pd.DataFrame:
+        """The complete trials, best first, see ``besom.leaderboard.ranking``.
+
+        Args:
+            others: studies of the same objective and validation examples, whose trials are ranked
+                with these; a trial is called ``7 of NAME`` then.
+
+        Raises:
+            ConfigError: the studies cannot be ranked together.
+        """
         from besom.report.leaderboard import ranking
         from besom.report.trials_frame import without_columns
 
-        return without_columns(ranking(self, self.claim))
+        return without_columns(ranking(*self._with(others)))
+
+    def claim_with(self, *others: StudyRecord) -> Claim:
+        """What may be claimed of the best trial of this study and others, all trials counted.
+
+        Raises:
+            ConfigError: the studies cannot be ranked together, see ``leaderboard``.
+        """
+        return self._with(others)[1]
+
+    def _with(self, others: Sequence[StudyRecord]) -> tuple[StudyRecord, Claim]:
+        if not others:
+            return self, self.claim
+        from besom.report.pooled import claims_together, refuse_several
+
+        found = [*claims_together([self, *others], self.results_dir)]
+        refuse_several([pool for pool, _ in found], "there is one ranking of each.")
+        return found[0]
 
     def dataframe(self) -> pd.DataFrame:
         """One row per trial, whatever became of it, see ``besom.report.trials_frame``."""

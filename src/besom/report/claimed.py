@@ -8,9 +8,8 @@ from pathlib import Path
 
 from besom.statistics import Claim, claim, claim_text
 from besom.store.environment import environment_then
-from besom.store.paths import StudyPaths
+from besom.store.paths import StudyPaths, study_names
 from besom.store.records import StudyRecord
-from besom.store.storage import study_names
 
 
 def claim_among(study: StudyRecord, results_dir: Path) -> Claim:

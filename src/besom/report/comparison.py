@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -172,7 +173,8 @@ def _values(studies: Sequence[StudyRecord]) -> npt.NDArray[np.float64]:
 def spent(study: StudyRecord) -> tuple[float, float]:
     """Worker seconds and CPU seconds of every trial that has ended, whatever became of it."""
     over = [trial for trial in study.trials if trial.outcome is not Outcome.RUNNING]
-    return sum(t.seconds for t in over), sum(t.cpu_seconds for t in over)
+    cpu_seconds = math.nan if study.is_imported else sum(t.cpu_seconds for t in over)
+    return sum(t.seconds for t in over), cpu_seconds
 
 
 def best_after(study: StudyRecord, seconds: float) -> float | None:
@@ -251,7 +253,8 @@ def _cells(study: StudyRecord, row: Mapping[Any, Any]) -> dict[str, str]:
         cells["at equal compute"] = aim.text(row["at_equal_compute"])
     cells["trials"] = counts_text(study)
     cells["worker time"] = duration(row["worker_seconds"])
-    cells["CPU time"] = duration(row["cpu_seconds"])
+    known = "cpu_seconds" in row
+    cells["CPU time"] = duration(row["cpu_seconds"]) if known else "not known"
     return cells
 
 

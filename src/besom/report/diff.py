@@ -34,8 +34,10 @@ def differences(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> pd.
     not have is ``ABSENT``; floats are exact. Where the study went on with a newer besom, keys
     that came with it count with their defaults.
     """
+    # Of a trial that was not run here, only its hyperparameters are known.
+    a_config, b_config = (trial.config or trial.params for trial in (one, other))
     parts = (
-        (CONFIG, as_of_now(one.config, other.config), as_of_now(other.config, one.config)),
+        (CONFIG, as_of_now(a_config, b_config), as_of_now(b_config, a_config)),
         ("outcome", _outcome(study, one), _outcome(study, other)),
         ("environment", environment_then(study, one), environment_then(study, other)),
     )

@@ -21,6 +21,7 @@ from besom.seam import KERAS_TRIALS, MODEL_NOTES
 from besom.statistics import knee
 from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.store.stored_records import check_not_imported
 from besom.text.printable import command, escape_hidden, hidden_in, one_line
 
 #: An interpolation that is more than a path, such as ``${oc.env:HOME}``: it may read what a
@@ -57,6 +58,7 @@ def kept_model(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Pat
     """
     path = paths.model(trial.number)
     if not path.is_file():
+        check_not_imported(study, "retrained")
         remarks = trial.environment.get("remarks")
         if isinstance(remarks, Mapping) and "model" in remarks:
             raise StudyError(
@@ -111,6 +113,7 @@ def to_yaml(study: StudyRecord, trial: TrialRecord) -> str:
     Raises:
         StudyError: the trial was not run here, so its config is not known here.
     """
+    check_not_imported(study, "exported")
     if not trial.config:
         raise StudyError(
             f"Trial {trial.number} of {study.name!r} has no config to export: it is "
@@ -188,8 +191,8 @@ def dump(config: dict[str, Any]) -> str:
 
 
 def write_best(study: StudyRecord, paths: StudyPaths) -> Path | None:
-    """Write ``best.yaml``; None where no trial has completed."""
-    if not study.complete:
+    """Write ``best.yaml``; None where no trial has completed, or none has a config."""
+    if not study.complete or study.is_imported:
         return None
     write_atomically(paths.best, to_yaml(study, best_trial(study)))
     return paths.best

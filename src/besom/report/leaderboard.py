@@ -100,7 +100,7 @@ def columns_for(
     if baseline is not None and single:
         over = baseline.value or 0.0
         gain = lambda t: aim.sign * (t.value - over) + 0.0  # noqa: E731
-        found.append(LeaderboardColumn("gain", gain, aim.gain_text, narrow_from=0))
+        found.append(LeaderboardColumn("gain", gain, aim.gain_text))
     if claimed is not None and claimed.rows:
         rows = claimed.rows
         error_text = "{:.4f}".format if aim.is_share else "{:.2g}".format
@@ -263,18 +263,29 @@ def sort_by(frame: pd.DataFrame, column: str | None) -> pd.DataFrame:
     """
     if column is None:
         return frame
-    short = {leaf: path for path, leaf in short_names(list(frame.columns)).items()}
-    column = short.get(column, column)
-    if column not in frame.columns:
-        raise ConfigError(
-            f"--sort {column!r}: the leaderboard has no such column."
-            + did_you_mean(column, [str(c) for c in frame.columns])
-        )
+    column = column_named(frame, column, "--sort")
     key = frame[column]
     if key.dtype == object:  # numbers, then everything else by its text, what does not apply last
         order = key.map(_place).sort_values(kind="stable").index
         return frame.loc[order]
     return frame.loc[key.sort_values(kind="stable").index]
+
+
+def column_named(frame: pd.DataFrame, name: str, option: str) -> str:
+    """The column of a ranking that a user means, by its short name or its path.
+
+    Raises:
+        ConfigError: there is none (near names listed).
+    """
+    names = [str(column) for column in frame.columns]
+    short = {leaf: path for path, leaf in short_names(names).items()}
+    found = short.get(name, name)
+    if found not in names:
+        raise ConfigError(
+            f"{option} {name!r}: the leaderboard has no such column."
+            + did_you_mean(name, [*names, *short])
+        )
+    return found
 
 
 def _place(value: Any) -> tuple[int, float, str]:

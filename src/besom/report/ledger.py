@@ -141,7 +141,9 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
 def conclusions(study: StudyRecord, book: Ledger) -> list[str]:
     """What the ledger shows, one line per finding."""
     metric, lines = study.objective.metric, []
-    if n_silent := int(costs(study)["cpu_seconds"].isna().sum()):
+    if study.is_imported:
+        lines.append("CPU seconds are not known: the study was imported.")
+    elif n_silent := int(costs(study)["cpu_seconds"].isna().sum()):
         lines.append(f"Trials that were killed, whose CPU seconds are not in the sums: {n_silent}.")
     if (gain := _gain(study)) is not None:
         spent = duration(float(book.by_outcome["seconds"].iloc[-1]))
@@ -193,6 +195,8 @@ def _by_outcome(study: StudyRecord) -> pd.DataFrame:
     ]
     sums = frame.groupby("outcome")[["trials", "epochs", *COSTS]].sum().reindex(order)
     sums.loc["total"] = frame[sums.columns].sum()
+    if study.is_imported:
+        sums["cpu_seconds"] = math.nan
     sums = sums.astype({"trials": int, "epochs": int})
     sums["share"] = sums["seconds"] / (frame["seconds"].sum() or 1.0)
     return sums.reset_index(names="outcome")

@@ -111,6 +111,20 @@ def _merged(studies: Sequence[StudyRecord]) -> dict[str, object]:
     return {k: v for study in studies for k, v in study.facts.get("environments", {}).items()}
 
 
+def refuse_several(found: Sequence[StudyRecord], why: str) -> None:
+    """Refuse studies that were judged on different examples, where one ranking is asked for.
+
+    Raises:
+        ConfigError: names them.
+    """
+    if len(found) > 1:
+        apart = "; ".join(pool.name for pool in found)
+        raise ConfigError(
+            f"These studies were judged on different validation examples ({apart}), so {why} Give "
+            "studies of the same examples."
+        )
+
+
 def claims_together(
     studies: Sequence[StudyRecord], results_dir: Path
 ) -> Iterator[tuple[Pool, Claim]]:

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from besom.errors import BesomError
 from besom.report.tables import WIDE, counts_text
-from besom.store.paths import StudyPaths
+from besom.store.paths import StudyPaths, study_names
 from besom.store.records import StudyRecord
-from besom.store.storage import load_record, study_names
+from besom.store.storage import load_record
 from besom.text.console import rich_table, say
 
 #: What ``list`` shows of a study. ``best`` comes with its standard error.

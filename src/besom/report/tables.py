@@ -87,11 +87,17 @@ def param_cell(value: Any) -> str:
 
 
 def short_names(columns: Sequence[Any]) -> dict[str, str]:
-    """``optimizer.learning_rate`` as ``learning_rate``, unless two would be the same."""
-    leaves = [str(c).rpartition(".")[2] for c in columns]
+    """``optimizer.learning_rate`` as ``learning_rate``: what tells it from all others."""
+    taken = Counter(end for column in columns for end in _ends(str(column)))
     return {
-        str(c): leaf for c, leaf in zip(columns, leaves, strict=True) if leaves.count(leaf) == 1
+        str(c): next((end for end in _ends(str(c)) if taken[end] == 1), str(c)) for c in columns
     }
+
+
+def _ends(path: str) -> list[str]:
+    """The ends of a dotted path, the shortest first; the whole of it is an end, too."""
+    parts = path.split(".")
+    return [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -156,9 +162,9 @@ def costs(study: StudyRecord) -> pd.DataFrame:
     """One row per trial that ran or might have: trial, outcome, epochs and what it cost.
 
     Columns: trial, outcome, epochs (of all its runs), seconds (wall-clock, in its worker),
-    cpu_seconds (of its worker, all threads; NaN where the worker was killed and could not tell),
-    gpu_seconds (the seconds times the share of a GPU that its worker held). Knowledge taken from
-    another study cost nothing here and is left out.
+    cpu_seconds (of its worker, all threads; NaN where the worker was killed and could not tell, and
+    of an imported study), gpu_seconds (the seconds times the share of a GPU that its worker held).
+    Knowledge taken from another study cost nothing here and is left out.
     """
     import pandas as pd
 
@@ -178,9 +184,10 @@ def costs(study: StudyRecord) -> pd.DataFrame:
 def trial_costs(study: StudyRecord, trial: TrialRecord) -> dict[str, float]:
     """One trial's cost by the names in ``COSTS``."""
     killed = trial.outcome in (Outcome.WORKER_DIED, Outcome.TIMEOUT) and not trial.cpu_seconds
+    untold = killed or study.is_imported
     spent = (
         trial.seconds,
-        math.nan if killed else trial.cpu_seconds,
+        math.nan if untold else trial.cpu_seconds,
         trial.seconds * _gpus(study, trial),
     )
     return {name: round(seconds, 3) for name, seconds in zip(COSTS, spent, strict=True)}

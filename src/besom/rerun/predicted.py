@@ -22,6 +22,7 @@ from besom.seam import KERAS_TRIALS
 from besom.store.environment import environment_then
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
+from besom.store.stored_records import check_not_imported
 from besom.targets import follow
 from besom.text.counting import counted
 from besom.text.values import csv_text
@@ -54,6 +55,7 @@ def validation_predictions(
         StudyError: the trial was not trained with Keras here.
         DataError: nothing is held out, or the data is not what it was.
     """
+    check_not_imported(study, "retrained")
     if study.config["sweep"]["trial_function"] != KERAS_TRIALS or not trial.config:
         raise StudyError(
             f"Trial {trial.number} of {study.name!r} was not trained by besom's Keras trainer, so "

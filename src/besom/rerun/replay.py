@@ -32,6 +32,7 @@ from besom.store.holding import hold_study
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.storage import stored_url
+from besom.store.stored_records import check_not_imported
 from besom.study.parts import Parts
 from besom.study.tell import finite_epochs, stored_outcome
 from besom.text.counting import counted
@@ -180,6 +181,7 @@ def _again(trial: TrialRecord, runs: Sequence[RunOf]) -> list[RunOf]:
 
 
 def _check_was_trained(study: StudyRecord, trial: TrialRecord) -> None:
+    check_not_imported(study, "replayed")
     if trial.outcome in _NOT_TRAINED or not trial.config:
         why = _NOT_TRAINED.get(trial.outcome, "its config is not stored")
         raise StudyError(

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from besom.config.search_path import RESERVED as CONFIGS
-from besom.config.search_path import packaged_config_dirs
 from besom.errors import ConfigError
+from besom.packaged import packaged_config_dirs
 from besom.store.paths import RESERVED, write_atomically
 from besom.text.counting import listed
 from besom.text.printable import escape_hidden, one_line

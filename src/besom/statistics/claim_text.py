@@ -87,6 +87,11 @@ def untestable(study: StudyRecord, leader: TrialRecord, first: Sequence[int]) ->
         head = f"trial {study.shown(leader.number)} is the only complete trial, with {worth}"
     else:
         head = f"{named('trial', [study.shown(n) for n in first], LEADS)} with {worth}"
+    if study.is_imported:
+        return (
+            f"{head}; the study was imported, without what its trials scored on each example, so "
+            "neither ties nor a correction for selection can be claimed"
+        )
     each = "these runs" if leader.runs else "one run each"
     return (
         f"{head}; {why_untestable(study.objective, leader)}, so neither ties nor a correction for "

@@ -176,9 +176,7 @@ def _fresh(table: ClaimTable, selection: Selection, alpha: float) -> _Fresh | No
     n_seeds = max((len(by_seed) for by_seed in scores.values()), default=0)
     scores = {number: by_seed for number, by_seed in scores.items() if len(by_seed) == n_seeds}
     leader = table.leader.number
-    if baseline is None or leader == baseline.number or n_seeds < 2:
-        return None
-    if not {leader, baseline.number} <= scores.keys():
+    if baseline is None or n_seeds < 2 or len({leader, baseline.number} & scores.keys()) < 2:
         return None
     optimism = selection.optimism
     given: _Given = {

@@ -279,3 +279,19 @@ class StudyJournal(BaseJournalBackend):
 def _numbered(log: dict[str, Any], number: int) -> bytes:
     body = json.dumps(log, separators=(",", ":")).encode()[:-1] + b',"seq":%d' % number
     return body + b',"crc":%d}\n' % crc32(body)
+
+
+def rename_in_journal(path: Path, name: str, new: str) -> None:
+    """Give the study in a journal another name; in one step, so nobody may be writing to it."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    for index, line in enumerate(lines):
+        if b'"study_name"' not in line:
+            continue
+        record = json.loads(line)
+        if (record["op_code"], record.get("study_name")) != (JournalOperation.CREATE_STUDY, name):
+            continue
+        record["study_name"], number = new, record.pop("seq", None)
+        record.pop("crc", None)
+        whole = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        lines[index] = whole if number is None else _numbered(record, number)
+    write_atomically(path, b"".join(lines))

@@ -193,6 +193,18 @@ class StudyPaths:
         return self.root / "checkpoints" / f"trial-{trial}"
 
 
+def study_names(results_dir: Path) -> list[str]:
+    """The names of all studies under a results folder."""
+    if not results_dir.is_dir():
+        return []
+    return sorted(
+        path.name
+        for path in results_dir.iterdir()
+        if path.name not in RESERVED
+        and any(os.path.lexists(path / file) for file in ("study.journal", "storage.url"))
+    )
+
+
 @dataclass(frozen=True)
 class TrainPaths:
     """Where one training run lands: ``<results_dir>/train/<name>/``."""

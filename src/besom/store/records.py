@@ -233,6 +233,11 @@ class StudyRecord(SameFields):
         """The first objective: the only one, unless the study has several."""
         return self.objectives[0]
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether Optuna made it without besom: its trials have hyperparameters but no configs."""
+        return "imported" in self.facts
+
     @cached_property
     def complete(self) -> list[TrialRecord]:
         """The trials that may be ranked."""

@@ -20,7 +20,7 @@ from besom.store import test_set_log
 from besom.store.database import OutageHandler, PatientDatabase, driver_message
 from besom.store.journal import StudyJournal
 from besom.store.optuna_private import FilteredStudy, backend_of, cached
-from besom.store.paths import ARCHIVE, RESERVED, StudyPaths, write_atomically
+from besom.store.paths import ARCHIVE, StudyPaths, study_names, write_atomically
 from besom.store.records import Origin, StudyRecord
 from besom.store.storage_url import (
     VARIABLE,
@@ -218,23 +218,11 @@ def holds_password(paths: StudyPaths) -> bool:
     return has_password(_as_written(paths) or "")
 
 
-def study_names(results_dir: Path) -> list[str]:
-    """The names of all studies under a results folder."""
-    if not results_dir.is_dir():
-        return []
-    return sorted(
-        path.name
-        for path in results_dir.iterdir()
-        if path.name not in RESERVED
-        and any(os.path.lexists(path / file) for file in ("study.journal", "storage.url"))
-    )
-
-
-def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
-    """Open a study for reading, as plain Optuna.
+def find_study(results_dir: Path, name: str) -> StudyPaths:
+    """Where a study lives that is there.
 
     Raises:
-        StudyError: no such study (near names listed), or it is damaged.
+        StudyError: no such study (near names listed), or something else stands in its place.
     """
     paths = StudyPaths.of(results_dir, name)
     known = study_names(results_dir)
@@ -247,6 +235,16 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
             "BESOM_RESULTS_DIR."
         )
     check_files(paths)
+    return paths
+
+
+def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
+    """Open a study for reading, as plain Optuna.
+
+    Raises:
+        StudyError: no such study (near names listed), or it is damaged.
+    """
+    paths = find_study(results_dir, name)
     storage = open_storage(paths, stored_url(paths), writable=False)
     if find(storage, name) is not None:
         return optuna.load_study(study_name=name, storage=storage)

@@ -215,6 +215,24 @@ def read_study(study: optuna.Study, folder: Path | None = None) -> StudyRecord:
         )
 
 
+def check_not_imported(study: StudyRecord, done: str) -> None:
+    """Refuse what needs the configs of a study's trials.
+
+    Args:
+        study: any.
+        done: what cannot be done with it, such as ``confirmed``.
+
+    Raises:
+        StudyError: it was imported.
+    """
+    if study.is_imported:
+        raise StudyError(
+            f"The study {study.name!r} was imported from Optuna, so it cannot be {done}: its "
+            "trials have hyperparameters, but no config to run. A new sweep can learn from it: "
+            f"besom sweep SWEEP sweep.warm_start={study.name}"
+        )
+
+
 def _environments(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What the trials ran with; studies from before do not say how much of a GPU a worker held."""
     executor = facts["config"].get("sweep", {}).get("executor", {})

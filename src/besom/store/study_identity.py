@@ -16,9 +16,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from besom.config import TRAIN_GROUPS, Composer, SearchPath, leaves, lookup, schema
-from besom.config.search_path import packaged_config_dirs
 from besom.equality import same
 from besom.errors import StudyError
+from besom.packaged import packaged_config_dirs
 
 #: To be raised when the stored form changes so that older studies cannot be read.
 FORMAT = 1
@@ -29,8 +29,8 @@ BUDGET = (
     *("trial_timeout_s", "max_failures"),
 )
 #: Keys that say nothing about the study itself, and may change at any time.
-FREE = ("storage_patience_s", "replicates", "plots")
-PLACE = ("executor", "storage", "name", "keep_models")
+FREE = ("storage_patience_s", "replicates", "plots", "name")
+PLACE = ("executor", "storage", "keep_models")
 
 
 def split(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

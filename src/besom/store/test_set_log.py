@@ -62,7 +62,25 @@ def log_opening(
         StudyError: the file cannot be written; the test set must not be opened then.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    opening = (now, study, "" if trial is None else trial, seed, command, data)
+    _append(folder, [Opening(now, study, trial, seed, command, data)])
+
+
+def keep_outside(study: Path) -> None:
+    """Copy the log of a study that is deleted to those outside any study.
+
+    Args:
+        study: its folder.
+
+    Raises:
+        StudyError: a log cannot be read or written.
+    """
+    known = set(openings_outside(study.parent))
+    _append(outside(study.parent), [o for o in read_openings(study) if o not in known])
+
+
+def _append(folder: Path, openings: Sequence[Opening]) -> None:
+    if not openings:
+        return
     path = folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +91,7 @@ def log_opening(
             text = _line(COLUMNS) if size == 0 else ""
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 text = "\n"  # the last writer was killed in the middle of its line
-            text += _line(opening)
+            text += "".join(map(_as_line, openings))
             os.write(descriptor, text.encode())
             os.fsync(descriptor)
         finally:
@@ -141,7 +159,11 @@ def how_often_outside(results_dir: Path, data: str | None) -> str:
     if not found:
         return ""
     whose = f"the test set of {data}" if data else "test sets"
-    return f"In addition, `besom train` has opened {whose} {how_often(found)}, outside any study."
+    who = "`besom train`"
+    if any(o.command == "confirm" for o in found):
+        who += " and studies that have been deleted"
+    have = "has" if who.endswith("`") else "have"
+    return f"In addition, {who} {have} opened {whose} {how_often(found)}, outside any study."
 
 
 def how_often(openings: Sequence[Opening]) -> str:
@@ -150,6 +172,11 @@ def how_often(openings: Sequence[Opening]) -> str:
         return "never"
     times = "once" if len(openings) == 1 else f"{len(openings)} times"
     return f"{times}, first on {openings[0].date[:10]}"
+
+
+def _as_line(opening: Opening) -> str:
+    values = vars(opening).values()
+    return _line(["" if value is None else value for value in values])
 
 
 def _number(text: str) -> int | None:

@@ -40,6 +40,7 @@ class AskAhead:
 
     Args:
         ask: asks for a trial; what it is given is whether the trial will wait.
+        begin: stores that a trial that has waited begins.
         n_workers: how many workers there are now.
         clock: seconds, monotonic.
 
@@ -51,10 +52,11 @@ class AskAhead:
     def __init__(
         self,
         ask: Callable[[bool], RunningTrial],
+        begin: Callable[[RunningTrial], RunningTrial],
         n_workers: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ask, self._n_workers, self._clock = ask, n_workers, clock
+        self._ask, self._begin, self._n_workers, self._clock = ask, begin, n_workers, clock
         self._waiting: deque[RunningTrial] = deque()
         self._asks: deque[float] = deque(maxlen=_N_ASKS)  # seconds that each took
         self._trials: deque[float] = deque(maxlen=_N_TRIALS)
@@ -118,16 +120,16 @@ class AskAhead:
         self._collect()
         return bool(self._waiting) or not (self.under_way or self.takes_long)
 
-    def take(self) -> tuple[RunningTrial, bool]:
-        """The trial to begin next, and whether it was asked ahead; only if there is one ready.
+    def take(self) -> RunningTrial:
+        """The trial to begin next; only if there is one ready.
 
         Raises:
             ConfigError: the sampler cannot propose one.
         """
         if not self._waiting:
             self._take_in(self._timed(False))
-            return self._waiting.popleft(), False
-        return self._waiting.popleft(), True
+            return self._waiting.popleft()
+        return self._begin(self._waiting.popleft())
 
     def close(self) -> None:
         """End the thread. What has been asked ahead stays in the study, for a resume."""

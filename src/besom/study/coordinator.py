@@ -80,7 +80,7 @@ class Coordinator(OutageHandler, TrialSource):
         self._duplicates = Duplicates(plan.sweep.reuse_duplicates, finished)
         self._budget.n_extra = self._asker.n_continued
         self._waiting: deque[RunningTrial] = deque()  # to start before any other
-        self._ahead = AskAhead(self._asker.ask, lambda: executor.n_workers)
+        self._ahead = AskAhead(self._asker.ask, self._asker.begin, lambda: executor.n_workers)
         self._is_away = False  # the database, so that nothing may be asked of it
         self._remarks: deque[str] = deque()  # of the sampler's thread
         self._running: dict[int, TrialRuns] = {}  # until they are told
@@ -203,11 +203,7 @@ class Coordinator(OutageHandler, TrialSource):
         return POLL_S if self._ahead.under_way else TICK_S
 
     def _ask_ahead(self, n_idle: int) -> None:
-        """Have trials asked for that will be wanted, as far as the budget allows.
-
-        Args:
-            n_idle: how many are wanted now.
-        """
+        """Have trials asked for ahead, as far as the budget allows; ``n_idle`` are wanted now."""
         n_begun = len(self._running) + len(self._waiting) + self._duplicates.n_held
         n_wanted = self._budget.remaining_trials - n_begun - len(self._ahead)
         waits = self._duplicates.n_held >= self._executor.n_workers or self._screening_cut
@@ -262,8 +258,7 @@ class Coordinator(OutageHandler, TrialSource):
             return self._waiting.popleft()
         if self._screening_cut:  # what was asked ahead is yet to be screened: too late
             return self._asker.ask()
-        running, was_ahead = self._ahead.take()
-        return self._asker.begin(running) if was_ahead else running
+        return self._ahead.take()
 
     def _of(self, task: int) -> tuple[TrialRuns, int]:
         """The trial of a task, and the index of its run."""
@@ -362,10 +357,6 @@ class Coordinator(OutageHandler, TrialSource):
     def on_remark(self, text: str) -> None:
         """The executor has something to tell."""
         self._watcher.remarked(text)
-
-    def on_worker_replaced(self, worker: int, reason: str) -> None:
-        """A worker was replaced."""
-        self._watcher.remarked(f"worker {worker} replaced: {reason}")
 
     def on_stopping(self, reason: str) -> None:
         """No new trials."""

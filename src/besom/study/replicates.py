@@ -240,10 +240,6 @@ class ReplicateRuns(TrialSource):
         """The executor has something to tell."""
         self._watcher.remarked(text)
 
-    def on_worker_replaced(self, worker: int, reason: str) -> None:
-        """A worker was replaced."""
-        self._watcher.remarked(f"worker {worker} replaced: {reason}")
-
     def _trial_of(self, task: int) -> int:
         return self._replicates[self._tasks[task][0]].trial.number
 

@@ -24,7 +24,7 @@ from besom.store.optuna_private import all_trials, storage_of
 from besom.store.paths import remove_leftovers
 from besom.store.records import Origin, Outcome, StudyRecord
 from besom.store.storage_url import VARIABLE
-from besom.store.stored_records import STUDY_ATTRIBUTE, read_study
+from besom.store.stored_records import STUDY_ATTRIBUTE, check_not_imported, read_study
 from besom.study.budget import Budget
 from besom.study.checks import (
     check_names,
@@ -313,13 +313,16 @@ def _stored_study(plan: SweepPlan) -> StudyRecord | None:
     except KeyError:
         if (moved := storage.only_other(opened, plan.name)) is not None:
             raise StudyError(
-                f"{plan.paths.journal} holds the study {moved!r}: its folder was renamed. To "
-                f"continue that study, name the folder {moved!r} again; it can be read as it is. "
-                "To start over here, add --fresh."
+                f"{plan.paths.journal} holds the study {moved!r}: its folder was renamed. It can "
+                "be read as it is. To continue it under this name, first run `besom study rename "
+                f"{moved} {plan.name}`. To start over here, add --fresh."
             ) from None
         return None
-    known = STUDY_ATTRIBUTE in study.user_attrs
-    return read_study(study, plan.paths.root) if known else None
+    if STUDY_ATTRIBUTE not in study.user_attrs:
+        return None
+    record = read_study(study, plan.paths.root)
+    check_not_imported(record, "continued")
+    return record
 
 
 def _trials_left(stored: StudyRecord, plan: SweepPlan) -> tuple[int, str]:

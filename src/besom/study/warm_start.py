@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from besom.errors import ConfigError
+from besom.errors import ConfigError, SpaceError
+from besom.seam import TrialConfig
 from besom.store.records import Origin, Outcome, StudyRecord, TrialRecord
 from besom.store.stored_records import ATTRIBUTE, PRESET
 from besom.store.study_identity import as_of_now
 from besom.study.objective import excesses, objective_values
 from besom.study.plan import SweepPlan
 from besom.study.preset_trials import choices_of
-from besom.text.counting import IS, counted
+from besom.text.counting import IS, counted, listed
 
 
 @dataclass
@@ -66,7 +68,10 @@ def check_objectives(plan: SweepPlan, other: StudyRecord) -> None:
 
 def _values(plan: SweepPlan, other: StudyRecord, trial: TrialRecord) -> list[float] | None:
     """The trial's values for this sweep's objectives; None if it did not report them."""
-    if plan.objectives == other.objectives:
+    ours, theirs = (
+        [(o.metric, o.direction) for o in of] for of in (plan.objectives, other.objectives)
+    )
+    if plan.objectives == other.objectives or (other.is_imported and ours == theirs):
         return list(trial.values or ()) or None
     numbers = {**trial.numbers, "seconds": trial.seconds, "cpu_seconds": trial.cpu_seconds}
     try:
@@ -85,26 +90,68 @@ def warm_start(plan: SweepPlan, study: optuna.Study, other: StudyRecord) -> Warm
     report = WarmStart(other.name)
     remarks: dict[str, None] = {}
     for trial in other.complete:
-        choices = choices_of(plan.composer, other, trial)
-        known = {g: o for g, o in choices.items() if g in plan.space.paths}
-        options = plan.composer.groups
-        composable = {g: o for g, o in known.items() if o in options.get(g, ())}
-        config = as_of_now(trial.config, plan.bases.of(composable))
-        stored = plan.space.encode(config, choices)
-        if not stored:
-            reasons = plan.space.outside(config, choices) or ["it has no parameters"]
-            report.refused.append(f"trial {trial.number}: {reasons[0]}")
+        try:
+            config, choices = _as_run(plan, other, trial)
+            stored = _inside(plan, config, choices, trial.params if other.is_imported else None)
+        except SpaceError as error:
+            report.refused.append(f"trial {trial.number}: {error}")
             continue
         if (values := _values(plan, other, trial)) is None:
             report.refused.append(f"trial {trial.number}: it did not report the objective")
             continue
-        remarks |= dict.fromkeys(plan.space.differences(config, choices)[:3])
+        if not other.is_imported:
+            remarks |= dict.fromkeys(plan.space.differences(config, choices)[:3])
         taken = _as_knowledge(plan, other, trial, stored, values)
         study.add_trial(taken)
         report.n_taken += 1
         report.n_infeasible += any(excess > 0 for excess in taken.constraints.values())
     report.remarks = list(remarks)[:3]
     return report
+
+
+def _as_run(
+    plan: SweepPlan, other: StudyRecord, trial: TrialRecord
+) -> tuple[TrialConfig, dict[str, str]]:
+    """The config that a trial ran with, as it would be stored now, and its options.
+
+    Of an imported one only hyperparameters are known; it stands for this sweep's config with them.
+
+    Raises:
+        SpaceError: these do not fit this sweep's config.
+    """
+    if other.is_imported:
+        return plan.space.complete(trial.params)
+    choices = choices_of(plan.composer, other, trial)
+    known = {g: o for g, o in choices.items() if g in plan.space.paths}
+    options = plan.composer.groups
+    composable = {g: o for g, o in known.items() if o in options.get(g, ())}
+    return as_of_now(trial.config, plan.bases.of(composable)), choices
+
+
+def _inside(
+    plan: SweepPlan,
+    config: TrialConfig,
+    choices: Mapping[str, str],
+    known: Collection[str] | None,
+) -> dict[str, Any]:
+    """The Optuna parameters of a config.
+
+    Args:
+        plan: the sweep.
+        config, choices: of a trial.
+        known: the paths that it says something of; None: all.
+
+    Raises:
+        SpaceError: it lies outside the space, or does not say where in it.
+    """
+    stored = plan.space.encode(config, choices)
+    if not stored:
+        reasons = plan.space.outside(config, choices) or ["it has no parameters"]
+        raise SpaceError(reasons[0])
+    missing = [] if known is None else [p for p in plan.space.decode(stored) if p not in known]
+    if missing:
+        raise SpaceError(f"it has no value of {listed(missing)}, which this sweep samples")
+    return stored
 
 
 def _as_knowledge(

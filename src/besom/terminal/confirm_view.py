@@ -57,9 +57,6 @@ class PlainConfirmView(ConfirmWatcher):
     def retried(self, run: RunKey, reason: str) -> None:
         self._say(f"trial {run[0]} seed {run[1]} runs again on a fresh worker: {reason}")
 
-    def replaced(self, worker: int, reason: str) -> None:
-        self._say(f"worker {worker} replaced: {reason}")
-
     def remarked(self, text: str) -> None:
         self._say(text)
 

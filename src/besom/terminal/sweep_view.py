@@ -228,8 +228,8 @@ class LiveView(LivePanel, Watcher):
         for worker, (trial, epoch, value) in sorted(self._workers.items()):
             shown = "" if value is None else f"{name}{aim.text(value)}"
             run = "run {}/{}".format(*self._runs[worker]) if worker in self._runs else ""
-            node = f"on {self._nodes[worker]}" if worker in self._nodes else ""
-            cells = [f"worker {worker}", node, f"trial {trial}", run, f"epoch {epoch}", shown]
+            node = f" on {self._nodes[worker]}" if worker in self._nodes else ""
+            cells = [f"worker {worker}{node}", f"trial {trial}", run, f"epoch {epoch}", shown]
             rows.append([cell for cell in cells if cell])
         eta_s = progress.eta_s
         return self.panel(progress.name, progress.finished, n_trials, eta_s, lines, rows)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pydoc
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -41,6 +44,26 @@ class TerminalConsole(Console):
         """Go on without output: a run does not end with its reader."""
         with contextlib.suppress(SystemExit):
             super().on_broken_pipe()
+
+
+@contextlib.contextmanager
+def paged(console: TerminalConsole) -> Iterator[TerminalConsole]:
+    """Show what the block prints in the user's pager where it is longer than their terminal.
+
+    The pager is ``$PAGER``, else less, which ends by itself where all fits on one screen.
+    """
+    if not (console.shows_panels and sys.stdin.isatty()):
+        yield console
+        return
+    with console.capture() as captured:
+        yield console
+    text = captured.get()
+    if len(text.splitlines()) < console.height:
+        console.file.write(text)
+        console.file.flush()
+    else:
+        os.environ.setdefault("LESS", "FRX")  # as git sets it: colours, and no clearing
+        pydoc.pager(text)
 
 
 def say(console: Console, line: str, wrap: bool = False) -> None:

@@ -23,6 +23,7 @@ from besom.statistics import Claim, claim
 from besom.store import study_identity
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
+from besom.store.stored_records import check_not_imported
 from besom.text.counting import named
 from besom.text.printable import command
 
@@ -168,6 +169,7 @@ def make_confirm_plan(
         TrustError: the study names what a config may not run.
     """
     _check_options(top, n_seeds, interval)
+    check_not_imported(study, "confirmed")
     chosen, left_out = _choose(study, top, trials)
     precision, rest = _precision(words)
     function: str = study.config["sweep"]["trial_function"]

@@ -70,9 +70,6 @@ class ConfirmWatcher:
     def retried(self, run: RunKey, reason: str) -> None:
         """A run lost its worker and will be made again."""
 
-    def replaced(self, worker: int, reason: str) -> None:
-        """A worker was replaced by a fresh one."""
-
     def stopping(self, reason: str) -> None:
         """No new runs; those running stop at the end of their epoch."""
 
@@ -321,9 +318,9 @@ class _ConfirmRuns(TrialSource):
             self._watcher.dropped(trial)
         self._count(run)
 
-    def on_worker_replaced(self, worker: int, reason: str) -> None:
-        """A worker was replaced."""
-        self._watcher.replaced(worker, reason)
+    def on_remark(self, text: str) -> None:
+        """The executor has something to tell."""
+        self._watcher.remarked(text)
 
     def on_stopping(self, reason: str) -> None:
         """No new runs."""
