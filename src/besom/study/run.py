@@ -198,7 +198,7 @@ def _run(
         else:
             check_names(plan, facts)
         facts = {**facts, "gpus_per_worker": executor.gpus_per_worker}
-        study, environment = _open_study(plan, hold, facts, watcher)
+        study, environment = _open_study(plan, hold, facts, watcher, is_new=stored is None)
         said = {"model"} if facts.get("unsavable") else set()
         said |= {"compiled"} if facts.get("comes_compiled") else set()
         record = read_study(study, plan.paths.root)
@@ -239,13 +239,19 @@ def _reserved_s(plan: SweepPlan, facts: Mapping[str, Any]) -> float:
 
 
 def _open_study(
-    plan: SweepPlan, hold: Hold, facts: dict[str, Any], watcher: Watcher
+    plan: SweepPlan, hold: Hold, facts: dict[str, Any], watcher: Watcher, *, is_new: bool
 ) -> tuple[storage.SweepStudy, str]:
     """Create or load the study, and write down what it is and what its values depend on."""
     url = plan.sweep.storage
     patience_s = plan.sweep.storage_patience_s
     opened = storage.open_storage(plan.paths, url, writable=True, patience_s=patience_s)
     study = open_study(opened, hold, [o.direction for o in plan.objectives])
+    if is_new and STUDY_ATTRIBUTE in study.user_attrs:
+        raise StudyError(
+            f"Another process has made the study {plan.name!r} in {url} since this one started. "
+            "Run the same command again to continue it, or sweep under another name with "
+            "sweep.name=NAME."
+        )
     if storage.holds_password(plan.paths):
         watcher.remarked(
             f"the password was removed from {plan.paths.storage_url}. From now on it comes from "
