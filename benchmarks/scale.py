@@ -7,7 +7,7 @@
   time of the coordinator and of an ask, what share of their time workers wait for a trial, and how
   long an epoch waits for its answer. Up to the trials that are measured, each study is grown at
   random; ``--whole`` grows it with TPE, which takes some times as long.
-- reports: the CPU seconds of ``besom leaderboard`` and of each plot of the largest of these studies.
+- reports: the CPU seconds of ``besom leaderboard`` and each plot, of the largest of these studies.
 
 No part needs TensorFlow or data.
 """
