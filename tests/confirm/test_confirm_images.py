@@ -270,7 +270,7 @@ def test_each_kind_of_confirmation_has_files_of_its_own(plan_of: PlanOf) -> None
         "confirm_validation.csv",
         "confirm_validation_new_split.csv",
     }
-    assert len(written) == 12
+    assert len(written) == 16
     assert all(path.exists() for path in written)
 
 
