@@ -360,6 +360,29 @@ def test_a_killed_sweep_goes_on_at_once_from_another_folder(
     assert len(assert_whole(6).complete) == 6
 
 
+def suspend_between_writes(process: subprocess.Popen[str], url: str) -> None:
+    """Suspend a sweep that holds no lock of its database: one in mid-write stays the only writer.
+
+    Nobody could then take the study over, whatever the lease says.
+    """
+    write, options = (
+        "LOCK TABLE trials, study_user_attributes IN SHARE ROW EXCLUSIVE MODE NOWAIT",
+        dict[str, Any](),
+    )
+    if url.startswith("sqlite"):
+        write, options = "BEGIN IMMEDIATE", {"timeout": 0.1}
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=options)
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql(write)
+            return
+        except sqlalchemy.exc.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.03)
+
+
 @pytest.mark.long
 @pytest.mark.usefixtures("no_orphans")
 def test_a_sweep_that_was_taken_over_while_it_was_suspended_writes_nothing_more(
@@ -368,7 +391,7 @@ def test_a_sweep_that_was_taken_over_while_it_was_suspended_writes_nothing_more(
     words = (f"trainer.trace={trace}", *SLOW, "sweep.n_trials=12")
     first = coordinator(url, "others", *words)
     wait_for(lambda: len(runs(trace)) >= 3, "a third trial", timeout_s=90)
-    first.send_signal(signal.SIGSTOP)
+    suspend_between_writes(first, url)
     second = coordinator(url, "results", *words, where="elsewhere")
     n_before = len(runs(trace))
     wait_for(lambda: len(runs(trace)) > n_before, "the second to go on", timeout_s=90)
