@@ -15,7 +15,7 @@ from besom.store.records import StudyRecord
 from besom.store.storage import load_record
 from user_project import Project
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.tensorflow, pytest.mark.timeout(300)]
 
 SWEEP = """
 defaults:
@@ -87,7 +87,6 @@ def test_the_best_config_trains_on_all_examples_as_long_as_the_folds_found(
     assert metrics["best_epoch"] == trial.best_epoch
 
 
-@pytest.mark.long
 def test_the_exported_model_is_trained_on_all_examples_first(
     home: Project, folded: StudyRecord
 ) -> None:
@@ -99,7 +98,6 @@ def test_the_exported_model_is_trained_on_all_examples_first(
     assert model.input_shape == (None, 8, 8)
 
 
-@pytest.mark.long
 def test_a_confirmation_on_the_test_examples_trains_as_the_final_model_is_trained(
     home: Project, folded: StudyRecord
 ) -> None:
@@ -115,7 +113,6 @@ def test_a_confirmation_on_the_test_examples_trains_as_the_final_model_is_traine
     assert "on the test examples each config is trained on all of the training" in refused.output
 
 
-@pytest.mark.long
 def test_a_series_is_predicted_from_its_past_by_folds_and_repeats(home: Project) -> None:
     rng = np.random.default_rng(0)
     load, kind = rng.normal(size=60), rng.choice(["a", "b"], 60)

@@ -13,7 +13,7 @@ from besom.store.records import Outcome
 from besom.store.storage import load_record
 from user_project import Project
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.tensorflow, pytest.mark.timeout(300)]
 
 N = 200
 TABLE = ["data=csv", "data.path=houses.csv", "data.test_split=0.2", "model=mlp"]
@@ -79,7 +79,6 @@ def test_the_exported_model_takes_the_columns_and_predictions_are_written(
         assert json.loads(archive.read("besom.json")) == {"class_names": ["cheap", "dear"]}
 
 
-@pytest.mark.long
 def test_numbers_are_swept_as_quantities_and_a_model_not_kept_is_trained_again(
     home: Project,
 ) -> None:
@@ -96,7 +95,6 @@ def test_numbers_are_swept_as_quantities_and_a_model_not_kept_is_trained_again(
     assert error == pytest.approx(min(trial.value for trial in study.complete), rel=1e-4)
 
 
-@pytest.mark.long
 def test_a_wrong_table_is_refused_before_the_first_trial(home: Project) -> None:
     done = home.run("sweep", "quickstart", *TABLE, "data.target=prize", "sweep.name=wrong", *SHORT)
     assert done.returncode == 2

@@ -18,6 +18,8 @@ from executor_drive import MARK, Drive, marked
 
 pytest.importorskip("ray")
 
+pytestmark = pytest.mark.slow
+
 DIED, ERROR = FailureKind.WORKER_DIED, FailureKind.ERROR
 
 
