@@ -7,8 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import optuna
 import psutil
 import pytest
+import sqlalchemy
 import sweep_trials
 
 from besom.config.schema import SweepNode, defaults
@@ -24,6 +26,11 @@ def sweep(*overrides: str, **flags: Any) -> SweepOutcome:
     """Run or continue the sweep ``cheap`` in this process; its workers are real processes."""
     watcher: Watcher = flags.pop("watcher", Watcher())
     return run_sweep(make_plan("cheap", overrides), watcher=watcher, **flags)
+
+
+def optunas(url: str) -> optuna.storages.RDBStorage:
+    """Optuna's own storage, which leaves no connection open."""
+    return optuna.storages.RDBStorage(url, engine_kwargs={"poolclass": sqlalchemy.NullPool})
 
 
 def sweep_node(**keys: Any) -> SweepNode:

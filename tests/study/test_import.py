@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from sweeping import RESULTS, stored, sweep
+from sweeping import RESULTS, optunas, stored, sweep
 
 from besom.store.records import Objective, Origin, Outcome, StudyRecord
 from besom.store.storage import study_names
@@ -72,7 +72,7 @@ def journal(path: str) -> optuna.storages.JournalStorage:
 
 
 def database(path: Path) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(f"sqlite:///{path}")
+    return optunas(f"sqlite:///{path}")
 
 
 def refused(project: Project, *words: str) -> str:

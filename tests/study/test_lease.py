@@ -19,7 +19,7 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy
-from sweeping import assert_whole, runs, stored, sweep, workers_of
+from sweeping import assert_whole, optunas, runs, stored, sweep, workers_of
 
 from besom.errors import StudyError, StudyTaken
 from besom.store import lease as leases
@@ -489,13 +489,13 @@ def test_fresh_in_a_new_folder_archives_what_the_database_has(
 ) -> None:
     words = [f"sweep.storage={url}", "sweep.n_trials=2", "results_dir=others"]
     project.done("sweep", "cheap", *words, "--fresh")
-    assert len(optuna.study.get_all_study_names(url)) == 2
+    assert len(optuna.study.get_all_study_names(optunas(url))) == 2
     assert len(stored("cheap").trials) == 2  # `results` leads to the study of that name
 
 
 def half_made(row: LeaseRow, url: str) -> optuna.Study:
     """The study of ``row`` as a process leaves it that dies, or is, in the midst of creating it."""
-    study = optuna.load_study(study_name="cheap", storage=url)
+    study = optuna.load_study(study_name="cheap", storage=optunas(url))
     study.enqueue_trial({"model.dropout": 0.2}, user_attrs={PRESET: {}})
     return study
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from sweeping import RESULTS, assert_whole, runs, stored, sweep
+from sweeping import RESULTS, assert_whole, optunas, runs, stored, sweep
 
 from besom.errors import StudyError
 from besom.store.lock import CoordinatorLock
@@ -151,9 +151,8 @@ def test_a_damaged_study_can_be_deleted_and_so_can_what_is_left_of_one(project: 
     (RESULTS / "cheap/study.journal").write_text("nonsense\n")
     project.done("study", "delete", "cheap", "--yes")
     sweep("sweep.n_trials=1", *where(project, "database"))
-    storage = optuna.storages.RDBStorage(f"sqlite:///{project.root}/study.db")
+    storage = optunas(f"sqlite:///{project.root}/study.db")
     optuna.delete_study(study_name="cheap", storage=storage)
-    storage.engine.dispose()
     project.done("study", "delete", "cheap", "--yes")
     assert study_names(RESULTS) == []
 
@@ -190,7 +189,7 @@ def test_a_study_in_postgresql_is_renamed_imported_beside_and_deleted(
         sweep("sweep.name=new", "sweep.n_trials=3", f"sweep.storage={url}", extend=True)
         assert_whole(3, "new")
         made = optuna.create_study(
-            study_name="theirs", storage="sqlite:///optuna.db", direction="maximize"
+            study_name="theirs", storage=optunas("sqlite:///optuna.db"), direction="maximize"
         )
         made.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=3)
         taken = ("--from", "optuna.db", "--storage", url)

@@ -21,6 +21,9 @@ from besom.text.counting import listed
 #: How an SQLite file begins.
 _SQLITE = b"SQLite format 3\0"
 
+#: No connection is left over, also where opening fails midway.
+_NO_POOL = {"poolclass": sqlalchemy.NullPool}
+
 _SOURCES = (
     "Give a storage URL that Optuna accepts, such as sqlite:///study.db, or the path of an SQLite "
     "or journal file."
@@ -56,7 +59,6 @@ def optuna_study(source: str, name: str | None) -> Iterator[tuple[optuna.Study, 
     finally:
         if isinstance(storage, RDBStorage):
             storage.remove_session()
-            storage.engine.dispose()
 
 
 def _open(source: str) -> tuple[str, BaseStorage]:
@@ -81,7 +83,7 @@ def _database(source: str, shown: str) -> tuple[str, BaseStorage]:
         place = sqlalchemy.make_url(url)
         if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
             raise StudyError(f"There is no file {place.database}. {_SOURCES}")
-        return shown, RDBStorage(url, skip_table_creation=True)
+        return shown, RDBStorage(url, skip_table_creation=True, engine_kwargs=_NO_POOL)
     except StudyError:
         raise
     except Exception as error:  # SQLAlchemy and its drivers raise all sorts of exceptions
