@@ -15,6 +15,7 @@ import pytest
 from besom.executors.base import Epoch, Failed, FailureKind, Finished, Ready, Started
 from besom.executors.ray import RayExecutor
 from executor_drive import MARK, Drive, marked
+from user_project import wait_for
 
 pytest.importorskip("ray")
 
@@ -116,6 +117,14 @@ def test_a_trial_past_its_time_is_killed_with_what_it_started(swarm):
     assert not [p for p in marked(mark) if p.name() == "sleep"]
 
 
+def has_ended(pid: int) -> bool:
+    """Also of a process whose parent has yet to notice."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_an_actor_killed_from_outside_is_a_dead_worker(swarm):
     number = 900
     swarm.executor.submit(number, {"function": "slow_epochs", "epochs": 1000})
@@ -131,7 +140,7 @@ def test_an_actor_killed_from_outside_is_a_dead_worker(swarm):
     assert failed.kind is DIED
     assert failed.reason.startswith("its actor was killed or ended")
     swarm.warm_up()
-    assert not psutil.pid_exists(pid)
+    wait_for(lambda: has_ended(pid), "the actor's process to end", timeout_s=20.0)
 
 
 def test_a_worker_computes_with_the_threads_of_its_option_and_sees_no_gpu(swarm):
