@@ -84,7 +84,7 @@ def complete_columns(ctx: click.Context, param: click.Parameter, incomplete: str
 
     *before, last = incomplete.split(",")
     # An option without its value stops click before it has looked at the arguments.
-    name = ctx.params.get("name") or next(iter(ctx.args), "")
+    name = next(iter(ctx.params.get("names") or ctx.args), "")
     path = StudyPaths.of(_results_dir(ctx), str(name)).leaderboard_csv
     if special_kind(path) or not path.is_file():
         return []
