@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from besom.text.console import TerminalConsole
 
 
+#: Overrides of the executor that the runs are given to.
+_words_argument = click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[OVERRIDES]...",
+    shell_complete=complete_executor,
+)
+
+
 def _view(console: TerminalConsole, stack: ExitStack) -> ConfirmWatcher:
     """How a confirmation is shown: not at all, on a live panel, or one line per run."""
     from besom.rerun.confirm.confirm_run import ConfirmWatcher
@@ -33,13 +43,7 @@ def _view(console: TerminalConsole, stack: ExitStack) -> ConfirmWatcher:
 
 @main.command(context_settings=TAKES_OVERRIDES)
 @click.argument("name", shell_complete=complete_studies)
-@click.argument(
-    "words",
-    nargs=-1,
-    type=click.UNPROCESSED,
-    metavar="[OVERRIDES]...",
-    shell_complete=complete_executor,
-)
+@_words_argument
 @click.option("--top", type=int, metavar="N", help="Take the leaderboard's first N.  [default: 5]")
 @click.option(
     "--trial", "trials", type=int, metavar="N", multiple=True, help="Take trial N; may be repeated."
@@ -137,13 +141,7 @@ def confirm(
 @main.command(context_settings=TAKES_OVERRIDES)
 @click.argument("name", shell_complete=complete_studies)
 @click.argument("trial", type=int)
-@click.argument(
-    "words",
-    nargs=-1,
-    type=click.UNPROCESSED,
-    metavar="[OVERRIDES]...",
-    shell_complete=complete_executor,
-)
+@_words_argument
 @results_dir_option
 @trust_option
 def replay(name: str, trial: int, words: tuple[str, ...], results_dir: Path) -> None:
