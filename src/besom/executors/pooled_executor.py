@@ -99,6 +99,11 @@ class PooledExecutor(Executor, Generic[W]):
         """
         return 0 if self._fatal is not None or self._ready_early is not None else self._pool.idle
 
+    @classmethod
+    def with_threads(cls, options: Mapping[str, Any], threads: int) -> dict[str, Any]:
+        """Its options in a config, with another number of threads per worker."""
+        return {**options, "threads_per_worker": threads}
+
     def submit(self, trial: int, config: TrialConfig, timeout_s: float | None = None) -> None:
         """Hand a trial to an idle worker; see ``Executor.submit``.
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from besom.executors.channel import Quit, make_setup
 from besom.executors.local.allocation import Allocation
@@ -117,11 +116,6 @@ class LocalExecutor(PooledExecutor[WorkerProcess]):
         except BaseException:
             self.close(grace_s=0.0)
             raise
-
-    @classmethod
-    def with_threads(cls, options: Mapping[str, Any], threads: int) -> dict[str, Any]:
-        """Its options in a config, with another number of threads per worker."""
-        return {**options, "threads_per_worker": threads}
 
     def close(self, grace_s: float = 2.0) -> None:
         """End every worker, asking first and killing after ``grace_s`` seconds. Idempotent."""

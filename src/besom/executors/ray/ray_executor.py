@@ -149,11 +149,6 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         """Its options in a stored config: not the cluster, which may be a stranger's by now."""
         return {**options, "address": None, "runtime_env": None}
 
-    @classmethod
-    def with_threads(cls, options: Mapping[str, Any], threads: int) -> dict[str, Any]:
-        """Its options in a config, with another number of threads per worker."""
-        return {**options, "threads_per_worker": threads}
-
     def start(
         self,
         trial_function: str,
