@@ -71,9 +71,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def row(url: str) -> LeaseRow:
     """Where the lease of a study is, that is otherwise empty."""
-    storage = optuna.storages.RDBStorage(url)
-    study_id = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "cheap")
-    storage.engine.dispose()
+    maximize = [optuna.study.StudyDirection.MAXIMIZE]
+    study_id = optunas(url).create_new_study(maximize, "cheap")
     return LeaseRow(sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool), study_id)
 
 
@@ -438,9 +437,7 @@ def test_a_database_that_is_stopped_for_ten_seconds_costs_neither_the_lease_nor_
 def swept(project: Project, url: str) -> LeaseRow:
     """A study of three trials that is in a database; where its lease is."""
     sweep(f"sweep.storage={url}", "sweep.n_trials=3")
-    storage = optuna.storages.RDBStorage(url)
-    study_id = storage.get_study_id_from_name("cheap")
-    storage.engine.dispose()
+    study_id = optunas(url).get_study_id_from_name("cheap")
     return LeaseRow(sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool), study_id)
 
 
