@@ -1,0 +1,93 @@
+"""Studies in the trackers that people already look at: TensorBoard, MLflow, Weights & Biases.
+
+A tracker only shows a study: it is written from the records, and a study is never read from it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from besom.errors import ConfigError, did_you_mean
+from besom.store.records import StudyRecord, TrialRecord
+from besom.trackers.tracker import TrackedTrial, Tracker, is_tracked
+
+__all__ = [
+    "TRACKERS",
+    "TrackedTrial",
+    "Tracker",
+    "check_tracker",
+    "export_to",
+    "is_tracked",
+    "open_tracker",
+]
+
+#: Each tracker: the class that writes to it, and the package that it needs. Its extra has its name.
+TRACKERS = {
+    "tensorboard": ("besom.trackers.tensorboard.TensorBoardTracker", "tensorboard"),
+    "mlflow": ("besom.trackers.mlflow.MlflowTracker", "mlflow"),
+    "wandb": ("besom.trackers.wandb.WandbTracker", "wandb"),
+}
+
+
+def check_tracker(name: str, where: str) -> None:
+    """Refuse a tracker that does not exist, or whose package is not installed.
+
+    Args:
+        name: what the user calls it.
+        where: the key or option that names it, for the message.
+
+    Raises:
+        ConfigError: says what there is, or what to install.
+    """
+    if name not in TRACKERS:
+        raise ConfigError(f"{where}: there is no tracker {name!r}." + did_you_mean(name, TRACKERS))
+    package = TRACKERS[name][1]
+    if find_spec(package) is None:
+        raise ConfigError(
+            f"{where}: {name} needs {package}, which is not installed: pip install 'besom[{name}]'."
+        )
+
+
+def open_tracker(name: str, study: StudyRecord, folder: Path) -> Tracker:
+    """Open a tracker for a study; what it needs is loaded now.
+
+    Args:
+        name: one of ``TRACKERS``.
+        study: as it stands.
+        folder: where its files go.
+    """
+    module, _, kind = TRACKERS[name][0].rpartition(".")
+    opened: Tracker = getattr(importlib.import_module(module), kind)(study, folder)
+    return opened
+
+
+def export_to(
+    name: str,
+    study: StudyRecord,
+    trials: Iterable[TrialRecord],
+    folder: Path,
+) -> tuple[int, str]:
+    """Write trials to a tracker, in place of what was written of them before.
+
+    Args:
+        name: one of ``TRACKERS``.
+        study: the study.
+        trials: those to write; what trained nothing is left out.
+        folder: where the tracker's files go.
+
+    Returns:
+        How many were written, and where they are, for people.
+
+    Raises:
+        ConfigError: see ``check_tracker``.
+    """
+    check_tracker(name, "--to")
+    tracker = open_tracker(name, study, folder)
+    chosen = [trial for trial in trials if is_tracked(trial)]
+    for trial in chosen:
+        tracker.write(TrackedTrial.of(study, trial))
+    tracker.close(study)
+    return len(chosen), tracker.place
