@@ -193,8 +193,8 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
 )
 @click.option(
     "--to",
-    metavar="TRACKER",
-    help="Write all trials to tensorboard, mlflow or wandb instead.",
+    type=click.Choice(("tensorboard", "mlflow", "wandb")),
+    help="Write all trials to this tracker instead.",
 )
 @results_dir_option
 def export(

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from besom.errors import ConfigError, did_you_mean
+from besom.errors import BesomError, ConfigError, StudyError, did_you_mean
 from besom.store.records import StudyRecord, TrialRecord
+from besom.text.printable import one_line
 from besom.trackers.tracker import TrackedTrial, Tracker, is_tracked
 
 __all__ = [
@@ -83,11 +84,17 @@ def export_to(
 
     Raises:
         ConfigError: see ``check_tracker``.
+        StudyError: the tracker failed; says how.
     """
     check_tracker(name, "--to")
-    tracker = open_tracker(name, study, folder)
     chosen = [trial for trial in trials if is_tracked(trial)]
-    for trial in chosen:
-        tracker.write(TrackedTrial.of(study, trial))
-    tracker.close(study)
+    try:
+        tracker = open_tracker(name, study, folder)
+        for trial in chosen:
+            tracker.write(TrackedTrial.of(study, trial))
+        tracker.close(study)
+    except (BesomError, OSError):
+        raise
+    except Exception as error:  # of a server that cannot be reached, say, each has its own kind
+        raise StudyError(f"{name} failed: {one_line(str(error)).rstrip('.')}.") from error
     return len(chosen), tracker.place
