@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 from sweeping import assert_whole, stored, sweep
 
 from besom.errors import ConfigError
+from besom.study import live_trackers
 from besom.study.watcher import Watcher
 from besom.trackers import open_tracker
-from user_project import Project
+from user_project import Project, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 
@@ -26,6 +28,10 @@ class Listener(Watcher):
 
     def remarked(self, text: str) -> None:
         self.remarks.append(text)
+
+
+def names_of_threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
 
 
 def written() -> list[str]:
@@ -58,9 +64,25 @@ def test_a_tracker_that_fails_is_mentioned_once_and_stops_nothing(project: Proje
     (remark,) = [text for text in heard.remarks if "tracker" in text]
     assert remark.startswith("the tracker tensorboard failed and gets no more trials: ")
     assert remark.endswith("Later, `besom export cheap --to tensorboard` writes all of them")
-    assert threading.active_count() == 1 or "besom-tensorboard" not in {
-        thread.name for thread in threading.enumerate()
-    }
+    assert "besom-tensorboard" not in names_of_threads()
+
+
+def test_a_server_that_does_not_answer_holds_up_no_trial_and_the_end_not_for_long(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setattr(live_trackers, "GRACE_S", 0.2)
+        heard = Listener()
+        sweep("sweep.trackers=[mlflow]", "sweep.n_trials=3", watcher=heard)
+        assert_whole(3)
+        assert [text for text in heard.remarks if "tracker" in text] == [
+            "the tracker mlflow is too slow to wait for. Later, `besom export cheap --to mlflow` "
+            "writes all of them"
+        ]
+    wait_for(lambda: "besom-mlflow" not in names_of_threads(), "the request to end", 60.0)
 
 
 def test_an_unknown_tracker_is_refused_before_anything_is_written(project: Project) -> None:
