@@ -14,8 +14,16 @@ import pytest
 
 from besom.errors import ConfigError, StudyError
 from besom.store.records import Outcome, StudyRecord, TrialRecord
-from besom.trackers import TRACKERS, check_tracker, export_to, is_tracked
+from besom.trackers import (
+    TRACKERS,
+    TrackedTrial,
+    check_tracker,
+    export_to,
+    is_tracked,
+    open_tracker,
+)
 from records_factory import make_study
+from tensorboard_runs import read_run
 from user_project import Project
 
 
@@ -38,13 +46,10 @@ def tracked(study: StudyRecord) -> list[TrialRecord]:
 def test_tensorboard_shows_each_trials_curves_and_scores(
     study: StudyRecord, tmp_path: Path
 ) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     n_written, _ = export_to("tensorboard", study, study.trials, tmp_path)
     assert n_written == len(tracked(study)) == 13
     for trial in tracked(study):
-        run = EventAccumulator(str(tmp_path / "tensorboard" / f"trial-{trial.number}"))
-        run.Reload()
+        run = read_run(tmp_path / "tensorboard" / f"trial-{trial.number}")
         for metric, values in trial.history.items():
             scalars = run.Scalars(metric)
             assert [s.step for s in scalars] == [*range(1, len(values) + 1)]
@@ -58,13 +63,10 @@ def test_tensorboard_shows_each_trials_curves_and_scores(
 def test_tensorboards_hparams_table_has_hyperparameters_and_scores(
     study: StudyRecord, tmp_path: Path
 ) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import api_pb2, metadata
 
     def said(folder: Path, tag: str) -> bytes:
-        run = EventAccumulator(str(folder))
-        run.Reload()
-        content = run.SummaryMetadata(tag).plugin_data.content
+        content = read_run(folder).SummaryMetadata(tag).plugin_data.content
         assert isinstance(content, bytes)
         return content
 
@@ -88,6 +90,36 @@ def test_tensorboards_hparams_table_has_hyperparameters_and_scores(
         )
         failed = end.status == api_pb2.STATUS_FAILURE
         assert failed == trial.outcome.failed
+
+
+def test_tensorboard_shows_a_running_trials_epochs_and_each_of_them_once(
+    study: StudyRecord, tmp_path: Path
+) -> None:
+    tracker = open_tracker("tensorboard", study, tmp_path)
+    trial = TrackedTrial.of(study, study.trials[0])
+    epochs = [(epoch, metrics) for epoch, _, metrics in trial.epochs()]
+    for attempt in (epochs[:1], epochs[:3]):  # its first worker dies
+        for epoch, metrics in attempt:
+            tracker.epoch(0, epoch, metrics)
+    run = read_run(tmp_path / "tensorboard" / "trial-0")
+    assert [s.step for s in run.Scalars("val_accuracy")] == [1, 2, 3]
+    assert not tracker.has(0)
+    tracker.write(trial)
+    run.Reload()  # an open TensorBoard reads on
+    assert [s.step for s in run.Scalars("val_accuracy")] == [1, 2, 3, 4]
+    assert len(run.Scalars("score/val_accuracy")) == 1
+    assert tracker.has(0)
+
+
+def test_tensorboard_has_what_a_trial_returned_where_it_reported_something_else(
+    study: StudyRecord, tmp_path: Path
+) -> None:
+    tracker = open_tracker("tensorboard", study, tmp_path)
+    tracker.epoch(0, 1, {"val_accuracy": 0.25})
+    tracker.write(TrackedTrial.of(study, study.trials[0]))
+    run = read_run(tmp_path / "tensorboard" / "trial-0")
+    values = [s.value for s in run.Scalars("val_accuracy")]
+    assert values == pytest.approx(study.trials[0].history["val_accuracy"])
 
 
 # MLflow
@@ -159,8 +191,9 @@ def _records(path: Path) -> Iterator[bytes]:
 
 
 def test_wandb_gets_one_offline_run_per_trial_in_the_studys_group(
-    study: StudyRecord, tmp_path: Path
+    study: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
     from wandb.proto.wandb_internal_pb2 import Record
 
     trials = [study.trials[0], next(t for t in study.trials if t.outcome.failed)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -10,9 +12,11 @@ import pytest
 from sweeping import assert_whole, stored, sweep
 
 from besom.errors import ConfigError
+from besom.store.records import Outcome
 from besom.study import live_trackers
 from besom.study.watcher import Watcher
 from besom.trackers import open_tracker
+from tensorboard_runs import points, read_run
 from user_project import Project, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
@@ -43,6 +47,18 @@ def test_each_trial_of_a_sweep_goes_to_its_trackers(project: Project) -> None:
     assert_whole(3)
     assert written() == ["trial-0", "trial-1", "trial-2"]
     assert (TRACKERS / "tensorboard/events.out.tfevents.besom").exists()
+    for trial in stored().trials:
+        run = read_run(TRACKERS / "tensorboard" / f"trial-{trial.number}")
+        for metric, values in trial.history.items():
+            assert [step for step, _ in points(run, metric)] == [*range(1, len(values) + 1)]
+            assert [value for _, value in points(run, metric)] == pytest.approx(values)
+
+
+def test_the_runs_of_a_trial_are_not_taken_for_epochs_of_their_trials(project: Project) -> None:
+    sweep("sweep.trackers=[tensorboard]", "sweep.n_trials=2", "sweep.repeats=2")
+    for trial in stored().trials:
+        run = read_run(TRACKERS / "tensorboard" / f"trial-{trial.number}")
+        assert [step for step, _ in points(run, "val_accuracy")] == [1, 2, 3]
 
 
 def test_a_sweep_that_continues_writes_what_a_new_tracker_lacks(project: Project) -> None:
@@ -83,6 +99,22 @@ def test_a_server_that_does_not_answer_holds_up_no_trial_and_the_end_not_for_lon
             "writes all of them"
         ]
     wait_for(lambda: "besom-mlflow" not in names_of_threads(), "the request to end", 60.0)
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_still_writes_the_trials_that_have_ended(project: Project) -> None:
+    words = ("cheap", "sweep.trackers=[tensorboard,mlflow,wandb]", "sweep.n_trials=500")
+    process = project.spawn("sweep", *words, "trainer.seconds=0.05", start_new_session=True)
+    wait_for(lambda: len([*TRACKERS.glob("wandb/offline-run-*")]) > 1, "two runs of W&B", 60.0)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 130, f"{out}{err}"
+    assert "tracker" not in out + err
+    ended = {t.number for t in stored().trials if t.outcome is not Outcome.RUNNING}
+    assert len(ended) > 1
+    for name in ("tensorboard", "mlflow", "wandb"):
+        tracker = open_tracker(name, stored(), TRACKERS)
+        assert {number for number in range(500) if tracker.has(number)} == ended
 
 
 def test_an_unknown_tracker_is_refused_before_anything_is_written(project: Project) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from typing import NamedTuple
 
 from besom.store.records import StudyRecord, TrialRecord
 from besom.study.plan import SweepPlan
@@ -32,6 +33,14 @@ def tracking(plan: SweepPlan, watcher: Watcher) -> Iterator[Watcher]:
         trackers.close()
 
 
+class EpochOf(NamedTuple):
+    """An epoch of a running trial; ``epoch`` counts from 1."""
+
+    trial: int
+    epoch: int
+    metrics: dict[str, float]
+
+
 class LiveTrackers(Watcher):
     """Hands each trial that ends to the trackers.
 
@@ -44,6 +53,7 @@ class LiveTrackers(Watcher):
         self._plan, self._remark = plan, remark
         self._study: Callable[[], StudyRecord] | None = None
         self._threads: list[TrackerThread] = []
+        self._ended: set[int] = set()
 
     def began(self, study: Callable[[], StudyRecord], n_trials: int, n_workers: int) -> None:  # noqa: ARG002
         self._study, so_far = study, study()
@@ -51,7 +61,16 @@ class LiveTrackers(Watcher):
         names = dict.fromkeys(self._plan.sweep.trackers)
         self._threads = [TrackerThread(name, so_far, folder) for name in names]
 
+        self._ended = {trial.number for trial in so_far.trials if is_tracked(trial)}
+
+    def epoch(self, trial: int, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
+        # Of several runs, the trial has the mean. A replicate has the number of a trial that ended.
+        if len(self._plan.runs) == 1 and trial not in self._ended:
+            for thread in self._threads:
+                thread.put(EpochOf(trial, epoch, dict(metrics)))
+
     def finished(self, trial: TrialRecord) -> None:
+        self._ended.add(trial.number)
         for thread in self._threads:
             thread.put(trial)
 
@@ -96,13 +115,13 @@ class TrackerThread:
         self.name = name
         self.failure: str | None = None
         self._study, self._folder = study, folder
-        self._trials: SimpleQueue[TrialRecord | StudyRecord] = SimpleQueue()
+        self._trials: SimpleQueue[EpochOf | TrialRecord | StudyRecord] = SimpleQueue()
         self._thread = Thread(target=self._run, name=f"besom-{name}", daemon=True)
         self._thread.start()
 
-    def put(self, trial: TrialRecord) -> None:
-        """A trial has ended."""
-        self._trials.put(trial)
+    def put(self, given: EpochOf | TrialRecord) -> None:
+        """A trial has ended, or an epoch of one that runs."""
+        self._trials.put(given)
 
     def end(self, study: StudyRecord) -> None:
         """No trial will follow."""
@@ -128,7 +147,9 @@ class TrackerThread:
         for trial in self._study.trials:
             if is_tracked(trial) and not tracker.has(trial.number):
                 tracker.write(TrackedTrial.of(self._study, trial))
-        while isinstance(given := self._trials.get(), TrialRecord):
-            if is_tracked(given):
+        while not isinstance(given := self._trials.get(), StudyRecord):
+            if isinstance(given, EpochOf):
+                tracker.epoch(*given)
+            elif is_tracked(given):
                 tracker.write(TrackedTrial.of(self._study, given))
         tracker.close(given)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,16 @@ from besom.trackers.tracker import TrackedTrial, Tracker, is_tracked
 #: TensorBoard reads the files that have ``tfevents`` in their names.
 _FILE = "events.out.tfevents.besom"
 
+#: Bytes in which the last record of a trial's file is, the one that says how it ended.
+_LONGEST_END = 200
+
 
 class TensorBoardTracker(Tracker):
     """Writes a folder of event files that ``tensorboard --logdir`` reads."""
 
     def __init__(self, study: StudyRecord, folder: Path) -> None:
         super().__init__(study, folder / "tensorboard")
+        self._running: dict[int, list[dict[str, float]]] = {}  # the epochs that are in their files
 
     @property
     def place(self) -> str:
@@ -44,7 +49,21 @@ class TensorBoardTracker(Tracker):
         return self._folder / f"trial-{number}" / _FILE
 
     def has(self, number: int) -> bool:
-        return self._file(number).exists()
+        try:
+            end = self._file(number).read_bytes()[-_LONGEST_END:]
+        except FileNotFoundError:
+            return False
+        return metadata.SESSION_END_INFO_TAG.encode() in end
+
+    def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        now = time.time()
+        if epoch == 1:
+            _write(self._file(number), [], now)
+            self._running[number] = []
+        shown = self._running.get(number)
+        if shown is not None and len(shown) == epoch - 1:  # else it goes on from a checkpoint
+            _append(self._file(number), [_scalars(metrics, now, epoch)])
+            shown.append(dict(metrics))
 
     def write(self, trial: TrackedTrial) -> None:
         start = SessionStartInfo(start_time_secs=trial.started_s)
@@ -55,6 +74,10 @@ class TensorBoardTracker(Tracker):
                 start.hparams[path].string_value = value
             else:
                 start.hparams[path].number_value = value
+        shown = self._running.pop(trial.number, [])
+        epochs = [*trial.epochs()]
+        if shown != [metrics for _, _, metrics in epochs[: len(shown)]]:
+            shown = []  # what it reported is not what it returned
         failed = trial.outcome.failed
         end = SessionEndInfo(
             status=api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS,
@@ -67,10 +90,9 @@ class TensorBoardTracker(Tracker):
                 trial.started_s,
             )
         ]
-        events += [_scalars(metrics, at, epoch) for epoch, at, metrics in trial.epochs()]
-        last = max(map(len, trial.curves.values()), default=0)
+        events += [_scalars(metrics, at, epoch) for epoch, at, metrics in epochs[len(shown) :]]
         numbers = {f"number/{name}": value for name, value in trial.numbers.items()}
-        events.append(_scalars({**trial.scores, **numbers}, trial.finished_s, last))
+        events.append(_scalars({**trial.scores, **numbers}, trial.finished_s, len(epochs)))
         events.append(
             _hparams(
                 metadata.SESSION_END_INFO_TAG,
@@ -78,7 +100,10 @@ class TensorBoardTracker(Tracker):
                 trial.finished_s,
             )
         )
-        _write(self._file(trial.number), events, trial.started_s)
+        if shown:
+            _append(self._file(trial.number), events)
+        else:
+            _write(self._file(trial.number), events, trial.started_s)
 
     def close(self, study: StudyRecord) -> None:
         """Name the scores: left to itself, TensorBoard takes every curve for one."""
@@ -117,7 +142,7 @@ def _type(values: Iterable[Any]) -> int:
     return int(api_pb2.DATA_TYPE_FLOAT64 if kinds == {float} else api_pb2.DATA_TYPE_STRING)
 
 
-def _scalars(values: dict[str, float], at_s: float, step: int) -> Event:
+def _scalars(values: Mapping[str, float], at_s: float, step: int) -> Event:
     shown = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
     return Event(wall_time=at_s, step=step, summary=Summary(value=shown))
 
@@ -130,8 +155,19 @@ def _hparams(tag: str, data: HParamsPluginData, at_s: float) -> Event:
 
 
 def _write(path: Path, events: Iterable[Event], at_s: float) -> None:
+    head = Event(wall_time=at_s, file_version="brain.Event:2")
+    write_atomically(path, _as_bytes([head, *events]))
+
+
+def _append(path: Path, events: Iterable[Event]) -> None:
+    """A TensorBoard that is open reads on where it was; it would not see a new file."""
+    with path.open("ab") as file:
+        file.write(_as_bytes(events))
+
+
+def _as_bytes(events: Iterable[Event]) -> bytes:
     file = io.BytesIO()
     writer = RecordWriter(file)
-    for event in (Event(wall_time=at_s, file_version="brain.Event:2"), *events):
+    for event in events:
         writer.write(event.SerializeToString())
-    write_atomically(path, file.getvalue())
+    return file.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,12 @@ class Tracker(ABC):
     @abstractmethod
     def has(self, number: int) -> bool:
         """Whether a trial has been written, now or earlier."""
+
+    def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: B027
+        """An epoch (from 1) of a trial has ended that still runs; ``write`` will follow.
+
+        Only for trackers that show running trials cheaply. After epoch 1 the trial began anew.
+        """
 
     @abstractmethod
     def write(self, trial: TrackedTrial) -> None:
