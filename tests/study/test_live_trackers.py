@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from sweeping import assert_whole, stored, sweep
 
-from besom.errors import ConfigError
+import besom
+from besom.cli import main
+from besom.errors import ConfigError, TrustError
 from besom.store.records import Outcome
 from besom.study import live_trackers
 from besom.study.watcher import Watcher
+from besom.trackers import TRACKERS as TRACKERS_KNOWN
 from besom.trackers import open_tracker
 from tensorboard_runs import points, read_run
 from user_project import Project, wait_for
@@ -140,6 +143,22 @@ def test_export_writes_a_finished_study_to_a_tracker(project: Project) -> None:
     assert "--model and --to write different files" in both.output
 
 
+def test_a_tracker_that_cannot_be_opened_is_one_message_of_export(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep("sweep.n_trials=1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://here")
+    done = project.besom("export", "cheap", "--to", "mlflow")
+    assert done.exit_code == 2
+    assert done.output.startswith("besom: mlflow failed: ")
+    assert "nonsense" in done.output
+
+
+def test_export_knows_the_trackers_without_loading_them(project: Project) -> None:
+    option = next(o for o in main.commands["export"].params if o.name == "to")
+    assert option.type.choices == tuple(TRACKERS_KNOWN)
+
+
 # notify
 
 NOTIFY = "sweep.notify='env | grep ^BESOM_ | sort > told'"
@@ -163,6 +182,16 @@ def test_the_users_command_hears_how_a_sweep_ended(project: Project) -> None:
     assert float(heard["BESOM_BEST_SCORE"]) == best.value
     assert heard["BESOM_BEST_TRIAL"] == str(best.number)
     assert Path(heard["BESOM_FOLDER"]) == Path("results/cheap").resolve()
+
+
+def test_python_runs_the_command_too(project: Project) -> None:
+    nodes = {"n_trials": 2, "trackers": ["tensorboard"], "progress": False}
+    besom.sweep("cheap", notify="echo $BESOM_OUTCOME > told", trust=["sweep.notify"], **nodes)
+    assert Path("told").read_text() == "done\n"
+    assert written() == ["trial-0", "trial-1"]
+    with pytest.raises(TrustError, match=r"pass --trust sweep\.notify"):
+        besom.sweep("cheap", notify="touch refused", n_trials=2)
+    assert not Path("refused").exists()
 
 
 def test_the_users_command_hears_of_an_error_too(project: Project) -> None:

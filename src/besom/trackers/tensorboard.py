@@ -49,11 +49,12 @@ class TensorBoardTracker(Tracker):
         return self._folder / f"trial-{number}" / _FILE
 
     def has(self, number: int) -> bool:
-        try:
-            end = self._file(number).read_bytes()[-_LONGEST_END:]
-        except FileNotFoundError:
+        path = self._file(number)
+        if not path.exists():
             return False
-        return metadata.SESSION_END_INFO_TAG.encode() in end
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - _LONGEST_END, 0))
+            return metadata.SESSION_END_INFO_TAG.encode() in file.read()
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         now = time.time()
