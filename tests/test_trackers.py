@@ -74,6 +74,7 @@ def test_tensorboards_hparams_table_has_hyperparameters_and_scores(
     root = tmp_path / "tensorboard"
     experiment = metadata.parse_experiment_plugin_data(said(root, metadata.EXPERIMENT_TAG))
     types = {info.name: info.type for info in experiment.hparam_infos}
+    assert all(info.differs for info in experiment.hparam_infos)
     assert types["optimizer.learning_rate"] == api_pb2.DATA_TYPE_FLOAT64
     assert types["model.activation"] == types["model.hidden_units"] == api_pb2.DATA_TYPE_STRING
     assert [info.name.tag for info in experiment.metric_infos] == ["score/val_accuracy"]

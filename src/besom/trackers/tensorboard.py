@@ -119,7 +119,13 @@ class TensorBoardTracker(Tracker):
             name=study.name,
             time_created_secs=trials[0].started_s,
             hparam_infos=[
-                api_pb2.HParamInfo(name=path, type=_type(taken)) for path, taken in values.items()
+                api_pb2.HParamInfo(
+                    name=path,
+                    type=_type(taken),
+                    # The table shows only these columns at first.
+                    differs=len({*taken}) > 1 or len(taken) < len(trials),
+                )
+                for path, taken in values.items()
             ],
             metric_infos=[
                 api_pb2.MetricInfo(
