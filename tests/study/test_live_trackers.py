@@ -147,11 +147,12 @@ def test_a_tracker_that_cannot_be_opened_is_one_message_of_export(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep("sweep.n_trials=1")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://here")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://me:secret@here")
     done = project.besom("export", "cheap", "--to", "mlflow")
     assert done.exit_code == 2
     assert done.output.startswith("besom: mlflow failed: ")
     assert "nonsense" in done.output
+    assert "secret" not in done.output
 
 
 def test_export_knows_the_trackers_without_loading_them(project: Project) -> None:

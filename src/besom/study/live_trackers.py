@@ -13,8 +13,8 @@ from typing import NamedTuple
 from besom.store.records import StudyRecord, TrialRecord
 from besom.study.plan import SweepPlan
 from besom.study.watcher import Watcher, Watchers
-from besom.text.printable import command, one_line
-from besom.trackers import TrackedTrial, is_tracked, open_tracker
+from besom.text.printable import command
+from besom.trackers import SHOW_RUNNING, TrackedTrial, failure_text, is_tracked, open_tracker
 
 #: How long a sweep that has ended waits for its trackers, in seconds.
 GRACE_S = 60.0
@@ -60,13 +60,12 @@ class LiveTrackers(Watcher):
         folder = self._plan.paths.trackers
         names = dict.fromkeys(self._plan.sweep.trackers)
         self._threads = [TrackerThread(name, so_far, folder) for name in names]
-
         self._ended = {trial.number for trial in so_far.trials if is_tracked(trial)}
 
     def epoch(self, trial: int, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: ARG002
         # Of several runs, the trial has the mean. A replicate has the number of a trial that ended.
         if len(self._plan.runs) == 1 and trial not in self._ended:
-            for thread in self._threads:
+            for thread in [t for t in self._threads if t.name in SHOW_RUNNING]:
                 thread.put(EpochOf(trial, epoch, dict(metrics)))
 
     def finished(self, trial: TrialRecord) -> None:
@@ -140,7 +139,7 @@ class TrackerThread:
         try:
             self._write()
         except Exception as error:  # whatever it is: the sweep goes on without this tracker
-            self.failure = one_line(f"{type(error).__name__}: {error}").rstrip(".")
+            self.failure = failure_text(error)
 
     def _write(self) -> None:
         tracker = open_tracker(self.name, self._study, self._folder)

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 from besom.report.export import best_trial
+from besom.store.storage_url import hide_passwords
 from besom.study.plan import SweepPlan
 from besom.study.run import SweepOutcome
 from besom.text.printable import one_line
@@ -85,7 +86,7 @@ def _what_failed(error: BaseException | None) -> dict[str, str]:
 
 
 def _run(plan: SweepPlan, given: str, told: dict[str, str], remark: Callable[[str], None]) -> None:
-    told["BESOM_REASON"] = one_line(told["BESOM_REASON"])[:_LONGEST_REASON]
+    told["BESOM_REASON"] = one_line(hide_passwords(told["BESOM_REASON"]))[:_LONGEST_REASON]
     told |= {"BESOM_STUDY": plan.name, "BESOM_FOLDER": str(plan.paths.root.resolve())}
     try:
         done = subprocess.run(

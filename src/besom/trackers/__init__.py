@@ -12,15 +12,16 @@ from pathlib import Path
 
 from besom.errors import BesomError, ConfigError, StudyError, did_you_mean
 from besom.store.records import StudyRecord, TrialRecord
-from besom.text.printable import one_line
-from besom.trackers.tracker import TrackedTrial, Tracker, is_tracked
+from besom.trackers.tracker import TrackedTrial, Tracker, failure_text, is_tracked
 
 __all__ = [
+    "SHOW_RUNNING",
     "TRACKERS",
     "TrackedTrial",
     "Tracker",
     "check_tracker",
     "export_to",
+    "failure_text",
     "is_tracked",
     "open_tracker",
 ]
@@ -31,6 +32,9 @@ TRACKERS = {
     "mlflow": ("besom.trackers.mlflow.MlflowTracker", "mlflow"),
     "wandb": ("besom.trackers.wandb.WandbTracker", "wandb"),
 }
+
+#: Those that show the epochs of running trials; the others would take long for each.
+SHOW_RUNNING = ("tensorboard",)
 
 
 def check_tracker(name: str, where: str) -> None:
@@ -96,5 +100,5 @@ def export_to(
     except (BesomError, OSError):
         raise
     except Exception as error:  # of a server that cannot be reached, say, each has its own kind
-        raise StudyError(f"{name} failed: {one_line(str(error)).rstrip('.')}.") from error
+        raise StudyError(f"{name} failed: {failure_text(error)}.") from error
     return len(chosen), tracker.place

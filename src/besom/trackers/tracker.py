@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from besom.store.records import Outcome, StudyRecord, TrialRecord
+from besom.store.storage_url import hide_passwords
+from besom.text.printable import one_line
 from besom.text.values import value_text
 
 #: Nothing was trained for these, or not yet.
@@ -23,6 +25,12 @@ def is_tracked(trial: TrialRecord) -> bool:
 def study_key(study: StudyRecord) -> str:
     """Tells a study from any other, also from an archived one that had the same name."""
     return str(study.facts.get("created", study.name))
+
+
+def failure_text(error: Exception) -> str:
+    """What went wrong in a tracker: one line, without the password of a server's address."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    return hide_passwords(one_line(f"{type(error).__name__}: {first}")).rstrip(".: ")
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ class Tracker(ABC):
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:  # noqa: B027
         """An epoch (from 1) of a trial has ended that still runs; ``write`` will follow.
 
-        Only for trackers that show running trials cheaply. After epoch 1 the trial began anew.
+        Called for those in ``SHOW_RUNNING``. Another epoch 1 means that the trial began anew.
         """
 
     @abstractmethod
