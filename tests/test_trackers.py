@@ -161,7 +161,8 @@ def test_mlflow_has_a_file_of_the_studys_own_where_no_server_is_named(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     folder = tmp_path / "of é #1"
-    n_written, place = export_to("mlflow", study, study.trials[:1], folder)
+    named = replace(study, name='it\'s "mine"')
+    n_written, place = export_to("mlflow", named, study.trials[:1], folder)
     assert n_written == 1
     assert (folder / "mlflow.db").stat().st_size > 0
     assert "mlflow server --backend-store-uri" in place
@@ -249,5 +250,15 @@ def test_a_tracker_that_is_not_installed_is_refused_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ConfigError, match=r"pip install 'besom\[wandb\]'"):
+        check_tracker("wandb", "sweep.trackers")
+
+
+def test_a_folder_that_wandb_has_left_in_a_project_is_not_taken_for_the_package(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("wandb/latest-run/debug.log", "")
+    monkeypatch.setattr(sys, "path", [str(project.root)])
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
     with pytest.raises(ConfigError, match=r"pip install 'besom\[wandb\]'"):
         check_tracker("wandb", "sweep.trackers")

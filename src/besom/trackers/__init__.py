@@ -50,7 +50,8 @@ def check_tracker(name: str, where: str) -> None:
     if name not in TRACKERS:
         raise ConfigError(f"{where}: there is no tracker {name!r}." + did_you_mean(name, TRACKERS))
     package = TRACKERS[name][1]
-    if find_spec(package) is None:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:  # W&B leaves folders of its name in people's projects
         raise ConfigError(
             f"{where}: {name} needs {package}, which is not installed: pip install 'besom[{name}]'."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ def is_tracked(trial: TrialRecord) -> bool:
 
 def study_key(study: StudyRecord) -> str:
     """Tells a study from any other, also from an archived one that had the same name."""
-    return str(study.facts.get("created", study.name))
+    created = str(study.facts.get("created", study.name))
+    return hashlib.blake2b(created.encode(), digest_size=8).hexdigest()
 
 
 def failure_text(error: Exception) -> str:
