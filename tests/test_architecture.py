@@ -28,7 +28,7 @@ LAYERS = (
     ("space", "statistics", "executors"),
     ("plots", "scaffold"),
     ("report",),
-    ("page",),
+    ("page", "trackers"),
     ("study",),
     ("rerun",),
     ("terminal",),
