@@ -29,6 +29,7 @@ LAYERS = (
     ("plots", "scaffold"),
     ("report",),
     ("page",),
+    ("serve",),
     ("study",),
     ("rerun",),
     ("terminal",),
@@ -133,7 +134,7 @@ def test_no_class_and_no_module_name_is_used_twice() -> None:
 
 
 def test_reporting_knows_no_coordinator() -> None:
-    parts = ("report", "page", "statistics", "plots", "store")
+    parts = ("report", "page", "serve", "statistics", "plots", "store")
     offenders = [
         f"{name} imports {dotted}"
         for name, path in modules()

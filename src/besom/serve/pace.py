@@ -1,0 +1,54 @@
+"""How often what takes long is made again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+#: Nothing is made again sooner than after so many seconds.
+LEAST_S = 5.0
+#: Nor sooner than after so many times the CPU seconds that it took: where a reader asks for it, and
+#: by itself. By itself, pages and slow charts take 1/250 of a core each.
+ASKED, BY_ITSELF = 20.0, 250.0
+
+
+class Pace:
+    """When something may be made again.
+
+    Args:
+        clock: seconds that pass.
+        cpu: CPU seconds of this process.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._clock, self._cpu = clock, cpu
+        self._ended: float | None = None
+        self._cost = 0.0
+
+    def is_due(self, times: float) -> bool:
+        """Whether it may be made again after ``times`` its cost."""
+        if self._ended is None:
+            return True
+        return self._clock() >= self._ended + max(LEAST_S, times * self._cost)
+
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """Measure what is made in this block."""
+        began = self._cpu()
+        try:
+            yield
+        finally:
+            self.made(self._cpu() - began)
+
+    def made(self, cost: float) -> None:
+        """It was made just now, at this cost in CPU seconds."""
+        self._cost, self._ended = cost, self._clock()
+
+    def since_s(self) -> float:
+        """Seconds since it was made."""
+        return 0.0 if self._ended is None else self._clock() - self._ended
