@@ -23,7 +23,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_index, "_AGAIN_S", 0.1)
     for module in (live_study, live_index):
         monkeypatch.setattr(module, "BY_ITSELF", 0.0)
-    monkeypatch.setattr(live_study, "ASKED", 0.0)
+    for name in ("ASKED", "SLOW_BY_ITSELF", "LOOKING", "LOOK_S"):
+        monkeypatch.setattr(live_study, name, 0.0)
     monkeypatch.setattr(pace, "LEAST_S", 0.1)
 
 
@@ -80,6 +81,8 @@ def test_a_page_follows_the_sweep_and_keeps_what_its_reader_does(
         page.keyboard.press("Escape")
         page.locator("#ranking tbody tr").nth(1).click()
         assert len(opened.script("besomReady.picked()")) == 1
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert opened.script("document.documentElement.scrollWidth") <= 390
 
 
 def test_a_page_without_trials_becomes_the_report(tmp_path: Path, open_page: Any) -> None:

@@ -35,6 +35,7 @@
       for (const text of row) {
         const cell = document.createElement(tag);
         cell.textContent = text;
+        cell.title = text;
         made.append(cell);
       }
       return made;

@@ -12,7 +12,7 @@ from besom.errors import BesomError, reason_of
 from besom.page.charts import PageChart
 from besom.page.live_contexts import live_study_context, message_context
 from besom.page.write_page import live_page_of, live_part_of
-from besom.serve.pace import ASKED, BY_ITSELF, Pace
+from besom.serve.pace import ASKED, BY_ITSELF, LOOKING, SLOW_BY_ITSELF, Pace
 from besom.serve.study_now import StudyNow, nothing_now, study_now
 from besom.store.following import Followed, StudyFollower
 from besom.store.holder import Holder
@@ -25,6 +25,8 @@ from besom.text.numbers import duration
 
 #: Seconds after which a page asks again: of a study that runs, and of another.
 AGAIN_S, IDLE_AGAIN_S = 2.0, 10.0
+#: The study is read on at most so often, however many pages are open.
+LOOK_S = 1.0
 #: A database is asked who holds its study at most so often.
 _LEASE_S = 10.0
 
@@ -74,20 +76,20 @@ class LiveStudy:
         self._paths, self._home = StudyPaths.of(results_dir, name), home
         self._follower = StudyFollower(results_dir, name)
         self._reading, self._making = threading.Lock(), threading.Lock()
-        self._pace, self._charts = Pace(), _KeptCharts()
+        self._pace, self._look_pace, self._charts = Pace(), Pace(LOOK_S), _KeptCharts()
         self._made: _Made | None = None
         self._looked: Look | None = None
         self._lease: tuple[float, Holder | None] | None = None
 
     def page(self) -> str:
         """All of the page, as new as a reader may have it."""
-        made, _ = self._refreshed(self.look(), ASKED)
+        made, _ = self._refreshed(self.look(), is_urgent=True)
         return live_page_of(made.template, made.context, made.version)
 
     def news(self, since: int) -> dict[str, Any]:
         """What is newer than the page of the version ``since``, for ``live.js``."""
         look = self.look()
-        made, is_old = self._refreshed(look, BY_ITSELF if look.is_running else ASKED)
+        made, is_old = self._refreshed(look, is_urgent=not look.is_running)
         shown = look.now.for_script() if look.now else nothing_now(look.problem)
         is_newer = made.version != since
         return {
@@ -98,16 +100,22 @@ class LiveStudy:
         }
 
     def look(self) -> Look:
-        """The study as of now."""
+        """The study as of now, or of just before."""
         with self._reading:
-            try:
-                followed, holder = self._follower.read(), self._holder()
-            except BesomError as error:
-                return Look(None, None, str(error))
             last = self._looked
-            if last is None or last.followed is not followed or holder or last.is_running:
-                last = self._looked = Look(followed, study_now(followed, holder))
+            if last is None or self._look_pace.is_due(LOOKING):
+                with self._look_pace.making():
+                    last = self._looked = self._looked_again(last)
             return last
+
+    def _looked_again(self, last: Look | None) -> Look:
+        try:
+            followed, holder = self._follower.read(), self._holder()
+        except BesomError as error:
+            return Look(None, None, str(error))
+        if last is not None and last.followed is followed and not holder and not last.is_running:
+            return last
+        return Look(followed, study_now(followed, holder))
 
     def _holder(self) -> Holder | None:
         url = None if self._paths.journal.exists() else stored_url(self._paths)
@@ -118,7 +126,7 @@ class LiveStudy:
             self._lease = (now, who_holds(self._paths, url, self.name))
         return self._lease[1]
 
-    def _refreshed(self, look: Look, times: float) -> tuple[_Made, bool]:
+    def _refreshed(self, look: Look, is_urgent: bool) -> tuple[_Made, bool]:
         """The page, made again if it is out of date and its pace allows it; and whether it is old.
 
         While one reader's request makes it, others get the one before.
@@ -127,8 +135,8 @@ class LiveStudy:
         if made is not None:
             if made.state == state and not self._charts.are_behind:
                 return made, False
-            pace = self._charts.pace if made.state == state else self._pace
-            if not pace.is_due(times):
+            is_due = self._charts.is_due if made.state == state else self._is_due
+            if not is_due(is_urgent):
                 return made, True
         if not self._making.acquire(blocking=made is None):
             assert made is not None
@@ -136,19 +144,22 @@ class LiveStudy:
         try:
             if made is None and self._made is not None:  # another request has just made it
                 return self._made, False
-            self._made = self._make(look, state, times)
+            self._made = self._make(look, state, is_urgent)
             return self._made, self._charts.are_behind
         finally:
             self._making.release()
 
-    def _make(self, look: Look, state: object, times: float) -> _Made:
+    def _is_due(self, is_urgent: bool) -> bool:
+        return self._pace.is_due(ASKED if is_urgent else BY_ITSELF)
+
+    def _make(self, look: Look, state: object, is_urgent: bool) -> _Made:
         version = 1 if self._made is None else self._made.version + 1
         if look.followed is None:
             self._charts.are_behind = False
             context = message_context(self.name, look.problem, self._home)
             return _Made("message.html", context, version, state, None)
         study, began, slow = look.followed.study, time.process_time(), self._charts.spent
-        self._charts.begin(times)
+        self._charts.begin(is_urgent)
         try:
             context = live_study_context(study, self._paths, self._charts, self._home)
             template = "study.html"
@@ -162,12 +173,12 @@ class LiveStudy:
     def _age(self, made: _Made, is_old: bool) -> str:
         if made.n_shown is None:
             return ""
-        text = f"Below: {counted(made.n_shown, 'trial')}"
+        text = f"The report below has {counted(made.n_shown, 'trial')}"
         if not is_old:
             return f"{text}."
         return (
-            f"{text}, {duration(self._pace.since_s())} ago. What takes long to compute is made "
-            "again less often; reload the page to ask for it."
+            f"{text} and is {duration(self._pace.since_s())} old. What takes long to compute is "
+            "made again less often; reload the page to ask for it."
         )
 
 
@@ -177,22 +188,26 @@ class _KeptCharts:
     def __init__(self) -> None:
         self.pace = Pace()
         self._kept: dict[str, list[PageChart]] = {}
-        self._is_due, self._began = True, 0.0
+        self._are_due, self._began = True, 0.0
         self.spent = 0.0  # CPU seconds, ever
         self.are_behind = False  # whether any shows an older study than the page
 
-    def begin(self, times: float) -> None:
+    def is_due(self, is_urgent: bool) -> bool:
+        """Whether they may be made again."""
+        return self.pace.is_due(ASKED if is_urgent else SLOW_BY_ITSELF)
+
+    def begin(self, is_urgent: bool) -> None:
         """Begin a page: its charts are made again, if their pace allows it."""
-        self._is_due, self._began = self.pace.is_due(times), self.spent
-        self.are_behind = not self._is_due
+        self._are_due, self._began = self.is_due(is_urgent), self.spent
+        self.are_behind = not self._are_due
 
     def end(self) -> None:
         """End a page."""
-        if self._is_due:
+        if self._are_due:
             self.pace.made(self.spent - self._began)
 
     def __call__(self, name: str, make: Callable[[], list[PageChart]]) -> list[PageChart]:
-        if self._is_due or name not in self._kept:
+        if self._are_due or name not in self._kept:
             began = time.process_time()
             self._kept[name] = make()
             self.spent += time.process_time() - began

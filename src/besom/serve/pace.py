@@ -8,25 +8,28 @@ from contextlib import contextmanager
 
 #: Nothing is made again sooner than after so many seconds.
 LEAST_S = 5.0
-#: Nor sooner than after so many times the CPU seconds that it took: where a reader asks for it, and
-#: by itself. By itself, pages and slow charts take 1/250 of a core each.
-ASKED, BY_ITSELF = 20.0, 250.0
+#: Nor sooner than after so many times the CPU seconds that it took: a page that a reader asks for;
+#: one by itself; by itself its charts that take long; and reading the study on. All that happens by
+#: itself takes 0.7 % of a core at most.
+ASKED, BY_ITSELF, SLOW_BY_ITSELF, LOOKING = 20.0, 300.0, 600.0, 500.0
 
 
 class Pace:
     """When something may be made again.
 
     Args:
+        least_s: seconds that it waits in any case.
         clock: seconds that pass.
         cpu: CPU seconds of this process.
     """
 
     def __init__(
         self,
+        least_s: float = LEAST_S,
         clock: Callable[[], float] = time.monotonic,
         cpu: Callable[[], float] = time.process_time,
     ) -> None:
-        self._clock, self._cpu = clock, cpu
+        self._least_s, self._clock, self._cpu = least_s, clock, cpu
         self._ended: float | None = None
         self._cost = 0.0
 
@@ -34,7 +37,7 @@ class Pace:
         """Whether it may be made again after ``times`` its cost."""
         if self._ended is None:
             return True
-        return self._clock() >= self._ended + max(LEAST_S, times * self._cost)
+        return self._clock() >= self._ended + max(self._least_s, times * self._cost)
 
     @contextmanager
     def making(self) -> Iterator[None]:
