@@ -243,7 +243,7 @@ def test_importing_besom_loads_nothing_heavy() -> None:
 def test_reporting_commands_leave_tensorflow_out(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-import besom.study, besom.terminal.sweep_view
+import besom.serve, besom.study, besom.terminal.sweep_view
 from besom.cli import main
 from click.testing import CliRunner
 import reporting_world

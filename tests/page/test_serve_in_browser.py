@@ -56,6 +56,7 @@ def test_a_page_follows_the_sweep_and_keeps_what_its_reader_does(
         page.locator("#ranking tbody tr").first.click()
         trial = opened.script("besomReady.picked()[0]")
         page.locator("#again details summary").first.click()
+        page.locator("#unranked summary").first.focus()
         page.locator("#slices-0-0").scroll_into_view_if_needed()
         top = page.locator("#slices-0-0").bounding_box()["y"]
         rows = page.locator("#ranking tbody tr").count()
@@ -66,6 +67,7 @@ def test_a_page_follows_the_sweep_and_keeps_what_its_reader_does(
         assert opened.script("besomReady.picked()") == [trial]
         assert opened.script("besomReady.view('history-0').data('picked')[0].trial") == trial
         assert page.input_value("#filter") == "adam"
+        assert opened.script("document.activeElement.closest('section').id") == "unranked"
         assert page.locator("#ranking tbody tr").count() > rows
         heading = page.locator("#ranking th[aria-sort='ascending']")
         assert heading.inner_text().startswith("trial")

@@ -424,6 +424,17 @@ def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
         PageServer(tmp_path, None, "192.0.2.1", 0)
 
 
+def test_addresses_of_the_newer_kind_are_served_too(tmp_path: Path) -> None:
+    reporting_world.make(tmp_path)
+    try:
+        server = PageServer(tmp_path, "one", "::1", 0)
+    except ConfigError:
+        pytest.skip("this machine has no IPv6")
+    with server:
+        assert server.is_local
+        assert server.url == f"http://[::1]:{server.server_port}/{server.token}/"
+
+
 @pytest.mark.slow
 def test_a_real_sweep_is_followed_to_its_end(project: Project, no_orphans: str) -> None:
     words = ("sweep.n_trials=8", "trainer.seconds=0.2", "sweep.executor.workers=2")

@@ -21,6 +21,8 @@
   for (const name of ["pointerup", "pointercancel"]) {
     document.addEventListener(name, () => { pointerDown = false; });
   }
+  // A button that is let go outside of the window is not heard of.
+  document.addEventListener("pointermove", (event) => { pointerDown = event.buttons !== 0; });
 
   function showNow(now) {
     find("now-state").textContent = now.state;

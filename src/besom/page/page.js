@@ -444,7 +444,7 @@
     return [...page.querySelector("main").children].filter((part) => part.id);
   }
 
-  // What the reader has unfolded and scrolled to in a part, for the part that takes its place.
+  // What the reader has unfolded, scrolled to and focused in a part, for the part that takes its place.
   function carryOver(from, to) {
     const title = (details) => details.firstElementChild.textContent.replace(/[\d,]+/g, "#");
     const open = new Map([...from.querySelectorAll("details")].map((d) => [title(d), d.open]));
@@ -458,10 +458,16 @@
       drawn.style.minWidth = place.style.minWidth;
       place.replaceWith(drawn);
     }
+    const reached = "a, summary, button, input, [tabindex]";
+    const focused = [...from.querySelectorAll(reached)].indexOf(document.activeElement);
     const places = [...from.querySelectorAll(".scroll, pre")].map((e) => [e.scrollLeft, e.scrollTop]);
-    return () => to.querySelectorAll(".scroll, pre").forEach((element, i) => {
-      if (places[i]) [element.scrollLeft, element.scrollTop] = places[i];
-    });
+    return () => {
+      to.querySelectorAll(".scroll, pre").forEach((element, i) => {
+        if (places[i]) [element.scrollLeft, element.scrollTop] = places[i];
+      });
+      const again = focused < 0 ? null : to.querySelectorAll(reached)[focused];
+      if (again) again.focus({ preventScroll: true });
+    };
   }
 
   function replaceParts(page) {
@@ -499,8 +505,12 @@
     for (const name of ["header", "#made"]) {
       document.querySelector(name).replaceChildren(...page.querySelector(name).childNodes);
     }
-    document.querySelectorAll("nav a").forEach((link) => link.remove());
-    document.querySelector("nav").prepend(...page.querySelectorAll("nav a"));
+    const links = (nav) => [...nav.querySelectorAll("nav a")];
+    const written = (nav) => links(nav).map((link) => link.outerHTML).join();
+    if (written(document) !== written(page)) {
+      links(document).forEach((link) => link.remove());
+      document.querySelector("nav").prepend(...links(page));
+    }
     replaceParts(page);
     read(JSON.parse(page.getElementById("data").textContent));
     refreshTable();
