@@ -28,13 +28,16 @@ def make(results: Path) -> None:
         store(results, make_study(20, name=name, seed=seed))
 
 
-def store(results: Path, study: StudyRecord, n_trials: int | None = None) -> None:
+def store(
+    results: Path, study: StudyRecord, n_trials: int | None = None, created: float = 1.7e9
+) -> None:
     """Write a study as a coordinator would have left it, every record fit to be exported.
 
     Args:
         results: the folder of the study's folder.
         study: its records.
         n_trials: how many trials were asked for; None: as many as it has.
+        created: when it began, in seconds since the Unix epoch.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     directions = [o.direction for o in study.objectives]
@@ -42,7 +45,7 @@ def store(results: Path, study: StudyRecord, n_trials: int | None = None) -> Non
     opened = optuna.create_study(study_name=study.name, storage=storage, directions=directions)
     facts: dict[str, Any] = {
         "format": 1,
-        "created": 1.7e9,
+        "created": created,
         "objectives": [vars(o) for o in study.objectives],
         "choices": {"model": "mlp", "optimizer": "adam"},
         "task_hash": "0" * 16,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -247,6 +248,33 @@ def test_a_study_that_cannot_be_read_is_a_message_until_it_can(tmp_path: Path) -
         assert "is damaged" in news["now"]["state"]
         journal.write_bytes(whole)
         assert "What you may claim" in ask(server, "?since=1").json["page"]
+
+
+def test_a_study_that_starts_over_has_no_chart_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_study, "ASKED", 0.0)
+    GrowingStudy(tmp_path, n_first=30)
+    live = LiveStudy(tmp_path, "grows")
+    live.page()
+    monkeypatch.setattr(live._pace, "is_due", lambda times: True)
+    shutil.rmtree(tmp_path / "grows")
+    reporting_world.store(tmp_path, make_study(9, name="grows", seed=5), created=1.8e9)
+    shown = {
+        trial
+        for chart in data_of(live.page())["charts"]
+        for trial in chart["columns"].get("trial", [])
+    }
+    assert max(shown) < 9
+
+
+def test_a_pipe_in_the_place_of_a_file_is_a_message(tmp_path: Path) -> None:
+    reporting_world.make(tmp_path)
+    for name in ("study.journal", "storage.url"):
+        folder = tmp_path / name.replace(".", "-")
+        folder.mkdir()
+        os.mkfifo(folder / name)
+        assert "is a named pipe" in LiveStudy(tmp_path, folder.name).look().problem
 
 
 # Reading on

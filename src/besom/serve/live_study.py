@@ -159,7 +159,7 @@ class LiveStudy:
             context = message_context(self.name, look.problem, self._home)
             return _Made("message.html", context, version, state, None)
         study, began, slow = look.followed.study, time.process_time(), self._charts.spent
-        self._charts.begin(is_urgent)
+        self._charts.begin(study.facts.get("created"), is_urgent)
         try:
             context = live_study_context(study, self._paths, self._charts, self._home)
             template = "study.html"
@@ -188,6 +188,7 @@ class _KeptCharts:
     def __init__(self) -> None:
         self.pace = Pace()
         self._kept: dict[str, list[PageChart]] = {}
+        self._of: object = None
         self._are_due, self._began = True, 0.0
         self.spent = 0.0  # CPU seconds, ever
         self.are_behind = False  # whether any shows an older study than the page
@@ -196,8 +197,13 @@ class _KeptCharts:
         """Whether they may be made again."""
         return self.pace.is_due(ASKED if is_urgent else SLOW_BY_ITSELF)
 
-    def begin(self, is_urgent: bool) -> None:
-        """Begin a page: its charts are made again, if their pace allows it."""
+    def begin(self, of: object, is_urgent: bool) -> None:
+        """Begin a page: its charts are made again, if their pace allows it.
+
+        Those of another study than ``of``, which had its place before, are made again at once.
+        """
+        if of != self._of:
+            self._kept, self._of = {}, of
         self._are_due, self._began = self.is_due(is_urgent), self.spent
         self.are_behind = not self._are_due
 

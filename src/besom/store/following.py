@@ -15,7 +15,7 @@ from besom.errors import BesomError
 from besom.store.optuna_private import all_trials
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
-from besom.store.storage import load_optuna_study, stored_url
+from besom.store.storage import load_optuna_study
 from besom.store.stored_records import Known, read_study
 
 #: Bytes at the beginning of a journal, which name the process that made it.
@@ -74,18 +74,25 @@ class StudyFollower:
         """Whether anything may have been written; forgets a study that is no longer there."""
         try:
             found = os.stat(self._paths.journal)  # noqa: PTH116 (hot)
-            stat: tuple[int, ...] = (found.st_ino, found.st_mtime_ns, found.st_size)
+            stat = _signature(found)
             if stat == self._stat:
                 return False
             # A file that is deleted leaves its number to the next, but no two begin alike.
             with open(self._paths.journal, "rb", opener=_at_once) as file:
                 begins: object = (found.st_ino, file.read(_HEAD))
         except OSError:  # it is in a database, or nowhere
-            stat, begins = (), stored_url(self._paths)
+            stat, begins = (), self._database()
         if begins != self._begins or (stat and stat[-1] < self._stat[-1]):
             self._study = None
         self._stat, self._begins = stat, begins
         return True
+
+    def _database(self) -> object:
+        """What tells one database from another, without opening anything yet."""
+        try:
+            return _signature(os.stat(self._paths.storage_url))  # noqa: PTH116
+        except OSError:
+            return None
 
     def _read(self) -> Followed:
         if self._study is not None:
@@ -105,6 +112,10 @@ class StudyFollower:
                 last = max(reported)
                 epochs[trial.number] = (last, reported[last])
         return Followed(replace(record, name=self._name), epochs)
+
+
+def _signature(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _at_once(path: str, flags: int) -> int:
