@@ -40,7 +40,7 @@ API = {
 PARTS = {
     "commands": lambda: reference.commands_text(),
     "keys": lambda primary: reference.keys_table(
-        {"train": reference.train_keys, "sweep": reference.sweep_keys}[primary]()
+        {"train": reference.train_keys, "sweep": reference.sweep_keys}[primary](), above="sweep."
     ),
     "options": lambda group: reference.options_text(group),
     "python": lambda: python_text(),

@@ -160,8 +160,9 @@ def _split_tag(comment: str) -> tuple[tuple[str, str], str]:
 
 def _sentence(meaning: str) -> str:
     """A comment as a sentence: with a capital, unless it begins with one of the values."""
-    first = re.match(r"[a-z]+(?=[ ,;.'](?!\|))", meaning)
-    return meaning[:1].upper() + meaning[1:] if first else meaning
+    first = re.match(r"[a-z-]+(?=[ ,;.'](?!\|))", meaning)
+    meaning = meaning[:1].upper() + meaning[1:] if first else meaning
+    return meaning if meaning.endswith(".") or not meaning else f"{meaning}."
 
 
 def _hinted(hint: Any) -> str:
@@ -198,15 +199,20 @@ def _cell(text: str) -> str:
     return "".join(a + b for a, b in zip(plain, [*code, ""], strict=True))
 
 
-def keys_table(keys: typing.Iterable[Key], anchor: str = "") -> str:
-    """Keys as a table, each row with an anchor of its own, such as ``#sweep.n_trials``."""
+def keys_table(keys: typing.Iterable[Key], above: str = "", anchor: str = "") -> str:
+    """Keys as a table, without what is ``above`` them; each row has an anchor, ``#sweep.name``."""
     rows = ["| key | type | default | unit | meaning |", "|---|---|---|---|---|"]
     for key in keys:
-        name = f'<span id="{anchor}{key.path}"></span>`{key.path}`'
+        name = f"`{key.path.removeprefix(above)}`{{#{anchor}{key.path}}}"
         default = key.default.replace("|", r"\|")
         cells = [name, _cell(key.type), default, _cell(key.unit), _cell(key.meaning)]
         rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+    return _framed(rows)
+
+
+def _framed(rows: list[str]) -> str:
+    """A table that a phone shows as blocks, see docs/site.css."""
+    return "\n".join(['<div class="keys" markdown>', "", *rows, "", "</div>"])
 
 
 def options_text(group: str) -> str:
@@ -247,14 +253,14 @@ def _command(name: str, command: click.Command) -> str:
     records = [
         (parameter, *parameter.get_help_record(context))
         for parameter in command.get_params(context)
-        if isinstance(parameter, click.Option) and not parameter.hidden and parameter.name != "help"
+        if isinstance(parameter, click.Option) and not parameter.hidden and "--help" not in parameter.opts
     ]
     if records:
         rows = [
             f"| `{names.replace('|', chr(92) + '|')}` | {_cell(said)} |"
             for _, names, said in records
         ]
-        parts.append("\n".join(["| option | meaning |", "|---|---|", *rows]))
+        parts.append(_framed(["| option | meaning |", "|---|---|", *rows]))
     return "\n\n".join(parts)
 
 
