@@ -6,8 +6,10 @@ with ``-m long``, with few trials. A block that cannot run here says so on its p
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +38,9 @@ READ = {
     "init": slice(0, 0),
     "study": slice(1, 2),
 }
+
+#: The same of commands that are slower.
+OF_STUDIES = READ | {name: slice(0, 1) for name in ("report", "plot", "confirm", "replay")}
 
 #: These wait for somebody, or need a sweep that runs; they have tests of their own.
 WAITING = (["serve"], ["study", "stop"])
@@ -104,12 +109,17 @@ def data(folder: Path) -> None:
     np.savez("leaves.npz", x_train=images, y_train=labels, x_test=images[:20], y_test=labels[:20])
 
 
+def studies_of(words: list[str]) -> list[str]:
+    """The studies that a command reads."""
+    arguments = list(itertools.takewhile(lambda word: not word.startswith("-"), words[1:]))
+    found = [] if words[:2] == ["study", "import"] else arguments[OF_STUDIES[words[0]]]
+    return [name for name in found if not name.isdecimal()]
+
+
 def store_studies(folder: Path, words: list[str]) -> None:
     """Store the studies that a command reads, where they are not there yet."""
-    arguments = [word for word in words[1:] if not word.startswith("-")]
-    for name in arguments[READ[words[0]]]:
-        wanted = not (folder / "results" / name).exists() and not name.isdecimal()
-        if wanted and words[:2] != ["study", "import"]:
+    for name in studies_of(words):
+        if not (folder / "results" / name).exists():
             own = folder / f"sweeps/{name}.yaml"
             several = own.exists() and "objectives:" in own.read_text()
             objectives = (VAL_ACCURACY, N_PARAMS) if several else (VAL_ACCURACY,)
@@ -137,7 +147,7 @@ def quick(words: list[str]) -> list[str]:
     if name == "sweep":
         n_trials = 3 if "--extend" in words else 2
         rest += [f"sweep.n_trials={n_trials}", "sweep.executor.workers=1", "sweep.replicates=0"]
-        rest += mnist if "mnist" in words[1] else []
+        rest += mnist if "mnist" in words[1] else ["trainer.epochs=2"]
     elif name == "train":
         rest += mnist if "data=mnist" in words else []
     elif name == "confirm":
@@ -147,12 +157,29 @@ def quick(words: list[str]) -> list[str]:
     return [name, *rest]
 
 
+def run(words: list[str]) -> None:
+    command = [sys.executable, "-m", "besom", *quick(words)]
+    done = subprocess.run(command, capture_output=True, text=True, input="y\n")
+    assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study ``quickstart``, which was really swept."""
+    folder = tmp_path_factory.mktemp("swept")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("BESOM_RESULTS_DIR", raising=False)
+        run(["sweep", "quickstart"])
+    return folder / "results/quickstart"
+
+
 @pytest.mark.long
 @pytest.mark.tensorflow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", TRAINING, ids=names(TRAINING))
 @pytest.mark.usefixtures("data")
-def test_commands_that_train_do_what_the_page_says(page: Path, folder: Path) -> None:
+def test_commands_that_train_do_what_the_page_says(page: Path, folder: Path, swept: Path) -> None:
     text = page.read_text()
     (folder / "sweeps").symlink_to(ROOT / "sweeps")
     write_files(text, folder)
@@ -162,9 +189,14 @@ def test_commands_that_train_do_what_the_page_says(page: Path, folder: Path) -> 
                 continue
             if "mnist" in " ".join(words) and "BESOM_MNIST" not in os.environ:
                 pytest.skip("give MNIST's .npz file as BESOM_MNIST")
-            command = [sys.executable, "-m", "besom", *quick(words)]
-            done = subprocess.run(command, capture_output=True, text=True, input="y\n")
-            assert done.returncode == 0, (words, done.stdout, done.stderr)
+            for name in studies_of(words) if words[0] in OF_STUDIES else ():
+                study = folder / "results" / name
+                if not study.exists():
+                    shutil.copytree(swept, study)
+                    if name != "quickstart":  # as the page's reader has one
+                        shutil.move(study, study.with_name("quickstart"))
+                        run(["study", "rename", "quickstart", name])
+            run(words)
 
 
 def test_what_is_not_run_is_counted_and_has_a_reason() -> None:
