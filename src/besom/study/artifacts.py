@@ -1,4 +1,4 @@
-"""The models and checkpoints that workers save: which are asked for, and which are kept."""
+"""The models, mistakes and checkpoints that workers save: which are asked for and kept."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ class Artifacts:
     ) -> None:
         self._plan, self._pruner = plan, pruner
         self._objective: Objective = plan.objectives[0]
-        self._keeps_models = (
-            plan.sweep.keep_models
-            if len(plan.objectives) == len(plan.runs) == 1
+        has_winner = (
+            len(plan.objectives) == len(plan.runs) == 1
             and self._objective.metric not in TRIAL_NUMBERS
-            else 0
         )
+        self._keeps_models = plan.sweep.keep_models if has_winner else 0
+        # What the best gets wrong takes little space, so it is kept where its model is not.
+        self._n_kept = max(self._keeps_models, 1) if has_winner else 0
         self._best: list[TrialRecord] = []
         self._screened: list[TrialRecord] = []
         for trial in finished:
@@ -50,12 +51,14 @@ class Artifacts:
             orders["called"] = f"trial {running.number}, {running.run}"
         if self._plan.sweep.constraints:
             orders["constraints"] = self._plan.sweep.constraints
-        if self._keeps_models:
-            full = len(self._best) >= self._keeps_models
-            orders["save_model"] = {
-                "path": self._name(self._plan.paths.model(running.number)),
-                "better_than": self._best[-1].value if full else None,
-            }
+        if self._n_kept:
+            full = len(self._best) >= self._n_kept
+            better_than = self._best[-1].value if full else None
+            files = {"mistakes": self._plan.paths.mistakes_of(running.number)}
+            if self._keeps_models:
+                files["save_model"] = self._plan.paths.model(running.number)
+            for order, path in files.items():
+                orders[order] = {"path": self._name(path), "better_than": better_than}
         if isinstance(self._pruner, ScreeningPruner):
             if running.continues is not None:
                 load = self._name(self._plan.paths.checkpoint(running.continues))
@@ -78,18 +81,19 @@ class Artifacts:
     def _rank(self, trial: TrialRecord) -> None:
         sign, paths = self._objective.sign, self._plan.paths
         if trial.outcome is Outcome.COMPLETE and trial.value is not None:
-            if self._keeps_models:
+            if self._n_kept:
                 self._best.append(trial)
                 # A worker saves only what is better, so of equal ones not every file is there.
-                has_none = {t.number: not paths.model(t.number).exists() for t in self._best}
+                of = paths.model if self._keeps_models else paths.mistakes_of
+                has_none = {t.number: not of(t.number).exists() for t in self._best}
                 self._best.sort(
                     key=lambda t: (-sign * (t.value or 0.0), has_none[t.number], t.number)
                 )
-                for out in self._best[self._keeps_models :]:
-                    _delete(paths.model(out.number))
-                del self._best[self._keeps_models :]
+                for out in self._best[self._n_kept :]:
+                    self._forget(out.number)
+                del self._best[self._n_kept :]
         elif trial.outcome is not Outcome.DUPLICATE:
-            _delete(paths.model(trial.number))
+            self._forget(trial.number)
         if not isinstance(self._pruner, ScreeningPruner):
             return
         if trial.outcome is not Outcome.PRUNED:
@@ -100,6 +104,11 @@ class Artifacts:
             for number in {t.number for t in self._screened} - {t.number for t in kept}:
                 _delete(paths.checkpoint(number))
             self._screened = kept
+
+    def _forget(self, number: int) -> None:
+        """Delete what was kept of a trial that is none of the best."""
+        _delete(self._plan.paths.model(number))
+        _delete(self._plan.paths.mistakes_of(number))
 
 
 def _delete(path: Path) -> None:

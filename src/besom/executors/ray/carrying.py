@@ -1,4 +1,4 @@
-"""Kept models and checkpoints of trials on other machines: as bytes, beside the trial's messages.
+"""Files that trials on other machines keep: as bytes, beside the trial's messages.
 
 A trial function writes to a folder of its node, and reads a checkpoint from there. The driver, on
 the coordinator's machine, reads and writes the study's folder in its stead.
@@ -70,7 +70,7 @@ def receive(files: Files, artifacts: str) -> str:
         for name, content in files.items():
             write_atomically(Path(artifacts, name), content)
     except OSError as error:
-        return f"models or checkpoints could not be kept: {error}"
+        return f"files of trials could not be kept: {error}"
     return ""
 
 
