@@ -52,9 +52,9 @@ OFFERED = (
 #: What a kept ``.keras`` holds beside Keras's own files: JSON with ``class_names``.
 MODEL_NOTES = "besom.json"
 
-#: So many of the worst validation examples are in a file of mistakes; and it has a confusion matrix
-#: of at most so many classes.
-N_WORST, MOST_CLASSES = 20, 100
+#: What a file of mistakes holds at most: the worst validation examples, classes of a confusion
+#: matrix, pairs of classes that are taken for each other, numbers to be drawn.
+N_WORST, MOST_CLASSES, MOST_CONFUSIONS, MOST_POINTS = 20, 100, 20, 400
 
 #: What ``TrialResult.per_example`` may be, and what ``prepare`` says of metrics under ``kinds``.
 PER_EXAMPLE = ("share", "mean", "other")

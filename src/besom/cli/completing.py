@@ -52,6 +52,14 @@ def complete_configs(ctx: click.Context, param: click.Parameter, incomplete: str
     return complete_overrides(ctx, param, incomplete)
 
 
+def complete_shown(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Studies for ``besom show``, and overrides."""
+    found = complete_overrides(ctx, param, incomplete)
+    if "=" in incomplete or ctx.params.get(param.name or ""):
+        return found
+    return [*_starting(incomplete, study_names(_results_dir(ctx))), *found]
+
+
 def complete_overrides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """``group=``, ``group=OPTION``, and ``dotted.key=``: one piece of a path at a time."""
     sign = re.match(r"[+~]*", incomplete)

@@ -5,8 +5,9 @@ is optional: a trial counts without it. Trial functions of your own may write it
 
     {"format": 1, "n": 10000, "outputs": [...]}
 
-``n`` is the number of validation examples. Each entry of ``outputs`` has a ``name`` (empty where
-the model has one output), ``worst`` (the worst first) and a ``kind``:
+``n`` is the number of validation examples. Where there is nothing to show, ``outputs`` is empty and
+``why`` says so. A ``note`` is shown above all of it. Each entry of ``outputs`` has a ``name``
+(empty where the model has one output), ``worst`` (the worst first) and a ``kind``:
 
 - ``classes``: ``n_wrong``; ``classes`` (names) and ``matrix`` (a row for each true class, a column
   for each predicted one), which may both be left out; ``confusions``: ``[true, predicted, count]``.
@@ -120,11 +121,13 @@ class Mistakes:
         n: the number of validation examples.
         outputs: one for each output of the model.
         why: why there are none; empty where there are.
+        note: what a reader should know about all of it; may be empty.
     """
 
     n: int
     outputs: tuple[OutputMistakes, ...]
     why: str = ""
+    note: str = ""
 
     @property
     def without_content(self) -> Mistakes:
@@ -159,7 +162,8 @@ def _mistakes(found: Any) -> Mistakes:
     if found["format"] != 1:
         raise ValueError("it was written by a later besom")
     outputs = tuple(_output(output) for output in found["outputs"])
-    return Mistakes(_count(found["n"]), outputs, _text(found.get("why", "")))
+    why, note = (_text(found.get(key, "")) for key in ("why", "note"))
+    return Mistakes(_count(found["n"]), outputs, why, note)
 
 
 def _output(found: Mapping[str, Any]) -> OutputMistakes:

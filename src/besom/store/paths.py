@@ -179,6 +179,10 @@ class StudyPaths:
         """The same of one trial."""
         return self.mistakes / f"trial-{trial}.json"
 
+    def mistakes_part(self, trial: int, run: int) -> Path:
+        """The same of one run of a trial of several, until the trial ends."""
+        return self.mistakes / f"trial-{trial}.part-{run}.json"
+
     @property
     def from_python(self) -> Path:
         """Functions and arrays that were given from Python; trials cannot run without them."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 
+from besom.store.pooled_mistakes import pool_mistakes
 from besom.store.records import Objective, Origin, Outcome, TrialRecord
 from besom.study.objective import TRIAL_NUMBERS
 from besom.study.plan import SweepPlan
@@ -31,11 +32,10 @@ class Artifacts:
     ) -> None:
         self._plan, self._pruner = plan, pruner
         self._objective: Objective = plan.objectives[0]
-        has_winner = (
-            len(plan.objectives) == len(plan.runs) == 1
-            and self._objective.metric not in TRIAL_NUMBERS
-        )
-        self._keeps_models = plan.sweep.keep_models if has_winner else 0
+        has_winner = len(plan.objectives) == 1 and self._objective.metric not in TRIAL_NUMBERS
+        self._keeps_models = plan.sweep.keep_models if has_winner and len(plan.runs) == 1 else 0
+        #: The runs of a trial that predict each example once.
+        self._judged = [run for run in plan.runs if not run.repeat and not run.is_only]
         # What the best gets wrong takes little space, so it is kept where its model is not.
         self._n_kept = max(self._keeps_models, 1) if has_winner else 0
         self._best: list[TrialRecord] = []
@@ -54,11 +54,16 @@ class Artifacts:
         if self._n_kept:
             full = len(self._best) >= self._n_kept
             better_than = self._best[-1].value if full else None
-            files = {"mistakes": self._plan.paths.mistakes_of(running.number)}
+            paths, number = self._plan.paths, running.number
+            files = {"mistakes": paths.mistakes_of(number)}
             if self._keeps_models:
-                files["save_model"] = self._plan.paths.model(running.number)
-            for order, path in files.items():
-                orders[order] = {"path": self._name(path), "better_than": better_than}
+                files["save_model"] = paths.model(number)
+            if not running.run.is_only:  # which trial is best, its single run cannot know
+                files["mistakes"] = paths.mistakes_part(number, running.run.index)
+                better_than = None
+            if running.run.is_only or running.run in self._judged:
+                for order, path in files.items():
+                    orders[order] = {"path": self._name(path), "better_than": better_than}
         if isinstance(self._pruner, ScreeningPruner):
             if running.continues is not None:
                 load = self._name(self._plan.paths.checkpoint(running.continues))
@@ -72,11 +77,31 @@ class Artifacts:
         """Relative to the study's folder, which may be elsewhere for a worker."""
         return path.relative_to(self._plan.paths.root).as_posix()
 
-    def settle(self, trial: TrialRecord) -> None:
-        """A trial has ended: delete the files that nothing will need."""
+    def settle(self, trial: TrialRecord) -> str:
+        """A trial has ended: delete the files that nothing will need.
+
+        Returns:
+            What could not be kept of it, for the user; empty as a rule.
+        """
+        problem = self._pool(trial)
         self._rank(trial)
         if trial.continues is not None:
             _delete(self._plan.paths.checkpoint(trial.continues))
+        return problem
+
+    def _pool(self, trial: TrialRecord) -> str:
+        """Make one file of what its runs get wrong, if it is among the best."""
+        if not self._judged or trial.outcome is Outcome.DUPLICATE:
+            return ""
+        paths, sign = self._plan.paths, self._objective.sign
+        parts = [paths.mistakes_part(trial.number, run.index) for run in self._judged]
+        if trial.outcome is Outcome.COMPLETE and trial.value is not None:
+            best = self._best[0].value if self._best else None
+            if best is None or sign * trial.value > sign * best:
+                return pool_mistakes(parts, paths.mistakes_of(trial.number))
+        for part in parts:
+            _delete(part)
+        return ""
 
     def _rank(self, trial: TrialRecord) -> None:
         sign, paths = self._objective.sign, self._plan.paths

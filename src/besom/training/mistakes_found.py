@@ -16,16 +16,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from besom.errors import reason_of
-from besom.seam import MOST_CLASSES, N_WORST
+from besom.seam import MOST_CLASSES, MOST_CONFUSIONS, MOST_POINTS, N_WORST
 from besom.training.data.nests import leaves
 from besom.training.epochs.batches import cached, evaluation_batches
 from besom.training.outputs import Outputs, is_linear
 from besom.training.thumbnails import Described, Inputs, as_pngs
 
-#: So many pairs of classes that were taken for each other are kept.
-_N_CONFUSIONS = 20
-#: So many values are kept to be drawn, evenly over the examples.
-_N_POINTS = 400
 _MOST_CHARS = 100
 
 
@@ -212,7 +208,7 @@ class _Classes:
     def found(self) -> dict[str, Any]:
         classes = [self._named(c) for c in range(self._n_classes)]
         wrong = {pair: n for pair, n in self._pairs.items() if pair[0] != pair[1]}
-        most = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:_N_CONFUSIONS]
+        most = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:MOST_CONFUSIONS]
         matrix = None
         if self._n_classes <= MOST_CLASSES:
             matrix = [
@@ -265,10 +261,8 @@ class _Tags:
     def found(self) -> dict[str, Any]:
         counts = np.asarray(self._counts, int).reshape(3, -1).T
         tags = [[_name_of(self._names, i), *row] for i, row in enumerate(counts.tolist())]
-        # Where there are too many, those with the most mistakes.
-        tags = (
-            sorted(tags, key=lambda tag: -(tag[2] + tag[3])) if len(tags) > MOST_CLASSES else tags
-        )
+        if len(tags) > MOST_CLASSES:
+            tags.sort(key=lambda tag: -(tag[2] + tag[3]))
         return {
             "name": self._name,
             "kind": "tags",
@@ -312,7 +306,7 @@ class _Numbers:
         given = np.concatenate(self._outputs).astype(np.float64)
         errors, width = (given - true).ravel(), true.shape[1]
         spread = np.square(true - true.mean(axis=0)).sum()
-        step = max(-(-errors.size // _N_POINTS), 1)
+        step = max(-(-errors.size // MOST_POINTS), 1)
         points = np.stack([true.ravel()[::step], given.ravel()[::step]], axis=1)
         points = points[np.isfinite(points).all(axis=1)]
         r2 = 1.0 - float(np.square(errors).sum() / spread) if spread else None
