@@ -75,10 +75,10 @@ def summary(found: OutputMistakes, n: int) -> str:
     """How much is wrong in one output, in a sentence or two."""
     of = f"Output {found.name}: " if found.name else ""
     if isinstance(found, ClassMistakes):
-        share = f" ({found.n_wrong / n:.2%})" if n else ""
+        share = f" ({100.0 * found.n_wrong / n:.2f} %)" if n else ""
         return f"{of}{found.n_wrong:,} of {counted(n, 'validation example')} wrong{share}."
     if isinstance(found, TagMistakes):
-        share = f" ({found.n_wrong / n:.2%})" if n else ""
+        share = f" ({100.0 * found.n_wrong / n:.2f} %)" if n else ""
         return (
             f"{of}{found.n_wrong:,} of {counted(n, 'validation example')} with a wrong tag{share}."
         )
