@@ -15,6 +15,7 @@ from besom.store.mistakes import ClassMistakes, NumberMistakes, OutputMistakes, 
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
 from besom.text.numbers import number
+from besom.text.printable import command
 
 #: More classes are no table for a page: the pairs that are taken for each other are listed.
 _MOST_CLASSES = 20
@@ -44,7 +45,7 @@ class Scatter(NamedTuple):
 
 
 class Pictured(NamedTuple):
-    """One of the worst examples: its picture as a URL, and what was taken for what."""
+    """One of the worst examples: its picture as a URL, or none, and what was taken for what."""
 
     url: Markup
     title: str
@@ -102,8 +103,9 @@ def mistakes_section(
     found = found if with_content else found.without_content
     outputs = [_shown(output, found.n) for output in found.outputs]
     note = f"{found.note}." if found.note else ""
-    command = f"besom show {study.name} --trial {best.number}"
-    return MistakesSection(f"What trial {best.number} gets wrong", note, outputs, command)
+    title = f"What trial {best.number} gets wrong"
+    again = command("show", study.name, options=f"--trial {best.number}")
+    return MistakesSection(title, note, outputs, again)
 
 
 def _shown(found: OutputMistakes, n: int) -> ShownOutput:
@@ -164,14 +166,16 @@ def _scatter(found: NumberMistakes) -> Scatter:
 
 
 def _pictured(worst: tuple[WrongExample, ...]) -> list[Pictured]:
-    """Pictures of the worst examples, as many as there is room for; of none without a picture."""
+    """The worst examples, with as many pictures as there is room for; none if none has one."""
+    if not any(wrong.image for wrong in worst):
+        return []
     found: list[Pictured] = []
     left = _MOST_BYTES
     for wrong in worst:
         left -= len(wrong.image)
-        if not wrong.image or left < 0:
-            break
-        url = Markup("data:image/png;base64,") + base64.b64encode(wrong.image).decode("ascii")
+        url = Markup()
+        if wrong.image and left >= 0:
+            url = Markup("data:image/png;base64,") + base64.b64encode(wrong.image).decode("ascii")
         title, how = verdict_on(wrong)
         note = ", ".join(filter(None, [how, f"example\N{NO-BREAK SPACE}{wrong.example:,}"]))
         alt = f"Example {wrong.example}, {wrong.true}, predicted {wrong.predicted}"

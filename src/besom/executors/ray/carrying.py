@@ -66,12 +66,13 @@ def receive(files: Files, artifacts: str) -> str:
     Returns:
         Why a file could not be written, as a remark; empty if all are.
     """
-    try:
-        for name, content in files.items():
+    problem = ""
+    for name, content in files.items():
+        try:
             write_atomically(Path(artifacts, name), content)
-    except OSError as error:
-        return f"files of trials could not be kept: {error}"
-    return ""
+        except OSError as error:
+            problem = problem or f"models, mistakes or checkpoints could not be kept: {error}"
+    return problem
 
 
 def _read(root: Path, names: list[str]) -> Files:
