@@ -1,4 +1,4 @@
-"""The pages say what is there (commands, options, config groups, files), and their examples run.
+"""The pages say what is there, and their examples run.
 
 An example whose first line is a comment with a path, such as ``# sweeps/mine.yaml``, is that file
 of the reader's own folder; the commands of the same page are given in that folder.
@@ -23,11 +23,13 @@ from besom.cli.sweep_command import _split_config
 from besom.config import Composer, SearchPath
 from besom.report.export import composer_for_train, dump
 from besom.study import make_plan
+from site_pages import OUTSIDE
+from site_reference import all_commands
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-GUIDE = (ROOT / "docs" / "guide.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README = (ROOT / "README.md").read_text()
+COMMANDS = all_commands(besom.cli.main)
 
 
 class Block(NamedTuple):
@@ -61,7 +63,7 @@ def command_lines(page: str) -> Iterator[list[str]]:
 
 
 def names(pages: list[Path]) -> list[str]:
-    return [page.name for page in pages]
+    return [str(page.relative_to(ROOT)) for page in pages]
 
 
 @functools.cache
@@ -70,29 +72,7 @@ def exported() -> str:
     return dump(Composer(SearchPath.of(), "train").compose().config)
 
 
-# What is there is documented
-
-
-def all_commands(group: click.Group = besom.cli.main, prefix: str = "") -> dict[str, click.Command]:
-    """Every command by its words, those of a group within the group too."""
-    found: dict[str, click.Command] = {}
-    for name, command in group.commands.items():
-        within = isinstance(command, click.Group)
-        found |= all_commands(command, f"{prefix}{name} ") if within else {prefix + name: command}
-    return found
-
-
-@pytest.mark.parametrize("name", all_commands())
-def test_every_command_and_option_is_in_the_guide(name: str) -> None:
-    assert f"`besom {name}" in GUIDE, f"docs/guide.md has no `besom {name}`"
-    options = [p for p in all_commands()[name].params if isinstance(p, click.Option)]
-    missing = [
-        option
-        for parameter in options
-        for option in (*parameter.opts, *parameter.secondary_opts)
-        if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", GUIDE)
-    ]
-    assert not missing
+# What is there is documented; tests/test_reference.py has what the reference is made from
 
 
 def test_commands_are_listed_in_an_order_that_knows_all_of_them() -> None:
@@ -108,25 +88,15 @@ def test_the_list_of_commands_shows_a_whole_sentence_for_each() -> None:
     assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
 
 
-def test_every_config_group_and_option_is_in_the_guide() -> None:
-    missing = [
-        f"{group}/{option.stem}"
-        for option in (ROOT / "conf").glob("*/**/*.yaml")
-        for group in [str(option.parent.relative_to(ROOT / "conf"))]
-        if f"`{group}`" not in GUIDE or not re.search(rf"`(?:\S+=)?{option.stem}`", GUIDE)
-    ]
-    assert not missing
-
-
-def test_every_key_of_the_node_sweep_and_of_the_executor_is_in_the_guide() -> None:
-    sweep = yaml.safe_load((ROOT / "conf/sweep.yaml").read_text())["sweep"]
-    executors = [yaml.safe_load(p.read_text()) for p in (ROOT / "conf/sweep/executor").glob("*")]
-    keys = [key for node in (sweep, *executors) for key in node if not key.startswith("_")]
-    assert not [key for key in keys if f"`{key}`" not in GUIDE]
-
-
 def test_every_packaged_sweep_is_in_the_guide() -> None:
-    assert not [p.stem for p in (ROOT / "sweeps").glob("*.yaml") if f"`{p.stem}`" not in GUIDE]
+    page = (ROOT / "docs/guide/sweeps.md").read_text()
+    assert not [p.stem for p in (ROOT / "sweeps").glob("*.yaml") if f"`{p.stem}`" not in page]
+
+
+def test_every_page_is_on_the_site_and_the_site_names_no_other() -> None:
+    named = set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text()))
+    there = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert named - set(OUTSIDE) == there
 
 
 # What is documented is there
@@ -142,11 +112,6 @@ def test_every_file_in_the_readme_s_tree_exists() -> None:
         if not indented:
             parent = place
     assert not missing
-
-
-def test_every_page_under_docs_is_reached_from_the_readme() -> None:
-    pages = [path for path in PAGES if path.parent.name == "docs"]
-    assert not [page.name for page in pages if f"(docs/{page.name})" not in README]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
@@ -268,10 +233,10 @@ def check_command(words: list[str]) -> None:
     name, *rest = words
     if name.startswith("-"):
         return
-    if f"{name} {rest[0] if rest else ''}" in all_commands():
+    if f"{name} {rest[0] if rest else ''}" in COMMANDS:
         name = f"{name} {rest.pop(0)}"
-    assert name in all_commands(), words
-    context = all_commands()[name].make_context(name, list(rest))
+    assert name in COMMANDS, words
+    context = COMMANDS[name].make_context(name, list(rest))
     given = context.params
     overrides = given.get("overrides") or given.get("words") or ()
     assert not [word for word in overrides if word.startswith("-")], words
