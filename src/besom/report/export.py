@@ -16,7 +16,7 @@ from besom.config import Composer, SearchPath, read_yaml
 from besom.config.schema import TRAIN_GROUPS
 from besom.errors import ConfigError, StudyError
 from besom.regular import special_kind
-from besom.report.leaderboard import ranking
+from besom.report.leaderboard import in_order
 from besom.seam import KERAS_TRIALS, MODEL_NOTES
 from besom.statistics import knee
 from besom.store.paths import StudyPaths, write_atomically
@@ -35,8 +35,8 @@ def best_trial(study: StudyRecord) -> TrialRecord:
     Raises:
         StudyError: no trial has completed.
     """
-    frame = ranking(study)
-    if frame.empty:
+    _, order = in_order(study)
+    if not order:
         raise StudyError(
             f"The study {study.name!r} has no complete trial to export. "
             f"`{command('leaderboard', study.name)}` shows how its trials ended."
@@ -47,7 +47,7 @@ def best_trial(study: StudyRecord) -> TrialRecord:
         row = knee([t.values for t in complete if t.values is not None], directions)
         if row is not None:
             return complete[row]
-    return find_trial(study, int(frame.iloc[0]["trial"]))
+    return order[0]
 
 
 def kept_model(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Path:
