@@ -1,4 +1,4 @@
-"""docs/howto-keras-tuner.md: each example runs, and what stands beside it means the same."""
+"""docs/from-keras-tuner.md: each example runs, and what stands beside it means the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from besom.study import make_plan
 from test_documentation import Block, blocks, command_lines, write_files
 from user_project import Project
 
-PAGE = (Path(__file__).parents[1] / "docs/howto-keras-tuner.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/from-keras-tuner.md").read_text()
 THEIRS = [block for block in blocks(PAGE) if block.text.startswith("# KerasTuner\n")]
 SWEEPS = [b.path for b in blocks(PAGE) if b.path is not None and b.path.startswith("sweeps/")]
 
