@@ -51,7 +51,8 @@ def blocks(page: str) -> list[Block]:
 def command_lines(page: str) -> Iterator[list[str]]:
     """Every ``besom ...`` in the page's shell examples that is no mere pattern, as words."""
     for block in blocks(page):
-        for line in block.text.splitlines() if block.language == "bash" else ():
+        text = block.text.replace("\\\n", " ") if block.language == "bash" else ""
+        for line in text.splitlines():
             for command in line.split("&&"):
                 words = shlex.split(command, comments=True)
                 while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
