@@ -156,6 +156,8 @@ def test_a_theme_and_paper_draw_everything_anew(page: Path, open_page: Any) -> N
         assert opened.script(background) != night
         opened.wait("document.querySelectorAll('#history-0 svg path').length > 5")
         opened.page.locator("#ranking tbody tr").first.click()
+        opened.page.click("#theme")
+        opened.page.wait_for_timeout(300)
         assert len(picked(opened)) == 1
         pdf = opened.page.pdf(format="A4")
         assert pdf.startswith(b"%PDF")

@@ -29,6 +29,7 @@ ORDER = (
     "confirm",
     "list",
     "report",
+    "serve",
     "ledger",
     "compare",
     "diff",

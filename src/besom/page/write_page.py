@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from besom.errors import StudyError, reason_of
 from besom.page.comparison_page import comparison_context
+from besom.page.pictures import plot_pictures
 from besom.page.study_page import study_context
 from besom.report.comparison import FOLDER, Comparison
 from besom.statistics import Claim
@@ -29,6 +30,8 @@ from besom.text.printable import hidden_in, visible
 
 _HERE = Path(__file__).parent
 _VENDOR = ("vega.min.js", "vega-lite.min.js", "vega-interpreter.js")
+_FILE_SCRIPTS = (*(f"vendor/{name}" for name in _VENDOR), "page.js")
+_LIVE_SCRIPTS = (*_FILE_SCRIPTS, "live.js")
 
 
 def write_study_page(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> Path:
@@ -42,7 +45,9 @@ def write_study_page(study: StudyRecord, paths: StudyPaths, claimed: Claim | Non
     Raises:
         StudyError: the folder cannot be written.
     """
-    return _write("study.html", study_context(study, paths, claimed), paths.report)
+    context = study_context(study, paths, claimed)
+    context["pictures"] = plot_pictures(study, paths.plots)
+    return _write("study.html", context, paths.report)
 
 
 def refresh_study_page(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> str:
@@ -76,31 +81,60 @@ def _write(template: str, context: Mapping[str, Any], target: Path) -> Path:
 
 
 def page_of(template: str, context: Mapping[str, Any]) -> str:
-    """A page's HTML."""
-    scripts = [_asset(f"vendor/{name}") for name in _VENDOR] + [_asset("page.js")]
+    """A page's HTML, complete in itself."""
+    return _rendered(template, context, _FILE_SCRIPTS, page_policy(), None)
+
+
+def live_page_of(template: str, context: Mapping[str, Any], version: int) -> str:
+    """The same as a page that asks its server for what is newer than ``version``."""
+    return _rendered(template, context, _LIVE_SCRIPTS, page_policy(is_live=True), version)
+
+
+def live_part_of(template: str, context: Mapping[str, Any], version: int) -> str:
+    """What of a live page changes: all but its style and its scripts."""
+    return _rendered(template, context, (), "", version)
+
+
+def page_policy(is_live: bool = False) -> str:
+    """The Content-Security-Policy of a page; a live one may also ask its own server."""
+    scripts = _LIVE_SCRIPTS if is_live else _FILE_SCRIPTS
     policy = {
         "default-src": "'none'",
         "img-src": "data:",
         "style-src": "'unsafe-inline'",
-        "script-src": " ".join(map(_hash, scripts)),
+        "script-src": " ".join(_hash(name) for name in scripts),
         "base-uri": "'none'",
         "form-action": "'none'",
     }
+    if is_live:
+        policy["connect-src"] = "'self'"
+    return "; ".join(f"{key} {value}" for key, value in policy.items())
+
+
+def _rendered(
+    template: str,
+    context: Mapping[str, Any],
+    scripts: Sequence[str],
+    policy: str,
+    version: int | None,
+) -> str:
     return (
         _templates()
         .get_template(template)
         .render(
             **context,
-            policy="; ".join(f"{key} {value}" for key, value in policy.items()),
-            style=Markup(_asset("page.css")),
-            scripts=[Markup(script) for script in scripts],
-            licences=_asset("vendor/LICENSES.txt"),
+            policy=policy,
+            version=version,
+            style=Markup(_asset("page.css")) if scripts else "",
+            scripts=[Markup(_asset(name)) for name in scripts],
+            licences=_asset("vendor/LICENSES.txt") if scripts else "",
         )
     )
 
 
+@functools.cache
 def _hash(script: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(_asset(script).encode()).digest()).decode()
     return f"'sha256-{digest}'"
 
 

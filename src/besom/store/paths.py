@@ -122,6 +122,11 @@ class StudyPaths:
         return self.root / "logs"
 
     @property
+    def trackers(self) -> Path:
+        """What TensorBoard, MLflow and Weights & Biases read."""
+        return self.root / "trackers"
+
+    @property
     def leaderboard_csv(self) -> Path:
         """The ranking, for programs."""
         return self.root / "leaderboard.csv"
