@@ -303,6 +303,9 @@ def test_a_sweep_and_a_config_to_train_may_share_a_name(project: Project) -> Non
     assert "sweep" not in trained
     assert make_plan("both").config["model"]["dropout"] == 0.25
     assert make_plan("more").config["model"]["dropout"] == 0.25
+    project.write("conf/tutorial.yaml", LESSON)
+    assert compose(config="tutorial").config["model"]["dropout"] == 0.125
+    assert make_plan("tutorial").config["model"]["activation"] == "sigmoid"
 
 
 def test_the_tutorial_is_one_run_and_one_sweep(project: Project) -> None:

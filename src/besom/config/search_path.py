@@ -210,7 +210,7 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
             raise ConfigError(f"{name!r}: Hydra reads '.yaml' files only; rename it.")
     else:
         search = SearchPath.of(config_dir)
-        found_by_name = search.find(name)
+        found_by_name = search.find_kind(name, "sweep") or search.find(name)
         if found_by_name is None or name in RESERVED:
             names, unread = search.named("sweep")
             others = "".join(f" (Not listed: {why})" for why in unread[:3])
@@ -218,6 +218,8 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
             hint = did_you_mean(name, names)
             raise ConfigError(f"There is no sweep {name!r}.{hint}{others}{more}")
         found = found_by_name
+        if found != search.find(name):  # what hides it is no sweep
+            search = SearchPath(tuple(dict.fromkeys((found.parent, *search.directories))))
     if base_of(found, search) != "sweep":
         raise ConfigError(
             f"{found} is not a sweep: its defaults list must begin with 'sweep', as in "
