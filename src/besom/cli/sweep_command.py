@@ -182,9 +182,11 @@ def sweep(
 def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     """Train one config.
 
-    CONFIG is a YAML such as `besom export` writes; the default is conf/train.yaml.
+    CONFIG is a config on the search path, or a YAML such as `besom export` writes; the default
+    is conf/train.yaml.
 
     \b
+      besom train tutorial
       besom train data=mnist
       besom train best.yaml trainer.epochs=40 seed=3
     """
