@@ -1,0 +1,65 @@
+"""The pages for people who come from another tuner: what is theirs, and what is besom's."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from optuna.distributions import BaseDistribution
+
+from besom.store.imported_params import ImportedParams
+from besom.study import make_plan
+from test_documentation import Block, blocks, command_lines
+from user_project import Project
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def read_page(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+def theirs(page: str, tuner: str) -> list[Block]:
+    """The examples of the other tuner."""
+    return [block for block in blocks(page) if block.text.startswith(f"# {tuner}\n")]
+
+
+def imports(page: str) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Each ``besom study import`` of a page, and what it says of parameters."""
+    for words in command_lines(page):
+        if words[:2] == ["study", "import"]:
+            said = [b for a, b in itertools.pairwise(words) if a == "--param"]
+            yield words, dict(pair.split("=") for pair in said)
+
+
+def same_space(
+    sampled: Mapping[str, BaseDistribution], given: Mapping[str, str], sweep: str
+) -> None:
+    """Check that another tuner samples what a sweep does: names, bounds, steps, log, choices."""
+    named = ImportedParams(sampled, given).paths
+    assert {named[name]: d for name, d in sampled.items()} == make_plan(sweep).space.distributions()
+
+
+def run_commands(
+    reader: Project, page: str, chosen: Callable[[str], bool] = lambda _: True
+) -> dict[str, str]:
+    """Run every command of a page, or those chosen, each sweep short; return what was said."""
+    told = {}
+    not_run = re.findall(
+        r"<!-- not run: .*? -->\n```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE
+    )
+    left_out = [words for text in not_run for words in command_lines(f"```bash\n{text}```\n")]
+    for words in command_lines(page):
+        if words in left_out or not chosen(" ".join(words)):
+            continue
+        kept = [word for word in words if not word.startswith("sweep.n_trials")]
+        if words[0] == "sweep":
+            n = 3 if "--extend" in words else 2
+            kept += [f"sweep.n_trials={n}", "sweep.executor.workers=1", "trainer.epochs=2"]
+            kept += ["sweep.plots=false"]
+        done = reader.run(*kept)
+        assert done.returncode == 0, (words, done.stderr)
+        told[" ".join(words)] = done.stdout + done.stderr
+    return told
