@@ -16,7 +16,6 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
-import optuna
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -42,11 +41,13 @@ READ = {
 #: The same of commands that are slower.
 OF_STUDIES = READ | {name: slice(0, 1) for name in ("report", "plot", "confirm", "replay")}
 
-#: These wait for somebody, or need a sweep that runs; they have tests of their own.
-WAITING = (["serve"], ["study", "stop"])
+#: These wait for somebody, or need a sweep that runs or another tool's study. They have tests of
+#: their own.
+ELSEWHERE = (["serve"], ["study", "stop"], ["study", "import"])
 
 #: Blocks that no test runs, by page: a new one has to be added here.
 NOT_RUN: dict[str, int] = {
+    "docs/from-ray-tune.md": 1,
     "docs/guide/results.md": 1,
     "docs/howto-cluster.md": 5,
     "docs/howto-python.md": 1,
@@ -57,13 +58,13 @@ def given(block: Block) -> list[list[str]]:
     return [] if block.not_run else list(block.commands())
 
 
-def waits(words: list[str]) -> bool:
-    return any(words[: len(start)] == start for start in WAITING)
+def is_elsewhere(words: list[str]) -> bool:
+    return any(words[: len(start)] == start for start in ELSEWHERE)
 
 
 def only_reads(words: list[str]) -> bool:
     more = words[0] == "export" and {"--model", "--predictions", "--to"} & set(words)
-    return words[0] in READ and not more and not waits(words)
+    return words[0] in READ and not more and not is_elsewhere(words)
 
 
 def pages_with(wanted: object) -> list[Path]:
@@ -75,7 +76,7 @@ def pages_with(wanted: object) -> list[Path]:
 
 
 READING = pages_with(only_reads)
-TRAINING = pages_with(lambda words: not only_reads(words) and not waits(words))
+TRAINING = pages_with(lambda words: not only_reads(words) and not is_elsewhere(words))
 
 
 @pytest.fixture
@@ -112,8 +113,7 @@ def data(folder: Path) -> None:
 def studies_of(words: list[str]) -> list[str]:
     """The studies that a command reads."""
     arguments = list(itertools.takewhile(lambda word: not word.startswith("-"), words[1:]))
-    found = [] if words[:2] == ["study", "import"] else arguments[OF_STUDIES[words[0]]]
-    return [name for name in found if not name.isdecimal()]
+    return [name for name in arguments[OF_STUDIES[words[0]]] if not name.isdecimal()]
 
 
 def store_studies(folder: Path, words: list[str]) -> None:
@@ -124,9 +124,6 @@ def store_studies(folder: Path, words: list[str]) -> None:
             several = own.exists() and "objectives:" in own.read_text()
             objectives = (VAL_ACCURACY, N_PARAMS) if several else (VAL_ACCURACY,)
             store(folder / "results", make_study(20, name=name, objectives=objectives))
-    if "optuna.db" in words and not Path("optuna.db").exists():
-        old = optuna.create_study(storage="sqlite:///optuna.db", direction="maximize")
-        old.optimize(lambda trial: trial.suggest_float("lr", 1e-4, 1e-1, log=True), n_trials=3)
 
 
 @pytest.mark.parametrize("page", READING, ids=names(READING))
@@ -191,7 +188,7 @@ def test_commands_that_train_do_what_the_page_says(page: Path, folder: Path, swe
     write_files(text, folder)
     for block in blocks(text):
         for words in given(block):
-            if waits(words) or words[0] in ("init", "completion"):
+            if is_elsewhere(words) or words[0] in ("init", "completion"):
                 continue
             if "mnist" in " ".join(words) and "BESOM_MNIST" not in os.environ:
                 pytest.skip("give MNIST's .npz file as BESOM_MNIST")
