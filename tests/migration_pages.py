@@ -45,7 +45,11 @@ def same_space(
 def run_commands(
     reader: Project, page: str, chosen: Callable[[str], bool] = lambda _: True
 ) -> dict[str, str]:
-    """Run every command of a page, or those chosen, each sweep short; return what was said."""
+    """Run every command of a page, or those chosen, each sweep short.
+
+    Returns:
+        What was said, by the command as it stands on the page.
+    """
     told = {}
     not_run = re.findall(
         r"<!-- not run: .*? -->\n```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE
@@ -54,12 +58,21 @@ def run_commands(
     for words in command_lines(page):
         if words in left_out or not chosen(" ".join(words)):
             continue
-        kept = [word for word in words if not word.startswith("sweep.n_trials")]
-        if words[0] == "sweep":
-            n = 3 if "--extend" in words else 2
-            kept += [f"sweep.n_trials={n}", "sweep.executor.workers=1", "trainer.epochs=2"]
-            kept += ["sweep.plots=false"]
-        done = reader.run(*kept)
-        assert done.returncode == 0, (words, done.stderr)
-        told[" ".join(words)] = done.stdout + done.stderr
+        if words[0] in ("sweep", "train"):  # what trains has a process of its own
+            kept = [word for word in words if not word.startswith("sweep.n_trials")]
+            if words[0] == "sweep":
+                n = 3 if "--extend" in words else 2
+                kept += [f"sweep.n_trials={n}", "sweep.executor.workers=1", "trainer.epochs=2"]
+                kept += ["sweep.plots=false"]
+            done = reader.run(*kept)
+            assert done.returncode == 0, (words, done.stderr)
+            told[" ".join(words)] = done.stdout + done.stderr
+        else:
+            told[" ".join(words)] = reader.done(*words)
     return told
+
+
+def learned(told: Mapping[str, str], study: str) -> str:
+    """What the sweep that learned from a study said of it."""
+    (said,) = (text for words, text in told.items() if words.endswith(f"warm_start={study}"))
+    return next(line for line in said.splitlines() if line.startswith("warm start: "))

@@ -16,7 +16,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from migration_pages import imports, read_page, run_commands, same_space, theirs
+from migration_pages import imports, learned, read_page, run_commands, same_space, theirs
 from test_documentation import write_files
 from user_project import Project
 
@@ -96,7 +96,7 @@ def test_ray_tune_runs_and_the_sweep_learns_from_its_experiment(project: Project
     said = json.loads((project.root / "said.json").read_text())
     same_space({k: json_to_distribution(v) for k, v in said["space"].items()}, GIVEN, "digits_asha")
     told = run_commands(project, PAGE)
-    assert "4 trials of 'old' are added" in told["sweep digits_asha sweep.warm_start=old"]
+    assert "4 trials of 'old' are added" in learned(told, "old")
     from besom.store.storage import load_record
 
     best = load_record(project.root / "results", "old")
