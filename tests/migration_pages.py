@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 from optuna.distributions import BaseDistribution
 
 from besom.store.imported_params import ImportedParams
 from besom.study import make_plan
-from test_documentation import Block, blocks, command_lines
+from page_examples import ROOT, Block, blocks, command_lines
 from user_project import Project
-
-DOCS = Path(__file__).parents[1] / "docs"
 
 
 def read_page(name: str) -> str:
-    return (DOCS / name).read_text()
+    return (ROOT / "docs" / name).read_text()
 
 
 def theirs(page: str, tuner: str) -> list[Block]:
@@ -51,12 +47,9 @@ def run_commands(
         What was said, by the command as it stands on the page.
     """
     told = {}
-    not_run = re.findall(
-        r"<!-- not run: .*? -->\n```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE
-    )
-    left_out = [words for text in not_run for words in command_lines(f"```bash\n{text}```\n")]
-    for words in command_lines(page):
-        if words in left_out or not chosen(" ".join(words)):
+    shown = [words for block in blocks(page) if not block.not_run for words in block.commands()]
+    for words in shown:
+        if not chosen(" ".join(words)):
             continue
         if words[0] in ("sweep", "train"):  # what trains has a process of its own
             kept = [word for word in words if not word.startswith("sweep.n_trials")]

@@ -12,6 +12,7 @@ The comment at the top of an option's file describes the option.
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 import textwrap
 import types
@@ -68,7 +69,7 @@ def groups() -> list[str]:
 
 def train_keys() -> list[Key]:
     """The keys of ``conf/train.yaml``, beside the groups."""
-    return list(_keys(CONF / "train.yaml", typing.get_type_hints(TrainSchema)))
+    return keys_of(CONF / "train.yaml", typing.get_type_hints(TrainSchema))
 
 
 def sweep_keys() -> list[Key]:
@@ -76,42 +77,40 @@ def sweep_keys() -> list[Key]:
     hints = {f"sweep.{key}": hint for key, hint in typing.get_type_hints(SweepNode).items()}
     objective = typing.get_type_hints(ObjectiveSchema)
     hints |= {f"sweep.objective.{key}": hint for key, hint in objective.items()}
-    return [key for key in _keys(CONF / "sweep.yaml", hints) if key.path != "sweep"]
+    return [key for key in keys_of(CONF / "sweep.yaml", hints) if key.path != "sweep"]
 
 
 def _option(file: Path) -> Option:
     lines = file.read_text().splitlines()
-    head = [line.removeprefix("#").strip() for line in _leading(lines)]
+    head = " ".join(line.strip() for line in _taken(lines, ""))
     target = next((line.split()[1] for line in lines if line.startswith("_target_:")), None)
-    return Option(file.stem, " ".join(head), target, tuple(_keys(file, {})))
+    return Option(file.stem, head, target, tuple(keys_of(file)))
 
 
-def _leading(lines: list[str]) -> Iterator[str]:
-    for line in lines:
-        if not line.startswith("#"):
-            return
-        yield line
+def keys_of(file: Path, hints: Mapping[str, Any] | None = None) -> list[Key]:
+    """The keys of a YAML, and those within its mappings by their dotted paths.
 
-
-def _keys(file: Path, hints: Mapping[str, Any]) -> Iterator[Key]:
+    Args:
+        file: the YAML; ``_target_`` and ``defaults`` are no keys.
+        hints: annotations of keys by path, where a schema has them.
+    """
     text = file.read_text()
     root = yaml.compose(text)
     assert isinstance(root, yaml.MappingNode)
-    lines = text.splitlines()
-    for path, key, value in _walk(root, ""):
-        comment = _comment(lines, key, value)
-        tag, meaning = _split_tag(comment)
-        type_, unit = tag
-        default = _default(value)
-        type_ = type_ or _hinted(hints.get(path)) or _type_of(value)
-        if not unit and path.endswith("_s"):
-            unit = "s"
-        yield Key(path, type_, default, unit, _sentence(meaning))
+    return [_key(path, key, value, text, hints or {}) for path, key, value in _walk(root, "")]
 
 
-def _walk(
-    node: yaml.MappingNode, above: str
-) -> Iterator[tuple[str, yaml.ScalarNode, yaml.Node]]:
+def _key(
+    path: str, key: yaml.ScalarNode, value: yaml.Node, text: str, hints: Mapping[str, Any]
+) -> Key:
+    type_, unit, meaning = _split_tag(_comment(text.splitlines(), key, value))
+    if not unit and path.endswith("_s"):
+        unit = "s"
+    type_ = type_ or _hinted(hints.get(path)) or _type_of(value)
+    return Key(path, type_, _default(value, text), unit, _sentence(meaning))
+
+
+def _walk(node: yaml.MappingNode, above: str) -> Iterator[tuple[str, yaml.ScalarNode, yaml.Node]]:
     """Each key with its dotted path, within mappings too; not ``_target_`` and ``defaults``."""
     for key, value in node.value:
         if key.value in ("_target_", "defaults"):
@@ -125,43 +124,41 @@ def _walk(
 def _comment(lines: list[str], key: yaml.ScalarNode, value: yaml.Node) -> str:
     """The comment behind a key's value and the lines that continue it; else the one above it."""
     nested = isinstance(value, yaml.MappingNode) and not value.flow_style
-    row = key.end_mark.line if nested else value.end_mark.line
-    column = key.end_mark.column if nested else value.end_mark.column
-    behind = re.match(r":?\s*#", lines[row][column:])
-    found = []
+    end = key.end_mark if nested else value.end_mark
+    behind = re.match(r":?\s*#", lines[end.line][end.column :])
     if behind:
-        start = column + behind.end() - 1
-        found = [lines[row][start + 1 :]]
-        for line in lines[row + 1 :]:
-            if not (line[:start].strip() == "" and line[start : start + 1] == "#"):
-                break
-            found.append(line[start + 1 :])
+        hash_ = end.column + behind.end() - 1
+        found = [lines[end.line][hash_ + 1 :]]
+        found += _taken(lines[end.line + 1 :], " " * hash_)
     else:
-        indent = " " * key.start_mark.column
-        for i in range(key.start_mark.line - 1, -1, -1):
-            if not lines[i].startswith(f"{indent}#"):
-                break
-            if i == 0:  # the file's own
-                found = []
-                break
-            found.insert(0, lines[i].strip()[1:])
+        above = lines[: key.start_mark.line][::-1]
+        found = _taken(above, " " * key.start_mark.column)[::-1]
+        if len(found) == len(above):  # the comment at the top is the file's
+            return ""
     return " ".join(line.strip() for line in found)
 
 
-def _split_tag(comment: str) -> tuple[tuple[str, str], str]:
-    """Take ``[type, unit]`` off a comment."""
+def _taken(lines: list[str], indent: str) -> list[str]:
+    """The comments that the lines begin with, all of one indentation."""
+    comments = itertools.takewhile(lambda line: line.startswith(f"{indent}#"), lines)
+    return [line[len(indent) + 1 :] for line in comments]
+
+
+def _split_tag(comment: str) -> tuple[str, str, str]:
+    """The type, the unit and the rest of ``[type, unit] rest``."""
     if not (tag := re.match(r"\[([^]]+)\] ?", comment)):
-        return ("", ""), comment
+        return "", "", comment
     first, _, rest = tag[1].partition(", ")
     is_type = re.split(r"\W", first)[0] in _TYPES
     type_, unit = (first, rest) if is_type else ("", tag[1])
-    return (type_.replace(" | ", " or "), unit), comment[tag.end() :]
+    return type_.replace(" | ", " or "), unit, comment[tag.end() :]
 
 
 def _sentence(meaning: str) -> str:
     """A comment as a sentence: with a capital, unless it begins with one of the values."""
-    first = re.match(r"[a-z]+(?=[ ,;.'](?!\|))", meaning)
-    return meaning[:1].upper() + meaning[1:] if first else meaning
+    first = re.match(r"[a-z-]+(?=[ ,;.'](?!\|))", meaning)
+    meaning = meaning[:1].upper() + meaning[1:] if first else meaning
+    return meaning if meaning.endswith(".") or not meaning else f"{meaning}."
 
 
 def _hinted(hint: Any) -> str:
@@ -177,13 +174,11 @@ def _type_of(value: yaml.Node) -> str:
     return "" if plain == "???" else _NAMES.get(type(plain), "")
 
 
-def _default(value: yaml.Node) -> str:
-    """A default as it is written; of a mapping that has rows of its own, nothing."""
+def _default(value: yaml.Node, text: str) -> str:
+    """A default as it is written in the file; empty for a mapping whose keys are listed."""
     if isinstance(value, yaml.MappingNode) and not value.flow_style:
         return ""
-    text = value.start_mark.buffer
-    assert text is not None
-    written = text[value.start_mark.pointer : value.end_mark.pointer]
+    written = text[value.start_mark.index : value.end_mark.index]
     return "required" if written == "???" else f"`{written}`"
 
 
@@ -198,15 +193,20 @@ def _cell(text: str) -> str:
     return "".join(a + b for a, b in zip(plain, [*code, ""], strict=True))
 
 
-def keys_table(keys: typing.Iterable[Key], anchor: str = "") -> str:
-    """Keys as a table, each row with an anchor of its own, such as ``#sweep.n_trials``."""
+def keys_table(keys: typing.Iterable[Key], above: str = "", anchor: str = "") -> str:
+    """Keys as a table, without what is ``above`` them; each row has an anchor, ``#sweep.name``."""
     rows = ["| key | type | default | unit | meaning |", "|---|---|---|---|---|"]
     for key in keys:
-        name = f'<span id="{anchor}{key.path}"></span>`{key.path}`'
+        name = f"`{key.path.removeprefix(above)}`{{#{anchor}{key.path}}}"
         default = key.default.replace("|", r"\|")
         cells = [name, _cell(key.type), default, _cell(key.unit), _cell(key.meaning)]
         rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+    return _framed(rows)
+
+
+def _framed(rows: list[str]) -> str:
+    """A table that a phone shows as blocks, see docs/site.css."""
+    return "\n".join(['<div class="keys" markdown>', "", *rows, "", "</div>"])
 
 
 def options_text(group: str) -> str:
@@ -244,17 +244,11 @@ def _command(name: str, command: click.Command) -> str:
     context = click.Context(command, info_name=f"besom {name}")
     usage = " ".join(command.collect_usage_pieces(context))
     parts = [f"## besom {name}", f"```text\nbesom {name} {usage}\n```", _help(command.help or "")]
-    records = [
-        (parameter, *parameter.get_help_record(context))
-        for parameter in command.get_params(context)
-        if isinstance(parameter, click.Option) and not parameter.hidden and parameter.name != "help"
-    ]
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    records = [record for option in options if (record := option.get_help_record(context))]
     if records:
-        rows = [
-            f"| `{names.replace('|', chr(92) + '|')}` | {_cell(said)} |"
-            for _, names, said in records
-        ]
-        parts.append("\n".join(["| option | meaning |", "|---|---|", *rows]))
+        rows = ["| `{}` | {} |".format(n.replace("|", r"\|"), _cell(said)) for n, said in records]
+        parts.append(_framed(["| option | meaning |", "|---|---|", *rows]))
     return "\n\n".join(parts)
 
 

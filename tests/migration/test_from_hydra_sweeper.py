@@ -11,7 +11,7 @@ import yaml
 
 from besom.study import make_plan
 from migration_pages import learned, read_page, run_commands, theirs
-from test_documentation import blocks, write_files
+from page_examples import blocks, write_files
 from user_project import Project
 
 PAGE = read_page("from-hydra-sweeper.md")

@@ -22,7 +22,7 @@ from besom.store.records import Outcome
 from besom.store.storage import load_record
 from besom.study import make_plan
 from migration_pages import imports, learned, read_page, run_commands, same_space, theirs
-from test_documentation import Block, blocks, write_files
+from page_examples import Block, blocks, write_files
 from user_project import Project
 
 PAGE = read_page("from-keras-tuner.md")

@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from migration_pages import imports, learned, read_page, run_commands, same_space, theirs
-from test_documentation import write_files
+from page_examples import write_files
 from user_project import Project
 
 PAGE = read_page("from-optuna.md")

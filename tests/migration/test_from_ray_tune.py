@@ -17,7 +17,7 @@ from optuna.distributions import (
 )
 
 from migration_pages import imports, learned, read_page, run_commands, same_space, theirs
-from test_documentation import write_files
+from page_examples import write_files
 from user_project import Project
 
 PAGE = read_page("from-ray-tune.md")
