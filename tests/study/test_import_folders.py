@@ -160,7 +160,7 @@ def test_another_metric_can_be_chosen_and_a_direction(project: Project) -> None:
         (["--from", "kt", "--metric", "val_acc"], "No trial in kt has reported 'val_acc'"),
         (["--from", "kt", "--direction", "up"], "'up' is not one of"),
         (["--from", "kt", *["--direction", "minimize"] * 2], "1 metric (val_accuracy), but 2"),
-        (["--from", "kt", "--param", "units_{i}=x.{i}"], "no trial has 'units_{i}'"),
+        (["--from", "kt", "--param", "width_{i}=x.{i}"], "no trial has 'width_{i}'"),
         (["--from", "kt", "--param", "lr{i}=x"], "stands for a number in both"),
         (["--from", "odd"], "odd is not as Ray Tune and KerasTuner write it"),
         (["--from", "cut"], "oracle.json cannot be read"),
