@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,16 +97,16 @@ def trained(home: Project, swept: Swept) -> list[tuple[int, str, str]]:
     assert exported.exit_code == 0, exported.output
     home.write("mine.py", USERS_OWN)
     home.write("conf/model/mine.yaml", "_target_: mine.model\nwidth: 4\n")
-    mnist = ["data=mnist", f"data.path={MNIST}"]
+    mnist = f"data.path={MNIST}"
     on_mnist = [
-        ["train", *mnist, "trainer.epochs=1", "trainer.batch_size=512", "name=mnist"],
-        ["show", *mnist],
+        ["train", "tutorial", mnist, "trainer.epochs=1", "trainer.batch_size=512", "name=mnist"],
+        ["show", "data=mnist", mnist],
     ]
     given = [
         ["train", "best.yaml", "trainer.epochs=3", "seed=3", "name=winner"],
         ["train", FAST, "trainer.epochs=2", "name=twin", "seed=5"],
         ["train", "results/train/twin/config.yaml"],
-        ["train", *TUTORIAL, "name=tutorial"],
+        ["train", *TUTORIAL],
         ["show"],
         ["show", "-o", "pictures/digits.png", "seed=1"],
         ["train", "model=mine", "optimizer._target_=mine.MyAdam", *SHORT],
@@ -116,7 +117,7 @@ def trained(home: Project, swept: Swept) -> list[tuple[int, str, str]]:
     return [(one.exit_code, one.stdout, one.stderr + repr(one.exception or "")) for one in said]
 
 
-TUTORIAL = ("trainer.test_every_epoch=true", "data.validation_split=0", "trainer.epochs=2", FAST)
+TUTORIAL = ("tutorial", "data=digits", "trainer.epochs=2", FAST)
 SHORT = ("trainer.epochs=1", FAST)
 USERS_OWN = """
 import keras
@@ -200,8 +201,14 @@ def test_the_tutorials_way_watches_the_test_accuracy_every_epoch(
     assert code == 0, err
     epochs = [line for line in out.splitlines() if line.startswith("Epoch")]
     assert len(epochs) == 2
-    assert all("test accuracy 0." in line for line in epochs)
-    assert "validation" not in out
+    assert all(
+        re.fullmatch(r"Epoch ./2: training accuracy 0\.\d+, test accuracy 0\.\d+", line)
+        for line in epochs
+    )
+    assert "Choose nothing by the test metrics" in out
+    log = (home.root / "results/train/test_openings.csv").read_text()
+    assert "train,digits" in log
+    assert (home.root / "results/train/tutorial/learning_curve.png").is_file()
 
 
 def test_show_draws_ten_images_and_prints_where(home: Project, trained: Trained) -> None:

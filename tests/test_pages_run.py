@@ -139,11 +139,15 @@ def test_commands_that_read_do_what_the_page_says(page: Path, folder: Path) -> N
 def quick(words: list[str]) -> list[str]:
     """The same command with two trials, few seeds, and trials that are there."""
     name, *rest = words
+    digits = ["data=digits", "trainer.epochs=1"]
     mnist = [f"data.path={os.environ.get('BESOM_MNIST')}", "trainer.epochs=1"]
     if name == "sweep":
         n_trials = 3 if "--extend" in words else 2
         rest += [f"sweep.n_trials={n_trials}", "sweep.executor.workers=1", "sweep.replicates=0"]
         rest += mnist if "mnist" in words[1] else []
+        rest += digits if words[1] in ("knob", "tutorial") else []
+    elif words[:2] == ["train", "tutorial"]:
+        rest += digits
     elif name == "train":
         rest += mnist if "data=mnist" in words else []
     elif name == "confirm":

@@ -12,6 +12,7 @@ import pandas as pd
 
 from besom.page.charts import Key, PageChart
 from besom.page.confirmed import confirmed
+from besom.page.mistakes_section import mistakes_section
 from besom.page.parallel_chart import parallel_charts
 from besom.page.pareto_chart import pareto_charts
 from besom.page.search_charts import curves_chart, history_chart, importance_chart
@@ -79,9 +80,16 @@ def _at_once(name: str, make: Callable[[], list[PageChart]]) -> list[PageChart]:
 
 
 def study_context(
-    study: StudyRecord, paths: StudyPaths, claimed: Claim | None, drawn: Drawn = _at_once
+    study: StudyRecord,
+    paths: StudyPaths,
+    claimed: Claim | None,
+    drawn: Drawn = _at_once,
+    examples: bool = True,
 ) -> dict[str, Any]:
-    """Everything that the template ``study.html`` shows, but for the pictures."""
+    """Everything that the template ``study.html`` shows, but for the pictures.
+
+    ``examples`` says whether it shows what validation examples hold.
+    """
     claimed = claimed or claim_among(study, paths.root.parent)
     frame = ranking(study, claimed)
     best = best_trial(study) if study.complete else None
@@ -111,6 +119,7 @@ def study_context(
         "table": table,
         "n_static": min(STATIC_ROWS, len(table.trials)),
         "sections": sections,
+        "mistakes": mistakes_section(study, best, paths, examples),
         "confirmations": confirmations,
         "costs": PageTable.of(_costs(book.by_outcome)),
         "cost_lines": conclusions(study, book),
