@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 from optuna.distributions import BaseDistribution
 
 from besom.store.imported_params import ImportedParams
 from besom.study import make_plan
-from test_documentation import Block, blocks, command_lines
+from page_examples import ROOT, Block, blocks, command_lines
 from user_project import Project
-
-DOCS = Path(__file__).parents[1] / "docs"
 
 
 def read_page(name: str) -> str:
-    return (DOCS / name).read_text()
+    return (ROOT / "docs" / name).read_text()
 
 
 def theirs(page: str, tuner: str) -> list[Block]:
@@ -45,21 +41,31 @@ def same_space(
 def run_commands(
     reader: Project, page: str, chosen: Callable[[str], bool] = lambda _: True
 ) -> dict[str, str]:
-    """Run every command of a page, or those chosen, each sweep short; return what was said."""
+    """Run every command of a page, or those chosen, each sweep short.
+
+    Returns:
+        What was said, by the command as it stands on the page.
+    """
     told = {}
-    not_run = re.findall(
-        r"<!-- not run: .*? -->\n```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE
-    )
-    left_out = [words for text in not_run for words in command_lines(f"```bash\n{text}```\n")]
-    for words in command_lines(page):
-        if words in left_out or not chosen(" ".join(words)):
+    shown = [words for block in blocks(page) if not block.not_run for words in block.commands()]
+    for words in shown:
+        if not chosen(" ".join(words)):
             continue
-        kept = [word for word in words if not word.startswith("sweep.n_trials")]
-        if words[0] == "sweep":
-            n = 3 if "--extend" in words else 2
-            kept += [f"sweep.n_trials={n}", "sweep.executor.workers=1", "trainer.epochs=2"]
-            kept += ["sweep.plots=false"]
-        done = reader.run(*kept)
-        assert done.returncode == 0, (words, done.stderr)
-        told[" ".join(words)] = done.stdout + done.stderr
+        if words[0] in ("sweep", "train"):  # what trains has a process of its own
+            kept = [word for word in words if not word.startswith("sweep.n_trials")]
+            if words[0] == "sweep":
+                n = 3 if "--extend" in words else 2
+                kept += [f"sweep.n_trials={n}", "sweep.executor.workers=1", "trainer.epochs=2"]
+                kept += ["sweep.plots=false"]
+            done = reader.run(*kept)
+            assert done.returncode == 0, (words, done.stderr)
+            told[" ".join(words)] = done.stdout + done.stderr
+        else:
+            told[" ".join(words)] = reader.done(*words)
     return told
+
+
+def learned(told: Mapping[str, str], study: str) -> str:
+    """What the sweep that learned from a study said of it."""
+    (said,) = (text for words, text in told.items() if words.endswith(f"warm_start={study}"))
+    return next(line for line in said.splitlines() if line.startswith("warm start: "))

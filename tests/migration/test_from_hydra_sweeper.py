@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from besom.study import make_plan
-from migration_pages import read_page, run_commands, theirs
-from test_documentation import blocks, write_files
+from migration_pages import learned, read_page, run_commands, theirs
+from page_examples import blocks, write_files
 from user_project import Project
 
 PAGE = read_page("from-hydra-sweeper.md")
@@ -60,4 +60,4 @@ def test_the_sweeper_runs_and_the_sweep_learns_from_its_study(project: Project) 
     (project.root / "copy.db").write_bytes((project.root / "optuna.db").read_bytes())
     subprocess.run(words, check=True, capture_output=True)
     told = run_commands(project, PAGE)
-    assert "4 trials of 'old' are added" in told["sweep pasted sweep.warm_start=old"]
+    assert "4 trials of 'old' are added" in learned(told, "old")

@@ -21,8 +21,8 @@ from optuna.distributions import (
 from besom.store.records import Outcome
 from besom.store.storage import load_record
 from besom.study import make_plan
-from migration_pages import imports, read_page, run_commands, same_space, theirs
-from test_documentation import Block, blocks, write_files
+from migration_pages import imports, learned, read_page, run_commands, same_space, theirs
+from page_examples import Block, blocks, write_files
 from user_project import Project
 
 PAGE = read_page("from-keras-tuner.md")
@@ -174,8 +174,8 @@ def test_keras_tuner_runs_and_sweeps_learn_from_its_projects(reader: Project) ->
     )
     assert done.returncode == 0, done.stderr[-2000:]
     told = run_commands(reader, PAGE, needs_a_project)
-    assert "are added as knowledge" in told["sweep tuned sweep.warm_start=old"]
-    assert "3 trials of 'layered' are added" in told["sweep built sweep.warm_start=layered"]
+    assert "as knowledge" in learned(told, "old")
+    assert "3 trials of 'layered' are added" in learned(told, "layered")
     tuned = load_record(Path("results"), "old")
     assert {trial.outcome for trial in tuned.trials} == {Outcome.COMPLETE, Outcome.PRUNED}
     assert all(len(t.params["model.hidden_units"]) == 1 for t in tuned.trials)

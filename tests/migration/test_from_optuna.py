@@ -9,8 +9,8 @@ from unittest.mock import MagicMock
 import optuna
 import pytest
 
-from migration_pages import imports, read_page, run_commands, same_space, theirs
-from test_documentation import write_files
+from migration_pages import imports, learned, read_page, run_commands, same_space, theirs
+from page_examples import write_files
 from user_project import Project
 
 PAGE = read_page("from-optuna.md")
@@ -41,4 +41,4 @@ def test_the_loop_runs_and_the_sweep_learns_from_its_study(project: Project) -> 
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", short], capture_output=True)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     told = run_commands(project, PAGE)
-    assert "4 trials of 'old' are added" in told["sweep digits_mlp sweep.warm_start=old"]
+    assert "4 trials of 'old' are added" in learned(told, "old")

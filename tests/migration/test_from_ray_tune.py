@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,10 +15,13 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    json_to_distribution,
 )
 
-from migration_pages import imports, read_page, run_commands, same_space, theirs
-from test_documentation import write_files
+from besom.store.storage import load_record
+from besom.study import make_plan
+from migration_pages import imports, learned, read_page, run_commands, same_space, theirs
+from page_examples import write_files
 from user_project import Project
 
 PAGE = read_page("from-ray-tune.md")
@@ -60,16 +64,26 @@ def test_param_space_is_the_space_of_the_sweep(
     same_space(param_space(), GIVEN, "digits_asha")
 
 
+def test_what_had_no_part_in_a_trial_is_no_part_of_its_knowledge(project: Project) -> None:
+    write_files(PAGE, project.root)
+    space = make_plan("digits_asha").space
+    used = dict.fromkeys(("model.dropout", "optimizer.learning_rate"), 0.1)
+    used |= {"model.hidden_units": [64], "model.activation": "relu", "trainer.batch_size": 32}
+    sampled = {**used, "optimizer": "adam", "optimizer.momentum": 0.9}
+    assert space.without_idle(sampled) == {**used, "optimizer": "adam"}
+    assert space.encode(*space.complete(space.without_idle(sampled))) is not None
+    sampled["optimizer"] = "sgd"
+    assert space.without_idle(sampled) == sampled
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_ray_tune_runs_and_the_sweep_learns_from_its_experiment(project: Project) -> None:
     pytest.importorskip("tensorboardX", reason="needs ray[tune]")
     write_files(PAGE, project.root)
-    short = SEARCH.text.replace("num_samples=50", "num_samples=4").replace(
-        'epochs": 20', 'epochs": 2'
-    )
-    short = short.replace("max_concurrent_trials=4", "max_concurrent_trials=2")
-    project.write("search.py", short)
+    short = SEARCH.text.replace('"epochs": 20', '"epochs": 2')
+    short = short.replace("num_samples=50", "num_samples=4")
+    project.write("search.py", short.replace("max_concurrent_trials=4", "max_concurrent_trials=2"))
     code = (
         "import json, os, ray, search\n"
         "from ray.tune.search.optuna import OptunaSearch\n"
@@ -89,16 +103,10 @@ def test_ray_tune_runs_and_the_sweep_learns_from_its_experiment(project: Project
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    import json
-
-    from optuna.distributions import json_to_distribution
-
     said = json.loads((project.root / "said.json").read_text())
     same_space({k: json_to_distribution(v) for k, v in said["space"].items()}, GIVEN, "digits_asha")
     told = run_commands(project, PAGE)
-    assert "4 trials of 'old' are added" in told["sweep digits_asha sweep.warm_start=old"]
-    from besom.store.storage import load_record
-
+    assert "4 trials of 'old' are added" in learned(told, "old")
     best = load_record(project.root / "results", "old")
     first = max(best.complete, key=lambda trial: trial.value or 0.0)
     assert first.params["optimizer.learning_rate"] == said["best"]["lr"]

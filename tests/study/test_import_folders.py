@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import Any
 
 import pytest
 from optuna.distributions import (
@@ -21,126 +19,13 @@ from sweeping import RESULTS, stored, sweep
 from besom.store.imported_params import ImportedParams
 from besom.store.records import Origin, Outcome
 from besom.store.storage import study_names
+from tuner_folders import keras_tuner_project, ray_experiment, ray_trial
 from user_project import Project
 
 pytestmark = pytest.mark.usefixtures("project")
 
 #: What the parameters of both folders stand for in the sweep ``cheap``.
 PATHS = ("--param", "lr=optimizer.learning_rate", "--param", "dropout=model.dropout")
-
-
-def ray_trial(
-    root: Path,
-    number: int,
-    config: dict[str, Any],
-    values: list[Any],
-    status: str = "TERMINATED",
-    stopped: bool = False,
-) -> list[str]:
-    """A trial's folder, and its line in the experiment's state."""
-    folder = root / f"train_{number}_lr={config['lr']}"
-    folder.mkdir()
-    lines = [
-        {
-            "val_accuracy": value,
-            "loss": 1.0 / step,
-            "done": stopped and step == len(values),
-            "training_iteration": step,
-            "time_total_s": 2.0 * step,
-            "pid": 17,
-            "hostname": "node",
-        }
-        for step, value in enumerate(values, start=1)
-    ]
-    (folder / "result.json").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    if status == "ERROR":
-        traceback = (
-            'Failure # 1\n  File "train.py", line 3\n    train: here\nValueError: broken\nwhy\n'
-        )
-        (folder / "error.txt").write_text(traceback)
-    told = {
-        "config": config,
-        "evaluated_params": {k: v for k, v in config.items() if k != "epochs"},
-        "experiment_tag": f"{number}_lr={config['lr']}",
-        "status": status,
-        "relative_logdir": folder.name,
-    }
-    return [json.dumps(told), json.dumps({"start_time": 1.8e9 + number})]
-
-
-def ray_experiment(root: Path, metric: str | None = "val_accuracy") -> None:
-    """Trials that end in every way, listed in the order in which they ended."""
-    root.mkdir(parents=True)
-
-    def config(dropout: float, lr: float) -> dict[str, Any]:
-        return {"lr": lr, "dropout": dropout, "optimizer": "adam", "epochs": 3}
-
-    rows = [
-        ray_trial(root, 2, config(0.2, 0.02), [0.4], stopped=True),
-        ray_trial(root, 10, config(0.5, 0.0001), [0.6, 0.7, 0.65]),
-        ray_trial(root, 1, config(0.1, 0.01), [0.5, 0.9, 0.8]),
-        ray_trial(root, 3, config(0.3, 0.03), [], status="ERROR"),
-        ray_trial(root, 4, config(0.4, 0.04), [0.5, 0.6]),
-        ray_trial(root, 5, config(0.4, 0.05), [0.5], status="RUNNING"),
-        ray_trial(root, 6, config(0.4, 0.06), [0.5, 0.6, float("nan")]),
-    ]
-    state = {"trial_data": rows, "runner_data": {"_metric": metric, "_start_time": 1.8e9}}
-    (root / "experiment_state-2026-01-01_10-00-00.json").write_text('{"trial_data": []}')
-    (root / "experiment_state-2026-01-01_12-00-00.json").write_text(json.dumps(state))
-
-
-def keras_tuner_project(root: Path, hyperband: bool = False) -> None:
-    """Trials that end in every way."""
-    numbers = {"step": None, "sampling": "linear"}
-    space = [
-        ("Float", {**numbers, "name": "lr", "min_value": 1e-4, "max_value": 0.1}),
-        ("Float", {**numbers, "name": "dropout", "min_value": 0.1, "max_value": 0.55}),
-        ("Int", {**numbers, "name": "layers", "min_value": 1, "max_value": 3, "step": 1}),
-        ("Choice", {"name": "activation", "values": ["relu", "tanh"]}),
-        ("Boolean", {"name": "flag"}),
-        ("Fixed", {"name": "kernel", "value": 3}),
-    ]
-    space[0][1]["sampling"], space[1][1]["step"] = "log", 0.1
-    root.mkdir(parents=True)
-    oracle = {
-        "hyperparameters": {"space": [{"class_name": c, "config": said} for c, said in space]},
-        "start_order": ["0", "1", "2", "3", "10"],
-    }
-    (root / "oracle.json").write_text(json.dumps(oracle))
-    for name, score, status in (
-        ("0", 0.8, "COMPLETED"),
-        ("1", 0.9, "COMPLETED"),
-        ("10", 0.7, "COMPLETED"),
-        ("2", None, "FAILED"),
-        ("3", None, "RUNNING"),
-    ):
-        values = {"lr": 0.001 * (1 + int(name)), "dropout": 0.30000000000000004, "layers": 2}
-        values |= {"activation": "tanh", "flag": name == "0", "kernel": 3}
-        if hyperband:
-            values |= {"tuner/epochs": 3 if name == "0" else 9, "tuner/bracket": 1}
-        metrics = {
-            "val_accuracy": {
-                "direction": "max",
-                "observations": [{"value": [score, score], "step": 4}] if score else [],
-            },
-            "val_loss": {
-                "direction": "min",
-                "observations": [{"value": [1.0], "step": 4}] if score else [],
-            },
-        }
-        trial = {
-            "trial_id": name,
-            "hyperparameters": {"values": values},
-            "metrics": {"metrics": metrics},
-            "score": score,
-            "status": status,
-            "message": "Traceback\n  in build\nValueError: broken\n"
-            if status == "FAILED"
-            else None,
-        }
-        folder = root / f"trial_{name.zfill(2)}"
-        folder.mkdir()
-        (folder / "trial.json").write_text(json.dumps(trial))
 
 
 def test_an_experiment_of_ray_tune_s_is_all_there(project: Project) -> None:
@@ -197,7 +82,9 @@ def test_what_never_changes_was_not_sampled_where_a_searcher_got_the_whole_confi
 
 def test_a_project_of_keras_tuner_s_is_all_there(project: Project) -> None:
     keras_tuner_project(project.root / "kt/tuned")
-    said = project.done("study", "import", "old", "--from", "kt/tuned", *PATHS)
+    lists = ["--param", "layers=model.hidden_units.length"]
+    lists += ["--param", "units_{i}=model.hidden_units.{i}"]
+    said = project.done("study", "import", "old", "--from", "kt/tuned", *PATHS, *lists)
     assert said.startswith(
         "old: 5 trials (3 complete, 1 error, 1 unfinished); val_accuracy is maxim"
     )
@@ -207,7 +94,7 @@ def test_a_project_of_keras_tuner_s_is_all_there(project: Project) -> None:
     assert first.params == {
         "optimizer.learning_rate": 0.001,
         "model.dropout": 0.30000000000000004,
-        "layers": 2,
+        "model.hidden_units": [64, 32],
         "activation": "tanh",
         "flag": True,
     }
@@ -217,7 +104,9 @@ def test_a_project_of_keras_tuner_s_is_all_there(project: Project) -> None:
     assert first.distributions == {
         "optimizer.learning_rate": FloatDistribution(1e-4, 0.1, log=True),
         "model.dropout": FloatDistribution(0.1, 0.5, step=0.1),
-        "layers": IntDistribution(1, 3),
+        "model.hidden_units.length": IntDistribution(1, 3),
+        "model.hidden_units.0": IntDistribution(8, 64, step=8),
+        "model.hidden_units.1": IntDistribution(8, 64, step=8),
         "activation": CategoricalDistribution(["relu", "tanh"]),
         "flag": CategoricalDistribution([True, False]),
     }
@@ -271,7 +160,7 @@ def test_another_metric_can_be_chosen_and_a_direction(project: Project) -> None:
         (["--from", "kt", "--metric", "val_acc"], "No trial in kt has reported 'val_acc'"),
         (["--from", "kt", "--direction", "up"], "'up' is not one of"),
         (["--from", "kt", *["--direction", "minimize"] * 2], "1 metric (val_accuracy), but 2"),
-        (["--from", "kt", "--param", "units_{i}=x.{i}"], "no trial has 'units_{i}'"),
+        (["--from", "kt", "--param", "width_{i}=x.{i}"], "no trial has 'width_{i}'"),
         (["--from", "kt", "--param", "lr{i}=x"], "stands for a number in both"),
         (["--from", "odd"], "odd is not as Ray Tune and KerasTuner write it"),
         (["--from", "cut"], "oracle.json cannot be read"),
