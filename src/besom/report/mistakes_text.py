@@ -22,7 +22,7 @@ from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
 from besom.store.stored_records import check_not_imported
 from besom.text.console import TerminalConsole, say
-from besom.text.counting import counted, listed
+from besom.text.counting import listed
 from besom.text.numbers import number
 from besom.text.printable import command
 
@@ -76,12 +76,10 @@ def summary(found: OutputMistakes, n: int) -> str:
     of = f"Output {found.name}: " if found.name else ""
     if isinstance(found, ClassMistakes):
         share = f" ({100.0 * found.n_wrong / n:.2f} %)" if n else ""
-        return f"{of}{found.n_wrong:,} of {counted(n, 'validation example')} wrong{share}."
+        return f"{of}{found.n_wrong:,} of {_examples(n)} wrong{share}."
     if isinstance(found, TagMistakes):
         share = f" ({100.0 * found.n_wrong / n:.2f} %)" if n else ""
-        return (
-            f"{of}{found.n_wrong:,} of {counted(n, 'validation example')} with a wrong tag{share}."
-        )
+        return f"{of}{found.n_wrong:,} of {_examples(n)} with a wrong tag{share}."
     assert isinstance(found, NumberMistakes)
     parts = [
         ("mean error", found.mean_error),
@@ -94,7 +92,11 @@ def summary(found: OutputMistakes, n: int) -> str:
         way = "high" if found.bias > 0 else "low"
         bias = f" On average predictions are {_size(abs(found.bias))} too {way}."
     r2 = "" if found.r2 is None else f" R² {found.r2:.3f}."
-    return f"{of}{counted(n, 'validation example')}: {sizes}.{bias}{r2}"
+    return f"{of}{_examples(n)}: {sizes}.{bias}{r2}"
+
+
+def _examples(n: int) -> str:
+    return f"{n:,} validation example{'' if n == 1 else 's'}"
 
 
 def _size(value: float) -> str:
