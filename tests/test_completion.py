@@ -78,6 +78,8 @@ def test_commands_sweeps_studies_and_options_are_completed(bash: Project) -> Non
     assert "train" not in completed("sweep", "")
     assert completed("leaderboard", "") == ["first", r"second\ try"]
     assert completed("compare", "first", "") == [r"second\ try"]
+    assert completed("show", "fi") == ["first"]
+    assert completed("show", "data", "=", "dig") == ["digits"]
     assert completed("leaderboard", "first", "--fo") == ["--format"]
 
 
