@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import time
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from click.testing import CliRunner
 import reporting_world
 from besom.cli import main
 from besom.errors import ConfigError, StudyError
-from besom.serve import PageServer, live_study
+from besom.serve import PageServer, live_study, page_server
 from besom.serve.live_study import LiveStudy
 from besom.serve.pace import LEAST_S, Pace
 from besom.store.following import StudyFollower
@@ -43,6 +45,7 @@ def looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies are read on whenever a page asks."""
     monkeypatch.setattr(live_study, "LOOK_S", 0.0)
     monkeypatch.setattr(live_study, "LOOKING", 0.0)
+    monkeypatch.setattr(live_study, "OPENING", 0.0)
 
 
 @pytest.fixture
@@ -137,6 +140,30 @@ def test_a_nonsensical_version_gets_the_whole_news(tmp_path: Path, since: str) -
         assert ask(server).status == 200
         reply = ask(server, f"?since={since}" if since != "²" else "?since=%C2%B2")
         assert reply.status == 200
+
+
+def test_connections_that_never_end_keep_no_reader_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_server, "MOST_CONNECTIONS", 8)
+    reporting_world.make(tmp_path)
+    with serving(tmp_path, "one") as server, contextlib.ExitStack() as stack:
+
+        def connection(asks: str) -> socket.socket:
+            address = ("127.0.0.1", server.server_port)
+            opened = stack.enter_context(socket.create_connection(address, timeout=60))
+            opened.sendall(asks.encode())
+            return opened
+
+        reader = HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+        for _ in range(2):
+            reader.request("GET", f"/{server.token}/")
+            assert reader.getresponse().read()
+            strangers = [connection("GET / HTTP/1.1\r\nX-Slow: ") for _ in range(20)]
+            assert strangers[0].recv(1) == b""  # it was ended
+            assert len(server._open) <= 8
+        reader.close()
+        assert ask(server).status == 200
 
 
 # What a page shows
@@ -361,6 +388,20 @@ def test_many_pages_read_a_study_on_once(tmp_path: Path, monkeypatch: pytest.Mon
     first = live.look()
     study.add()
     assert live.look() is first
+
+
+def test_a_long_first_reading_does_not_hold_up_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_study, "LOOKING", 500.0)
+    monkeypatch.setattr(live_study, "OPENING", 10.0)
+    waits: list[float] = []
+    monkeypatch.setattr(Pace, "is_due", lambda self, times: not waits.append(times))
+    study = GrowingStudy(tmp_path)
+    live = LiveStudy(tmp_path, "grows")
+    live.look()
+    study.add()
+    assert [live.look() and waits[-1], live.look() and waits[-1]] == [10.0, 500.0]
 
 
 def test_slow_charts_have_a_pace_of_their_own(
