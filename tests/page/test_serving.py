@@ -240,6 +240,7 @@ def test_the_index_shows_every_study_and_those_that_come_later(
         html = ask(server).text
         assert 'href="study/one/"' in html
         assert "is damaged" in html
+        assert "Restore the file" not in html  # that is on its own page
         one = ask(server, "study/one/")
         assert 'href="../../"' in one.text
         assert "What you may claim" in one.text
@@ -254,6 +255,13 @@ def test_the_index_shows_every_study_and_those_that_come_later(
         assert 'href="study/one/"' not in ask(server).text
         assert ask(server, "study/one/").status == 404
         assert ask(server, "study/..%2f..%2fetc/").status == 404
+
+
+def test_the_index_begins_with_the_studies_that_run(tmp_path: Path, no_pace: None) -> None:
+    reporting_world.make(tmp_path)
+    study = GrowingStudy(tmp_path, name="z")
+    with study.swept(), serving(tmp_path) as server:
+        assert re.findall(r'href="study/(\w+)/"', ask(server).text) == ["z", "one", "two"]
 
 
 def test_a_study_of_one_name_alone_serves_no_other(tmp_path: Path) -> None:

@@ -351,7 +351,8 @@
       }
       event.preventDefault();
       const stop = found[Math.max(0, Math.min(next, found.length - 1))];
-      const [left, top] = chart.view.origin();
+      const { left: padLeft, top: padTop } = chart.view.padding();
+      const [left, top] = [chart.view.origin()[0] + padLeft, chart.view.origin()[1] + padTop];
       chart.at = stop.key;
       cursor.hidden = false;
       cursor.style.left = `${left + stop.x}px`;
