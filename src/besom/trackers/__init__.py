@@ -14,7 +14,7 @@ from pathlib import Path
 from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.store.records import StudyRecord, TrialRecord
 from besom.trackers.tracker import TrackedStudy, TrackedTrial, Tracker, is_tracked, tracked_trials
-from besom.trackers.tracker_messages import EpochOf, Opening
+from besom.trackers.tracker_messages import EpochOf, OpenTracker
 from besom.trackers.tracker_process import TrackerProcess
 
 __all__ = [
@@ -94,7 +94,7 @@ def start_tracker(
         lacking: trials that are written only where the tracker does not have them.
         log: where what it prints is appended; None: nowhere.
     """
-    opening = Opening(name, TrackedStudy.of(study), folder, tuple(lacking), tuple(sys.path))
+    opening = OpenTracker(name, TrackedStudy.of(study), folder, tuple(lacking), tuple(sys.path))
     return TrackerProcess(opening, log)
 
 

@@ -9,7 +9,13 @@ from besom.executors.channel import PipeChannel
 from besom.executors.tether import tethered
 from besom.trackers import open_tracker
 from besom.trackers.tracker import failure_text
-from besom.trackers.tracker_messages import Broken, Closing, EpochOf, Opening, Written
+from besom.trackers.tracker_messages import (
+    CloseTracker,
+    EpochOf,
+    OpenTracker,
+    TrackerBroken,
+    TrackerWritten,
+)
 
 
 def main() -> int:
@@ -17,33 +23,33 @@ def main() -> int:
     channel, _ = tethered("tracker")
     try:
         try:
-            said: Written | Broken = _write(channel)
+            said: TrackerWritten | TrackerBroken = _write(channel)
         except EOFError:  # the coordinator is gone
             return 1
         except Exception as error:  # each tracker has kinds of its own
             traceback.print_exc()
-            said = Broken(failure_text(error))
+            said = TrackerBroken(failure_text(error))
         channel.send(said)
     except OSError:
         return 1
     return 0
 
 
-def _write(channel: PipeChannel) -> Written:
+def _write(channel: PipeChannel) -> TrackerWritten:
     first = channel.receive()
-    assert isinstance(first, Opening)
+    assert isinstance(first, OpenTracker)
     sys.path[:] = first.sys_path
     tracker = open_tracker(first.name, first.study, first.folder)
     for trial in first.lacking:
         if not tracker.has(trial.number):
             tracker.write(trial)
-    while not isinstance(given := channel.receive(), Closing):
+    while not isinstance(given := channel.receive(), CloseTracker):
         if isinstance(given, EpochOf):
             tracker.epoch(given.trial, given.epoch, given.metrics)
         else:
             tracker.write(given)
     tracker.close(given.trials, given.best)
-    return Written(tracker.place)
+    return TrackerWritten(tracker.place)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the coordinator and a tracker's process say to each other.
 
-The coordinator sends ``Opening``, then trials and epochs, then ``Closing``. The process answers
-once, with ``Written`` or ``Broken``.
+The coordinator sends ``OpenTracker``, then trials and epochs, then ``CloseTracker``. The process
+answers once, with ``TrackerWritten`` or ``TrackerBroken``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from besom.trackers.tracker import TrackedStudy, TrackedTrial
 
 
 @dataclass(frozen=True)
-class Opening:
+class OpenTracker:
     """The first message.
 
     Attributes:
@@ -40,7 +40,7 @@ class EpochOf:
 
 
 @dataclass(frozen=True)
-class Closing:
+class CloseTracker:
     """No trial will follow; see ``Tracker.close``."""
 
     trials: Sequence[TrackedTrial]
@@ -48,14 +48,14 @@ class Closing:
 
 
 @dataclass(frozen=True)
-class Written:
-    """The answer to ``Closing``: where everything is, for people."""
+class TrackerWritten:
+    """The answer to ``CloseTracker``: where everything is, for people."""
 
     place: str
 
 
 @dataclass(frozen=True)
-class Broken:
+class TrackerBroken:
     """The tracker failed, and gets no more trials."""
 
     failure: str

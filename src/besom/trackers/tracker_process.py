@@ -6,17 +6,28 @@ one takes seconds of CPU. None of that may touch a sweep.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
+import psutil
+
 from besom.errors import BesomError
 from besom.executors.failures import describe_death
 from besom.executors.process import ChildProcess, Launch
 from besom.trackers.tracker import TrackedTrial
-from besom.trackers.tracker_messages import Broken, Closing, EpochOf, Opening, Written
+from besom.trackers.tracker_messages import (
+    CloseTracker,
+    EpochOf,
+    OpenTracker,
+    TrackerBroken,
+    TrackerWritten,
+)
+
+ToTracker = OpenTracker | EpochOf | TrackedTrial | CloseTracker
 
 
 class TrackerProcess:
@@ -31,14 +42,16 @@ class TrackerProcess:
         place: where everything is, for people, once all is written; else None.
     """
 
-    def __init__(self, opening: Opening, log: Path | None) -> None:
+    def __init__(self, opening: OpenTracker, log: Path | None) -> None:
         self.name = opening.name
         self.failure: str | None = None
         self.place: str | None = None
         self._log = log
         self._process: ChildProcess | None = None
         self._killed = False
-        self._given: SimpleQueue[Opening | EpochOf | TrackedTrial | Closing] = SimpleQueue()
+        self._given: SimpleQueue[OpenTracker | EpochOf | TrackedTrial | CloseTracker] = (
+            SimpleQueue()
+        )
         self._given.put(opening)
         self._thread = Thread(target=self._run, name=f"besom-{self.name}", daemon=True)
         self._thread.start()
@@ -49,7 +62,7 @@ class TrackerProcess:
 
     def end(self, trials: Sequence[TrackedTrial], best: TrackedTrial | None) -> None:
         """No trial will follow; see ``Tracker.close``."""
-        self._given.put(Closing(trials, best))
+        self._given.put(CloseTracker(trials, best))
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it is over: all is written, or it failed; waits for that so long at most."""
@@ -60,8 +73,11 @@ class TrackerProcess:
         """End it now, whatever it is doing."""
         self._killed = True
         if self._process is not None:
+            with contextlib.suppress(psutil.Error):  # W&B's own process is in another group
+                for child in psutil.Process(self._process.pid).children(recursive=True):
+                    child.kill()
             self._process.kill()
-        self._given.put(Closing((), None))  # it may be waiting for the next trial
+        self._given.put(CloseTracker((), None))  # it may be waiting for the next trial
 
     def _run(self) -> None:
         launch = Launch(
@@ -78,10 +94,10 @@ class TrackerProcess:
         except BesomError as error:
             self.failure = str(error).rstrip(".")
             return
-        said: Written | Broken | None = None
+        said: TrackerWritten | TrackerBroken | None = None
         try:
             while not self._killed and process.send(given := self._given.get()):
-                if isinstance(given, Closing):
+                if isinstance(given, CloseTracker):
                     break
             if not self._killed:
                 said = process.receive()
@@ -89,9 +105,9 @@ class TrackerProcess:
             process.has_ended(within_s=1.0)
         tail = process.whole_tail()
         status = process.end()
-        if isinstance(said, Written):
+        if isinstance(said, TrackerWritten):
             self.place = said.place
         else:
             death = describe_death(status, tail, oom_killed=False)
             gone = f"its process is gone ({death.reason})"
-            self.failure = said.failure if isinstance(said, Broken) else gone
+            self.failure = said.failure if isinstance(said, TrackerBroken) else gone
