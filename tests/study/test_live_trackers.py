@@ -177,6 +177,11 @@ def test_an_interrupted_sweep_still_writes_the_trials_that_have_ended(project: P
         assert {number for number in range(500) if tracker.has(number)} == ended
 
 
+def test_a_tracker_that_is_no_list_is_refused_with_how_to_write_one(project: Project) -> None:
+    with pytest.raises(ConfigError, match=r"sweep\.trackers takes a list: write \[a\] for one"):
+        sweep("sweep.trackers=tensorboard")
+
+
 def test_an_unknown_tracker_is_refused_before_anything_is_written(project: Project) -> None:
     with pytest.raises(ConfigError, match=r"sweep\.trackers: there is no tracker 'tensorbord'"):
         sweep("sweep.trackers=[tensorbord]")
@@ -265,6 +270,15 @@ def test_the_users_command_hears_of_an_error_too(project: Project) -> None:
 def test_a_command_that_fails_is_mentioned_and_changes_nothing(project: Project) -> None:
     said = project.done("sweep", "cheap", "sweep.notify='exit 3'", "sweep.n_trials=2", *TRUST)
     assert "sweep.notify ended with exit code 3: exit 3" in said
+
+
+def test_ctrl_c_ends_the_command_and_changes_nothing_of_the_sweep(project: Project) -> None:
+    """The signal goes to the sweep's own process, while the command runs."""
+    command = "sweep.notify='kill -INT $PPID; sleep 60'"
+    done = project.run("sweep", "cheap", command, "sweep.n_trials=1", *TRUST)
+    assert done.returncode == 0
+    assert "sweep.notify was interrupted: kill -INT" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
