@@ -211,10 +211,12 @@ def test_numbered_parameters_are_one_list_as_long_as_its_length() -> None:
     }
 
 
-def test_a_list_that_lacks_an_element_is_left_out() -> None:
+def test_what_lacks_an_element_is_no_list() -> None:
     named = ImportedParams(["n", "u0", "u1"], {"n": "units.length", "u{i}": "units.{i}"})
-    assert named.values({"n": 2, "u0": 64}, {}) == {}
+    assert named.values({"n": 2, "u0": 64}, {}) == {"units.length": 2, "units.0": 64}
     assert named.values({"n": 0, "u0": 64}, {}) == {"units": []}
+    named = ImportedParams(["conv1.5", "lr"], {})
+    assert named.values({"conv1.5": 64, "lr": 0.1}, {}) == {"conv1.5": 64, "lr": 0.1}
 
 
 def test_lists_that_were_stored_as_text_are_lists() -> None:

@@ -39,7 +39,6 @@ class ImportedParams:
                     f"--param {pattern}={path}: {_NUMBER} stands for a number in both. Write for "
                     "example --param 'units_{i}=model.hidden_units.{i}'."
                 )
-            # The number from the end: layer2_units_{i} is of another parameter.
             parts = re.escape(pattern).replace(re.escape(_NUMBER), r"(\d+)", 1)
             meant = {name: found for name in self.paths if (found := re.fullmatch(parts, name))}
             if not meant:
@@ -56,7 +55,7 @@ class ImportedParams:
     def values(
         self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The params of a trial by dotted path; a list that lacks an element is left out.
+        """The params of a trial by dotted path; elements of a list are one.
 
         Args:
             params: by their names.
@@ -70,29 +69,32 @@ class ImportedParams:
 
 
 def _with_lists(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Params of which those of elements are one list, as long as its length says."""
-    found: dict[str, Any] = {}
+    """Params of which those of elements are one list, as long as its length says.
+
+    Those of a list that lacks an element stay as they are.
+    """
     lists: dict[str, dict[int, dict[str, Any]]] = {}
-    lengths = {}
+    belongs: dict[str, str] = {}
     for path, value in params.items():
-        prefix, is_length, _ = path.rpartition(".length")
-        if is_length and path == f"{prefix}.length":
-            lengths[prefix] = value
-            lists.setdefault(prefix, {})
-            found.setdefault(prefix, None)
-        elif element := re.fullmatch(r"(.+?)\.(\d+)(?:\.(.+))?", path):
+        if element := re.fullmatch(r"(.+?)\.(\d+)(?:\.(.+))?", path):
             outer, at, inner = element.groups(default="")
+            belongs[path] = outer
             lists.setdefault(outer, {}).setdefault(int(at), {})[inner] = value
-            found.setdefault(outer, None)
-        else:
-            found[path] = value
-    for path, elements in lists.items():
-        n = lengths.get(path, len(elements))
-        if not all(i in elements for i in range(n)):
-            del found[path]
-            continue
-        read = [elements[i] for i in range(n)]
-        found[path] = [e[""] if "" in e else _with_lists(e) for e in read]
+        elif path.endswith(".length"):
+            outer = belongs[path] = path.removesuffix(".length")
+            lists.setdefault(outer, {})
+    read = {}
+    for outer, elements in lists.items():
+        n = params.get(f"{outer}.length", len(elements))
+        if isinstance(n, int) and all(i in elements for i in range(n)):
+            read[outer] = [
+                element[""] if "" in element else _with_lists(element)
+                for element in (elements[i] for i in range(n))
+            ]
+    found: dict[str, Any] = {}
+    for path, value in params.items():
+        outer = belongs.get(path, "")
+        found |= {outer: read[outer]} if outer in read else {path: value}
     return found
 
 

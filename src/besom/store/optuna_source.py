@@ -66,8 +66,11 @@ def _from_folder(
     folder: Path, name: str | None, metrics: Sequence[str], directions: Sequence[str]
 ) -> tuple[optuna.Study, str, list[str]]:
     """The search that a folder is, or that is in one of its folders."""
-    within = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    found = {p.resolve().name: p for p in within if is_experiment(p) or is_project(p)}
+    try:
+        within = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+        found = {p.resolve().name: p for p in within if is_experiment(p) or is_project(p)}
+    except OSError as error:
+        raise StudyError(f"{folder} cannot be read: {error.strerror}.") from error
     if folder.resolve().name in found:
         found = {folder.resolve().name: folder}
     if not found:
@@ -76,6 +79,8 @@ def _from_folder(
     try:
         read = read_experiment if is_experiment(chosen) else read_project
         study, metrics = as_optunas(read(chosen), chosen, metrics, directions)
+    except OSError as error:
+        raise StudyError(f"{error.filename} cannot be read: {error.strerror}.") from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise StudyError(
             f"{chosen} is not as Ray Tune and KerasTuner write it ({error!r:.200}). besom reads "
