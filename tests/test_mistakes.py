@@ -215,7 +215,7 @@ def test_what_was_not_kept_is_said_with_the_command_that_finds_it_out(
     write(RESULTS, "one", best, classes())
     other = next(t.number for t in load_record(RESULTS, "one").complete if t.number != best)
     done = project.besom("show", "one", "--trial", str(other))
-    assert f"was not kept; it was of trial {best}." in done.output
+    assert f"was not kept, only of trial {best}." in done.output
 
 
 def test_why_nothing_can_be_shown_is_said(project: Project, best: int) -> None:
