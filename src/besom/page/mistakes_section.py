@@ -53,7 +53,7 @@ class Pictured(NamedTuple):
     alt: str
 
 
-class Rows(NamedTuple):
+class TextRows(NamedTuple):
     """A table of texts, as the template's macro shows it."""
 
     columns: list[str]
@@ -67,11 +67,11 @@ class ShownOutput(NamedTuple):
     summary: str
     classes: list[str]
     matrix: list[list[Cell]]
-    counts: Rows | None
+    counts: TextRows | None
     scatter: Scatter | None
     heading: str
     pictured: list[Pictured]
-    worst: Rows | None
+    worst: TextRows | None
 
 
 class MistakesSection(NamedTuple):
@@ -118,7 +118,7 @@ def _shown(found: OutputMistakes, n: int) -> ShownOutput:
         matrix=_matrix(found) if isinstance(found, ClassMistakes) and is_matrix else [],
         counts=None
         if is_matrix or counts.empty
-        else Rows(
+        else TextRows(
             list(counts.columns),
             [[cell(v) for v in row] for row in counts.head(_MOST_ROWS).to_numpy().tolist()],
         ),
@@ -129,9 +129,9 @@ def _shown(found: OutputMistakes, n: int) -> ShownOutput:
     )
 
 
-def _worst_rows(found: OutputMistakes) -> Rows:
+def _worst_rows(found: OutputMistakes) -> TextRows:
     frame = worst_table(found)
-    return Rows(list(frame.columns), frame.to_numpy().tolist())
+    return TextRows(list(frame.columns), frame.to_numpy().tolist())
 
 
 def _matrix(found: ClassMistakes) -> list[list[Cell]]:
