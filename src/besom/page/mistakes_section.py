@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,9 @@ from besom.text.printable import command
 #: More classes are no table for a page: the pairs that are taken for each other are listed.
 _MOST_CLASSES = 20
 _MOST_ROWS = 12
-#: Bytes of all pictures of examples together, so that the page stays one that can be sent.
-_MOST_BYTES = 200_000
+#: Bytes of all pictures of examples together, so that the page stays one that can be sent; where
+#: they have more, they are made smaller: pixels of the longer side, and colours.
+_MOST_BYTES, _SIDE, _COLOURS = 50_000, 48, 64
 #: The scatter of numbers: width, height and margin, in its own units.
 _WIDTH, _HEIGHT, _MARGIN = 460, 330, 46
 
@@ -166,18 +168,33 @@ def _scatter(found: NumberMistakes) -> Scatter:
 
 
 def _pictured(worst: tuple[WrongExample, ...]) -> list[Pictured]:
-    """The worst examples, with as many pictures as there is room for; none if none has one."""
+    """The worst examples with their pictures; none if none has one."""
     if not any(wrong.image for wrong in worst):
         return []
     found: list[Pictured] = []
-    left = _MOST_BYTES
+    too_many = sum(len(wrong.image) for wrong in worst) > _MOST_BYTES
     for wrong in worst:
-        left -= len(wrong.image)
+        image = _smaller(wrong.image) if too_many and wrong.image else wrong.image
         url = Markup()
-        if wrong.image and left >= 0:
-            url = Markup("data:image/png;base64,") + base64.b64encode(wrong.image).decode("ascii")
+        if image:
+            url = Markup("data:image/png;base64,") + base64.b64encode(image).decode("ascii")
         title, how = verdict_on(wrong)
         note = ", ".join(filter(None, [how, f"example\N{NO-BREAK SPACE}{wrong.example:,}"]))
         alt = f"Example {wrong.example}, {wrong.true}, predicted {wrong.predicted}"
         found.append(Pictured(url, title, ". ".join(filter(None, [note, wrong.text])), alt))
     return found
+
+
+def _smaller(png: bytes) -> bytes:
+    """The same picture in a few bytes; nothing where it is damaged."""
+    from PIL import Image, UnidentifiedImageError
+
+    buffer = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            small = image.convert("RGB")
+        small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+        small.quantize(_COLOURS).save(buffer, "PNG", optimize=True)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
+        return b""
+    return buffer.getvalue()
