@@ -12,6 +12,7 @@ import click
 import pytest
 import yaml
 
+import besom
 import besom.cli
 import site_pages
 import site_reference as reference
@@ -66,6 +67,11 @@ def test_every_group_and_every_command_has_its_place_in_the_reference() -> None:
     markers = re.findall(r"^<!-- besom: (.+) -->$", pages, flags=re.MULTILINE)
     groups = [f"options {group}" for group in reference.groups()]
     assert sorted(markers) == sorted([*groups, "commands", "python", "sweep-keys", "train-keys"])
+
+
+def test_everything_that_besom_offers_to_python_is_in_the_reference() -> None:
+    listed = {name for names in site_pages.API.values() for name in names}
+    assert {f"besom.{name}" for name in besom.__all__} <= listed
 
 
 def test_the_reference_has_each_key_with_type_default_unit_and_meaning() -> None:

@@ -83,7 +83,7 @@ def on_site(markdown: str, place: str, there: Collection[str]) -> str:
         there: the places of everything that is on the site.
     """
     markdown = _MARKER.sub(_part, markdown)
-    markdown = NOT_RUN.sub(r"*The tests do not run this: \1.*", markdown)
+    markdown = NOT_RUN.sub(r"<small>The tests do not run this: \1.</small>\n", markdown)
     parts = _FENCED.split(markdown)
     parts[::2] = [_LINK.sub(lambda link: _led(link, place, there), text) for text in parts[::2]]
     return "".join(parts)

@@ -73,7 +73,11 @@ def _print_result(study: StudyRecord, claimed: Claim, console: TerminalConsole) 
     if console.is_terminal:
         print_study(study, ranking(study, claimed).head(SHOWN), claimed, console, SHOWN)
         return
-    for line in (headline(study), claimed.text, *(f"  {line}" for line in claimed.caveats)):
+    for line in (
+        headline(study, claimed=claimed),
+        claimed.text,
+        *(f"  {line}" for line in claimed.caveats),
+    ):
         say(console, line)
 
 
@@ -182,9 +186,11 @@ def sweep(
 def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     """Train one config.
 
-    CONFIG is a YAML such as `besom export` writes; the default is conf/train.yaml.
+    CONFIG is a config on the search path, or a YAML such as `besom export` writes; the default
+    is conf/train.yaml.
 
     \b
+      besom train tutorial
       besom train data=mnist
       besom train best.yaml trainer.epochs=40 seed=3
     """
