@@ -23,7 +23,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_index, "_AGAIN_S", 0.1)
     for module in (live_study, live_index):
         monkeypatch.setattr(module, "BY_ITSELF", 0.0)
-    for name in ("ASKED", "SLOW_BY_ITSELF", "LOOKING", "LOOK_S"):
+    for name in ("ASKED", "SLOW_BY_ITSELF", "LOOKING", "OPENING", "LOOK_S"):
         monkeypatch.setattr(live_study, name, 0.0)
     monkeypatch.setattr(pace, "LEAST_S", 0.1)
 

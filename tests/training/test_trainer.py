@@ -10,15 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from training_world import BATCH, N_TRAIN, config, onward, tiny_data, tiny_test, told
+from training_world import BATCH, ENGINES, N_TRAIN, config, onward, tiny_data, tiny_test, told
 
 from besom.errors import ConfigError, TrialDiverged
 from besom.training import build
 from besom.training.trainer import evaluate, fit
 
 pytestmark = pytest.mark.tensorflow
-
-ENGINES = pytest.mark.parametrize("engine", ["compiled", "keras"])
 
 
 def node(name: str, **params: Any) -> dict[str, Any]:
