@@ -58,7 +58,7 @@ def pytest_collection_finish() -> None:
 def _moved_into(root: Path, patch: pytest.MonkeyPatch) -> Project:
     """Make a folder the current one; modules in it and among the helpers can be named."""
     patch.chdir(root)
-    for name in ("BESOM_RESULTS_DIR", "BESOM_STORAGE"):
+    for name in ("BESOM_RESULTS_DIR", "BESOM_STORAGE", "MLFLOW_TRACKING_URI", "WANDB_PROJECT"):
         patch.delenv(name, raising=False)
     inherited = os.environ.get("PYTHONPATH")
     paths = [STUDY, str(TESTS / "training"), str(TESTS), *([inherited] if inherited else [])]

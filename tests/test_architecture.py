@@ -28,7 +28,8 @@ LAYERS = (
     ("space", "statistics", "executors"),
     ("plots", "scaffold"),
     ("report",),
-    ("page",),
+    ("page", "trackers"),
+    ("serve",),
     ("study",),
     ("rerun",),
     ("terminal",),
@@ -133,7 +134,7 @@ def test_no_class_and_no_module_name_is_used_twice() -> None:
 
 
 def test_reporting_knows_no_coordinator() -> None:
-    parts = ("report", "page", "statistics", "plots", "store")
+    parts = ("report", "page", "serve", "statistics", "plots", "store")
     offenders = [
         f"{name} imports {dotted}"
         for name, path in modules()
@@ -242,7 +243,7 @@ def test_importing_besom_loads_nothing_heavy() -> None:
 def test_reporting_commands_leave_tensorflow_out(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-import besom.study, besom.terminal.sweep_view
+import besom.serve, besom.study, besom.terminal.sweep_view
 from besom.cli import main
 from click.testing import CliRunner
 import reporting_world

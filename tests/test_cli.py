@@ -515,4 +515,6 @@ def test_every_config_group_and_option_is_documented() -> None:
 
 def test_every_packaged_sweep_is_documented() -> None:
     text = documentation()
-    assert not [name for name in SearchPath(packaged_config_dirs()).sweeps()[0] if name not in text]
+    assert not [
+        name for name in SearchPath(packaged_config_dirs()).named("sweep")[0] if name not in text
+    ]

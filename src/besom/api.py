@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from besom.store.paths import default_results_dir
 __all__ = ["Study", "load_study", "sweep", "train"]
 
 if TYPE_CHECKING:
-    from besom.study import SweepPlan
+    from besom.study import SweepOutcome, SweepPlan
 
 
 def train(
@@ -37,7 +37,8 @@ def train(
     Args:
         build: a function or class that makes the model; or overrides, as in
             ``besom.train(["data=mnist"])``.
-        config: the path of a config, such as an exported ``best.yaml``; None: ``conf/train.yaml``.
+        config: the path of a config, such as an exported ``best.yaml``, or the name of one on the
+            search path; None: ``conf/train.yaml``.
         overrides: Hydra overrides, such as ``["data=mnist", "trainer.epochs=5"]``.
         data, test: as for ``sweep``.
         params: values for parameters of ``build``, or for dotted paths; such as
@@ -125,6 +126,7 @@ def sweep(
     """
     from besom.config import projects_of
     from besom.python.calls import Call, planned
+    from besom.study.notify import notifying
     from besom.trust import trusting
 
     if build is None and not nodes and data is None and space is None:
@@ -135,11 +137,18 @@ def sweep(
     with (
         trusting(trust, projects=projects),
         planned(call, overrides, config_dir, fresh) as plan,
+        notifying(plan, logging.getLogger("besom").warning) as ended,
     ):
-        return _run(plan, extend, fresh, progress)
+        return _run(plan, extend, fresh, progress, ended)
 
 
-def _run(plan: SweepPlan, extend: bool, fresh: bool, progress: bool | None) -> Study:
+def _run(
+    plan: SweepPlan,
+    extend: bool,
+    fresh: bool,
+    progress: bool | None,
+    ended: Callable[[SweepOutcome], None],
+) -> Study:
     """Run or continue a sweep, show its progress, and write what is made of it."""
     from besom.errors import BesomError
     from besom.python.progress import progress_view
@@ -150,6 +159,7 @@ def _run(plan: SweepPlan, extend: bool, fresh: bool, progress: bool | None) -> S
     with progress_view(progress) as view:
         watcher = Watchers(LeaderboardWriter(plan.paths), view)
         outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=watcher)
+    ended(outcome)
     study = Study.of(outcome.study, plan.paths.root.parent)
     write_outputs(study, plan.paths, study.claim, plan.sweep.plots)
     if plan.sweep.plots:

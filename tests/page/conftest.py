@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,10 +47,16 @@ def chromium() -> Iterator[Any]:
 
 
 class OpenPage:
-    """A page that is open, and everything it complained of or asked the network for."""
+    """A page that is open, and everything it complained of or asked the network for.
 
-    def __init__(self, page: Any) -> None:
+    Args:
+        page: Playwright's.
+        own: how the addresses begin that it may ask for; none but those of files, unless given.
+    """
+
+    def __init__(self, page: Any, *own: str) -> None:
         self.page = page
+        self._may_ask = ("file:", "data:", "about:", *own)
         self.complaints: list[str] = []
         page.on("console", lambda message: self._hear(message.type, message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -65,26 +72,42 @@ class OpenPage:
         dialog.dismiss()
 
     def _asked(self, url: str) -> None:
-        if not url.startswith(("file:", "data:", "about:")):
+        if not url.startswith(self._may_ask):
             self.complaints.append(f"asked for {url}")
 
     def script(self, expression: str) -> Any:
         return self.page.evaluate(expression)
 
     def wait(self, expression: str) -> None:
-        self.page.wait_for_function(expression, timeout=60_000)
+        """Wait until it is true. Playwright's own way needs a page that allows ``eval``."""
+        until = time.monotonic() + 60
+        while not self._holds(expression):
+            assert time.monotonic() < until, f"waited too long for {expression}"
+            self.page.wait_for_timeout(30)
+
+    def _holds(self, expression: str) -> bool:
+        try:
+            return bool(self.script(f"Boolean({expression})"))
+        except Exception as error:
+            if "context was destroyed" in str(error):  # the page is being left for another
+                return False
+            raise
 
 
 @pytest.fixture
 def open_page(chromium: Any) -> Any:
-    """``with open_page(path, **context_options) as opened``: drawn, and without complaints."""
+    """``with open_page(path, **context_options) as opened``: drawn, and without complaints.
+
+    Instead of a path it takes an address, which the page may then ask for more.
+    """
 
     @contextmanager
-    def opening(path: Path, **options: Any) -> Iterator[OpenPage]:
+    def opening(page: Path | str, **options: Any) -> Iterator[OpenPage]:
         context = chromium.new_context(viewport={"width": 1180, "height": 900}, **options)
-        opened = OpenPage(context.new_page())
+        own = (page,) if isinstance(page, str) else ()
+        opened = OpenPage(context.new_page(), *own)
         opened.page.set_default_timeout(60_000)
-        opened.page.goto(path.resolve().as_uri())
+        opened.page.goto(page if isinstance(page, str) else page.resolve().as_uri())
         if options.get("java_script_enabled", True):
             opened.wait("window.besomReady")
         yield opened

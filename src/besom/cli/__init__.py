@@ -9,6 +9,8 @@ from besom.cli import (  # noqa: F401
     confirm_command,
     init_command,
     report_commands,
+    serve_command,
+    show_command,
     study_commands,
     sweep_command,
 )

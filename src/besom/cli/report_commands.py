@@ -135,8 +135,12 @@ def plot(name: str, results_dir: Path) -> None:
 @click.argument(
     "names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_studies
 )
+@click.option("--no-examples", is_flag=True, help="Leave out what validation examples hold.")
+@click.option(
+    "--redact", is_flag=True, help="Leave out hosts, absolute paths and environment values."
+)
 @results_dir_option
-def report(names: tuple[str, ...], results_dir: Path) -> None:
+def report(names: tuple[str, ...], no_examples: bool, redact: bool, results_dir: Path) -> None:
     """Write a page about NAME to open in a browser.
 
     The page is one HTML file that needs no network. Several names are shown side by side.
@@ -146,14 +150,17 @@ def report(names: tuple[str, ...], results_dir: Path) -> None:
     from besom.report.comparison import write_comparison_files
     from besom.store.paths import StudyPaths
     from besom.store.storage import load_record
+    from besom.text.redacted import redactor
 
     studies = [load_record(results_dir, name) for name in names]
+    redacts = redactor() if redact else None
     if len(studies) == 1:
-        echo(write_study_page(studies[0], StudyPaths.of(results_dir, studies[0].name)))
+        paths, examples = StudyPaths.of(results_dir, studies[0].name), not no_examples
+        echo(write_study_page(studies[0], paths, examples=examples, redact=redacts))
         return
     compared = side_by_side(studies)
     write_comparison_files(compared, results_dir)
-    echo(write_comparison_page(compared, results_dir))
+    echo(write_comparison_page(compared, results_dir, redacts))
 
 
 @main.command()
@@ -191,6 +198,11 @@ def ledger(name: str, form: str, results_dir: Path) -> None:
 @click.option(
     "--predictions", is_flag=True, help="Write the validation predictions as CSV instead."
 )
+@click.option(
+    "--to",
+    type=click.Choice(("tensorboard", "mlflow", "wandb")),
+    help="Write all trials to this tracker instead.",
+)
 @results_dir_option
 def export(
     name: str,
@@ -198,12 +210,16 @@ def export(
     output: Path | None,
     model: bool,
     predictions: bool,
+    to: str | None,
     results_dir: Path,
 ) -> None:
     """Write the best trial of NAME as a config for `besom train`.
 
     The config goes to standard output, a model to NAME.keras, predictions to NAME.csv, unless
     --output is given. With several objectives, the knee of the Pareto front is taken.
+
+    With --to, every trial that was trained goes to a tracker, or only that of --trial. Its files
+    are in results/NAME/trackers, unless --output names another folder.
     """
     from besom.report.export import best_trial, class_names_of, find_trial, kept_model, to_yaml
     from besom.rerun.retraining import model_file
@@ -212,9 +228,18 @@ def export(
     from besom.store.paths import StudyPaths, write_atomically
     from besom.store.storage import load_record
 
-    if model and predictions:
-        raise ConfigError("--model and --predictions write different files: give one of them.")
+    given = {"--model": model, "--predictions": predictions, "--to": to is not None}
+    if len(kinds := [option for option, is_given in given.items() if is_given]) > 1:
+        raise ConfigError(f"{listed(kinds)} write different files: give one of them.")
     study = load_record(results_dir, name)
+    if to is not None:
+        from besom.trackers import export_to
+
+        chosen_ones = study.trials if trial is None else [find_trial(study, trial)]
+        folder = output or StudyPaths.of(results_dir, name).trackers
+        n_written, place = export_to(to, study, chosen_ones, folder)
+        echo(f"{counted(n_written, 'trial')} of {name}: {place}")
+        return
     chosen = best_trial(study) if trial is None else find_trial(study, trial)
     if trial is None and len(study.objectives) > 1:
         echo(

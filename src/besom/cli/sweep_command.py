@@ -1,10 +1,10 @@
-"""``besom sweep``, and ``train`` and ``show``, which need no study."""
+"""``besom sweep``, and ``train``, which needs no study."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -25,7 +25,7 @@ from besom.store.paths import checked_folder
 if TYPE_CHECKING:
     from besom.statistics import Claim
     from besom.store.records import StudyRecord
-    from besom.study import SweepPlan
+    from besom.study import SweepOutcome, SweepPlan
     from besom.text.console import TerminalConsole
 
 
@@ -35,6 +35,7 @@ def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     from besom.study.checks import check_new_study, check_strategy
     from besom.study.dry_run import dry_run
     from besom.study.names import enqueued_configs, names_of
+    from besom.study.notify import check_notify
     from besom.study.preset_trials import remarks_on_preset_trials
     from besom.study.remarks import remarks
     from besom.targets import instantiate
@@ -42,6 +43,7 @@ def _dry_run(plan: SweepPlan, console: TerminalConsole) -> None:
     from besom.trust import trusting
 
     check_strategy(plan)
+    check_notify(plan)
     check_new_study(plan)
     print_space(plan, console)
     for remark in [*remarks(plan), *remarks_on_preset_trials(plan)]:
@@ -79,6 +81,58 @@ def _print_result(study: StudyRecord, claimed: Claim, console: TerminalConsole) 
         say(console, line)
 
 
+def _run(
+    plan: SweepPlan,
+    extend: bool,
+    fresh: bool,
+    quiet: bool,
+    console: TerminalConsole,
+    ended: Callable[[SweepOutcome], None],
+) -> SweepOutcome:
+    """Run or continue a sweep, show it, and write what is made of it."""
+    from besom.report.claimed import claim_among
+    from besom.report.files import write_tables
+    from besom.study import run_sweep
+    from besom.study.watcher import LeaderboardWriter, Watcher, Watchers
+    from besom.terminal.sweep_view import LiveView, PlainView
+    from besom.text.console import say
+
+    writer = LeaderboardWriter(plan.paths)
+    with ExitStack() as stack:
+        view: Watcher
+        if quiet:
+            view = Watcher()
+        elif console.shows_panels:
+            view = stack.enter_context(LiveView(console))
+        else:
+            view = PlainView(console)
+        outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=Watchers(writer, view))
+    ended(outcome)
+    claimed = claim_among(outcome.study, plan.paths.root.parent)
+    write_tables(outcome.study, plan.paths, claimed)
+    if outcome.reason:
+        again = ". Run the same command again to continue" if outcome.interrupted else ""
+        say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
+    _print_result(outcome.study, claimed, console)
+    if plan.sweep.plots:
+        from besom.page import refresh_study_page
+        from besom.plots import not_drawn, write_plots  # slow to load, so after the result
+
+        problems: dict[str, str] = {}
+        write_plots(outcome.study, plan.paths.plots, problems)
+        not_written = refresh_study_page(outcome.study, plan.paths, claimed)
+        shown = not_written or f"To see all of it in a browser: {plan.paths.report}"
+        for line in [*not_drawn(problems), shown]:
+            say(console, line)
+    say(console, f"Written: {plan.paths.root}/")
+    if not outcome.study.complete and not outcome.interrupted:
+        echo(
+            f"besom: no trial of {plan.name} has succeeded; see {plan.paths.leaderboard_md}.",
+            err=True,
+        )
+    return outcome
+
+
 @main.command(context_settings=TAKES_OVERRIDES)
 @click.argument("name", shell_complete=complete_sweeps)
 @overrides_argument
@@ -104,11 +158,8 @@ def sweep(
 
       besom sweep quickstart sweep.n_trials=50 'optimizer=choice(adam,sgd)'
     """
-    from besom.report.claimed import claim_among
-    from besom.report.files import write_tables
-    from besom.study import make_plan, run_sweep
-    from besom.study.watcher import LeaderboardWriter, Watcher, Watchers
-    from besom.terminal.sweep_view import LiveView, PlainView
+    from besom.study import make_plan
+    from besom.study.notify import notifying
     from besom.text.console import TerminalConsole, say
 
     find_modules_of(name, config_dir)
@@ -117,38 +168,8 @@ def sweep(
     if dry_run:
         _dry_run(plan, console)
         return
-    writer = LeaderboardWriter(plan.paths)
-    with ExitStack() as stack:
-        view: Watcher
-        if quiet:
-            view = Watcher()
-        elif console.shows_panels:
-            view = stack.enter_context(LiveView(console))
-        else:
-            view = PlainView(console)
-        outcome = run_sweep(plan, extend=extend, fresh=fresh, watcher=Watchers(writer, view))
-    claimed = claim_among(outcome.study, plan.paths.root.parent)
-    write_tables(outcome.study, plan.paths, claimed)
-    if outcome.reason:
-        again = ". Run the same command again to continue" if outcome.interrupted else ""
-        say(console, f"Stopped: {outcome.reason}{again}.", wrap=True)
-    _print_result(outcome.study, claimed, console)
-    if plan.sweep.plots:
-        from besom.page import refresh_study_page
-        from besom.plots import not_drawn, write_plots  # slow to load, so after the result
-
-        problems: dict[str, str] = {}
-        write_plots(outcome.study, plan.paths.plots, problems)
-        not_written = refresh_study_page(outcome.study, plan.paths, claimed)
-        shown = not_written or f"To see all of it in a browser: {plan.paths.report}"
-        for line in [*not_drawn(problems), shown]:
-            say(console, line)
-    say(console, f"Written: {plan.paths.root}/")
-    if not outcome.study.complete and not outcome.interrupted:
-        echo(
-            f"besom: no trial of {plan.name} has succeeded; see {plan.paths.leaderboard_md}.",
-            err=True,
-        )
+    with notifying(plan, lambda line: say(console, line)) as ended:
+        outcome = _run(plan, extend, fresh, quiet, console, ended)
     sys.exit(outcome.exit_code)
 
 
@@ -165,9 +186,11 @@ def sweep(
 def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     """Train one config.
 
-    CONFIG is a YAML such as `besom export` writes; the default is conf/train.yaml.
+    CONFIG is a config on the search path, or a YAML such as `besom export` writes; the default
+    is conf/train.yaml.
 
     \b
+      besom train tutorial
       besom train data=mnist
       besom train best.yaml trainer.epochs=40 seed=3
     """
@@ -184,27 +207,6 @@ def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     except TrialDiverged as error:
         raise BesomError(f"Training diverged: {error}. Try a smaller learning rate.") from error
     echo(f"Written: {run.paths.root}/")
-
-
-@main.command(context_settings=TAKES_OVERRIDES)
-@overrides_argument
-@config_dir_option
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write the picture to this file."
-)
-@trust_option
-def show(overrides: tuple[str, ...], config_dir: str | None, output: Path | None) -> None:
-    """Draw ten random training images with their labels.
-
-    \b
-      besom show data=mnist
-    """
-    from besom.config import Composer, SearchPath
-    from besom.rerun.preview import draw_examples
-
-    find_modules_of(None, config_dir)
-    composed = Composer(SearchPath.of(config_dir), "train").compose(overrides)
-    echo(draw_examples(composed, output))
 
 
 def _split_config(words: tuple[str, ...]) -> tuple[str | None, list[str]]:

@@ -116,6 +116,8 @@ class SweepNode:
     replicates: Any
     keep_models: int
     plots: bool
+    trackers: list[str]
+    notify: str | None
     trial_function: str
 
     @classmethod
@@ -144,7 +146,7 @@ class SweepNode:
 
 
 #: A YAML may set these to null, which means empty.
-_NULLABLE = ("objectives", "constraints", "space", "enqueue")
+_NULLABLE = ("objectives", "constraints", "space", "enqueue", "trackers")
 
 #: OmegaConf merges nothing into a frozen class, so Hydra gets the same fields in another one.
 _Mergeable = make_dataclass(

@@ -3,7 +3,6 @@
 // HTML.
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
   const find = (id) => document.getElementById(id);
   root.classList.add("js");
@@ -117,7 +116,7 @@
 
   // ---------------------------------------------------------------- charts
 
-  const charts = data.charts.map((chart) => ({ ...chart, view: null, quiet: false }));
+  let charts = [];
 
   // Vega marks the rows that it reads as its own, so each view gets new ones.
   function rows(chart, keep) {
@@ -141,6 +140,8 @@
   function draw(chart) {
     const element = find(chart.id);
     if (chart.view) chart.view.finalize();
+    chart.element = element;
+    element.style.height = element.offsetHeight ? `${element.offsetHeight}px` : "";
     element.textContent = "";
     const spec = { ...coloured(chart.spec), config: config() };
     spec.datasets = { ...spec.datasets, all: rows(chart), picked: pickedRows(chart) };
@@ -152,7 +153,6 @@
     });
     chart.view = view;
     if (hasSignal(view, "fade")) view.signal("fade", picked.size > 0);
-    if (chart.brushes.length) listenToBrush(chart);
     view.addEventListener("click", (event, item) => {
       const trial = item && item.datum && item.datum.trial;
       if (typeof trial === "number") toggle(trial, several(event));
@@ -160,7 +160,10 @@
     view.addEventListener("pointermove", (event, item) => point(event, item));
     view.addEventListener("pointerout", () => { find("tip").hidden = true; });
     view.run();
-    return view.runAsync();
+    listenToKeys(chart);
+    // Not before: the first run would be taken for an empty brush, and clear what is picked.
+    if (chart.brushes.length) listenToBrush(chart);
+    return view.runAsync().then(() => { element.style.height = ""; });
   }
 
   // Errors are shown; what Vega-Lite only remarks on is not.
@@ -227,10 +230,28 @@
 
   // ---------------------------------------------------------------- what a mark is
 
-  const table = data.table || { trials: [], columns: [] };
-  const rowOf = new Map(table.trials.map((trial, row) => [trial, row]));
-  const rest = data.unranked || { trials: [] };
-  const restOf = new Map(rest.trials.map((trial, row) => [trial, row]));
+  let table, rowOf, rest, restOf;
+
+  function read(data) {
+    const before = new Map(charts.map((chart) => [chart.id, chart]));
+    charts = data.charts.map((chart) => {
+      const text = JSON.stringify(chart);
+      const old = before.get(chart.id);
+      before.delete(chart.id);
+      if (old && old.text === text) return old;
+      return { ...chart, text, view: old ? old.view : null, element: null, quiet: false };
+    });
+    for (const gone of before.values()) if (gone.view) gone.view.finalize();
+    const sorted = table && table.columns.length ? table.columns[state.column].title : "";
+    table = data.table || { trials: [], columns: [] };
+    for (const column of table.columns) {
+      if (state.shown.has(column.title)) column.shown = state.shown.get(column.title);
+    }
+    state.column = Math.max(0, table.columns.findIndex((column) => column.title === sorted));
+    rowOf = new Map(table.trials.map((trial, row) => [trial, row]));
+    rest = data.unranked || { trials: [] };
+    restOf = new Map(rest.trials.map((trial, row) => [trial, row]));
+  }
 
   function element(name, text) {
     const made = document.createElement(name);
@@ -277,11 +298,78 @@
     tip.style.top = `${Math.max(4, Math.min(y + 12, innerHeight - box.height - 6))}px`;
   }
 
+  // ---------------------------------------------------------------- marks by keyboard
+
+  // Where the marks of a chart are that say something, one for each trial, from left to right.
+  function stops(chart) {
+    const found = new Map();
+    function visit(mark, left, top) {
+      const items = mark.marktype === "line" ? mark.items.slice(-1) : mark.items;
+      for (const item of items) {
+        if (mark.marktype === "group") {
+          for (const inner of item.items) visit(inner, left + (item.x || 0), top + (item.y || 0));
+          continue;
+        }
+        const { trial, tip } = item.datum || {};
+        const key = typeof trial === "number" ? trial : tip;
+        if (key === undefined || found.has(key)) continue;
+        const box = item.bounds;
+        const [x, y] = mark.marktype === "line" ? [item.x, item.y]
+          : [(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2];
+        found.set(key, { key, item, x: left + x, y: Math.min(top + y, chart.view.height()) });
+      }
+    }
+    visit(chart.view.scenegraph().root, 0, 0);
+    return [...found.values()].sort((a, b) => a.x - b.x || a.y - b.y);
+  }
+
+  function listenToKeys(chart) {
+    const place = chart.element;
+    const cursor = element("div", "");
+    cursor.className = "cursor";
+    cursor.hidden = true;
+    place.append(cursor);
+    place.tabIndex = 0;
+    place.onblur = () => {
+      cursor.hidden = find("tip").hidden = true;
+      chart.at = undefined;
+    };
+    place.onkeydown = (event) => {
+      if (typeof chart.at === "number" && (event.key === "Enter" || event.key === " ")) {
+        event.preventDefault();
+        toggle(chart.at, several(event));
+        return;
+      }
+      const found = stops(chart);
+      const at = found.findIndex((stop) => stop.key === chart.at);
+      const next = {
+        ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1,
+        Home: 0, End: found.length - 1,
+      }[event.key];
+      if (next === undefined || !found.length || event.altKey || event.ctrlKey || event.metaKey) {
+        return;
+      }
+      event.preventDefault();
+      const stop = found[Math.max(0, Math.min(next, found.length - 1))];
+      const { left: padLeft, top: padTop } = chart.view.padding();
+      const [left, top] = [chart.view.origin()[0] + padLeft, chart.view.origin()[1] + padTop];
+      chart.at = stop.key;
+      cursor.hidden = false;
+      cursor.style.left = `${left + stop.x}px`;
+      cursor.style.top = `${top + stop.y}px`;
+      cursor.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+      const box = place.getBoundingClientRect();
+      point({ clientX: box.x + left + stop.x, clientY: box.y + top + stop.y }, stop.item);
+      find("said").textContent = find("tip").innerText;
+    };
+  }
+
   // ---------------------------------------------------------------- leaderboard
 
-  const ranking = find("ranking");
+  let ranking = null;
   const PAGE = 100;
-  const state = { column: 0, down: false, words: "", limit: PAGE };
+  // `shown`: what the reader has chosen of the columns, by their titles.
+  const state = { column: 0, down: false, words: "", limit: PAGE, shown: new Map() };
 
   function numeric(text) {
     const value = Number.parseFloat(text.replace(/,/g, ""));
@@ -346,7 +434,7 @@
     }
   }
 
-  function prepareTable() {
+  function prepareHeadings() {
     [...ranking.tHead.rows[0].cells].forEach((cell, i) => {
       const button = element("button", cell.textContent);
       button.type = "button";
@@ -358,15 +446,23 @@
       cell.replaceChildren(button);
     });
     const boxes = document.querySelector("#columns .boxes");
+    boxes.textContent = "";
     table.columns.forEach((column) => {
       const label = document.createElement("label");
       const box = document.createElement("input");
       box.type = "checkbox";
       box.checked = column.shown;
-      box.addEventListener("change", () => { column.shown = box.checked; showTable(); });
+      box.addEventListener("change", () => {
+        column.shown = box.checked;
+        state.shown.set(column.title, box.checked);
+        showTable();
+      });
       label.append(box, ` ${column.title}`);
       boxes.append(label);
     });
+  }
+
+  function prepareTable() {
     const body = ranking.tBodies[0];
     // Shift would otherwise select the text between two clicks.
     body.addEventListener("mousedown", (event) => { if (event.shiftKey) event.preventDefault(); });
@@ -385,28 +481,129 @@
       showTable();
     });
     find("more").addEventListener("click", () => { state.limit += 5 * PAGE; showTable(); });
-    document.addEventListener("click", (event) => {
-      if (!event.target.closest("#columns")) find("columns").open = false;
+  }
+
+  document.addEventListener("click", (event) => {
+    if (ranking && !event.target.closest("#columns")) find("columns").open = false;
+  });
+
+  function refreshTable() {
+    const known = ranking;
+    ranking = find("ranking");
+    if (!ranking) return;
+    if (ranking !== known) {
+      prepareTable();
+      find("filter").value = state.words;
+    }
+    const row = document.activeElement && document.activeElement.closest("#ranking tbody tr");
+    const trial = row && row.dataset.trial;
+    prepareHeadings();
+    showTable();
+    const again = trial && ranking.querySelector(`tbody tr[data-trial="${Number(trial)}"]`);
+    if (again) again.focus({ preventScroll: true });
+  }
+
+  // ---------------------------------------------------------------- a newer page
+
+  const sent = new Map(); // each part of the page, as it came
+
+  function partsOf(page) {
+    return [...page.querySelector("main").children].filter((part) => part.id);
+  }
+
+  // What the reader has unfolded, scrolled to and focused in a part, for the part that takes its place.
+  function carryOver(from, to) {
+    const title = (details) => details.firstElementChild.textContent.replace(/[\d,]+/g, "#");
+    const open = new Map([...from.querySelectorAll("details")].map((d) => [title(d), d.open]));
+    for (const details of to.querySelectorAll("details")) {
+      if (open.has(title(details))) details.open = open.get(title(details));
+    }
+    // A chart stays where it is drawn until it is drawn anew.
+    for (const place of to.querySelectorAll(".chart")) {
+      const drawn = find(place.id);
+      if (!drawn) continue;
+      drawn.style.minWidth = place.style.minWidth;
+      place.replaceWith(drawn);
+    }
+    const reached = "a, summary, button, input, [tabindex]";
+    const focused = [...from.querySelectorAll(reached)].indexOf(document.activeElement);
+    const places = [...from.querySelectorAll(".scroll, pre")].map((e) => [e.scrollLeft, e.scrollTop]);
+    return () => {
+      to.querySelectorAll(".scroll, pre").forEach((element, i) => {
+        if (places[i]) [element.scrollLeft, element.scrollTop] = places[i];
+      });
+      const again = focused < 0 ? null : to.querySelectorAll(reached)[focused];
+      if (again) again.focus({ preventScroll: true });
+    };
+  }
+
+  function replaceParts(page) {
+    const main = document.querySelector("main");
+    const old = partsOf(document);
+    const byId = new Map(old.map((part) => [part.id, part]));
+    const scrolled = [];
+    const next = partsOf(page).map((part) => {
+      const before = byId.get(part.id);
+      const html = part.outerHTML;
+      if (before && sent.get(part.id) === html) return before;
+      sent.set(part.id, html);
+      if (!before) return part;
+      if (part.id === "leaderboard") { // it is made of data; the words in its filter stay
+        before.querySelector("thead").replaceWith(part.querySelector("thead"));
+        return before;
+      }
+      scrolled.push(carryOver(before, part));
+      return part;
     });
+    if (next.map((part) => part.id).join() === old.map((part) => part.id).join()) {
+      next.forEach((part, i) => { if (part !== old[i]) old[i].replaceWith(part); });
+    } else {
+      main.replaceChildren(...next);
+    }
+    scrolled.forEach((scroll) => scroll());
+  }
+
+  // Shows a newer state of the page. What the reader has picked, sorted, filtered, unfolded and
+  // scrolled to stays.
+  function replace(page) {
+    const inView = partsOf(document).findLast((part) => part.getBoundingClientRect().top < 80);
+    const top = inView ? inView.getBoundingClientRect().top : 0;
+    document.title = page.title;
+    for (const name of ["header", "#made"]) {
+      document.querySelector(name).replaceChildren(...page.querySelector(name).childNodes);
+    }
+    const links = (nav) => [...nav.querySelectorAll("nav a")];
+    const written = (nav) => links(nav).map((link) => link.outerHTML).join();
+    if (written(document) !== written(page)) {
+      links(document).forEach((link) => link.remove());
+      document.querySelector("nav").prepend(...links(page));
+    }
+    replaceParts(page);
+    read(JSON.parse(page.getElementById("data").textContent));
+    refreshTable();
+    const drawn = drawAll((chart) => chart.element !== find(chart.id));
+    const now = inView && find(inView.id);
+    if (now) scrollBy({ top: now.getBoundingClientRect().top - top, behavior: "instant" });
+    return drawn;
   }
 
   // ---------------------------------------------------------------- start
 
-  function drawAll() {
-    return Promise.all(charts.map(draw));
+  function drawAll(those = () => true) {
+    return Promise.all(charts.filter(those).map(draw));
   }
 
+  for (const part of partsOf(document)) sent.set(part.id, part.outerHTML);
   labelTheme();
-  if (ranking) {
-    prepareTable();
-    showTable();
-  }
-  // For whoever drives the page, such as a test: the state, once everything is drawn.
+  read(JSON.parse(find("data").textContent));
+  refreshTable();
+  // For whoever drives the page, such as a test or live.js: the state, once everything is drawn.
   const page = {
     picked: () => [...picked],
     pick: (trials) => pick(trials),
     charts: () => charts.map((chart) => chart.id),
     view: (id) => charts.find((chart) => chart.id === id).view,
+    replace,
   };
   drawAll().then(() => { window.besomReady = page; });
 })();

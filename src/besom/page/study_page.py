@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from besom.page.charts import Key, PageChart
 from besom.page.confirmed import confirmed
+from besom.page.mistakes_section import mistakes_section
 from besom.page.parallel_chart import parallel_charts
 from besom.page.pareto_chart import pareto_charts
-from besom.page.pictures import plot_pictures
 from besom.page.search_charts import curves_chart, history_chart, importance_chart
 from besom.page.slice_charts import SLICE_KEYS, slice_charts, slices_caption
 from besom.page.trial_table import STATIC_ROWS, trial_table, unranked_for_script
@@ -70,12 +71,29 @@ class PageTable(NamedTuple):
         return cls(list(map(str, frame.columns)), texts, max(len(frame) - most, 0))
 
 
-def study_context(study: StudyRecord, paths: StudyPaths, claimed: Claim | None) -> dict[str, Any]:
-    """Everything that the template ``study.html`` shows."""
+#: Makes the charts of this name, which take longer than all else in a page, or has them already.
+Drawn = Callable[[str, Callable[[], list[PageChart]]], list[PageChart]]
+
+
+def _at_once(name: str, make: Callable[[], list[PageChart]]) -> list[PageChart]:  # noqa: ARG001
+    return make()
+
+
+def study_context(
+    study: StudyRecord,
+    paths: StudyPaths,
+    claimed: Claim | None,
+    drawn: Drawn = _at_once,
+    examples: bool = True,
+) -> dict[str, Any]:
+    """Everything that the template ``study.html`` shows, but for the pictures.
+
+    ``examples`` says whether it shows what validation examples hold.
+    """
     claimed = claimed or claim_among(study, paths.root.parent)
     frame = ranking(study, claimed)
     best = best_trial(study) if study.complete else None
-    table, sections = trial_table(frame), sections_of(study)
+    table, sections = trial_table(frame), sections_of(study, drawn)
     confirmations: list[dict[str, Any]] = [
         {
             "title": found.title,
@@ -101,6 +119,7 @@ def study_context(study: StudyRecord, paths: StudyPaths, claimed: Claim | None) 
         "table": table,
         "n_static": min(STATIC_ROWS, len(table.trials)),
         "sections": sections,
+        "mistakes": mistakes_section(study, best, paths, examples),
         "confirmations": confirmations,
         "costs": PageTable.of(_costs(book.by_outcome)),
         "cost_lines": conclusions(study, book, claimed),
@@ -112,7 +131,6 @@ def study_context(study: StudyRecord, paths: StudyPaths, claimed: Claim | None) 
         "commands": _commands(study, paths, best),
         "configs": _configs(study, best),
         "environment": _environment(study, best),
-        "pictures": plot_pictures(study, paths.plots),
         "data": {
             "charts": [chart.for_script() for chart in charts if chart.spec is not None],
             "table": table.for_script(),
@@ -160,23 +178,29 @@ def tiles_of(study: StudyRecord, claimed: Claim, best: TrialRecord | None) -> li
     return tiles
 
 
-def sections_of(study: StudyRecord) -> list[Section]:
+def sections_of(study: StudyRecord, drawn: Drawn = _at_once) -> list[Section]:
     """The study's charts, by objective where it has several."""
     several = len(study.objectives) > 1
     found = []
     if several:
-        found.append(Section("Pareto front", "", pareto_charts(study, "pareto")))
+        fronts = drawn("pareto", partial(pareto_charts, study, "pareto"))
+        found.append(Section("Pareto front", "", fronts))
     with_history = {name for trial in study.trials for name in trial.history}
     for i, aim in enumerate(study.objectives):
         of = f"{aim.metric}: " if several else ""
         single = [history_chart(study, i, f"history-{i}")]
         if not several or aim.metric in with_history:
             single.append(curves_chart(study, i, f"curves-{i}"))
-        single.append(importance_chart(study, i, f"importance-{i}"))
-        lines = parallel_charts(study, i, f"parallel-{i}")
-        small = slice_charts(study, i, f"slices-{i}")
+        mattered, lines, small = (
+            drawn(name, partial(make, study, i, name))
+            for make, name in (
+                (_importance_charts, f"importance-{i}"),
+                (parallel_charts, f"parallel-{i}"),
+                (slice_charts, f"slices-{i}"),
+            )
+        )
         found += [
-            Section(f"{of}search" if several else "The search", "", [*single, *lines]),
+            Section(f"{of}search" if several else "The search", "", [*single, *mattered, *lines]),
             Section(
                 f"{of}one hyperparameter at a time" if several else "One hyperparameter at a time",
                 slices_caption(study, i),
@@ -186,6 +210,10 @@ def sections_of(study: StudyRecord) -> list[Section]:
             ),
         ]
     return found
+
+
+def _importance_charts(study: StudyRecord, objective: int, id: str) -> list[PageChart]:
+    return [importance_chart(study, objective, id)]
 
 
 def _changes(study: StudyRecord, best: TrialRecord | None) -> PageTable | None:

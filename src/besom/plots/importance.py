@@ -40,7 +40,7 @@ MIN_TRIALS = 15
 N_BEST, SMALLEST_BEST, LARGEST_BEST = 10, 0.1, 0.3
 #: Of more complete trials, so many are judged, evenly chosen by number: the best of them are enough
 #: to tell, and each shuffle takes time in proportion.
-MOST_TRIALS = 2000
+MOST_TRIALS = 1000
 MAX_BARS = 24
 
 TITLE = "what mattered"
@@ -139,7 +139,7 @@ def _summarise(study: StudyRecord, objective: int, n_shuffles: int) -> Importanc
     if total <= 0:
         return nothing("The best trials are spread over the space as all trials are.")
     random = np.random.default_rng(0)
-    n_shuffles = max(10, min(n_shuffles, 20_000 // len(trials)))
+    n_shuffles = max(10, min(n_shuffles, 10_000 // len(trials)))
     shuffled = [
         _evaluate(in_memory, random.permutation(losses), names, quantile) for _ in range(n_shuffles)
     ]

@@ -10,7 +10,16 @@ import numpy as np
 
 from besom.plots import style
 from besom.plots.columns import Column, columns
-from besom.plots.scales import Floats, Ints, Window, jitter, log_ticks, number, window
+from besom.plots.scales import (
+    Floats,
+    Ints,
+    Window,
+    even_ticks,
+    jitter,
+    log_ticks,
+    number,
+    window,
+)
 from besom.store.records import StudyRecord
 
 if TYPE_CHECKING:
@@ -208,16 +217,12 @@ def marks_of(column: Column) -> list[tuple[float, str]]:
 
 
 def _ticks(column: Column) -> list[float]:
-    from matplotlib.ticker import MaxNLocator
-
     if column.low == column.high:
         return [column.low]
     if column.log:
         low = column.low if column.zero_at is None else 2 * column.low
         return log_ticks(low, column.high)
-    locator = MaxNLocator(nbins=4, integer=column.integer, steps=[1, 2, 2.5, 5, 10])
-    ticks = [float(t) for t in locator.tick_values(column.low, column.high)]
-    return [t for t in ticks if column.low - 1e-12 <= t <= column.high + 1e-12]
+    return even_ticks(column.low, column.high, integer=column.integer)
 
 
 def _head(ax: Axes, place: int, above: str, name: str, n_most: int) -> None:

@@ -161,3 +161,13 @@ def log_ticks(low: float, high: float, n_most: int = 5) -> list[float]:
         if len(ticks) >= 3:
             return ticks[:: math.ceil(len(ticks) / n_most)]
     return sorted({low, high})
+
+
+def even_ticks(low: float, high: float, n_most: int = 5, integer: bool = False) -> list[float]:
+    """Round values from ``low`` to ``high`` at even steps, at most ``n_most`` of them."""
+    least = max((high - low) / (n_most - 1), float(integer))
+    power = 10.0 ** math.floor(math.log10(least))
+    steps = [step * power for step in (1, 2, 2.5, 5, 10) if not integer or step * power % 1 == 0]
+    step = next(step for step in steps if step >= least * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [n * step for n in range(first, last + 1)]

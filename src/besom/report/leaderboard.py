@@ -224,17 +224,20 @@ def ranking(study: StudyRecord, claimed: Claim | None = None) -> pd.DataFrame:
     tied, and the rank is that of the Pareto front: 1 is beaten by no other trial, 2 only by those
     of rank 1, and so on.
     """
-    if len(study.objectives) > 1:
-        rank_of, sign = _fronts(study), study.objective.sign
-        order = sorted(
-            study.complete, key=lambda t: (rank_of[t.number], -sign * (t.value or 0.0), t.number)
-        )
-    else:
-        in_order = ranked(study)
-        rank_of = {trial.number: rank for rank, trial in in_order}
-        order = [trial for _, trial in in_order]
+    rank_of, order = in_order(study)
     columns = columns_for(study, claimed, rank_of)
     return make_frame(columns if order else columns[: 2 + len(study.objectives)], order)
+
+
+def in_order(study: StudyRecord) -> tuple[dict[int, int], list[TrialRecord]]:
+    """The rank of each complete trial by its number, and these trials, best first."""
+    if len(study.objectives) > 1:
+        rank_of, sign = _fronts(study), study.objective.sign
+        return rank_of, sorted(
+            study.complete, key=lambda t: (rank_of[t.number], -sign * (t.value or 0.0), t.number)
+        )
+    found = ranked(study)
+    return {trial.number: rank for rank, trial in found}, [trial for _, trial in found]
 
 
 def unranked(study: StudyRecord) -> pd.DataFrame:

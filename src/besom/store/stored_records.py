@@ -182,12 +182,19 @@ def _reading(study: optuna.Study, what: str) -> Iterator[None]:
         ) from error
 
 
-def read_study(study: optuna.Study, folder: Path | None = None) -> StudyRecord:
+#: Records of trials that have ended, by their numbers, with what they were made from.
+Known = dict[int, tuple["FrozenTrial", TrialRecord]]
+
+
+def read_study(
+    study: optuna.Study, folder: Path | None = None, known: Known | None = None
+) -> StudyRecord:
     """Every trial of a study that besom made, except those that wait.
 
     Args:
         study: in Optuna's storage.
         folder: its own, with what is kept of each example; None: without that.
+        known: what was read before, for whoever reads a study often; it is kept up to date.
 
     Raises:
         StudyError: the study was not made by besom, or what is stored is no record of it.
@@ -202,8 +209,7 @@ def read_study(study: optuna.Study, folder: Path | None = None) -> StudyRecord:
     records: list[TrialRecord] = []
     for trial in all_trials(study):
         if trial.state is not TrialState.WAITING and not waits_ahead(trial):
-            with _reading(study, f"trial {trial.number}"):
-                records.append(from_frozen(trial, folder))
+            records.append(_record_of(study, trial, folder, known))
     with _reading(study, "its definition"):
         return StudyRecord(
             name=study.study_name,
@@ -213,6 +219,20 @@ def read_study(study: optuna.Study, folder: Path | None = None) -> StudyRecord:
             facts={**facts, "environments": _environments(facts)},
             replicates=tuple(_replicates(study, folder)),
         )
+
+
+def _record_of(
+    study: optuna.Study, trial: FrozenTrial, folder: Path | None, known: Known | None
+) -> TrialRecord:
+    if known is not None and trial.number in known:
+        stored, record = known[trial.number]
+        if stored is trial:  # a trial that changes becomes another object
+            return record
+    with _reading(study, f"trial {trial.number}"):
+        record = from_frozen(trial, folder)
+    if known is not None and trial.state.is_finished():
+        known[trial.number] = (trial, record)
+    return record
 
 
 def check_not_imported(study: StudyRecord, done: str) -> None:
@@ -227,7 +247,7 @@ def check_not_imported(study: StudyRecord, done: str) -> None:
     """
     if study.is_imported:
         raise StudyError(
-            f"The study {study.name!r} was imported from Optuna, so it cannot be {done}: its "
+            f"The study {study.name!r} was imported, so it cannot be {done}: its "
             "trials have hyperparameters, but no config to run. A new sweep can learn from it: "
             f"besom sweep SWEEP sweep.warm_start={study.name}"
         )

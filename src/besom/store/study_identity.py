@@ -29,7 +29,7 @@ BUDGET = (
     *("trial_timeout_s", "max_failures"),
 )
 #: Keys that say nothing about the study itself, and may change at any time.
-FREE = ("storage_patience_s", "replicates", "plots", "name")
+FREE = ("storage_patience_s", "replicates", "plots", "name", "trackers", "notify")
 PLACE = ("executor", "storage", "keep_models")
 #: The same of an executor: where its cluster is today, and when a worker is replaced.
 FREE_OF_EXECUTOR = ("address", "max_worker_memory")

@@ -20,6 +20,7 @@ from besom.study.samplers import build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
 from besom.study.warm_start import check_objectives
 from besom.text.counting import counted
+from besom.trackers import check_tracker
 
 #: What ``besom confirm`` trains with.
 _OPENS_THE_TEST_SET = "besom.training.confirmation."
@@ -37,13 +38,15 @@ _FACTS = {
 
 
 def check_strategy(plan: SweepPlan) -> None:
-    """Refuse a sampler or a pruner that cannot be used.
+    """Refuse a sampler, a pruner or a tracker that cannot be used.
 
     Raises:
         BesomError: says which and why.
     """
     _check_sealed(plan.sweep.trial_function)
     check_trusted(plan)
+    for tracker in plan.sweep.trackers:
+        check_tracker(tracker, "sweep.trackers")
     build_sampler(plan.sweep.sampler, plan.space, 0, len(plan.objectives))
     pruner = build_pruner(plan.sweep.pruner)
     if isinstance(pruner, ScreeningPruner):

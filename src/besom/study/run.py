@@ -34,6 +34,7 @@ from besom.study.checks import (
     settled,
 )
 from besom.study.coordinator import Coordinator
+from besom.study.live_trackers import tracking
 from besom.study.names import check_trusted, enqueued_configs, names_of
 from besom.study.objective import follows_the_task
 from besom.study.plan import SweepPlan
@@ -113,7 +114,8 @@ def run_sweep(
             watcher.remarked,
         ) as hold:
             remove_leftovers(plan.paths.root)
-            return _continue(plan.stored_in(hold.url), hold, extend, watcher, executor)
+            with tracking(plan, watcher) as watcher:
+                return _continue(plan.stored_in(hold.url), hold, extend, watcher, executor)
 
 
 def _is_stored(plan: SweepPlan) -> bool:
@@ -224,8 +226,9 @@ def _run(
                     ending, reason = ended, "; ".join(filter(None, [reason, source.reason]))
         finally:
             storage.flush(storage_of(study))
-            with contextlib.suppress(OSError):
-                plan.paths.models.rmdir()  # made for files that nobody wrote
+            for folder in (plan.paths.models, plan.paths.mistakes):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # made for files that nobody wrote
         return SweepOutcome(found, ending, reason)
 
 

@@ -13,6 +13,8 @@ stored study. A name in it runs code, so only these names are allowed:
   config that the command names by path, and not in a ``site-packages`` folder or a virtual
   environment there. Links and ``..`` are followed first.
 
+A shell command in a config (``sweep.notify``) runs only where the user trusts its key.
+
 The user trusts more in ``./conf/trusted.yaml``, by ``--trust`` (``trust=`` in Python) or in
 ``BESOM_TRUSTED``, and never in a config.
 

@@ -85,6 +85,15 @@ class Trust:
             foreign = in_project(self.folders, root) is False and root not in KNOWN
             raise refusal(where, dotted, why, root if foreign else canonical(dotted))
 
+    def check_command(self, key: str, command: str) -> None:
+        """Refuse a shell command in a config, unless the user trusts its key.
+
+        Raises:
+            TrustError: with the line that would allow it.
+        """
+        if key not in self.entries:
+            raise refusal(key, command, "no config may run a shell command by itself", key)
+
     def _objection(self, dotted: str) -> str:
         parts = dotted.split(".")
         if (entry := self._entry_for(dotted)) is not None:
