@@ -21,8 +21,6 @@ import pytest
 from click.testing import CliRunner
 
 import besom.cli
-from besom.config import Composer, SearchPath
-from besom.report.export import dump
 from page_examples import PAGES, ROOT, Block, blocks, names, write_files
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from reporting_world import store
@@ -100,8 +98,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def data(folder: Path) -> None:
-    """The other files that pages speak of: an exported config, and data of every kind."""
-    Path("best.yaml").write_text(dump(Composer(SearchPath.of(), "train").compose().config))
+    """The other data that pages speak of: a Parquet file, pictures, texts and arrays."""
     random = np.random.default_rng(0)
     pd.read_csv("houses.csv").drop(columns="kind").to_parquet("t.parquet")
     for name, level in (("cat", 0.2), ("dog", 0.8)):
@@ -203,6 +200,7 @@ def bring(swept: Path, folder: Path, name: str) -> None:
 def test_commands_that_train_do_what_the_page_says(page: Path, folder: Path, swept: Path) -> None:
     text = page.read_text()
     (folder / "sweeps").symlink_to(ROOT / "sweeps")
+    shutil.copy(swept / "best.yaml", folder)
     write_files(text, folder)
     for block in blocks(text):
         for words in given(block):
