@@ -48,7 +48,8 @@ def measure(results: Path, n_first: int, seconds: int) -> None:
     first = StudyRecord(NAME, whole.objectives, whole.trials[:n_first])
     reporting_world.store(results, first, len(whole.trials))
     paths = StudyPaths.of(results, NAME)
-    study = optuna.load_study(study_name=NAME, storage=open_storage(paths, None, writable=True))
+    storage, sampler = open_storage(paths, None, writable=True), optuna.samplers.RandomSampler()
+    study = optuna.load_study(study_name=NAME, storage=storage, sampler=sampler)
     command = [sys.executable, "-m", "besom", "serve", NAME, "--results-dir", str(results)]
     with (
         CoordinatorLock(paths.lock, "sweep"),
@@ -56,7 +57,8 @@ def measure(results: Path, n_first: int, seconds: int) -> None:
     ):
         assert server.stdout is not None
         url = server.stdout.readline().strip()
-        page = len(urllib.request.urlopen(url).read())
+        page = urllib.request.urlopen(url).read()
+        assert b'id="leaderboard"' in page, page[-2000:]
         process = psutil.Process(server.pid)
         began, cpu_before, version, n_pages, sent = time.monotonic(), used(process), 1, 0, 0
         ask_at = began
@@ -75,7 +77,7 @@ def measure(results: Path, n_first: int, seconds: int) -> None:
         server.terminate()
     print(
         f"{n_first} to {len(whole.trials)} trials in {took:.0f} s: {cpu:.2f} CPU s, "
-        f"{cpu / took:.2%} of a core; {n_pages} pages made, the first of {page / 1e6:.2f} MB, "
+        f"{cpu / took:.2%} of a core; {n_pages} pages made, the first of {len(page) / 1e6:.2f} MB, "
         f"{sent / 1e6:.2f} MB sent since; {memory / 1e6:.0f} MB of memory"
     )
 

@@ -80,6 +80,8 @@ def test_commands_sweeps_studies_and_options_are_completed(bash: Project) -> Non
     assert "cheap" not in completed("train", "")
     assert completed("leaderboard", "") == ["first", r"second\ try"]
     assert completed("compare", "first", "") == [r"second\ try"]
+    assert completed("show", "fi") == ["first"]
+    assert completed("show", "data", "=", "dig") == ["digits"]
     assert completed("leaderboard", "first", "--fo") == ["--format"]
 
 

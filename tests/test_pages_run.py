@@ -6,15 +6,16 @@ with ``-m long``, with few trials. A block that cannot run here says so on its p
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
-import optuna
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -23,7 +24,6 @@ import besom.cli
 from page_examples import PAGES, ROOT, Block, blocks, names, write_files
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from reporting_world import store
-from tuner_folders import keras_tuner_project
 
 #: Quick commands that need no training, and which of their arguments name studies.
 READ = {
@@ -38,8 +38,12 @@ READ = {
     "study": slice(1, 2),
 }
 
-#: These wait for somebody, or need a sweep that runs; they have tests of their own.
-WAITING = (["serve"], ["study", "stop"])
+#: The same of commands that are slower.
+OF_STUDIES = READ | {name: slice(0, 1) for name in ("report", "plot", "confirm", "replay", "show")}
+
+#: These wait for somebody, or need a sweep that runs or another tool's study. They have tests of
+#: their own.
+ELSEWHERE = (["serve"], ["study", "stop"], ["study", "import"])
 
 #: Blocks that no test runs, by page: a new one has to be added here.
 NOT_RUN: dict[str, int] = {
@@ -54,13 +58,13 @@ def given(block: Block) -> list[list[str]]:
     return [] if block.not_run else list(block.commands())
 
 
-def waits(words: list[str]) -> bool:
-    return any(words[: len(start)] == start for start in WAITING)
+def is_elsewhere(words: list[str]) -> bool:
+    return any(words[: len(start)] == start for start in ELSEWHERE)
 
 
 def only_reads(words: list[str]) -> bool:
     more = words[0] == "export" and {"--model", "--predictions", "--to"} & set(words)
-    return words[0] in READ and not more and not waits(words)
+    return words[0] in READ and not more and not is_elsewhere(words)
 
 
 def pages_with(wanted: object) -> list[Path]:
@@ -74,7 +78,7 @@ def pages_with(wanted: object) -> list[Path]:
 
 
 READING = pages_with(only_reads)
-TRAINING = pages_with(lambda words: not only_reads(words) and not waits(words))
+TRAINING = pages_with(lambda words: not only_reads(words) and not is_elsewhere(words))
 
 
 @pytest.fixture
@@ -108,21 +112,21 @@ def data(folder: Path) -> None:
     np.savez("leaves.npz", x_train=images, y_train=labels, x_test=images[:20], y_test=labels[:20])
 
 
+def studies_of(words: list[str]) -> list[str]:
+    """The studies that a command reads."""
+    arguments = list(itertools.takewhile(lambda word: not word.startswith("-"), words[1:]))
+    found = arguments[OF_STUDIES[words[0]]]
+    return [name for name in found if not name.isdecimal() and "=" not in name]
+
+
 def store_studies(folder: Path, words: list[str]) -> None:
     """Store the studies that a command reads, where they are not there yet."""
-    arguments = [word for word in words[1:] if not word.startswith("-")]
-    for name in arguments[READ[words[0]]]:
-        wanted = not (folder / "results" / name).exists() and not name.isdecimal()
-        if wanted and words[:2] != ["study", "import"]:
+    for name in studies_of(words):
+        if not (folder / "results" / name).exists():
             own = folder / f"sweeps/{name}.yaml"
             several = own.exists() and "objectives:" in own.read_text()
             objectives = (VAL_ACCURACY, N_PARAMS) if several else (VAL_ACCURACY,)
             store(folder / "results", make_study(20, name=name, objectives=objectives))
-    if "optuna.db" in words and not Path("optuna.db").exists():
-        old = optuna.create_study(storage="sqlite:///optuna.db", direction="maximize")
-        old.optimize(lambda trial: trial.suggest_float("lr", 1e-4, 1e-1, log=True), n_trials=3)
-    if "results/my_project" in words:
-        keras_tuner_project(folder / "results/my_project")
 
 
 @pytest.mark.parametrize("page", READING, ids=names(READING))
@@ -144,17 +148,48 @@ def quick(words: list[str]) -> list[str]:
     if name == "sweep":
         n_trials = 3 if "--extend" in words else 2
         rest += [f"sweep.n_trials={n_trials}", "sweep.executor.workers=1", "sweep.replicates=0"]
-        rest += mnist if "mnist" in words[1] else []
-        rest += digits if words[1] in ("knob", "tutorial") else []
+        rest += ["sweep.plots=false"]
+        if words[1] in ("knob", "tutorial"):
+            rest += digits
+        else:
+            rest += mnist if "mnist" in words[1] else ["trainer.epochs=2"]
     elif words[:2] == ["train", "tutorial"]:
         rest += digits
     elif name == "train":
         rest += mnist if "data=mnist" in words else []
     elif name == "confirm":
         rest += ["--seeds", "2", "--top", "1"]
-    elif name in ("replay", "export", "diff"):
+    elif name in ("replay", "export", "diff", "show"):
         rest = ["1" if word.isdecimal() and int(word) > 1 else word for word in rest]
     return [name, *rest]
+
+
+def run(words: list[str]) -> None:
+    command = [sys.executable, "-m", "besom", *quick(words)]
+    done = subprocess.run(command, capture_output=True, text=True, input="y\n")
+    assert done.returncode == 0, (words, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study ``quickstart``, which was really swept."""
+    folder = tmp_path_factory.mktemp("swept")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("BESOM_RESULTS_DIR", raising=False)
+        run(["sweep", "quickstart"])
+    return folder / "results/quickstart"
+
+
+def bring(swept: Path, folder: Path, name: str) -> None:
+    """Put a copy of the swept study into a reader's folder, under a name of its own."""
+    beside = folder / "beside"
+    shutil.copytree(swept, beside / "quickstart")
+    if name != "quickstart":
+        run(["study", "rename", "quickstart", name, "--results-dir", str(beside)])
+    (folder / "results").mkdir(exist_ok=True)
+    shutil.move(beside / name, folder / "results" / name)
+    shutil.rmtree(beside)
 
 
 @pytest.mark.long
@@ -162,19 +197,24 @@ def quick(words: list[str]) -> list[str]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", TRAINING, ids=names(TRAINING))
 @pytest.mark.usefixtures("data")
-def test_commands_that_train_do_what_the_page_says(page: Path, folder: Path) -> None:
+def test_commands_that_train_do_what_the_page_says(page: Path, folder: Path, swept: Path) -> None:
     text = page.read_text()
     (folder / "sweeps").symlink_to(ROOT / "sweeps")
     write_files(text, folder)
     for block in blocks(text):
         for words in given(block):
-            if waits(words) or words[0] in ("init", "completion"):
+            if is_elsewhere(words) or words[0] in ("init", "completion"):
                 continue
             if "mnist" in " ".join(words) and "BESOM_MNIST" not in os.environ:
                 pytest.skip("give MNIST's .npz file as BESOM_MNIST")
-            command = [sys.executable, "-m", "besom", *quick(words)]
-            done = subprocess.run(command, capture_output=True, text=True, input="y\n")
-            assert done.returncode == 0, (words, done.stdout, done.stderr)
+            for name in studies_of(words) if words[0] in OF_STUDIES else ():
+                if not (folder / "results" / name).exists():
+                    bring(swept, folder, name)
+            if words == ["sweep", "quickstart"]:  # as many pages begin
+                shutil.rmtree(folder / "results/quickstart", ignore_errors=True)
+                bring(swept, folder, "quickstart")
+            else:
+                run(words)
 
 
 def test_what_is_not_run_is_counted_and_has_a_reason() -> None:

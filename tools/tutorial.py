@@ -79,7 +79,7 @@ def write_configs(text: str, folder: Path) -> None:
             path.write_text(block)
 
 
-def run_all(text: str, folder: Path, environment: dict[str, str]) -> None:
+def run_all(text: str, folder: Path, environment: dict[str, str], workers: str) -> None:
     """Run the commands; each output is left in ``outputs/``."""
     outputs = folder / "outputs"
     outputs.mkdir(exist_ok=True)
@@ -88,8 +88,9 @@ def run_all(text: str, folder: Path, environment: dict[str, str]) -> None:
         if words[0] == "train" and output.exists():
             continue  # what a study has is not run again, but each run of `train` is a new one
         print("besom", shlex.join(words), flush=True)
+        more = [f"sweep.executor.workers={workers}"] if words[0] == "sweep" else []
         done = subprocess.run(
-            [sys.executable, "-m", "besom", *words],
+            [sys.executable, "-m", "besom", *words, *more],
             cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True,
         )  # fmt: skip
         output.write_text(done.stdout)
@@ -127,6 +128,7 @@ def main() -> None:
         "--data", type=Path, default=os.environ.get("BESOM_MNIST"), help="MNIST as .npz"
     )
     parser.add_argument("--folder", type=Path, help="where to run; default: a temporary folder")
+    parser.add_argument("--workers", default="null", help="of each sweep; default: its own choice")
     given = parser.parse_args()
     text = PAGE.read_text()
     with tempfile.TemporaryDirectory() as temporary:
@@ -134,12 +136,13 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_configs(text, folder)
         environment = {k: v for k, v in os.environ.items() if k != "BESOM_RESULTS_DIR"}
+        environment["COLUMNS"] = "90"  # what fits on the page
         if given.data is not None:  # as Keras would have cached it: no path gets into the results
             cached = Path(temporary) / "keras/datasets/mnist.npz"
             cached.parent.mkdir(parents=True)
             cached.symlink_to(Path(given.data).resolve())
             environment["KERAS_HOME"] = str(cached.parents[1])
-        run_all(text, folder, environment)
+        run_all(text, folder, environment, given.workers)
         keep(text, folder)
 
 

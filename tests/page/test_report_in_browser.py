@@ -100,6 +100,35 @@ def test_rows_are_picked_by_keyboard_too(page: Path, open_page: Any) -> None:
         assert picked(opened) == trials
 
 
+def test_marks_are_reached_and_picked_by_keyboard(page: Path, open_page: Any) -> None:
+    with open_page(page) as opened:
+        keyboard, tip = opened.page.keyboard, opened.page.locator("#tip")
+        opened.page.locator("#history-0").focus()
+        keyboard.press("ArrowRight")
+        assert tip.inner_text().startswith("Trial 0")
+        keyboard.press("ArrowRight")
+        assert tip.inner_text().startswith("Trial 1")
+        assert opened.page.locator("#said").inner_text().startswith("Trial 1")
+        keyboard.press("Enter")
+        keyboard.press("End")
+        keyboard.press("Shift+Enter")
+        assert picked(opened) == {1, 59}
+        keyboard.press("Escape")
+        for chart in ("curves-0", "slices-0-0", "parallel-0-0"):
+            opened.page.locator(f"#{chart}").focus()
+            keyboard.press("ArrowRight")
+            keyboard.press("ArrowLeft")
+            keyboard.press("Enter")
+            said = tip.inner_text().split()[1].rstrip(",")
+            assert picked(opened) == {int(said)}, chart
+            keyboard.press("Enter")
+        opened.page.locator("#importance-0").focus()
+        keyboard.press("ArrowDown")
+        assert "of the importance" in tip.inner_text()
+        keyboard.press("Tab")
+        assert tip.is_hidden()
+
+
 @pytest.mark.parametrize("chart", ["history-0", "slices-0-0"])
 def test_dragging_over_dots_picks_them_everywhere(page: Path, open_page: Any, chart: str) -> None:
     with open_page(page) as opened:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from optuna.distributions import CategoricalDistribution
 from page_files import write
+from PIL import Image
 
 import besom.page
 import reporting_world
@@ -169,9 +171,15 @@ def _charts(study: StudyRecord) -> list[PageChart]:
     [
         pytest.param(make_study(0, name="empty"), id="no trial"),
         pytest.param(make_study(1, name="one"), id="the baseline alone"),
-        pytest.param(make_study(3, name="few"), id="too few for importance"),
-        pytest.param(make_study(12, name="no-base", baseline=False), id="no baseline"),
-        pytest.param(make_study(9, name="single", n_epochs=1), id="one epoch"),
+        pytest.param(
+            make_study(3, name="few"), id="too few for importance", marks=pytest.mark.long
+        ),
+        pytest.param(
+            make_study(12, name="no-base", baseline=False), id="no baseline", marks=pytest.mark.long
+        ),
+        pytest.param(
+            make_study(9, name="single", n_epochs=1), id="one epoch", marks=pytest.mark.long
+        ),
         pytest.param(make_study(14, name="pruned", pruned=0.9), id="nearly all pruned"),
         pytest.param(
             make_study(12, name="two", objectives=(VAL_ACCURACY, N_PARAMS)), id="two objectives"
@@ -266,6 +274,15 @@ def test_what_confirm_found_is_in_the_page(tmp_path: Path) -> None:
     assert "confirm" in {chart["id"] for chart in page.data["charts"]}
     (root / "confirm.json").write_text("{")
     assert "Trial 7 is first." not in read(besom.page.write_study_page(study, paths)).text
+
+
+def test_a_pipe_in_the_place_of_a_result_is_not_waited_for(tmp_path: Path) -> None:
+    reporting_world.make(tmp_path)
+    os.mkfifo(tmp_path / "one" / "confirm.json")
+    os.mkfifo(tmp_path / "two" / "claim.json")
+    (tmp_path / "one" / "plots").mkdir()
+    Image.new("RGB", (8, 4)).save(tmp_path / "one" / "plots" / "slices.png")
+    assert "report.html" in run("one", "--results-dir", str(tmp_path))
 
 
 # The scripts that are shipped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import time
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from click.testing import CliRunner
 import reporting_world
 from besom.cli import main
 from besom.errors import ConfigError, StudyError
-from besom.serve import PageServer, live_study
+from besom.serve import PageServer, live_study, page_server
 from besom.serve.live_study import LiveStudy
 from besom.serve.pace import LEAST_S, Pace
 from besom.store.following import StudyFollower
@@ -43,6 +45,7 @@ def looking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies are read on whenever a page asks."""
     monkeypatch.setattr(live_study, "LOOK_S", 0.0)
     monkeypatch.setattr(live_study, "LOOKING", 0.0)
+    monkeypatch.setattr(live_study, "OPENING", 0.0)
 
 
 @pytest.fixture
@@ -139,6 +142,30 @@ def test_a_nonsensical_version_gets_the_whole_news(tmp_path: Path, since: str) -
         assert reply.status == 200
 
 
+def test_connections_that_never_end_keep_no_reader_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_server, "MOST_CONNECTIONS", 8)
+    reporting_world.make(tmp_path)
+    with serving(tmp_path, "one") as server, contextlib.ExitStack() as stack:
+
+        def connection(asks: str) -> socket.socket:
+            address = ("127.0.0.1", server.server_port)
+            opened = stack.enter_context(socket.create_connection(address, timeout=60))
+            opened.sendall(asks.encode())
+            return opened
+
+        reader = HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+        for _ in range(2):
+            reader.request("GET", f"/{server.token}/")
+            assert reader.getresponse().read()
+            strangers = [connection("GET / HTTP/1.1\r\nX-Slow: ") for _ in range(20)]
+            assert strangers[0].recv(1) == b""  # it was ended
+            assert len(server._open) <= 8
+        reader.close()
+        assert ask(server).status == 200
+
+
 # What a page shows
 
 
@@ -213,6 +240,7 @@ def test_the_index_shows_every_study_and_those_that_come_later(
         html = ask(server).text
         assert 'href="study/one/"' in html
         assert "is damaged" in html
+        assert "Restore the file" not in html  # that is on its own page
         one = ask(server, "study/one/")
         assert 'href="../../"' in one.text
         assert "What you may claim" in one.text
@@ -227,6 +255,13 @@ def test_the_index_shows_every_study_and_those_that_come_later(
         assert 'href="study/one/"' not in ask(server).text
         assert ask(server, "study/one/").status == 404
         assert ask(server, "study/..%2f..%2fetc/").status == 404
+
+
+def test_the_index_begins_with_the_studies_that_run(tmp_path: Path, no_pace: None) -> None:
+    reporting_world.make(tmp_path)
+    study = GrowingStudy(tmp_path, name="z")
+    with study.swept(), serving(tmp_path) as server:
+        assert re.findall(r'href="study/(\w+)/"', ask(server).text) == ["z", "one", "two"]
 
 
 def test_a_study_of_one_name_alone_serves_no_other(tmp_path: Path) -> None:
@@ -361,6 +396,20 @@ def test_many_pages_read_a_study_on_once(tmp_path: Path, monkeypatch: pytest.Mon
     first = live.look()
     study.add()
     assert live.look() is first
+
+
+def test_a_long_first_reading_does_not_hold_up_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_study, "LOOKING", 500.0)
+    monkeypatch.setattr(live_study, "OPENING", 10.0)
+    waits: list[float] = []
+    monkeypatch.setattr(Pace, "is_due", lambda self, times: not waits.append(times))
+    study = GrowingStudy(tmp_path)
+    live = LiveStudy(tmp_path, "grows")
+    live.look()
+    study.add()
+    assert [live.look() and waits[-1], live.look() and waits[-1]] == [10.0, 500.0]
 
 
 def test_slow_charts_have_a_pace_of_their_own(

@@ -73,7 +73,11 @@ def _print_result(study: StudyRecord, claimed: Claim, console: TerminalConsole) 
     if console.is_terminal:
         print_study(study, ranking(study, claimed).head(SHOWN), claimed, console, SHOWN)
         return
-    for line in (headline(study), claimed.text, *(f"  {line}" for line in claimed.caveats)):
+    for line in (
+        headline(study, claimed=claimed),
+        claimed.text,
+        *(f"  {line}" for line in claimed.caveats),
+    ):
         say(console, line)
 
 

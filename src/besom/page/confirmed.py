@@ -20,6 +20,7 @@ from besom.page.charts import (
     texts_by_value,
 )
 from besom.plots.scales import window
+from besom.regular import special_kind
 from besom.store.records import Objective
 from besom.text.counting import counted
 
@@ -53,6 +54,8 @@ def confirmed(root: Path, aim: Objective) -> list[Confirmed]:
     """Every confirmation in a study's folder; one whose files cannot be read is left out."""
     found = []
     for stem, title in _KINDS.items():
+        if any(special_kind(root / f"{stem}.{kind}") for kind in ("json", "csv")):
+            continue
         try:
             said = json.loads((root / f"{stem}.json").read_text(encoding="utf-8"))
             sentences = [str(line) for line in said["sentences"]]

@@ -160,6 +160,7 @@
     view.addEventListener("pointermove", (event, item) => point(event, item));
     view.addEventListener("pointerout", () => { find("tip").hidden = true; });
     view.run();
+    listenToKeys(chart);
     // Not before: the first run would be taken for an empty brush, and clear what is picked.
     if (chart.brushes.length) listenToBrush(chart);
     return view.runAsync().then(() => { element.style.height = ""; });
@@ -295,6 +296,72 @@
     const box = tip.getBoundingClientRect();
     tip.style.left = `${Math.max(4, x + 16 + box.width > innerWidth ? x - 16 - box.width : x + 16)}px`;
     tip.style.top = `${Math.max(4, Math.min(y + 12, innerHeight - box.height - 6))}px`;
+  }
+
+  // ---------------------------------------------------------------- marks by keyboard
+
+  // Where the marks of a chart are that say something, one for each trial, from left to right.
+  function stops(chart) {
+    const found = new Map();
+    function visit(mark, left, top) {
+      const items = mark.marktype === "line" ? mark.items.slice(-1) : mark.items;
+      for (const item of items) {
+        if (mark.marktype === "group") {
+          for (const inner of item.items) visit(inner, left + (item.x || 0), top + (item.y || 0));
+          continue;
+        }
+        const { trial, tip } = item.datum || {};
+        const key = typeof trial === "number" ? trial : tip;
+        if (key === undefined || found.has(key)) continue;
+        const box = item.bounds;
+        const [x, y] = mark.marktype === "line" ? [item.x, item.y]
+          : [(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2];
+        found.set(key, { key, item, x: left + x, y: Math.min(top + y, chart.view.height()) });
+      }
+    }
+    visit(chart.view.scenegraph().root, 0, 0);
+    return [...found.values()].sort((a, b) => a.x - b.x || a.y - b.y);
+  }
+
+  function listenToKeys(chart) {
+    const place = chart.element;
+    const cursor = element("div", "");
+    cursor.className = "cursor";
+    cursor.hidden = true;
+    place.append(cursor);
+    place.tabIndex = 0;
+    place.onblur = () => {
+      cursor.hidden = find("tip").hidden = true;
+      chart.at = undefined;
+    };
+    place.onkeydown = (event) => {
+      if (typeof chart.at === "number" && (event.key === "Enter" || event.key === " ")) {
+        event.preventDefault();
+        toggle(chart.at, several(event));
+        return;
+      }
+      const found = stops(chart);
+      const at = found.findIndex((stop) => stop.key === chart.at);
+      const next = {
+        ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1,
+        Home: 0, End: found.length - 1,
+      }[event.key];
+      if (next === undefined || !found.length || event.altKey || event.ctrlKey || event.metaKey) {
+        return;
+      }
+      event.preventDefault();
+      const stop = found[Math.max(0, Math.min(next, found.length - 1))];
+      const { left: padLeft, top: padTop } = chart.view.padding();
+      const [left, top] = [chart.view.origin()[0] + padLeft, chart.view.origin()[1] + padTop];
+      chart.at = stop.key;
+      cursor.hidden = false;
+      cursor.style.left = `${left + stop.x}px`;
+      cursor.style.top = `${top + stop.y}px`;
+      cursor.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+      const box = place.getBoundingClientRect();
+      point({ clientX: box.x + left + stop.x, clientY: box.y + top + stop.y }, stop.item);
+      find("said").textContent = find("tip").innerText;
+    };
   }
 
   // ---------------------------------------------------------------- leaderboard

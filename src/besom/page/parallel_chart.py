@@ -105,8 +105,8 @@ def _axes(found: parallel.Parallel, row: list[int], x: alt.X, y: alt.Y) -> list[
     heads, ticks = [], []
     for at, column in enumerate(columns):
         group, leaf = column.name
-        heads.append({"c1": at, "c0": 1.19, "c2": style.shorten(group, 16), "c3": False})
-        heads.append({"c1": at, "c0": 1.1, "c2": style.shorten(leaf, 16), "c3": True})
+        heads.append({"c1": at, "c0": 1.19, "c2": style.shorten(group, 14), "c3": False})
+        heads.append({"c1": at, "c0": 1.1, "c2": style.shorten(leaf, 14), "c3": True})
         turned = at == last and found.sign < 0
         for height, text in parallel.marks_of(column):
             ticks.append({"c1": at, "c0": 1 - height if turned else height, "c2": text})

@@ -14,7 +14,7 @@ from besom.text.printable import one_line
 MOST_TRIALS = 1000
 #: Pixels; the plots themselves are finer.
 _WIDTH = 800
-_COLOURS = 64
+_COLOURS = 32
 
 
 class Picture(NamedTuple):
@@ -49,6 +49,6 @@ def picture_of(path: Path) -> Picture:
     size = (_WIDTH, round(image.height * _WIDTH / image.width))
     small = image.resize(size, Image.Resampling.BOX).quantize(_COLOURS, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    small.save(buffer, "PNG", compress_level=6)
+    small.save(buffer, "PNG", optimize=True)
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
     return Picture(one_line(path.stem.replace("_", " ")), f"data:image/png;base64,{encoded}")

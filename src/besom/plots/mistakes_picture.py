@@ -136,8 +136,8 @@ def _draw_tags(found: TagMistakes, ax: Axes) -> None:
     tags = sorted(found.tags, key=lambda tag: -(tag[2] + tag[3]))[:_MOST_BARS]
     names = [style.shorten(name, 24) for name, *_ in tags]
     parts = [list(column) for column in zip(*(row for _, *row in tags), strict=True)]
-    _draw_bars(ax, names, parts, [style.BLUE, style.AMBER, style.VERMILLION])
-    ax.set_title("Tags: found (blue), missed (amber), wrongly given (red)")
+    _draw_bars(ax, names, parts, [style.BLUE, style.FAINT, style.VERMILLION])
+    ax.set_title("Tags: found (blue), missed (grey), wrongly given (orange)")
 
 
 def _draw_bars(ax: Axes, names: list[str], parts: list[list[int]], colours: list[str]) -> None:
@@ -146,7 +146,7 @@ def _draw_bars(ax: Axes, names: list[str], parts: list[list[int]], colours: list
     for widths, colour in zip(parts, colours, strict=True):
         ax.barh(places, widths, left=left, height=0.62, color=colour)
         left += widths
-    for place, end in zip(places, left, strict=True):
+    for place, end in zip(places, left, strict=True) if len(parts) == 1 else ():
         ax.annotate(
             f"{int(end):,}", (end, place), (4, 0), textcoords="offset points", va="center", size=8.5
         )
@@ -194,12 +194,13 @@ def _draw_images(
     for ax in axes:
         ax.set_axis_off()
     for ax, wrong, (first, second) in zip(axes, worst, captions, strict=False):
-        if wrong.image:
-            pixels = _pixels(wrong.image)
+        if (pixels := _pixels(wrong.image)) is not None:
             ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        ax.set_title(
-            style.shorten(first, 24), loc="center", size=10.5, weight="bold", pad=15, va="bottom"
+        short = " → ".join(
+            style.shorten(part, 10 if "→" in first else 22) for part in first.split(" → ")
         )
+        size = 10.5 if len(short) <= 16 else 8.5
+        ax.set_title(short, loc="center", size=size, weight="bold", pad=15, va="bottom")
         ax.annotate(
             style.shorten(f"{second}, #{wrong.example}".removeprefix(", "), 30),
             (0.5, 1.0),
@@ -213,10 +214,14 @@ def _draw_images(
 
 
 def _pixels(png: bytes) -> Any:
+    """None of a picture that is damaged, or missing."""
     from PIL import Image
 
-    image = Image.open(io.BytesIO(png), formats=["PNG"])
-    return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def _draw_texts(

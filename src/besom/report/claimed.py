@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from besom.regular import special_kind
 from besom.statistics import Claim, claim, claim_text
 from besom.store.environment import environment_then
 from besom.store.paths import StudyPaths, study_names
@@ -59,6 +60,8 @@ def _data(study: StudyRecord, claimed: Claim) -> str | None:
 
 
 def _data_written(path: Path) -> object:
+    if special_kind(path):
+        return None
     try:
         return json.loads(path.read_text(encoding="utf-8")).get("data")
     except (OSError, ValueError, AttributeError):

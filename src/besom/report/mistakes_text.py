@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import pandas as pd
+from rich.cells import cell_len
+from rich.table import Table
 
 from besom.errors import StudyError
 from besom.report.export import own_function
@@ -21,15 +24,14 @@ from besom.store.mistakes import (
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
 from besom.store.stored_records import check_not_imported
-from besom.text.console import TerminalConsole, say
-from besom.text.counting import counted, listed
+from besom.text.console import TerminalConsole, rich_table, say
+from besom.text.counting import listed
 from besom.text.numbers import number
 from besom.text.printable import command
 
-#: A matrix of more classes is no table any more: its largest mistakes are listed instead.
-MOST_IN_TABLE = 12
-#: Rows of the other tables on a terminal.
+#: Rows of the tables on a terminal, and characters of what an example holds.
 _MOST_ROWS = 10
+_MOST_CHARS = 120
 
 
 def kept_mistakes(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> Mistakes:
@@ -59,9 +61,9 @@ def kept_mistakes(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> 
         for path in paths.mistakes.glob("trial-*.json")
         if path.stem.removeprefix("trial-").isdigit()
     )
-    which = f"it was of {_trials(kept)}. " if kept else ""
+    which = f", only of {_trials(kept)}" if kept else ""
     raise StudyError(
-        f"{whose} was not kept; {which}"
+        f"{whose} was not kept{which}. "
         f"`{command('show', study.name, options=f'--trial {trial.number} --retrain')}` trains it "
         "again to find out."
     )
@@ -76,12 +78,10 @@ def summary(found: OutputMistakes, n: int) -> str:
     of = f"Output {found.name}: " if found.name else ""
     if isinstance(found, ClassMistakes):
         share = f" ({100.0 * found.n_wrong / n:.2f} %)" if n else ""
-        return f"{of}{found.n_wrong:,} of {counted(n, 'validation example')} wrong{share}."
+        return f"{of}{found.n_wrong:,} of {_examples(n)} wrong{share}."
     if isinstance(found, TagMistakes):
         share = f" ({100.0 * found.n_wrong / n:.2f} %)" if n else ""
-        return (
-            f"{of}{found.n_wrong:,} of {counted(n, 'validation example')} with a wrong tag{share}."
-        )
+        return f"{of}{found.n_wrong:,} of {_examples(n)} with a wrong tag{share}."
     assert isinstance(found, NumberMistakes)
     parts = [
         ("mean error", found.mean_error),
@@ -93,8 +93,12 @@ def summary(found: OutputMistakes, n: int) -> str:
     if found.bias is not None:
         way = "high" if found.bias > 0 else "low"
         bias = f" On average predictions are {_size(abs(found.bias))} too {way}."
-    r2 = "" if found.r2 is None else f" R² {found.r2:.3f}."
-    return f"{of}{counted(n, 'validation example')}: {sizes}.{bias}{r2}"
+    r2 = "" if found.r2 is None else f" R²\N{NO-BREAK SPACE}{found.r2:.3f}."
+    return f"{of}{_examples(n)}: {sizes}.{bias}{r2}"
+
+
+def _examples(n: int) -> str:
+    return f"{n:,} validation example{'' if n == 1 else 's'}"
 
 
 def _size(value: float) -> str:
@@ -158,11 +162,9 @@ def print_mistakes(mistakes: Mistakes, whose: str, console: TerminalConsole) -> 
         say(console, f"{mistakes.note}.", wrap=True)
     for found in mistakes.outputs:
         say(console, f"{whose}: {summary(found, mistakes.n)}", wrap=True)
-        if isinstance(found, ClassMistakes) and 0 < len(found.classes) <= MOST_IN_TABLE:
-            frame = pd.DataFrame(found.matrix, columns=list(found.classes)).astype(str)
-            frame = frame.replace("0", "·")
-            frame.insert(0, "true \\ predicted", list(found.classes))
-            console.print(frame_table(frame, "Confusion matrix", wrapped=["true \\ predicted"]))
+        matrix = _matrix(found, console)
+        if matrix is not None:
+            console.print(matrix)
         elif len(counts := count_table(found)):
             title = "Taken for each other" if isinstance(found, ClassMistakes) else "Tags"
             texts = ["true", "predicted", "tag"]
@@ -171,5 +173,27 @@ def print_mistakes(mistakes: Mistakes, whose: str, console: TerminalConsole) -> 
             sure = isinstance(found, ClassMistakes | TagMistakes)
             title = "Most confidently wrong" if sure else "Furthest off"
             worst = worst_table(found).head(_MOST_ROWS)
+            if "holds" in worst:
+                worst["holds"] = worst["holds"].map(_shortened)
             texts = ["true", "predicted", "worst tag", "holds"]
             console.print(frame_table(worst, title, wrapped=texts))
+
+
+def _matrix(found: OutputMistakes, console: TerminalConsole) -> Table | None:
+    """The confusion matrix as a table; None where there is none, or no room for it."""
+    if not isinstance(found, ClassMistakes) or not found.matrix:
+        return None
+    corner = "true \\ predicted"
+    headings = [corner, *found.classes]
+    rows = [
+        [name, *("·" if n == 0 else f"{n:,}" for n in row)]
+        for name, row in zip(found.classes, found.matrix, strict=True)
+    ]
+    columns = zip(headings, *rows, strict=True)
+    if 1 + sum(3 + max(map(cell_len, column)) for column in columns) > console.width:
+        return None
+    return rich_table(headings, rows, "Confusion matrix", left=[corner])
+
+
+def _shortened(text: str) -> str:
+    return textwrap.shorten(text, _MOST_CHARS, placeholder=" …")

@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from besom.page.live_contexts import IndexRow, index_context
+from besom.page.study_page import sentence
 from besom.page.write_page import live_page_of, live_part_of
-from besom.serve.live_study import LiveStudy
+from besom.serve.live_study import LiveStudy, Look
 from besom.serve.pace import BY_ITSELF, Pace
 from besom.serve.study_now import nothing_now
 from besom.store.paths import study_names
@@ -63,7 +64,9 @@ class LiveIndex:
                 with self._pace.making():
                     names = study_names(self._results_dir)
                     found = [study for name in names if (study := self.study(name)) is not None]
-                    rows = [_row(study) for study in found]
+                    looks = [(study, study.look()) for study in found]
+                    looks.sort(key=lambda pair: not pair[1].is_running)  # by name otherwise
+                    rows = [_row(study, look) for study, look in looks]
                 with self._lock:
                     self._studies = {study.name: study for study in found}
                 if rows != self._rows or not self._version:
@@ -71,10 +74,9 @@ class LiveIndex:
             return self._rows, self._version
 
 
-def _row(study: LiveStudy) -> IndexRow:
+def _row(study: LiveStudy, look: Look) -> IndexRow:
     address = f"{STUDIES}/{quote(study.name, safe='')}/"
-    look = study.look()
-    if (now := look.now) is None:
-        return IndexRow(study.name, address, "", "", look.problem)
+    if (now := look.now) is None:  # its own page has all of the message
+        return IndexRow(study.name, address, "", "", sentence(look.problem.partition(". ")[0]))
     going = f" {now.going}." if now.going else ""
     return IndexRow(study.name, address, now.counts, now.best, now.state + going)

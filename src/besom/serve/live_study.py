@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import optuna.importance  # noqa: F401 (a second, which is no cost of the first page)
+
 from besom.errors import BesomError, reason_of
 from besom.page.charts import PageChart
 from besom.page.live_contexts import live_study_context, message_context
 from besom.page.write_page import live_page_of, live_part_of
-from besom.serve.pace import ASKED, BY_ITSELF, LOOKING, SLOW_BY_ITSELF, Pace
+from besom.serve.pace import ASKED, BY_ITSELF, LOOKING, OPENING, SLOW_BY_ITSELF, Pace
 from besom.serve.study_now import StudyNow, nothing_now, study_now
 from besom.store.following import Followed, StudyFollower
 from besom.store.holder import Holder
@@ -79,6 +81,7 @@ class LiveStudy:
         self._pace, self._look_pace, self._charts = Pace(), Pace(LOOK_S), _KeptCharts()
         self._made: _Made | None = None
         self._looked: Look | None = None
+        self._look_times = LOOKING
         self._lease: tuple[float, Holder | None] | None = None
 
     def page(self) -> str:
@@ -103,9 +106,12 @@ class LiveStudy:
         """The study as of now, or of just before."""
         with self._reading:
             last = self._looked
-            if last is None or self._look_pace.is_due(LOOKING):
+            if last is None or self._look_pace.is_due(self._look_times):
+                n_openings = self._follower.n_openings
                 with self._look_pace.making():
                     last = self._looked = self._looked_again(last)
+                is_whole = self._follower.n_openings > n_openings
+                self._look_times = OPENING if is_whole else LOOKING
             return last
 
     def _looked_again(self, last: Look | None) -> Look:

@@ -12,6 +12,9 @@ LEAST_S = 5.0
 #: one by itself; by itself its charts that take long; and reading the study on. All that happens by
 #: itself takes 0.7 % of a core at most.
 ASKED, BY_ITSELF, SLOW_BY_ITSELF, LOOKING = 20.0, 300.0, 600.0, 500.0
+#: The same after a study has been read from its beginning, which happens once as a rule and costs
+#: much more than reading it on: what comes next should not wait for that.
+OPENING = 10.0
 
 
 class Pace:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import secrets
 import socket
 import socketserver
 import sys
+import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +22,9 @@ from besom.serve.live_study import LiveStudy
 
 #: Seconds after which a connection ends that is idle, or sends its request too slowly.
 TIMEOUT_S = 30.0
+#: Connections that are open at a time. Beyond them the oldest ends; first those that have not named
+#: the token.
+MOST_CONNECTIONS = 100
 _LOCAL = "localhost"
 
 
@@ -54,6 +59,8 @@ class PageServer(ThreadingHTTPServer):
         self.root = LiveIndex(results_dir) if name is None else LiveStudy(results_dir, name)
         self.token = secrets.token_urlsafe(16)
         self._host = host
+        self._open: dict[socket.socket, bool] = {}  # whether it has named the token; oldest first
+        self._guard = threading.Lock()
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             self.address_family = found[0]
@@ -68,6 +75,30 @@ class PageServer(ThreadingHTTPServer):
         """As in the standard library, but without asking for the machine's full name."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self._host, int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for a new connection; one that is open may have to end for it."""
+        with self._guard:
+            if len(self._open) >= MOST_CONNECTIONS:
+                strangers = (c for c, knows in self._open.items() if not knows)
+                oldest = next(strangers, next(iter(self._open)))
+                del self._open[oldest]
+                with contextlib.suppress(OSError):  # it has ended by itself
+                    oldest.shutdown(socket.SHUT_RDWR)  # its thread then closes it
+            self._open[request] = False
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """The end of a connection."""
+        with self._guard:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def _trust(self, request: Any) -> None:
+        """A connection has named the token."""
+        with self._guard:
+            if request in self._open:
+                self._open[request] = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """A browser that goes away is no error."""
@@ -104,12 +135,13 @@ class PageServer(ThreadingHTTPServer):
             return name in own or (not self.is_local and name in _own_names())
         return address.is_loopback or not self.is_local
 
-    def answer(self, path: str, query: str) -> _Answer:
+    def answer(self, path: str, query: str, request: Any) -> _Answer:
         """The answer to a GET request."""
-        token, _, rest = path.removeprefix("/").partition("/")
+        token, slash, rest = path.removeprefix("/").partition("/")
         page = None
         if secrets.compare_digest(token.encode(), self.token.encode()):
-            page = self._page(rest) if "/" in path[1:] else None
+            self._trust(request)
+            page = self._page(rest) if slash else None
         if page is None:
             return _Answer(HTTPStatus.NOT_FOUND, "text/plain", "There is no such page.\n")
         since = parse_qs(query).get("since")
@@ -150,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(_Answer(HTTPStatus.FORBIDDEN, "text/plain", text))
             return
         path, _, query = self.path.partition("?")
-        self._send(self.server.answer(path, query))
+        self._send(self.server.answer(path, query, self.connection))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """What is no GET request is refused in one line."""

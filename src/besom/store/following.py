@@ -54,6 +54,8 @@ class StudyFollower:
         self._stat: tuple[int, ...] = ()  # of the journal, when it was read last
         self._begins: object = None  # what tells the study from another in its place
         self._last: Followed | BesomError | None = None
+        #: How many times it has been read from its beginning.
+        self.n_openings = 0
 
     def read(self) -> Followed:
         """The study as of now; the same object as before, if nothing has been written since.
@@ -101,6 +103,7 @@ class StudyFollower:
             except Exception:  # Optuna raises all sorts of things; what follows says what is wrong
                 self._study = None
         self._known = {}
+        self.n_openings += 1
         self._study = load_optuna_study(self._results_dir, self._name)
         return self._read_on(self._study)
 

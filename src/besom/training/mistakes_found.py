@@ -24,6 +24,8 @@ from besom.training.thumbnails import Described, Inputs, as_pngs
 
 _MOST_CHARS = 100
 
+_NO_LABELS = "the examples have no labels"
+
 
 def write_mistakes(fitted: Any, path: Path, batch_size: int) -> str | None:
     """Write what a trained model gets wrong, in one atomic step.
@@ -64,7 +66,7 @@ def mistakes_of(fitted: Any, batch_size: int) -> dict[str, Any]:
     for batch in evaluation_batches(cached(data.validation), batch_size):
         x, y = (*batch, None)[:2] if isinstance(batch, tuple) else (batch, None)
         if y is None:
-            return _nothing("the examples have no labels")
+            return _nothing(_NO_LABELS)
         predicted = [np.asarray(leaf, np.float64) for leaf in leaves(model(x, training=False))]
         if judges is None:
             judges = _judges(fitted, predicted, leaves(y))
@@ -112,6 +114,8 @@ def _judges(fitted: Any, predicted: Sequence[Any], labels: Sequence[Any]) -> Any
         classes = _of_output(data.class_names, name, i)
         truth, output = np.asarray(labels[i]), predicted[i]
         logits = described is not None and is_linear(model, leaves(described.nest)[i])
+        if kind == "none":
+            return _NO_LABELS
         if kind in ("classification", "one-hot", "binary"):
             if output.ndim > 2 or (kind != "one-hot" and truth.size != len(truth)):
                 return "an example has several classes, one for each of its positions"
