@@ -149,6 +149,18 @@ def test_what_a_user_named_is_text_and_never_markup(tmp_path: Path) -> None:
     assert NASTY[:-1] in json.dumps(page.data, ensure_ascii=False).replace('\\"', '"')
 
 
+def test_hyperparameters_whose_names_end_alike_have_headings_that_tell_them_apart(
+    tmp_path: Path,
+) -> None:
+    study = make_study(3)
+    named = [{"model.encoder.units": i, "model.decoder.units": i + 1} for i in range(3)]
+    trials = tuple(replace(t, params=p) for t, p in zip(study.trials, named, strict=True))
+    page = read(write(replace(study, trials=trials), tmp_path))
+    columns = {c["title"]: c["label"] for c in page.data["table"]["columns"]}
+    assert columns["model.encoder.units"] == "encoder.units"
+    assert columns["model.decoder.units"] == "decoder.units"
+
+
 def test_data_for_scripts_holds_no_character_that_ends_a_script() -> None:
     text = str(script_json({"a": "</script><!--\u2028", "b": [NASTY]}))
     assert not set("<>&\u2028\u202e") & set(text)

@@ -180,12 +180,18 @@ def hyperparameters(frame: pd.DataFrame) -> list[str]:
 
 def display(frame: pd.DataFrame) -> pd.DataFrame:
     """A ranking for people: rounded, short headings, no empty columns."""
+    shown = shown_cells(frame)
+    return pd.DataFrame(shown, index=frame.index).rename(columns=short_names(list(shown)))
+
+
+def shown_cells(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """The cells of a ranking for people, by the whole name of their column."""
     shown: dict[str, list[str]] = {}
     for column in columns_of(frame):
         cells = [column.shown(value) for value in frame[column.name].astype(object)]
         if not column.files_only and (any(cells) or not column.needs_values):
             shown[column.name] = cells
-    return pd.DataFrame(shown, index=frame.index).rename(columns=short_names(list(shown)))
+    return shown
 
 
 def _value_of(index: int) -> Callable[[TrialRecord], Any]:
