@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from pathlib import Path
@@ -17,7 +18,7 @@ from besom.store.mistakes import ClassMistakes, NumberMistakes, TagMistakes, rea
 from besom.store.pooled_mistakes import pool_mistakes
 from besom.store.storage import load_record
 from besom.text.redacted import redactor
-from mistakes_factory import classes, numbers, tags, write, wrong
+from mistakes_factory import classes, numbers, picture, tags, write, wrong
 from records_factory import make_study
 from reporting_world import store
 from user_project import Project
@@ -76,9 +77,10 @@ def test_a_damaged_file_is_one_message_with_what_to_do(tmp_path: Path, found: An
 def test_a_picture_that_is_none_is_left_out(tmp_path: Path) -> None:
     found = classes()
     found["outputs"][0]["worst"][0]["image"] = "PHNjcmlwdD4="
+    found["outputs"][0]["worst"][1]["image"] = picture(side=5000)  # of a few bytes
     mistakes = read_mistakes(write(tmp_path, "s", 1, found))
     assert mistakes is not None
-    assert mistakes.outputs[0].worst[0].image == b""
+    assert [wrong.image for wrong in mistakes.outputs[0].worst[:2]] == [b"", b""]
 
 
 # --- folds ---
@@ -173,6 +175,14 @@ def test_show_has_words_and_a_picture_for_every_kind(
     assert (tmp_path / "my.png").is_file()
 
 
+def test_a_damaged_picture_costs_that_picture(project: Project, best: int) -> None:
+    found = classes()
+    damaged = base64.b64decode(picture())[:40]
+    found["outputs"][0]["worst"][0]["image"] = base64.b64encode(damaged).decode()
+    write(RESULTS, "one", best, found)
+    assert f"trial-{best}.png" in project.done("show", "one")
+
+
 def test_each_output_has_a_picture_of_its_own(project: Project, best: int) -> None:
     found = classes()
     found["outputs"].append(numbers()["outputs"][0] | {"name": "price/€"})
@@ -215,7 +225,7 @@ def test_what_was_not_kept_is_said_with_the_command_that_finds_it_out(
     write(RESULTS, "one", best, classes())
     other = next(t.number for t in load_record(RESULTS, "one").complete if t.number != best)
     done = project.besom("show", "one", "--trial", str(other))
-    assert f"was not kept; it was of trial {best}." in done.output
+    assert f"was not kept, only of trial {best}." in done.output
 
 
 def test_why_nothing_can_be_shown_is_said(project: Project, best: int) -> None:

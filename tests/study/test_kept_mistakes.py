@@ -90,6 +90,15 @@ def test_of_a_trial_that_is_not_complete_nothing_stays(project: Project) -> None
     assert not plan.paths.mistakes_of(0).exists()
 
 
+def test_what_was_found_out_by_training_again_stays_when_the_sweep_goes_on(
+    project: Project,
+) -> None:
+    plan = make_plan("cheap", [], results_dir=project.root / "results")
+    written(plan, 0, 1)
+    Artifacts(plan, optuna.pruners.NopPruner(), [complete(0, 0.5), complete(1, 0.7)])
+    assert all(plan.paths.mistakes_of(number).exists() for number in (0, 1))
+
+
 def test_a_sweep_keeps_what_its_winner_gets_wrong(mine: Project) -> None:
     sweep("sweep.trial_function=mine.run", "sweep.n_trials=4")
     best = max(stored().complete, key=lambda trial: trial.value or 0.0)

@@ -1,4 +1,4 @@
-"""``besom show``: what the training data looks like, or what a trial gets wrong."""
+"""``besom show``: what a trial gets wrong, or what the training data looks like."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def show(
     config_dir: str | None,
     results_dir: Path,
 ) -> None:
-    """Show what a trial of the study NAME gets wrong, or ten training images.
+    """Show what a trial gets wrong, or training images.
 
-    With NAME: what the trial takes for what, and the validation examples of which it was most
-    wrongly sure. With OVERRIDES: ten random training images with their labels.
+    With NAME, a study: what its trial takes for what, and the validation examples that the model
+    was most wrongly sure of. With OVERRIDES: ten random training images with their labels.
 
     \b
       besom show mnist_mlp --trial 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,9 @@ from besom.text.printable import command
 #: More classes are no table for a page: the pairs that are taken for each other are listed.
 _MOST_CLASSES = 20
 _MOST_ROWS = 12
-#: Bytes of all pictures of examples together, so that the page stays one that can be sent.
-_MOST_BYTES = 200_000
+#: Bytes of all pictures of examples together, so that the page stays one that can be sent; where
+#: they have more, they are made smaller: pixels of the longer side, and colours.
+_MOST_BYTES, _SIDE, _COLOURS = 50_000, 48, 64
 #: The scatter of numbers: width, height and margin, in its own units.
 _WIDTH, _HEIGHT, _MARGIN = 460, 330, 46
 
@@ -53,7 +55,7 @@ class Pictured(NamedTuple):
     alt: str
 
 
-class Rows(NamedTuple):
+class TextRows(NamedTuple):
     """A table of texts, as the template's macro shows it."""
 
     columns: list[str]
@@ -67,11 +69,11 @@ class ShownOutput(NamedTuple):
     summary: str
     classes: list[str]
     matrix: list[list[Cell]]
-    counts: Rows | None
+    counts: TextRows | None
     scatter: Scatter | None
     heading: str
     pictured: list[Pictured]
-    worst: Rows | None
+    worst: TextRows | None
 
 
 class MistakesSection(NamedTuple):
@@ -118,7 +120,7 @@ def _shown(found: OutputMistakes, n: int) -> ShownOutput:
         matrix=_matrix(found) if isinstance(found, ClassMistakes) and is_matrix else [],
         counts=None
         if is_matrix or counts.empty
-        else Rows(
+        else TextRows(
             list(counts.columns),
             [[cell(v) for v in row] for row in counts.head(_MOST_ROWS).to_numpy().tolist()],
         ),
@@ -129,9 +131,9 @@ def _shown(found: OutputMistakes, n: int) -> ShownOutput:
     )
 
 
-def _worst_rows(found: OutputMistakes) -> Rows:
+def _worst_rows(found: OutputMistakes) -> TextRows:
     frame = worst_table(found)
-    return Rows(list(frame.columns), frame.to_numpy().tolist())
+    return TextRows(list(frame.columns), frame.to_numpy().tolist())
 
 
 def _matrix(found: ClassMistakes) -> list[list[Cell]]:
@@ -166,18 +168,33 @@ def _scatter(found: NumberMistakes) -> Scatter:
 
 
 def _pictured(worst: tuple[WrongExample, ...]) -> list[Pictured]:
-    """The worst examples, with as many pictures as there is room for; none if none has one."""
+    """The worst examples with their pictures; none if none has one."""
     if not any(wrong.image for wrong in worst):
         return []
     found: list[Pictured] = []
-    left = _MOST_BYTES
+    too_many = sum(len(wrong.image) for wrong in worst) > _MOST_BYTES
     for wrong in worst:
-        left -= len(wrong.image)
+        image = _smaller(wrong.image) if too_many and wrong.image else wrong.image
         url = Markup()
-        if wrong.image and left >= 0:
-            url = Markup("data:image/png;base64,") + base64.b64encode(wrong.image).decode("ascii")
+        if image:
+            url = Markup("data:image/png;base64,") + base64.b64encode(image).decode("ascii")
         title, how = verdict_on(wrong)
         note = ", ".join(filter(None, [how, f"example\N{NO-BREAK SPACE}{wrong.example:,}"]))
         alt = f"Example {wrong.example}, {wrong.true}, predicted {wrong.predicted}"
         found.append(Pictured(url, title, ". ".join(filter(None, [note, wrong.text])), alt))
     return found
+
+
+def _smaller(png: bytes) -> bytes:
+    """The same picture in a few bytes; nothing where it is damaged."""
+    from PIL import Image, UnidentifiedImageError
+
+    buffer = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            small = image.convert("RGB")
+        small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+        small.quantize(_COLOURS).save(buffer, "PNG", optimize=True)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
+        return b""
+    return buffer.getvalue()

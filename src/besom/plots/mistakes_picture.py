@@ -194,8 +194,7 @@ def _draw_images(
     for ax in axes:
         ax.set_axis_off()
     for ax, wrong, (first, second) in zip(axes, worst, captions, strict=False):
-        if wrong.image:
-            pixels = _pixels(wrong.image)
+        if (pixels := _pixels(wrong.image)) is not None:
             ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         short = " → ".join(
             style.shorten(part, 10 if "→" in first else 22) for part in first.split(" → ")
@@ -215,10 +214,14 @@ def _draw_images(
 
 
 def _pixels(png: bytes) -> Any:
+    """None of a picture that is damaged, or missing."""
     from PIL import Image
 
-    image = Image.open(io.BytesIO(png), formats=["PNG"])
-    return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            return np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def _draw_texts(

@@ -61,9 +61,9 @@ def kept_mistakes(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> 
         for path in paths.mistakes.glob("trial-*.json")
         if path.stem.removeprefix("trial-").isdigit()
     )
-    which = f"it was of {_trials(kept)}. " if kept else ""
+    which = f", only of {_trials(kept)}" if kept else ""
     raise StudyError(
-        f"{whose} was not kept; {which}"
+        f"{whose} was not kept{which}. "
         f"`{command('show', study.name, options=f'--trial {trial.number} --retrain')}` trains it "
         "again to find out."
     )

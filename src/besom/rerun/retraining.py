@@ -25,7 +25,13 @@ from besom.executors.session import started
 from besom.executors.stop import Ending
 from besom.report.export import exported_config, own_function
 from besom.rerun.single_run import native_output_hidden
-from besom.rerun.stored_runs import check_trusted, executor_config, runs_in, stored_config
+from besom.rerun.stored_runs import (
+    check_trusted,
+    executor_config,
+    runs_in,
+    same_data,
+    stored_config,
+)
 from besom.seam import TrialConfig
 from besom.store.environment import environment_then
 from besom.store.paths import StudyPaths, temporary_prefix
@@ -147,6 +153,10 @@ def find_mistakes(
         order = {"path": part.relative_to(paths.root).as_posix(), "better_than": None}
         configs.append({**run.config(config), "orders": {"mistakes": order}})
     ended = _run_again(study, trial, paths, configs)
+    then, now = environment_then(study, trial), ended[0].result.environment
+    prints = [known.get("data", {}).get("fingerprint") for known in (then, now)]
+    if same_data(study, trial) and None not in prints and prints[0] != prints[1]:
+        say("The data has changed since the sweep, so these validation examples may be others.")
     target = paths.mistakes_of(trial.number)
     target.unlink(missing_ok=True)
     problem = pool_mistakes(parts, target)

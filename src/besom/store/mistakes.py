@@ -38,6 +38,7 @@ _MOST_BYTES = 8_000_000
 _MOST_IMAGE_BYTES = 60_000
 _MOST_CHARS = 400
 _PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_PIXELS = 256
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,15 @@ def _wrong(entry: Mapping[str, Any]) -> WrongExample:
         tag=_text(entry.get("tag", "")),
         error=_number(entry.get("error")),
         text=_text(entry.get("text", "")),
-        image=image if image.startswith(_PNG) and len(image) <= _MOST_IMAGE_BYTES else b"",
+        image=image if _is_small_png(image) else b"",
     )
+
+
+def _is_small_png(image: bytes) -> bool:
+    """Whether it is one by its first bytes: a small file may unpack to a huge picture."""
+    sides = (int.from_bytes(image[start : start + 4]) for start in (16, 20))
+    is_png = image.startswith(_PNG) and len(image) <= _MOST_IMAGE_BYTES
+    return is_png and all(0 < side <= _MOST_PIXELS for side in sides)
 
 
 def _text(value: Any) -> str:

@@ -38,6 +38,9 @@ class Artifacts:
         self._judged = [run for run in plan.runs if not run.repeat and not run.is_only]
         # What the best gets wrong takes little space, so it is kept where its model is not.
         self._n_kept = max(self._keeps_models, 1) if has_winner else 0
+        finished = list(finished)
+        #: Of these nothing that was found out since is deleted, see ``besom show --retrain``.
+        self._before = {trial.number for trial in finished}
         self._best: list[TrialRecord] = []
         self._screened: list[TrialRecord] = []
         for trial in finished:
@@ -133,7 +136,8 @@ class Artifacts:
     def _forget(self, number: int) -> None:
         """Delete what was kept of a trial that is none of the best."""
         _delete(self._plan.paths.model(number))
-        _delete(self._plan.paths.mistakes_of(number))
+        if number not in self._before:
+            _delete(self._plan.paths.mistakes_of(number))
 
 
 def _delete(path: Path) -> None:
