@@ -39,7 +39,7 @@ READ = {
 }
 
 #: The same of commands that are slower.
-OF_STUDIES = READ | {name: slice(0, 1) for name in ("report", "plot", "confirm", "replay")}
+OF_STUDIES = READ | {name: slice(0, 1) for name in ("report", "plot", "confirm", "replay", "show")}
 
 #: These wait for somebody, or need a sweep that runs or another tool's study. They have tests of
 #: their own.
@@ -115,7 +115,8 @@ def data(folder: Path) -> None:
 def studies_of(words: list[str]) -> list[str]:
     """The studies that a command reads."""
     arguments = list(itertools.takewhile(lambda word: not word.startswith("-"), words[1:]))
-    return [name for name in arguments[OF_STUDIES[words[0]]] if not name.isdecimal()]
+    named = arguments[OF_STUDIES[words[0]]]
+    return [name for name in named if not name.isdecimal() and "=" not in name]
 
 
 def store_studies(folder: Path, words: list[str]) -> None:
@@ -157,7 +158,7 @@ def quick(words: list[str]) -> list[str]:
         rest += mnist if "data=mnist" in words else []
     elif name == "confirm":
         rest += ["--seeds", "2", "--top", "1"]
-    elif name in ("replay", "export", "diff"):
+    elif name in ("replay", "export", "diff", "show"):
         rest = ["1" if word.isdecimal() and int(word) > 1 else word for word in rest]
     return [name, *rest]
 
