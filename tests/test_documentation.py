@@ -195,7 +195,7 @@ def check_command(words: list[str]) -> None:
     elif name == "train":
         config, rest = _split_config(overrides)
         composer_for_train(config, None).compose(rest)
-    elif name == "show" and all("=" in word for word in overrides):
+    elif name == "show" and all("=" in word for word in overrides):  # else it is of a study
         Composer(SearchPath.of(), "train").compose(overrides)
 
 

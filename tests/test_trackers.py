@@ -254,8 +254,11 @@ def test_a_run_of_wandb_that_was_not_written_to_its_end_is_written_again(
 ) -> None:
     tracker = write("wandb", study, study.trials[:1], tmp_path)
     assert tracker.has(0)
-    (mark,) = tmp_path.glob("wandb/offline-run-*/besom-whole")
-    mark.unlink()
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    data = file.read_bytes()
+    for length in (0, 7, len(data) // 2, len(data) - 1):  # its process was killed
+        file.write_bytes(data[:length])
+        assert not tracker.has(0), length
     assert not tracker.has(0)
     tracker.write(TrackedTrial.of(study, study.trials[0]))
     assert tracker.has(0)

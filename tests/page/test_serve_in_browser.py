@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +160,52 @@ def test_a_server_that_has_ended_is_said(tmp_path: Path, open_page: Any) -> None
         assert opened.page.locator("#ranking tbody tr").count() > 5
         assert any("404" in complaint for complaint in opened.complaints)
         opened.complaints.clear()
+
+
+def test_a_page_from_elsewhere_reads_nothing_even_if_it_knows_the_address(
+    tmp_path: Path, chromium: Any
+) -> None:
+    reporting_world.make(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "index.html").write_text("<!DOCTYPE html><title>elsewhere</title>")
+    handler = functools.partial(_Quiet, directory=str(elsewhere))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as other, serving(tmp_path, "one") as mine:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        page = chromium.new_page()
+        page.goto(f"http://127.0.0.1:{other.server_port}/")
+        tried = page.evaluate(_HOSTILE, f"{mine.url}?since=0")
+        page.close()
+        other.shutdown()
+    assert tried == {
+        "fetch": "TypeError",
+        "no-cors": "TypeError",
+        "script": "error",
+        "frame": "no document",
+    }
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *words: Any) -> None:
+        pass
+
+
+#: What a page may try to read another's address; the answer is how each try ended.
+_HOSTILE = """async (url) => {
+  const tried = (name, doing) => doing.then((r) => [name, r], (e) => [name, e.name]);
+  const loaded = (tag, key) => new Promise((done) => {
+    const made = document.createElement(tag);
+    made.onload = () => {
+      try { done(made.contentDocument ? "document" : "no document"); } catch { done("refused"); }
+    };
+    made.onerror = () => done("error");
+    made[key] = url;
+    document.documentElement.append(made);
+  });
+  return Object.fromEntries(await Promise.all([
+    tried("fetch", fetch(url).then((r) => r.text())),
+    tried("no-cors", fetch(url, { mode: "no-cors" }).then((r) => r.type)),
+    tried("script", loaded("script", "src")),
+    tried("frame", loaded("iframe", "src")),
+  ]));
+}"""

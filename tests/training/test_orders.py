@@ -186,6 +186,7 @@ def test_a_probe_takes_any_batch_size(batch_size):
     assert numbers["steps_per_epoch"] == math.ceil(1150 / batch_size)
 
 
+@pytest.mark.long
 def test_a_probe_foretells_what_a_trial_takes_beside_its_epochs():
     """Which on small data is nearly all of it: the model is built, traced and saved."""
     from besom.training.trial import run_trial

@@ -102,7 +102,7 @@ def _as_claimed(study: StudyRecord) -> _First:
     assert claimed.leader is not None
     row = claimed.rows[claimed.leader]
     tied = None if claimed.corrected is None else len(claimed.tied)
-    gain = claimed.baseline and claimed.baseline.gain
+    gain = None if claimed.baseline is None else claimed.baseline.gain
     return _First(claimed.leader, row.standard_error, claimed.corrected, tied, gain)
 
 
