@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import compileall
 import gc
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import besom
 from user_project import CHEAP_SWEEP, TESTS, Project, marked, wait_for
 
 STUDY = str(TESTS / "study")
@@ -32,6 +34,13 @@ atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Where no bytecode is written, hundreds of processes would each compile all of besom, and each
+# worker of pytest all tests. What tests write is never compiled beforehand: it changes too fast.
+NO_BYTECODE = sys.dont_write_bytecode
+sys.dont_write_bytecode = False
+if NO_BYTECODE and "PYTEST_XDIST_WORKER" not in os.environ:
+    compileall.compile_dir(Path(besom.__file__).parent, quiet=2)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that train: the longest last would leave workers idle at the end."""
@@ -41,6 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector what has been imported by now: most of it is TensorFlow's."""
+    sys.dont_write_bytecode = NO_BYTECODE
     gc.collect()
     gc.freeze()
 

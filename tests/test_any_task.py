@@ -169,6 +169,8 @@ def test_a_job_is_swept_ranked_exported_retrained_confirmed_and_replayed(
     if not several:  # with several, no model is kept
         home.done("export", name, "--trial", "1", "--model")
         assert Path(f"{name}.keras").is_file()
+        wrong = home.besom("show", name, "--trial", "1")
+        assert wrong.exit_code == 0 or "the examples have no labels" in wrong.output
     home.done("export", name, "--trial", "1", "-o", "best.yaml")
     home.done("train", "best.yaml", f"name={name}")
     measured = json.loads(Path(f"results/train/{name}/metrics.json").read_text())

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from user_project import some_long
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -34,7 +36,7 @@ def test_an_unknown_case_of_the_trainers_benchmark_is_told_which_there_are(given
     assert ("mpl-128" in message) == ("mpl-128" in given)
 
 
-@pytest.mark.parametrize("name", ["throughput", "time_to_target", "trainer"])
+@pytest.mark.parametrize("name", some_long(["throughput", "time_to_target", "trainer"], "trainer"))
 def test_without_data_a_benchmark_says_what_it_needs(name: str) -> None:
     done = benchmark(name, "--data", "nowhere.npz")
     assert done.returncode == 2
@@ -62,7 +64,7 @@ RUN: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(RUN))
+@pytest.mark.parametrize("name", some_long(sorted(RUN), sorted(RUN)[:1]))
 def test_a_comparison_concludes_from_the_kept_runs_with_its_settings(
     tmp_path: Path, name: str
 ) -> None:

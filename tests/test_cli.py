@@ -22,7 +22,7 @@ from sweeping import assert_whole
 from besom.cli.sweep_command import _print_result
 from besom.config import SearchPath
 from besom.config.search_path import packaged_config_dirs
-from besom.report.leaderboard import write_leaderboard
+from besom.report.leaderboard import headline, write_leaderboard
 from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord
@@ -282,11 +282,31 @@ def test_the_list_shows_what_is_left_of_the_best_once_luck_is_taken_out(
     store(results, study)
     claimed = claim(study)
     fresh = project.besom("list").output
-    assert f"0.9400 ± 0.0237 │    {claimed.corrected:.4f} │    4 │ +4.00 points │     4" in fresh
-    assert "best and gain are raw" in fresh
+    assert claimed.baseline is not None
+    row = f"{claimed.corrected:.4f} │    4 │ {study.objective.gain_text(claimed.baseline.gain)}"
+    assert "0.9400 ± 0.0237" in fresh
+    assert row in fresh
+    assert "best is raw" in fresh
     write_leaderboard(study, StudyPaths.of(results, "judged"), claimed)
     monkeypatch.setattr("besom.statistics.claim", None)  # nothing is computed again
     assert project.besom("list").output == fresh
+
+
+def test_where_a_gain_can_be_corrected_no_other_is_shown() -> None:
+    from besom.page.study_page import tiles_of
+    from besom.report.export import best_trial
+    from besom.report.ledger import conclusions, ledger
+
+    study = judged("judged")
+    claimed = claim(study)
+    assert claimed.baseline is not None
+    gain = study.objective.gain_text(claimed.baseline.gain)
+    assert "over the baseline before any correction" in headline(study)
+    assert "over the baseline" not in headline(study, claimed=claimed)
+    assert f"{gain} over the baseline for " in " ".join(conclusions(study, ledger(study)))
+    notes = {tile.label: tile.note for tile in tiles_of(study, claimed, best_trial(study))}
+    assert notes["baseline"].startswith("gain +")
+    assert notes["baseline"].removeprefix("gain ") in claimed.text
 
 
 def test_the_list_does_not_believe_a_leaderboard_of_other_trials(
@@ -495,4 +515,6 @@ def test_every_config_group_and_option_is_documented() -> None:
 
 def test_every_packaged_sweep_is_documented() -> None:
     text = documentation()
-    assert not [name for name in SearchPath(packaged_config_dirs()).sweeps()[0] if name not in text]
+    assert not [
+        name for name in SearchPath(packaged_config_dirs()).named("sweep")[0] if name not in text
+    ]

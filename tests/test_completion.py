@@ -76,8 +76,12 @@ def test_commands_sweeps_studies_and_options_are_completed(bash: Project) -> Non
     assert completed("sweep", "che") == ["cheap"]
     assert "quickstart" in completed("sweep", "")
     assert "train" not in completed("sweep", "")
+    assert completed("train", "tu") == completed("sweep", "tu") == ["tutorial"]
+    assert "cheap" not in completed("train", "")
     assert completed("leaderboard", "") == ["first", r"second\ try"]
     assert completed("compare", "first", "") == [r"second\ try"]
+    assert completed("show", "fi") == ["first"]
+    assert completed("show", "data", "=", "dig") == ["digits"]
     assert completed("leaderboard", "first", "--fo") == ["--format"]
 
 

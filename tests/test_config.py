@@ -219,7 +219,7 @@ def test_a_sweep_of_invalid_yaml_is_refused_naming_the_file(project: Project, te
 
 def test_a_broken_sweep_does_not_hide_the_others(project: Project) -> None:
     project.write("sweeps/broken.yaml", "sweep: [1\n")
-    assert {"cheap", "quickstart"} <= set(SearchPath.of().sweeps()[0])
+    assert {"cheap", "quickstart"} <= set(SearchPath.of().named("sweep")[0])
 
 
 # Names that are not known

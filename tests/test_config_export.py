@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from besom.config import Composed, read_yaml
+from besom.config.tree import lookup
 from besom.errors import ConfigError, StudyError
 from besom.report.export import (
     best_trial,
@@ -277,6 +278,56 @@ def test_a_config_that_is_not_there_is_refused(project: Project) -> None:
 def test_a_primary_config_of_the_users_own_can_be_trained(project: Project) -> None:
     project.write("runs/mine.yaml", "defaults: [train, _self_]\nmodel: {dropout: 0.125}\n")
     assert compose(config="runs/mine.yaml").config["model"]["dropout"] == 0.125
+
+
+# By name
+
+LESSON = "defaults: [train, _self_]\nmodel: {dropout: 0.125}\n"
+
+
+def test_a_config_on_the_search_path_can_be_trained_by_its_name(project: Project) -> None:
+    project.write("conf/mine.yaml", LESSON)
+    project.write("conf/wider.yaml", "defaults: [mine, _self_]\nmodel: {hidden_units: [999]}\n")
+    assert compose(config="mine").config["model"]["dropout"] == 0.125
+    wider = compose("trainer.epochs=3", config="wider").config
+    assert (wider["model"]["hidden_units"], wider["trainer"]["epochs"]) == ([999], 3)
+    assert wider["model"]["dropout"] == 0.125
+
+
+def test_a_sweep_and_a_config_to_train_may_share_a_name(project: Project) -> None:
+    project.write("conf/both.yaml", LESSON)
+    project.write("sweeps/both.yaml", "defaults: [cheap, _self_]\nmodel: {dropout: 0.25}\n")
+    project.write("sweeps/more.yaml", "defaults: [both, _self_]\nseed: 3\n")
+    trained = compose(config="both").config
+    assert trained["model"]["dropout"] == 0.125
+    assert "sweep" not in trained
+    assert make_plan("both").config["model"]["dropout"] == 0.25
+    assert make_plan("more").config["model"]["dropout"] == 0.25
+    project.write("conf/tutorial.yaml", LESSON)
+    assert compose(config="tutorial").config["model"]["dropout"] == 0.125
+    assert make_plan("tutorial").config["model"]["activation"] == "sigmoid"
+
+
+def test_the_tutorial_is_one_run_and_one_sweep(project: Project) -> None:
+    run = compose(config="tutorial")
+    assert run.choices["data"] == "mnist"
+    assert run.config["model"]["hidden_units"] == [512, 256]
+    assert run.config["trainer"]["epochs"] == 20
+    assert run.config["trainer"]["test_every_epoch"] is True
+    sweep = make_plan("tutorial")
+    assert sweep.config["trainer"]["test_every_epoch"] is False
+    (enqueued,) = sweep.sweep.enqueue
+    assert enqueued.keys() == sweep.sweep.space.keys()
+    for path, value in enqueued.items():
+        assert lookup(run.config, path) == value, "the sweep tries what the run trains"
+
+
+def test_a_name_that_no_config_to_train_has_is_refused(project: Project) -> None:
+    project.write("conf/mine.yaml", LESSON)
+    assert "no config 'mien' for `besom train`. Did you mean 'mine'" in refusal(config="mien")
+    assert "`besom sweep cheap`" in refusal(config="cheap")
+    for name in ("train", "sweep"):
+        assert f"no config '{name}'" in refusal(config=name)
 
 
 # Which trial

@@ -1,4 +1,4 @@
-"""The pages say what is there (commands, options, config groups, files), and their examples run.
+"""The pages say what is there, and their examples run.
 
 An example whose first line is a comment with a path, such as ``# sweeps/mine.yaml``, is that file
 of the reader's own folder; the commands of the same page are given in that folder.
@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import pytest
@@ -23,45 +20,12 @@ from besom.cli.sweep_command import _split_config
 from besom.config import Composer, SearchPath
 from besom.report.export import composer_for_train, dump
 from besom.study import make_plan
+from page_examples import PAGES, ROOT, blocks, command_lines, names, write_files
+from site_pages import OUTSIDE
+from site_reference import all_commands
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-GUIDE = (ROOT / "docs" / "guide.md").read_text()
 README = (ROOT / "README.md").read_text()
-
-
-class Block(NamedTuple):
-    """A fenced example."""
-
-    language: str
-    text: str
-
-    @property
-    def path(self) -> str | None:
-        """The file that it is, if its first line names one."""
-        named = re.match(r"# (\S+\.(?:yaml|py))\s", self.text)
-        return named[1] if named else None
-
-
-def blocks(page: str) -> list[Block]:
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
-    return [Block(language, text) for language, text in fenced]
-
-
-def command_lines(page: str) -> Iterator[list[str]]:
-    """Every ``besom ...`` in the page's shell examples that is no mere pattern, as words."""
-    for block in blocks(page):
-        for line in block.text.splitlines() if block.language == "bash" else ():
-            for command in line.split("&&"):
-                words = shlex.split(command, comments=True)
-                while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
-                    del words[0]  # VARIABLE=value before a command
-                if words[:1] == ["besom"] and "..." not in words:
-                    yield words[1:]
-
-
-def names(pages: list[Path]) -> list[str]:
-    return [page.name for page in pages]
+COMMANDS = all_commands(besom.cli.main)
 
 
 @functools.cache
@@ -70,29 +34,7 @@ def exported() -> str:
     return dump(Composer(SearchPath.of(), "train").compose().config)
 
 
-# What is there is documented
-
-
-def all_commands(group: click.Group = besom.cli.main, prefix: str = "") -> dict[str, click.Command]:
-    """Every command by its words, those of a group within the group too."""
-    found: dict[str, click.Command] = {}
-    for name, command in group.commands.items():
-        within = isinstance(command, click.Group)
-        found |= all_commands(command, f"{prefix}{name} ") if within else {prefix + name: command}
-    return found
-
-
-@pytest.mark.parametrize("name", all_commands())
-def test_every_command_and_option_is_in_the_guide(name: str) -> None:
-    assert f"`besom {name}" in GUIDE, f"docs/guide.md has no `besom {name}`"
-    options = [p for p in all_commands()[name].params if isinstance(p, click.Option)]
-    missing = [
-        option
-        for parameter in options
-        for option in (*parameter.opts, *parameter.secondary_opts)
-        if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", GUIDE)
-    ]
-    assert not missing
+# What is there is documented; tests/test_reference.py has what the reference is made from
 
 
 def test_commands_are_listed_in_an_order_that_knows_all_of_them() -> None:
@@ -108,25 +50,15 @@ def test_the_list_of_commands_shows_a_whole_sentence_for_each() -> None:
     assert [line for line in lines if not line.endswith(".") or line.endswith("...")] == []
 
 
-def test_every_config_group_and_option_is_in_the_guide() -> None:
-    missing = [
-        f"{group}/{option.stem}"
-        for option in (ROOT / "conf").glob("*/**/*.yaml")
-        for group in [str(option.parent.relative_to(ROOT / "conf"))]
-        if f"`{group}`" not in GUIDE or not re.search(rf"`(?:\S+=)?{option.stem}`", GUIDE)
-    ]
-    assert not missing
-
-
-def test_every_key_of_the_node_sweep_and_of_the_executor_is_in_the_guide() -> None:
-    sweep = yaml.safe_load((ROOT / "conf/sweep.yaml").read_text())["sweep"]
-    executors = [yaml.safe_load(p.read_text()) for p in (ROOT / "conf/sweep/executor").glob("*")]
-    keys = [key for node in (sweep, *executors) for key in node if not key.startswith("_")]
-    assert not [key for key in keys if f"`{key}`" not in GUIDE]
-
-
 def test_every_packaged_sweep_is_in_the_guide() -> None:
-    assert not [p.stem for p in (ROOT / "sweeps").glob("*.yaml") if f"`{p.stem}`" not in GUIDE]
+    page = (ROOT / "docs/guide/sweeps.md").read_text()
+    assert not [p.stem for p in (ROOT / "sweeps").glob("*.yaml") if f"`{p.stem}`" not in page]
+
+
+def test_every_page_is_on_the_site_and_the_site_names_no_other() -> None:
+    named = set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text()))
+    there = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert named - set(OUTSIDE) == there
 
 
 # What is documented is there
@@ -142,11 +74,6 @@ def test_every_file_in_the_readme_s_tree_exists() -> None:
         if not indented:
             parent = place
     assert not missing
-
-
-def test_every_page_under_docs_is_reached_from_the_readme() -> None:
-    pages = [path for path in PAGES if path.parent.name == "docs"]
-    assert not [page.name for page in pages if f"(docs/{page.name})" not in README]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
@@ -226,20 +153,6 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_files(page: str, folder: Path) -> list[Path]:
-    """Write the files of a page's examples, and return them."""
-    written = []
-    for block in blocks(page):
-        if block.path is not None:
-            target = folder / block.path
-            if target.parent.is_symlink():
-                target.parent.unlink()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(block.text)
-            written.append(target)
-    return written
-
-
 def exported_in(page: str) -> list[str]:
     """The files that the page's own commands export."""
     found = []
@@ -268,10 +181,10 @@ def check_command(words: list[str]) -> None:
     name, *rest = words
     if name.startswith("-"):
         return
-    if f"{name} {rest[0] if rest else ''}" in all_commands():
+    if f"{name} {rest[0] if rest else ''}" in COMMANDS:
         name = f"{name} {rest.pop(0)}"
-    assert name in all_commands(), words
-    context = all_commands()[name].make_context(name, list(rest))
+    assert name in COMMANDS, words
+    context = COMMANDS[name].make_context(name, list(rest))
     given = context.params
     overrides = given.get("overrides") or given.get("words") or ()
     assert not [word for word in overrides if word.startswith("-")], words
@@ -282,7 +195,7 @@ def check_command(words: list[str]) -> None:
     elif name == "train":
         config, rest = _split_config(overrides)
         composer_for_train(config, None).compose(rest)
-    elif name == "show":
+    elif name == "show" and all("=" in word for word in overrides):  # else it is of a study
         Composer(SearchPath.of(), "train").compose(overrides)
 
 
@@ -297,7 +210,8 @@ def test_every_yaml_shown_composes(page: Path, reader: Path) -> None:
         sweep = {"defaults": ["sweep", "_self_"], "sweep": content}
         (reader / f"fragment{i}.yaml").write_text(yaml.safe_dump(sweep, sort_keys=False))
         plans.append(make_plan(f"./fragment{i}.yaml"))
-    assert all(len(plan.space) for plan in plans)
+    filled_by_commands = {f.stem for f in files if "  space: null" in f.read_text()}
+    assert all(len(plan.space) or plan.name in filled_by_commands for plan in plans)
 
 
 def test_every_python_shown_is_python() -> None:

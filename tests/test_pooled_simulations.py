@@ -21,6 +21,7 @@ from simulated.pooled_trials import (
 
 from besom.statistics import claim
 from besom.store.records import Objective, TrialRecord
+from user_project import run_long
 
 pytestmark = pytest.mark.slow
 
@@ -33,13 +34,15 @@ def limit(rate: float, n: int, errors: float = 3.5) -> float:
 @pytest.mark.parametrize(
     ("kind", "n_folds", "n_repeats", "n_studies"),
     [
-        ("share", 5, 1, 100),
-        ("share", 1, 3, 25),
         ("share", 5, 2, 25),
         ("loss", 5, 1, 30),
-        ("loss", 5, 2, 25),
-        ("auc", 5, 1, 30),
-        ("auc", 5, 2, 20),
+        *run_long(
+            ("share", 5, 1, 100),
+            ("share", 1, 3, 25),
+            ("loss", 5, 2, 25),
+            ("auc", 5, 1, 30),
+            ("auc", 5, 2, 20),
+        ),
     ],
 )
 def test_intervals_hold_and_equal_trials_are_tied_over_folds_and_repeats(
@@ -57,7 +60,7 @@ def test_intervals_hold_and_equal_trials_are_tied_over_folds_and_repeats(
 
 @pytest.mark.parametrize(
     ("kind", "n_folds", "n_repeats"),
-    [("share", 5, 1), ("share", 1, 3), ("loss", 5, 2), ("auc", 5, 1)],
+    [("share", 5, 1), ("loss", 5, 2), *run_long(("share", 1, 3), ("auc", 5, 1))],
 )
 def test_the_interval_of_a_trial_that_was_not_picked_holds(
     kind: str, n_folds: int, n_repeats: int, tmp_path: Path

@@ -47,6 +47,13 @@ def test_every_trial_is_judged_on_all_training_examples(study: StudyRecord) -> N
         assert float(rights.mean()) == pytest.approx(trial.value, abs=1e-6)
 
 
+def test_what_it_gets_wrong_is_one_file_of_all_folds(home: Project, study: StudyRecord) -> None:
+    assert [path.name for path in (home.root / "results/quickstart/mistakes").iterdir()] == [
+        "trial-0.json"
+    ]
+    assert " of 1,437 validation examples wrong" in home.done("show", "quickstart")
+
+
 def test_what_the_killed_process_had_done_is_as_if_it_had_gone_on(
     home: Project, study: StudyRecord
 ) -> None:

@@ -28,7 +28,7 @@ from space_world import CHOICES, compose, space_of
 from user_project import CHEAP_SWEEP, Project
 
 SETTINGS = settings(
-    max_examples=160,
+    max_examples=50,
     deadline=None,
     derandomize=True,
     database=None,
@@ -218,7 +218,7 @@ def test_every_promise_holds_for_every_space_and_sample(made: tuple[Space, list[
         holds(*made)
 
 
-@settings(SETTINGS, max_examples=80)
+@settings(SETTINGS, max_examples=30)
 @given(spaces)
 def test_a_small_grid_is_counted_right_and_every_point_is_a_trial(space: Space) -> None:
     assume(is_small(space))

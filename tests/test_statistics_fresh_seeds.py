@@ -11,6 +11,7 @@ from besom.statistics.fresh_seeds import OnFreshSeeds, gains_on_fresh_seeds
 from besom.statistics.paired import paired_gain
 from besom.statistics.power import in_seeds, seeds_needed
 from besom.statistics.selection import correct_for_selection
+from user_project import run_long
 
 
 def searched(
@@ -35,7 +36,7 @@ def searched(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "sd", "own"), [(2000, 0.003, 0.0), (2000, 0.003, 0.1)])
+@pytest.mark.parametrize(("n", "sd", "own"), [(2000, 0.003, 0.0), *run_long((2000, 0.003, 0.1))])
 def test_where_no_config_is_better_a_gain_is_claimed_in_five_percent_at_most(
     n: int, sd: float, own: float
 ) -> None:

@@ -20,6 +20,7 @@ from besom.statistics import (
     paired_gain,
 )
 from besom.statistics.kinds import interval_of, standard_error
+from user_project import some_long
 
 
 def limit(rate: float, n: int, errors: float = 3.5) -> float:
@@ -28,7 +29,7 @@ def limit(rate: float, n: int, errors: float = 3.5) -> float:
 
 
 DRAWN = {"losses": (losses, 600), "log losses": (log_losses, 200), "aucs": (aucs, 300)}
-kinds = pytest.mark.parametrize("kind", DRAWN)
+kinds = pytest.mark.parametrize("kind", some_long(DRAWN, ["losses", "log losses"]))
 
 
 # What is computed

@@ -16,6 +16,7 @@ from besom.statistics import (
     mean_interval,
 )
 from besom.statistics.seeds import add_image_error
+from user_project import some_long
 
 Table = np.ndarray
 
@@ -119,11 +120,9 @@ CASES = {  # k, n, seed_sd, own_sd, repetitions
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_intervals_for_new_images_cover_new_seeds_and_images(
-    case: tuple[int, int, float, float, int],
-) -> None:
-    k, n, seed_sd, own_sd, n_cases = case
+@pytest.mark.parametrize("name", some_long(CASES, ["2 seeds, 1,000 images"]))
+def test_intervals_for_new_images_cover_new_seeds_and_images(name: str) -> None:
+    k, n, seed_sd, own_sd, n_cases = CASES[name]
     rng = np.random.default_rng(4)
     truth = [crossed_truth(worth, seed_sd, own_sd) for worth in WORTHS]
     held = {"score": 0, "gain": 0, "gain, these images": 0}

@@ -51,6 +51,7 @@ def test_text_labels_are_swept_as_classes(home: Project, kinds: str) -> None:
     assert "scaled: 1 column normalised and 1 column one-hot" in kinds
     study = load_record(home.root / "results", "kinds")
     assert [trial.outcome for trial in study.trials] == [Outcome.COMPLETE] * 2
+    assert "Confusion matrix" in home.done("show", "kinds")
 
 
 def test_the_exported_model_takes_the_columns_and_predictions_are_written(
@@ -91,6 +92,9 @@ def test_numbers_are_swept_as_quantities_and_a_model_not_kept_is_trained_again(
     assert "was not kept: training it again" in done.stdout
     rows = pd.read_csv("rows.csv")
     study = load_record(home.root / "results", "prices")
+    wrong = home.done("show", "prices")
+    assert "32 validation examples: mean error" in wrong
+    assert "area" in wrong
     error = float(np.mean((rows["label"] - rows["prediction"]) ** 2))
     assert error == pytest.approx(min(trial.value for trial in study.complete), rel=1e-4)
 

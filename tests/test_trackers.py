@@ -6,7 +6,7 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,14 @@ from besom.errors import ConfigError, StudyError
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.trackers import (
     TRACKERS,
+    TrackedStudy,
     TrackedTrial,
+    Tracker,
+    best_tracked,
     check_tracker,
-    export_to,
     is_tracked,
     open_tracker,
+    tracked_trials,
 )
 from records_factory import make_study
 from tensorboard_runs import read_run
@@ -36,8 +39,24 @@ def study() -> StudyRecord:
     return replace(made, trials=(*most, replace(last, outcome=Outcome.DUPLICATE)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_of_wandb_is_left() -> Iterator[None]:
+    yield
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()
+
+
 def tracked(study: StudyRecord) -> list[TrialRecord]:
     return [trial for trial in study.trials if is_tracked(trial)]
+
+
+def write(name: str, study: StudyRecord, trials: Iterable[TrialRecord], folder: Path) -> Tracker:
+    """As ``export_to`` does in a process of its own."""
+    tracker = open_tracker(name, TrackedStudy.of(study), folder)
+    for trial in trials:
+        tracker.write(TrackedTrial.of(study, trial))
+    tracker.close(tracked_trials(study), best_tracked(study))
+    return tracker
 
 
 # TensorBoard
@@ -46,8 +65,8 @@ def tracked(study: StudyRecord) -> list[TrialRecord]:
 def test_tensorboard_shows_each_trials_curves_and_scores(
     study: StudyRecord, tmp_path: Path
 ) -> None:
-    n_written, _ = export_to("tensorboard", study, study.trials, tmp_path)
-    assert n_written == len(tracked(study)) == 13
+    assert len(tracked(study)) == 13
+    write("tensorboard", study, tracked(study), tmp_path)
     for trial in tracked(study):
         run = read_run(tmp_path / "tensorboard" / f"trial-{trial.number}")
         for metric, values in trial.history.items():
@@ -70,7 +89,7 @@ def test_tensorboards_hparams_table_has_hyperparameters_and_scores(
         assert isinstance(content, bytes)
         return content
 
-    export_to("tensorboard", study, study.trials, tmp_path)
+    write("tensorboard", study, tracked(study), tmp_path)
     root = tmp_path / "tensorboard"
     experiment = metadata.parse_experiment_plugin_data(said(root, metadata.EXPERIMENT_TAG))
     types = {info.name: info.type for info in experiment.hparam_infos}
@@ -96,7 +115,7 @@ def test_tensorboards_hparams_table_has_hyperparameters_and_scores(
 def test_tensorboard_shows_a_running_trials_epochs_and_each_of_them_once(
     study: StudyRecord, tmp_path: Path
 ) -> None:
-    tracker = open_tracker("tensorboard", study, tmp_path)
+    tracker = open_tracker("tensorboard", TrackedStudy.of(study), tmp_path)
     trial = TrackedTrial.of(study, study.trials[0])
     epochs = [(epoch, metrics) for epoch, _, metrics in trial.epochs()]
     for attempt in (epochs[:1], epochs[:3]):  # its first worker dies
@@ -115,7 +134,7 @@ def test_tensorboard_shows_a_running_trials_epochs_and_each_of_them_once(
 def test_tensorboard_has_what_a_trial_returned_where_it_reported_something_else(
     study: StudyRecord, tmp_path: Path
 ) -> None:
-    tracker = open_tracker("tensorboard", study, tmp_path)
+    tracker = open_tracker("tensorboard", TrackedStudy.of(study), tmp_path)
     tracker.epoch(0, 1, {"val_accuracy": 0.25})
     tracker.write(TrackedTrial.of(study, study.trials[0]))
     run = read_run(tmp_path / "tensorboard" / "trial-0")
@@ -134,7 +153,7 @@ def test_mlflow_shows_a_run_for_the_study_and_below_it_one_per_trial(
     uri = f"sqlite:///{tmp_path}/of mine.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     for _ in range(2):  # again: each run is replaced
-        export_to("mlflow", study, study.trials, tmp_path)
+        write("mlflow", study, tracked(study), tmp_path)
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(study.name)
     shown = client.search_runs([experiment.experiment_id])
@@ -162,13 +181,12 @@ def test_mlflow_has_a_file_of_the_studys_own_where_no_server_is_named(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     folder = tmp_path / "of é #1"
     named = replace(study, name='it\'s "mine"')
-    n_written, place = export_to("mlflow", named, study.trials[:1], folder)
-    assert n_written == 1
+    place = write("mlflow", named, study.trials[:1], folder).place
     assert (folder / "mlflow.db").stat().st_size > 0
     assert "mlflow server --backend-store-uri" in place
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     with pytest.raises(StudyError, match="Set MLFLOW_TRACKING_URI to another place"):
-        export_to("mlflow", study, study.trials[:1], tmp_path / "what?")
+        write("mlflow", study, study.trials[:1], tmp_path / "what?")
 
 
 # Weights & Biases
@@ -200,7 +218,7 @@ def test_wandb_gets_one_offline_run_per_trial_in_the_studys_group(
 
     trials = [study.trials[0], next(t for t in study.trials if t.outcome.failed)]
     for _ in range(2):  # again: each run is replaced
-        export_to("wandb", study, trials, tmp_path)
+        write("wandb", study, trials, tmp_path)
     files = [*tmp_path.glob("wandb/offline-run-*/*.wandb")]
     assert len(files) == 2
     for file in files:
@@ -222,22 +240,88 @@ def test_wandb_gets_one_offline_run_per_trial_in_the_studys_group(
         assert (code != 0) == trial.outcome.failed
 
 
+def test_wandb_sends_nothing_and_lists_no_packages(study: StudyRecord, tmp_path: Path) -> None:
+    from wandb import env
+
+    write("wandb", study, study.trials[:1], tmp_path)
+    assert not env.error_reporting_enabled()  # else it asks for a server's name even when offline
+    assert [*tmp_path.rglob("*.wandb")]
+    assert not [*tmp_path.rglob("requirements.txt")]
+
+
+def test_a_run_of_wandb_that_was_not_written_to_its_end_is_written_again(
+    study: StudyRecord, tmp_path: Path
+) -> None:
+    tracker = write("wandb", study, study.trials[:1], tmp_path)
+    assert tracker.has(0)
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    data = file.read_bytes()
+    for length in (0, 7, len(data) // 2, len(data) - 1):  # its process was killed
+        file.write_bytes(data[:length])
+        assert not tracker.has(0), length
+    assert not tracker.has(0)
+    tracker.write(TrackedTrial.of(study, study.trials[0]))
+    assert tracker.has(0)
+    assert len([*tmp_path.glob("wandb/offline-run-*")]) == 1
+
+
 # All of them
+
+HOSTILE = {
+    "model.units[0]": 1,
+    "model.units_0_": 2,
+    "": 3,
+    "..": 4,
+    "/etc/passwd": 5,
+    "a//b": 6,
+    "long." + "x" * 300: 7,
+    "long." + "x" * 301: 8,
+    "model.é <b>": "\x1b[2J\ud800\x00\n<script>",
+    "model.none": None,
+    "model.huge": 10**400,
+    "model.text": "v" * 100_000,
+}
 
 
 @pytest.mark.parametrize("name", TRACKERS)
-def test_a_tracker_loads_no_tensorflow(name: str, tmp_path: Path, project: Project) -> None:
+def test_any_names_and_values_are_written(
+    name: str, study: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/hostile.db")
+    odd = [1.0, float("nan"), float("inf"), 1e308, 5e-324]
+    curves = dict.fromkeys(HOSTILE, odd)
+    trial = replace(study.trials[0], params=HOSTILE, history=curves, reason="\x1b" * 9999)
+    tracker = write(name, study, [trial], tmp_path)
+    assert tracker.has(0)
+    if name == "mlflow":
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{tmp_path}/hostile.db")
+        (run,) = client.search_runs(["1"], "attributes.run_name = 'trial 0'")
+        assert len(run.data.params) == len(HOSTILE)
+        assert run.data.params["model.units_0_"] == "1"
+        assert run.data.params["model.é _b_"] == r"\x1b[2J\ud800\x00" + "\n<script>"
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_a_tracker_loads_neither_tensorflow_nor_optuna(
+    name: str, tmp_path: Path, project: Project
+) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from records_factory import make_study
-from besom.trackers import export_to
-study = make_study(2)
-export_to({name!r}, study, study.trials, Path({str(tmp_path)!r}))
-print("tensorflow" in sys.modules)
+from besom.store.records import Outcome
+from besom.trackers.tracker import TrackedStudy, TrackedTrial
+from besom.trackers import open_tracker
+trial = TrackedTrial(0, {{}}, {{"loss": [1.0]}}, {{}}, {{}}, {{}}, Outcome.COMPLETE, 1.0, 2.0)
+tracker = open_tracker({name!r}, TrackedStudy("s", "k", ("loss",)), Path({str(tmp_path)!r}))
+tracker.write(trial)
+tracker.close([trial], trial)
+assert tracker.has(0)
+print({{"tensorflow", "keras", "optuna"}} & {{*sys.modules}})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False"]
+    assert done.stdout == "set()\n"
     assert done.stderr == ""
 
 

@@ -88,11 +88,17 @@ class Project:
         return sorted(str(p.relative_to(self.root)) for p in (self.root / "results").rglob("*"))
 
 
-def some_long(names: Iterable[str], quick: str) -> list[Any]:
+def some_long(given: Iterable[Any], quick: str | list[Any]) -> list[Any]:
     """Parameters of a test; all but those in ``quick`` run with what takes minutes."""
-    always = quick.split()
-    assert {*always} <= {*names}
-    return [n if n in always else pytest.param(n, marks=pytest.mark.long) for n in names]
+    always = quick.split() if isinstance(quick, str) else quick
+    every = list(given)
+    assert all(one in every for one in always)
+    return [one if one in always else pytest.param(one, marks=pytest.mark.long) for one in every]
+
+
+def run_long(*cases: tuple[Any, ...]) -> list[Any]:
+    """Cases of a test, of several parameters each, that run with what takes minutes."""
+    return [pytest.param(*case, marks=pytest.mark.long) for case in cases]
 
 
 def edit_journal(journal: Path, edit: Callable[[str], str]) -> None:

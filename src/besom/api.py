@@ -37,7 +37,8 @@ def train(
     Args:
         build: a function or class that makes the model; or overrides, as in
             ``besom.train(["data=mnist"])``.
-        config: the path of a config, such as an exported ``best.yaml``; None: ``conf/train.yaml``.
+        config: the path of a config, such as an exported ``best.yaml``, or the name of one on the
+            search path; None: ``conf/train.yaml``.
         overrides: Hydra overrides, such as ``["data=mnist", "trainer.epochs=5"]``.
         data, test: as for ``sweep``.
         params: values for parameters of ``build``, or for dotted paths; such as

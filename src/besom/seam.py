@@ -30,6 +30,8 @@ from besom.equality import SameFields
 #:   return at once, with ``numbers`` and an empty history.
 #: - ``save_model``: ``{path, better_than}``: write the ``.keras`` of the weights that count to
 #:   ``path``, if their monitored value is better than ``better_than`` (None: in any case).
+#: - ``mistakes``: ``{path, better_than}``: under the same condition, write to ``path`` what the
+#:   model gets wrong of the validation examples, as JSON (``besom.store.mistakes``).
 #: - ``per_example``: the metrics of which a result should have ``TrialResult.per_example``.
 #: - ``called``: what to call it in the worker's log, where it is one run of a trial of several.
 #: - ``rehearse``: ``{name: config}``, for ``prepare``: configs to try before the test set is read.
@@ -49,6 +51,10 @@ OFFERED = (
 
 #: What a kept ``.keras`` holds beside Keras's own files: JSON with ``class_names``.
 MODEL_NOTES = "besom.json"
+
+#: What a file of mistakes holds at most: the worst validation examples, classes of a confusion
+#: matrix, pairs of classes that are taken for each other, numbers to be drawn.
+N_WORST, MOST_CLASSES, MOST_CONFUSIONS, MOST_POINTS = 20, 100, 20, 400
 
 #: What ``TrialResult.per_example`` may be, and what ``prepare`` says of metrics under ``kinds``.
 PER_EXAMPLE = ("share", "mean", "other")

@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from besom.errors import BesomError, ConfigError
+from besom.executors import resources
 from besom.executors.base import Epoch, Failed, FailureKind, Finished, Ready, Remark, Started
+from besom.executors.local import LocalExecutor
 from besom.executors.ray import RayExecutor, ray_executor
 from executor_drive import Drive
 
@@ -170,6 +172,22 @@ def test_the_driver_ignores_a_sigterm_for_the_coordinator_ends_it(cluster):
     driver = next(p for p in psutil.Process().children() if "fake_ray_driver" in p.cmdline())
     os.kill(driver.pid, signal.SIGINT)
     begin(swarm, 0)
+
+
+def test_a_ray_of_its_own_shares_this_machines_memory_as_local_workers_do(world, monkeypatch):
+    monkeypatch.setattr(resources, "total_memory", lambda: 3 * 1024**3)  # four fifths hold two
+    nodes(world, a=8)
+    executor = FakeRay(None)
+    assert executor.limits == LocalExecutor(workers=1, gpus="none").limits
+    assert FakeRay("auto").limits.memory is None
+    executor.start("cheap_trials:named", {}, str(world / "logs"))
+    try:
+        swarm = Drive(executor)
+        swarm.listen(lambda: swarm.executor.idle == 2)
+        assert executor.n_workers == 2
+        assert executor.limits == LocalExecutor(workers=2, gpus="none").limits
+    finally:
+        executor.close()
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,7 @@ def test_a_node_without_disk_space_for_given_arrays_says_so(tmp_path: Path) -> N
 
 ORDERS = {
     "save_model": {"path": "models/trial-4.keras", "better_than": None},
+    "mistakes": {"path": "mistakes/trial-4.json", "better_than": None},
     "checkpoint": {"load": "checkpoints/trial-1", "save": "checkpoints/trial-4"},
 }
 
@@ -282,9 +283,10 @@ def test_models_and_checkpoints_come_back_and_the_one_to_continue_goes_there(
     node = NodeFolder(tmp_path / "node")
     node.begin(config, sent)
     assert (node.folder / "checkpoints/trial-1").read_bytes() == sent["checkpoints/trial-1"]
-    write(node.folder, "models/trial-4.keras", "checkpoints/trial-4/part", "noise")
+    kept = ["models/trial-4.keras", "mistakes/trial-4.json", "checkpoints/trial-4/part"]
+    write(node.folder, *kept, "noise")
     files = node.end()
-    assert set(files) == {"models/trial-4.keras", "checkpoints/trial-4/part"}
+    assert set(files) == set(kept)
     assert not node.folder.exists()
     assert receive(files, str(study)) == ""
     assert (study / "models/trial-4.keras").exists()
@@ -300,8 +302,10 @@ def test_a_trial_that_keeps_nothing_sends_nothing(tmp_path: Path) -> None:
 
 def test_a_study_folder_that_takes_no_model_costs_the_model_and_is_said(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("no folder")
-    remark = receive({"models/trial-4.keras": b"weights"}, str(tmp_path))
-    assert remark.startswith("models or checkpoints could not be kept: ")
+    files = {"models/trial-4.keras": b"weights", "mistakes/trial-4.json": b"{}"}
+    remark = receive(files, str(tmp_path))
+    assert (tmp_path / "mistakes/trial-4.json").exists()
+    assert remark.startswith("models, mistakes or checkpoints could not be kept: ")
 
 
 def crossing(
@@ -349,7 +353,7 @@ def test_a_model_that_cannot_be_kept_is_a_remark_of_its_trial(
     sender.unpack(Parcel(finished, {"models/trial-4.keras": b"weights"}))
     remarks = finished.result.environment["remarks"]
     assert remarks["other"] == "said"
-    assert remarks["models"].startswith("models or checkpoints could not be kept: ")
+    assert remarks["models"].startswith("models, mistakes or checkpoints could not be kept: ")
 
 
 # --- room -----------------------------------------------------------------------------------------

@@ -189,6 +189,33 @@ def test_a_trial_handed_to_a_worker_that_is_dead_already_runs_on_its_replacement
     assert swarm.of(Failed) == []
 
 
+def test_a_trial_that_its_worker_had_not_taken_up_when_it_died_has_not_begun(drive):
+    swarm = drive("quadratic", workers=2)
+    swarm.warm_up()
+    for pid in swarm.pids():
+        os.kill(pid, signal.SIGSTOP)  # alive, so it can be sent a trial, and will not read it
+    swarm.executor.submit(0, {})
+    os.kill(swarm.pids()[0], signal.SIGKILL)
+    os.kill(swarm.pids()[1], signal.SIGKILL)
+    swarm.listen(lambda: bool(swarm.of(Failed)))
+    (failed,) = swarm.of(Failed)
+    assert failed.kind is FailureKind.NOT_BEGUN
+    assert failed.reason == "killed by SIGKILL before the trial began"
+
+
+def test_a_trial_that_had_begun_is_not_taken_for_one_that_had_not(drive):
+    """Also where its worker dies with an answer unread."""
+    swarm = drive("quadratic")
+    swarm.warm_up()
+    swarm.executor.submit(0, {})
+    swarm.listen(lambda: bool(swarm.of(Epoch)), answer=False)
+    os.kill(swarm.pids()[0], signal.SIGSTOP)
+    swarm.executor.answer(0, stop=False)
+    os.kill(swarm.pids()[0], signal.SIGKILL)
+    swarm.listen(lambda: bool(swarm.of(Failed)))
+    assert [failed.kind for failed in swarm.of(Failed)] == [FailureKind.WORKER_DIED]
+
+
 def test_an_answer_to_a_worker_that_has_died_does_no_harm(drive):
     swarm = drive("quadratic")
     swarm.warm_up()

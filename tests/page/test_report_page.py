@@ -171,9 +171,15 @@ def _charts(study: StudyRecord) -> list[PageChart]:
     [
         pytest.param(make_study(0, name="empty"), id="no trial"),
         pytest.param(make_study(1, name="one"), id="the baseline alone"),
-        pytest.param(make_study(3, name="few"), id="too few for importance"),
-        pytest.param(make_study(12, name="no-base", baseline=False), id="no baseline"),
-        pytest.param(make_study(9, name="single", n_epochs=1), id="one epoch"),
+        pytest.param(
+            make_study(3, name="few"), id="too few for importance", marks=pytest.mark.long
+        ),
+        pytest.param(
+            make_study(12, name="no-base", baseline=False), id="no baseline", marks=pytest.mark.long
+        ),
+        pytest.param(
+            make_study(9, name="single", n_epochs=1), id="one epoch", marks=pytest.mark.long
+        ),
         pytest.param(make_study(14, name="pruned", pruned=0.9), id="nearly all pruned"),
         pytest.param(
             make_study(12, name="two", objectives=(VAL_ACCURACY, N_PARAMS)), id="two objectives"

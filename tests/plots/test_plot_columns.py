@@ -120,6 +120,15 @@ def test_numbers_to_choose_from_are_categories():
     assert by_label([trial({"batch": 64}, space)])["batch"].categories == ("16", "64", "256")
 
 
+def test_a_lone_trial_stands_at_its_category_and_others_stand_side_by_side():
+    two = {"x": CategoricalDistribution((0.01, 0.1))}
+    trials = [trial({"x": x}, two, number) for number, x in enumerate((0.1, 0.01, 0.1))]
+    across = by_label(trials)["x"].across(np.arange(3))
+    assert across[1] == 0
+    assert across[0] != across[2]
+    assert set(np.round(across)) == {0, 1}
+
+
 def test_null_true_lists_and_mappings_are_categories():
     mapping = {"name": "cutout", "size": 8}
     space = {

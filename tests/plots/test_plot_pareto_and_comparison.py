@@ -25,7 +25,7 @@ def brute_front(values, signs):
     return [not any((other >= row).all() and (other > row).any() for other in good) for row in good]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=20),
     st.tuples(*[st.sampled_from([1, -1])] * 3),

@@ -16,7 +16,7 @@ from besom.rerun.replay import Replay, replay, report
 from besom.runs import RunOf, runs_of
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, StudyRecord
-from user_project import Project
+from user_project import Project, some_long
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
@@ -56,7 +56,7 @@ def test_replay_shows_which_run_an_epoch_is_of(project: Project, trace: Path) ->
     assert "Trial 0 of 'cheap' is bitwise equal" in done.output
 
 
-@pytest.mark.parametrize("fault", ["raise", "diverge", "nan"])
+@pytest.mark.parametrize("fault", some_long(["raise", "diverge", "nan"], "raise"))
 def test_a_trial_that_a_run_ended_is_replayed_until_that_run(trace: Path, fault: str) -> None:
     sweep(*BOTH, "sweep.n_trials=2", "trainer.breaks=[0,2]", f"trainer.fault={fault}")
     study = stored()
@@ -67,7 +67,7 @@ def test_a_trial_that_a_run_ended_is_replayed_until_that_run(trace: Path, fault:
     assert begun(trace) == [(0, 0), (0, 1), (0, 2)]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", some_long([1, 2], [2]))
 def test_a_trial_pruned_between_its_runs_is_replayed_until_there(trace: Path, workers: int) -> None:
     sweep(
         *(*BOTH, "sweep.n_trials=12", f"sweep.executor.workers={workers}"),

@@ -17,7 +17,7 @@ from besom.study.budget import Budget
 from besom.study.run import Ending
 from besom.study.running_trial import EarlyStopping, RunningTrial
 from besom.study.watcher import Watcher
-from user_project import Project
+from user_project import Project, run_long
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 
@@ -33,15 +33,17 @@ def faulty(fault: str, *more: str) -> tuple[str, ...]:
     ("fault", "outcome", "reason", "n_runs"),
     [
         ("raise", Outcome.ERROR, "ValueError: the layer [red] is missing", 1),
-        ("unstorable", Outcome.ERROR, "RuntimeError: bad \\udcff surrogate \\x00 nul", 1),
         ("indescribable", Outcome.ERROR, "Odd: (its message cannot be shown: str() of it", 1),
         ("report_nan", Outcome.DIVERGED, "val_accuracy is nan at epoch 2", 1),
-        ("report_inf", Outcome.DIVERGED, "val_accuracy is inf at epoch 2", 1),
         ("diverge", Outcome.DIVERGED, "val_loss is nan at epoch 2", 1),
-        ("allocate", Outcome.ERROR, "memory", 2),
-        ("exit", Outcome.WORKER_DIED, "exit code 7", 2),
         ("segfault", Outcome.WORKER_DIED, "SIGSEGV", 2),
         ("kill", Outcome.WORKER_DIED, "SIGKILL", 2),
+        *run_long(
+            ("unstorable", Outcome.ERROR, "RuntimeError: bad \\udcff surrogate \\x00 nul", 1),
+            ("report_inf", Outcome.DIVERGED, "val_accuracy is inf at epoch 2", 1),
+            ("allocate", Outcome.ERROR, "memory", 2),
+            ("exit", Outcome.WORKER_DIED, "exit code 7", 2),
+        ),
     ],
 )
 def test_a_trial_that_breaks_costs_only_itself(

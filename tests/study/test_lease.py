@@ -30,7 +30,7 @@ from besom.store.paths import StudyPaths
 from besom.store.storage import open_storage
 from besom.store.stored_records import PRESET
 from postgres import PASSWORD, Postgres
-from user_project import Project, wait_for
+from user_project import Project, some_long, wait_for
 
 ELSEWHERE = "00000000-0000-0000-0000-000000000000"  # the boot of another machine
 
@@ -54,7 +54,7 @@ def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pat
 #: Where the kind of database makes no difference.
 on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 slow_on_postgresql = pytest.mark.parametrize(
-    "url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+    "url", some_long(["sqlite", "postgresql"], "sqlite"), indirect=True
 )
 
 
@@ -326,12 +326,13 @@ def trace(project: Project) -> Path:
     return project.root / "trace"
 
 
+@slow_on_postgresql
 @pytest.mark.usefixtures("no_orphans")
 def test_of_two_sweeps_started_in_the_same_second_one_runs(
     project: Project, url: str, trace: Path
 ) -> None:
     both = [
-        coordinator(url, f, f"trainer.trace={trace}", *SLOW, "sweep.n_trials=24")
+        coordinator(url, f, f"trainer.trace={trace}", *SLOW, "sweep.n_trials=10")
         for f in ("results", "others")
     ]
     (code, _, err), (other, _, other_err) = sorted(map(ended, both))
@@ -340,8 +341,8 @@ def test_of_two_sweeps_started_in_the_same_second_one_runs(
     folders = [folder for folder in ("results", "others") if Path(folder).exists()]
     assert len(folders) == 1, "the refused one has left its folder"
     Path(folders[0]).rename("results") if folders != ["results"] else None
-    assert len(assert_whole(24).complete) == 24
-    assert len(runs(trace)) == 24, "a trial was trained twice"
+    assert len(assert_whole(10).complete) == 10
+    assert len(runs(trace)) == 10, "a trial was trained twice"
 
 
 @slow_on_postgresql

@@ -8,17 +8,18 @@ import socket
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 from sweeping import assert_whole, stored, sweep
 
 import besom
 from besom.cli import main
 from besom.errors import ConfigError, TrustError
-from besom.store.records import Outcome
+from besom.store.records import Outcome, TrialRecord
 from besom.study import live_trackers
 from besom.study.watcher import Watcher
 from besom.trackers import TRACKERS as TRACKERS_KNOWN
-from besom.trackers import open_tracker
+from besom.trackers import TrackedStudy, open_tracker
 from tensorboard_runs import points, read_run
 from user_project import Project, wait_for
 
@@ -82,10 +83,66 @@ def test_a_tracker_that_fails_is_mentioned_once_and_stops_nothing(project: Proje
     assert_whole(4)
     (remark,) = [text for text in heard.remarks if "tracker" in text]
     assert remark.startswith("the tracker tensorboard failed and gets no more trials: ")
-    assert remark.endswith("Later, `besom export cheap --to tensorboard` writes all of them")
+    assert remark.endswith("Later, `besom export cheap --to tensorboard` writes all of it")
     assert "besom-tensorboard" not in names_of_threads()
 
 
+class Stopper(Listener):
+    """Suspends the process of the tracker when a trial has ended."""
+
+    def finished(self, trial: TrialRecord) -> None:
+        for process in psutil.Process().children():
+            if "besom.trackers.tracker_main" in process.cmdline():
+                process.suspend()
+
+
+def test_a_tracker_that_hangs_holds_up_no_trial_and_the_end_not_for_long(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_trackers, "GRACE_S", 0.2)
+    heard = Stopper()
+    sweep("sweep.trackers=[tensorboard]", "sweep.n_trials=3", watcher=heard)
+    assert_whole(3)
+    assert [text for text in heard.remarks if "tracker" in text] == [
+        "the tracker tensorboard has not written everything. Later, `besom export cheap --to "
+        "tensorboard` writes all of it"
+    ]
+    assert "besom-tensorboard" not in names_of_threads()
+    assert not [p for p in psutil.Process().children() if "tracker_main" in " ".join(p.cmdline())]
+
+
+def test_a_signal_ends_the_wait_for_a_tracker_and_the_sweep_is_done(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_trackers, "_SAY_AFTER_S", 0.0)
+
+    class Impatient(Stopper):
+        def remarked(self, text: str) -> None:
+            super().remarked(text)
+            if text.startswith("waiting for tensorboard to write what is left, at most 60 s"):
+                signal.raise_signal(signal.SIGINT)
+
+    heard = Impatient()
+    outcome = sweep("sweep.trackers=[tensorboard]", "sweep.n_trials=2", watcher=heard)
+    assert outcome.exit_code == 0
+    assert heard.remarks[-1].startswith("the tracker tensorboard has not written everything.")
+
+
+def test_a_tracker_whose_process_is_killed_is_mentioned_once(project: Project) -> None:
+    class Killer(Listener):
+        def finished(self, trial: TrialRecord) -> None:
+            for process in psutil.Process().children():
+                if "besom.trackers.tracker_main" in process.cmdline():
+                    process.kill()
+
+    heard = Killer()
+    sweep("sweep.trackers=[tensorboard]", "sweep.n_trials=3", watcher=heard)
+    assert_whole(3)
+    (remark,) = [text for text in heard.remarks if "tracker" in text]
+    assert "its process is gone (killed by SIGKILL). Later, `besom export" in remark
+
+
+@pytest.mark.long
 def test_a_server_that_does_not_answer_holds_up_no_trial_and_the_end_not_for_long(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,8 +155,8 @@ def test_a_server_that_does_not_answer_holds_up_no_trial_and_the_end_not_for_lon
         sweep("sweep.trackers=[mlflow]", "sweep.n_trials=3", watcher=heard)
         assert_whole(3)
         assert [text for text in heard.remarks if "tracker" in text] == [
-            "the tracker mlflow is too slow to wait for. Later, `besom export cheap --to mlflow` "
-            "writes all of them"
+            "the tracker mlflow has not written everything. Later, `besom export cheap --to "
+            "mlflow` writes all of it"
         ]
     wait_for(lambda: "besom-mlflow" not in names_of_threads(), "the request to end", 60.0)
 
@@ -116,8 +173,13 @@ def test_an_interrupted_sweep_still_writes_the_trials_that_have_ended(project: P
     ended = {t.number for t in stored().trials if t.outcome is not Outcome.RUNNING}
     assert len(ended) > 1
     for name in ("tensorboard", "mlflow", "wandb"):
-        tracker = open_tracker(name, stored(), TRACKERS)
+        tracker = open_tracker(name, TrackedStudy.of(stored()), TRACKERS)
         assert {number for number in range(500) if tracker.has(number)} == ended
+
+
+def test_a_tracker_that_is_no_list_is_refused_with_how_to_write_one(project: Project) -> None:
+    with pytest.raises(ConfigError, match=r"sweep\.trackers takes a list: write \[a\] for one"):
+        sweep("sweep.trackers=tensorboard")
 
 
 def test_an_unknown_tracker_is_refused_before_anything_is_written(project: Project) -> None:
@@ -137,7 +199,7 @@ def test_export_writes_a_finished_study_to_a_tracker(project: Project) -> None:
     assert said == "2 trials of cheap: tensorboard --logdir results/cheap/trackers/tensorboard\n"
     project.done("export", "cheap", "--to", "tensorboard", "--trial", "1", "-o", "elsewhere")
     assert [p.name for p in Path("elsewhere/tensorboard").glob("trial-*")] == ["trial-1"]
-    assert open_tracker("tensorboard", stored(), TRACKERS).has(1)
+    assert open_tracker("tensorboard", TrackedStudy.of(stored()), TRACKERS).has(1)
     both = project.besom("export", "cheap", "--to", "tensorboard", "--model")
     assert both.exit_code == 2
     assert "--model and --to write different files" in both.output
@@ -208,6 +270,15 @@ def test_the_users_command_hears_of_an_error_too(project: Project) -> None:
 def test_a_command_that_fails_is_mentioned_and_changes_nothing(project: Project) -> None:
     said = project.done("sweep", "cheap", "sweep.notify='exit 3'", "sweep.n_trials=2", *TRUST)
     assert "sweep.notify ended with exit code 3: exit 3" in said
+
+
+def test_ctrl_c_ends_the_command_and_changes_nothing_of_the_sweep(project: Project) -> None:
+    """The signal goes to the sweep's own process, while the command runs."""
+    command = "sweep.notify='kill -INT $PPID; sleep 60'"
+    done = project.run("sweep", "cheap", command, "sweep.n_trials=1", *TRUST)
+    assert done.returncode == 0
+    assert "sweep.notify was interrupted: kill -INT" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])

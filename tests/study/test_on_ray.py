@@ -14,7 +14,7 @@ from test_resume import wait_for
 from besom.errors import BesomError
 from besom.executors.base import Epoch, Event, Executor, Failed, FailureKind, Finished
 from besom.executors.ray import RayExecutor
-from besom.executors.run_loop import NODE_LOSSES, RunLoop, TrialSource, TrialTask
+from besom.executors.run_loop import LOSSES, RunLoop, TrialSource, TrialTask
 from besom.executors.stop import Ending
 from besom.seam import TrialResult
 from besom.store.records import Outcome
@@ -23,6 +23,7 @@ from user_project import CHEAP_SWEEP, Project
 
 TESTS = str(Path(__file__).parents[1])
 LOST, DIED = FailureKind.NODE_LOST, FailureKind.WORKER_DIED
+IDLE = FailureKind.NOT_BEGUN
 
 
 class OneAtATime(Executor):
@@ -68,13 +69,17 @@ class OneTrial(TrialSource):
 @pytest.mark.parametrize(
     ("ends", "n_retries", "kind"),
     [
-        ((LOST,) * NODE_LOSSES + (None,), NODE_LOSSES, None),
-        ((LOST,) * (NODE_LOSSES + 1), NODE_LOSSES, LOST),
+        ((LOST,) * LOSSES + (None,), LOSSES, None),
+        ((LOST,) * (LOSSES + 1), LOSSES, LOST),
+        ((IDLE, DIED, IDLE, None), 3, None),
+        ((IDLE,) * (LOSSES + 1), LOSSES, IDLE),
         ((LOST, DIED, LOST, None), 3, None),
         ((DIED, LOST, DIED), 2, DIED),
     ],
 )
-def test_a_lost_node_does_not_use_up_a_trials_one_retry(ends, n_retries, kind) -> None:
+def test_a_lost_node_or_a_worker_that_died_idle_does_not_use_up_a_trials_one_retry(
+    ends, n_retries, kind
+) -> None:
     source = OneTrial()
     assert RunLoop(OneAtATime(*ends), source).run() is Ending.DONE
     assert len(source.retries) == n_retries

@@ -114,6 +114,7 @@ def test_a_study_that_has_its_place_stays_there(
 # With one
 
 
+@pytest.mark.long
 def test_besom_storage_holds_the_whole_url(
     project: Project, server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,8 @@ def test_another_cluster_is_no_other_study_but_other_workers_are() -> None:
 
     before, after = on(address="node1:6379", workers=4), on(address="node7:23456", workers=4)
     study_identity.check_same_task("night", before, after, extend=False)
+    limited = on(address="node1:6379", workers=4, max_worker_memory="4 GiB")
+    study_identity.check_same_task("night", before, limited, extend=False)
     with pytest.raises(StudyError, match=r"executor\.workers: 4 -> 8"):
         study_identity.check_same_task("night", before, on(address=None, workers=8), extend=False)
 

@@ -10,15 +10,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from training_world import ENGINES
 
 from besom.errors import BesomError, ConfigError, DataError
 from besom.training.data.examples import Stream
 from besom.training.rehearsal import rehearse
 from besom.training.trainer import Fitted, evaluate, fit
+from user_project import some_long
 
 pytestmark = pytest.mark.tensorflow
 
-ENGINES = pytest.mark.parametrize("engine", ["compiled", "keras"])
 AUC = {"_target_": "keras.metrics.AUC", "name": "auc"}
 
 
@@ -109,7 +110,7 @@ def test_three_outputs_are_named_as_keras_names_them(as_list: bool) -> None:
     assert {"val_kind_accuracy", "val_size_mae", "val_tags_binary_accuracy"} <= set(defaults)
 
 
-@pytest.mark.parametrize("kind", [tuple, list])
+@pytest.mark.parametrize("kind", some_long([tuple, list], [tuple]))
 def test_inputs_in_a_tuple_or_a_list(kind: type) -> None:
     parts = kind([world.NUMBERS[:, :2], world.NUMBERS[:, 2:]])
     task = world.Task("regression", None, (1,))
@@ -174,7 +175,7 @@ def shuffled() -> Any:
     return world.stream(train=Stream(source, 5, source.element_spec, 80))
 
 
-@pytest.mark.parametrize("steps", [None, 3])
+@pytest.mark.parametrize("steps", some_long([None, 3], [3]))
 def test_a_stream_goes_on_from_a_checkpoint_as_if_it_had_never_been_left(
     steps: int | None, tmp_path: Path
 ) -> None:
@@ -198,7 +199,9 @@ def test_a_run_that_cannot_go_on_from_a_checkpoint_says_so(tmp_path: Path) -> No
     assert "trained from its first epoch again" in again.remarks["resumed"]
 
 
-@pytest.mark.parametrize("source", [world.Batches(), world.generated])
+@pytest.mark.parametrize(
+    "source", [world.Batches(), pytest.param(world.generated, marks=pytest.mark.long)]
+)
 def test_a_pydataset_and_a_generator_train_by_model_fit(source: Any) -> None:
     n = None if callable(source) else 5
     data = world.stream(train=Stream(source, n, world.SPEC))
@@ -279,7 +282,7 @@ def test_what_does_not_fit_is_one_sentence_before_the_first_trial(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("trainer", [{}, {"fit": "own_fits.plain"}])
+@pytest.mark.parametrize("trainer", some_long([{}, {"fit": "own_fits.plain"}], [{}]))
 @pytest.mark.parametrize(
     ("again", "message"),
     [

@@ -7,9 +7,11 @@ import time
 
 import numpy as np
 import pytest
+from training_world import ENGINES
 
 from besom.errors import ConfigError
 from besom.seam import TrialResult
+from user_project import some_long
 
 pytestmark = pytest.mark.tensorflow
 
@@ -157,6 +159,7 @@ def test_a_probe_builds_and_measures_without_training_to_speak_of():
     assert numbers["memory_bytes"] > 1e8
 
 
+@pytest.mark.long
 def test_a_probe_measures_the_engine_that_would_train():
     """Keras's own step takes several times as long here, and would overstate a whole sweep."""
     compiled, keras = probed(), probed({"engine": "keras"})
@@ -176,13 +179,14 @@ def test_a_probe_sees_what_only_model_fit_can_train():
         probed({"engine": "compiled"}, model=own_step)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2000])
+@pytest.mark.parametrize("batch_size", some_long([1, 2000], [2000]))
 def test_a_probe_takes_any_batch_size(batch_size):
     numbers = probed({"batch_size": batch_size}).numbers
     assert numbers["seconds_per_step"] > 0
     assert numbers["steps_per_epoch"] == math.ceil(1150 / batch_size)
 
 
+@pytest.mark.long
 def test_a_probe_foretells_what_a_trial_takes_beside_its_epochs():
     """Which on small data is nearly all of it: the model is built, traced and saved."""
     from besom.training.trial import run_trial
@@ -263,7 +267,7 @@ def test_a_run_whose_model_and_picture_cannot_be_written_leaves_all_else(
     }
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@ENGINES
 def test_the_metrics_asked_for_are_given_example_by_example(engine: str) -> None:
     asked = {"per_example": ["val_loss", "val_accuracy", "n_params", "loss"]}
     result = run(asked, engine=engine, evaluation_batch_size=100)

@@ -15,6 +15,7 @@ from besom.targets import names_in, refuse_untrusted
 from besom.training.rehearsal import rehearse
 from besom.training.settings import TrainerSettings
 from besom.training.trainer import Fitted, evaluate, fit
+from user_project import run_long, some_long
 
 
 def config(function: Any, **trainer: Any) -> dict[str, Any]:
@@ -98,14 +99,21 @@ def test_epochs_are_counted_across_two_phases(best: bool) -> None:
     assert_kept_as_measured(run)
 
 
+@pytest.fixture(scope="module")
+def two_phases() -> Fitted:
+    return fitted(own("two_phases"))
+
+
 @pytest.mark.tensorflow
-def test_it_is_known_whether_the_epoch_that_counts_was_measured_by_the_model_as_it_is() -> None:
-    assert not fitted(own("two_phases")).compiled_later
+def test_it_is_known_whether_the_epoch_that_counts_was_measured_by_the_model_as_it_is(
+    two_phases: Fitted,
+) -> None:
+    assert not two_phases.compiled_later
     assert fitted(own("compiled_at_the_end")).compiled_later
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("name", ["by_hand", "curriculum"])
+@pytest.mark.parametrize("name", some_long(["by_hand", "curriculum"], "by_hand"))
 def test_other_loops_are_kept_too(name: str) -> None:
     run = fitted(own(name))
     assert {len(values) for values in run.history.values()} == {3}
@@ -113,8 +121,8 @@ def test_other_loops_are_kept_too(name: str) -> None:
 
 
 @pytest.mark.tensorflow
-def test_the_same_seed_gives_the_same_history() -> None:
-    assert fitted(own("two_phases")).history == fitted(own("two_phases")).history
+def test_the_same_seed_gives_the_same_history(two_phases: Fitted) -> None:
+    assert fitted(own("two_phases")).history == two_phases.history
 
 
 @pytest.mark.tensorflow
@@ -134,7 +142,7 @@ def test_callbacks_of_the_config_are_called_and_may_end_a_phase() -> None:
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("name", ["two_phases", "deaf", "tidy", "by_hand"])
+@pytest.mark.parametrize("name", some_long(["two_phases", "deaf", "tidy", "by_hand"], "deaf tidy"))
 def test_a_stop_ends_the_function_in_any_phase(name: str) -> None:
     own_fits.NOTED.clear()
     run = fitted(own(name), lambda epoch, _: epoch == 2, epochs=5)
@@ -191,11 +199,13 @@ def test_weights_that_are_changed_after_they_were_measured_are_not_kept() -> Non
     ("name", "message"),
     [
         ("without_callbacks", "ended without an epoch: hand the callbacks"),
-        ("a_new_model", "returned a Functional, expected the History of its last model.fit"),
-        ("other_metrics", "must compile the model with the same metrics"),
         ("failing", r"fails on 8 examples, .* the second phase has no base"),
         ("of_two", r"called as fit\(model, data, config, callbacks\), which it cannot be"),
         ("unheard_of", "'own_fits' has no 'unheard_of'"),
+        *run_long(
+            ("a_new_model", "returned a Functional, expected the History of its last model.fit"),
+            ("other_metrics", "must compile the model with the same metrics"),
+        ),
     ],
 )
 def test_what_no_trial_could_run_is_refused_before_the_first(name: str, message: str) -> None:

@@ -15,6 +15,7 @@ from besom.training.data.examples import Examples
 from besom.training.epochs.per_example import PerExample, draws_of, kinds_of
 from besom.training.epochs.rows import CORRECT, Rows
 from besom.training.kept_examples import Examined, by_unit, kept_of_trial
+from user_project import some_long
 
 pytestmark = pytest.mark.tensorflow
 
@@ -79,8 +80,8 @@ def test_only_a_loss_that_is_a_mean_over_examples_is_taken_apart(loss: Any, know
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight"])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("weighted", some_long([False, True], [True]))
+@pytest.mark.parametrize("masked", some_long([False, True], [True]))
 def test_padded_steps_and_weights_that_the_mean_divides_by_are_taken_apart_too(
     reduction: str, weighted: bool, masked: bool
 ) -> None:

@@ -14,6 +14,7 @@ from training_world import config, onward, tiny_data, tiny_test
 from besom.errors import ConfigError, reason_of
 from besom.training.rehearsal import rehearse
 from besom.training.trainer import evaluate, fit
+from user_project import some_long
 
 pytestmark = pytest.mark.tensorflow
 
@@ -52,7 +53,7 @@ def test_all_random_state_is_put_back() -> None:
     assert draws[0] == draws[1]
 
 
-@pytest.mark.parametrize("engine", ["auto", "keras"])
+@pytest.mark.parametrize("engine", some_long(["auto", "keras"], "auto"))
 def test_a_metric_that_is_a_mapping_has_a_line_of_the_history_for_each_key(engine: str) -> None:
     asked = measuring(node("Extremes"), engine=engine)
     names = {"loss", "accuracy", "highest", "doubt"}

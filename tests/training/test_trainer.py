@@ -10,15 +10,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from training_world import BATCH, N_TRAIN, config, onward, tiny_data, tiny_test, told
+from training_world import BATCH, ENGINES, N_TRAIN, config, onward, tiny_data, tiny_test, told
 
 from besom.errors import ConfigError, TrialDiverged
 from besom.training import build
 from besom.training.trainer import evaluate, fit
+from user_project import run_long
 
 pytestmark = pytest.mark.tensorflow
-
-ENGINES = pytest.mark.parametrize("engine", ["compiled", "keras"])
 
 
 def node(name: str, **params: Any) -> dict[str, Any]:
@@ -165,16 +164,18 @@ def test_a_callback_changes_what_the_compiled_steps_do() -> None:
     [
         ({"model": node("with_own_step")}, "the model OwnStep overrides train_step"),
         (
-            {"trainer": {"callbacks": [node("BatchDiary")]}},
-            "the callback BatchDiary uses on_train_batch_end",
-        ),
-        (
             {"trainer": {"callbacks": [node("step_diary")]}},
             "the callback LambdaCallback uses on_train_batch_end",
         ),
-        ({"trainer": {"engine": "keras"}}, "trainer.engine=keras"),
-        ({"model": node("with_own_loss")}, None),
         ({}, None),
+        *run_long(
+            (
+                {"trainer": {"callbacks": [node("BatchDiary")]}},
+                "the callback BatchDiary uses on_train_batch_end",
+            ),
+            ({"trainer": {"engine": "keras"}}, "trainer.engine=keras"),
+            ({"model": node("with_own_loss")}, None),
+        ),
     ],
 )
 def test_the_log_says_which_engine_runs_and_why(

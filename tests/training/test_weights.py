@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from training_world import config, onward, tiny_data, tiny_test
+from training_world import ENGINES, config, onward, tiny_data, tiny_test
 
 from besom.training.epochs.weights import CHANGED_LATER
 from besom.training.saving import save_state
 from besom.training.trainer import evaluate, fit, judge
+from user_project import run_long
 
 pytestmark = pytest.mark.tensorflow
 
@@ -109,7 +110,7 @@ def test_a_loaded_model_scores_in_plain_keras_what_its_epoch_scored(
     assert fitted.correct_by_epoch[fitted.best_epoch - 1] == np.packbits(right).tobytes()
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@ENGINES
 def test_with_use_ema_the_averages_are_measured_and_training_goes_on_from_the_raw(
     engine: str,
 ) -> None:
@@ -130,7 +131,7 @@ def test_averages_that_a_callback_puts_in_are_not_taken_out_by_putting_them_in_a
     np.testing.assert_allclose(ours.history["val_loss"], theirs.history["val_loss"], rtol=1e-3)
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@ENGINES
 def test_without_validation_the_weights_at_the_epochs_end_are_kept(engine: str) -> None:
     """As they are before callbacks hear of it; the test images are measured by them."""
     test, data = tiny_test(), tiny_data(n_validation=0)
@@ -140,7 +141,7 @@ def test_without_validation_the_weights_at_the_epochs_end_are_kept(engine: str) 
     assert evaluate(fitted.model, test.x, test.y, 1 / 255) == pytest.approx(told, rel=1e-5)
 
 
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@ENGINES
 @pytest.mark.parametrize(
     ("name", "said"),
     [("train-end", True), ("ema", False)],
@@ -151,7 +152,8 @@ def test_a_change_that_is_not_kept_is_remarked(engine: str, name: str, said: boo
 
 
 @pytest.mark.parametrize(
-    ("name", "best"), [("ema", False), ("ema-and-epoch-end", True), ("epoch-end", False)]
+    ("name", "best"),
+    [("ema-and-epoch-end", True), *run_long(("ema", False), ("epoch-end", False))],
 )
 def test_a_continued_run_trains_on_from_its_own_weights_and_keeps_the_measured_ones(
     name: str, best: bool, tmp_path: Path

@@ -6,11 +6,16 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from besom.training.data.dataset import Dataset, TrainingData
 from besom.training.data.examples import Examples
 from besom.training.data.task import Task
+from user_project import some_long
+
+#: Most promises hold with either engine; Keras's takes several times as long to trace.
+ENGINES = pytest.mark.parametrize("engine", some_long(["compiled", "keras"], "compiled"))
 
 N_TRAIN, N_VALIDATION, BATCH = 76, 30, 8  # ten steps an epoch, the last one of four images
 

@@ -10,6 +10,7 @@ from besom.cli import (  # noqa: F401
     init_command,
     report_commands,
     serve_command,
+    show_command,
     study_commands,
     sweep_command,
 )

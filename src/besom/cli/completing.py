@@ -31,9 +31,7 @@ _FIRST_DEFAULT = re.compile(r"^defaults:\s*(?:\n\s*-\s*|\[\s*)/?(?P<first>[\w./-
 
 def complete_sweeps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
     """Sweeps on the search path, and YAML files by path."""
-    files = {path.stem: path for path in reversed(_files(ctx, "*.yaml"))}
-    names = [name for name in files if name not in _PRIMARY and _is_sweep(name, files)]
-    return _starting(incomplete, [*sorted(names), *_yaml_paths(incomplete)])
+    return _starting(incomplete, [*_configs(ctx, "sweep"), *_yaml_paths(incomplete)])
 
 
 def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -45,11 +43,19 @@ def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str
 
 
 def complete_configs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """YAML files for ``besom train``, then overrides."""
+    """Configs for ``besom train`` by name and by path, then overrides."""
     if "=" not in incomplete and not ctx.params.get(param.name or ""):
-        found = _yaml_paths(incomplete)
+        found = [*_starting(incomplete, _configs(ctx, "train")), *_yaml_paths(incomplete)]
         return [*found, *complete_overrides(ctx, param, incomplete)]
     return complete_overrides(ctx, param, incomplete)
+
+
+def complete_shown(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Studies for ``besom show``, and overrides."""
+    found = complete_overrides(ctx, param, incomplete)
+    if "=" in incomplete or ctx.params.get(param.name or ""):
+        return found
+    return [*_starting(incomplete, study_names(_results_dir(ctx))), *found]
 
 
 def complete_overrides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -112,8 +118,8 @@ def _directories(ctx: click.Context) -> list[Path]:
     """The folders of configs, the user's own first."""
     given = ctx.params.get("config_dir")
     roots = [Path(given).expanduser()] if given else []
-    own = [folder for root in roots for folder in (root, root / "conf", root / "sweeps")]
-    return [*(own or [Path("conf"), Path("sweeps")]), *packaged_config_dirs()]
+    own = [folder for root in roots for folder in (root, root / "sweeps", root / "conf")]
+    return [*(own or [Path("sweeps"), Path("conf")]), *reversed(packaged_config_dirs())]
 
 
 def _files(ctx: click.Context, pattern: str) -> list[Path]:
@@ -135,16 +141,24 @@ def _yaml_paths(incomplete: str) -> list[str]:
     return [*found, *(f"{folder}{slash}{p.name}/" for p in near if slash and p.is_dir())]
 
 
-def _is_sweep(name: str, files: Mapping[str, Path]) -> bool:
-    """Whether the defaults list of a config begins with ``sweep``, or with another sweep."""
-    seen: set[str] = set()
-    while name != "sweep" and name in files and name not in seen:
-        seen.add(name)
-        found = _FIRST_DEFAULT.search(_text(files[name]))
-        if found is None:
-            return False
-        name = found["first"]
-    return name == "sweep"
+def _configs(ctx: click.Context, base: str) -> list[str]:
+    """The names of the configs whose defaults lists lead to ``sweep``, or to ``train``."""
+    paths = _files(ctx, "*.yaml")
+    files = {path.stem: path for path in reversed(paths)}
+    named = {path.stem for path in paths if _base(path, files) == base}
+    return sorted(named - set(_PRIMARY))
+
+
+def _base(path: Path, files: Mapping[str, Path]) -> str | None:
+    """Which of the primary configs a defaults list leads to, by its first entry."""
+    seen: set[Path] = set()
+    while path not in seen:
+        seen.add(path)
+        found = _FIRST_DEFAULT.search(_text(path))
+        if found is None or found["first"] in _PRIMARY:
+            return found and found["first"]
+        path = files.get(found["first"], path)
+    return None
 
 
 def _groups(ctx: click.Context) -> list[str]:

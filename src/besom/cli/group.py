@@ -129,10 +129,14 @@ class _Visible(logging.Formatter):
 
 def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--format``, for the commands that print a table."""
-    choice = click.Choice(FORMATS)
-    return click.option("--format", "form", type=choice, default="table", show_default=True)(
-        command
-    )
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="How to print it.",
+    )(command)
 
 
 def results_dir_option(command: Callable[..., Any]) -> Callable[..., Any]:

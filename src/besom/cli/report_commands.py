@@ -135,8 +135,12 @@ def plot(name: str, results_dir: Path) -> None:
 @click.argument(
     "names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_studies
 )
+@click.option("--no-examples", is_flag=True, help="Leave out what validation examples hold.")
+@click.option(
+    "--redact", is_flag=True, help="Leave out hosts, absolute paths and environment values."
+)
 @results_dir_option
-def report(names: tuple[str, ...], results_dir: Path) -> None:
+def report(names: tuple[str, ...], no_examples: bool, redact: bool, results_dir: Path) -> None:
     """Write a page about NAME to open in a browser.
 
     The page is one HTML file that needs no network. Several names are shown side by side.
@@ -146,14 +150,17 @@ def report(names: tuple[str, ...], results_dir: Path) -> None:
     from besom.report.comparison import write_comparison_files
     from besom.store.paths import StudyPaths
     from besom.store.storage import load_record
+    from besom.text.redacted import redactor
 
     studies = [load_record(results_dir, name) for name in names]
+    redacts = redactor() if redact else None
     if len(studies) == 1:
-        echo(write_study_page(studies[0], StudyPaths.of(results_dir, studies[0].name)))
+        paths, examples = StudyPaths.of(results_dir, studies[0].name), not no_examples
+        echo(write_study_page(studies[0], paths, examples=examples, redact=redacts))
         return
     compared = side_by_side(studies)
     write_comparison_files(compared, results_dir)
-    echo(write_comparison_page(compared, results_dir))
+    echo(write_comparison_page(compared, results_dir, redacts))
 
 
 @main.command()

@@ -10,7 +10,7 @@ import click
 from besom.cli.completing import complete_studies
 from besom.cli.group import Commands, echo, main, results_dir_option
 from besom.errors import ConfigError
-from besom.text.counting import counted
+from besom.text.counting import counted, listed
 
 
 @main.group(name="study", cls=Commands)
@@ -111,7 +111,11 @@ def _pairs(words: tuple[str, ...]) -> dict[str, str]:
 @study_group.command(name="import")
 @click.argument("name")
 @click.option(
-    "--from", "source", required=True, metavar="SOURCE", help="A storage URL or journal file."
+    "--from",
+    "source",
+    required=True,
+    metavar="SOURCE",
+    help="A storage URL or file of Optuna's, or a folder of Ray Tune's or KerasTuner's.",
 )
 @click.option("--study", metavar="STUDY", help="Its name there, where there are several.")
 @click.option(
@@ -122,11 +126,18 @@ def _pairs(words: tuple[str, ...]) -> dict[str, str]:
     help="What its values are, such as val_accuracy; once for each objective.",
 )
 @click.option(
+    "--direction",
+    "directions",
+    multiple=True,
+    type=click.Choice(["maximize", "minimize"]),
+    help="Which way is better, for a folder that does not say; once for each --metric.",
+)
+@click.option(
     "--param",
     "params",
     multiple=True,
     metavar="NAME=PATH",
-    help="The config path that a parameter stands for; may be repeated.",
+    help="The config path that a parameter stands for, {i} being any number; may be repeated.",
 )
 @click.option("--storage", metavar="URL", help="Store it in a database, as sweep.storage does.")
 @results_dir_option
@@ -135,17 +146,22 @@ def import_(
     source: str,
     study: str | None,
     metrics: tuple[str, ...],
+    directions: tuple[str, ...],
     params: tuple[str, ...],
     storage: str | None,
     results_dir: Path,
 ) -> None:
-    """Copy a study that Optuna made without besom, as NAME.
+    """Copy a study that was made without besom, as NAME.
 
-    It can be ranked, plotted and compared, and a sweep can learn from it (sweep.warm_start=NAME):
+    SOURCE is a storage of Optuna's, or the folder of an experiment of Ray Tune's or a project of
+    KerasTuner's. The copy can be ranked, plotted and compared, and a sweep can learn from it
+    (sweep.warm_start=NAME):
 
     \b
       besom study import old --from sqlite:///optuna.db --study mlp \\
           --metric val_accuracy --param lr=optimizer.learning_rate
+      besom study import tuned --from results/my_project \\
+          --param 'units_{i}=model.hidden_units.{i}'
     """
     from besom.report.claimed import claim_among
     from besom.report.files import write_tables
@@ -157,6 +173,8 @@ def import_(
     paths = StudyPaths.of(results_dir, checked_name("NAME", name))
     if storage is not None:
         check_no_password(storage)
-    found = import_study(source, study, paths, storage, metrics, _pairs(params))
+    found = import_study(source, study, paths, storage, metrics, _pairs(params), directions)
     write_tables(found, paths, claim_among(found, results_dir))
-    echo(f"{name}: {counted(len(found.trials), 'trial')} ({counts_text(found)}). {paths.root}/")
+    trials = f"{counted(len(found.trials), 'trial')} ({counts_text(found)})"
+    ranked = listed([f"{o.metric} is {o.direction}d" for o in found.objectives])
+    echo(f"{name}: {trials}; {ranked}. {paths.root}/")

@@ -1,11 +1,10 @@
-"""``besom sweep``, and ``train`` and ``show``, which need no study."""
+"""``besom sweep``, and ``train``, which needs no study."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -74,7 +73,11 @@ def _print_result(study: StudyRecord, claimed: Claim, console: TerminalConsole) 
     if console.is_terminal:
         print_study(study, ranking(study, claimed).head(SHOWN), claimed, console, SHOWN)
         return
-    for line in (headline(study), claimed.text, *(f"  {line}" for line in claimed.caveats)):
+    for line in (
+        headline(study, claimed=claimed),
+        claimed.text,
+        *(f"  {line}" for line in claimed.caveats),
+    ):
         say(console, line)
 
 
@@ -183,9 +186,11 @@ def sweep(
 def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     """Train one config.
 
-    CONFIG is a YAML such as `besom export` writes; the default is conf/train.yaml.
+    CONFIG is a config on the search path, or a YAML such as `besom export` writes; the default
+    is conf/train.yaml.
 
     \b
+      besom train tutorial
       besom train data=mnist
       besom train best.yaml trainer.epochs=40 seed=3
     """
@@ -202,27 +207,6 @@ def train(overrides: tuple[str, ...], config_dir: str | None) -> None:
     except TrialDiverged as error:
         raise BesomError(f"Training diverged: {error}. Try a smaller learning rate.") from error
     echo(f"Written: {run.paths.root}/")
-
-
-@main.command(context_settings=TAKES_OVERRIDES)
-@overrides_argument
-@config_dir_option
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write the picture to this file."
-)
-@trust_option
-def show(overrides: tuple[str, ...], config_dir: str | None, output: Path | None) -> None:
-    """Draw ten random training images with their labels.
-
-    \b
-      besom show data=mnist
-    """
-    from besom.config import Composer, SearchPath
-    from besom.rerun.preview import draw_examples
-
-    find_modules_of(None, config_dir)
-    composed = Composer(SearchPath.of(config_dir), "train").compose(overrides)
-    echo(draw_examples(composed, output))
 
 
 def _split_config(words: tuple[str, ...]) -> tuple[str | None, list[str]]:

@@ -117,6 +117,8 @@ def explain(error: BaseException) -> str:
         known = [f.name for f in fields(innermost.object_type)]
         where = schema.NAMES.get(innermost.object_type, innermost.object_type.__name__)
         return f"{where} has no {innermost.key!r}.{did_you_mean(str(innermost.key), known)}"
+    if key and "is not a ListConfig" in first:
+        return f"{key} takes a list: write [a] for one value, [a, b] for two."
     return f"The config cannot be composed: {first}" + (f" (at {key})" if key else "")
 
 

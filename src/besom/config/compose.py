@@ -30,6 +30,7 @@ from besom.regular import special_kind
 from besom.targets import TARGET
 
 _EXPORTED = "_exported_"
+_HIDDEN = "_hidden_"
 
 #: The key of a group's option that holds search space entries of its own.
 OWN_SPACE = "space"
@@ -59,11 +60,13 @@ class Composer:
         primary: the name of the primary config on that path.
         exported: a complete config (as ``besom export`` writes) that replaces the groups'
             options; None where the primary has a defaults list of its own.
+        file: where the primary is, if another of its name comes first on the path; or None.
     """
 
     search: SearchPath
     primary: str
     exported: Mapping[str, Any] | None = None
+    file: Path | None = None
     _read: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -140,7 +143,7 @@ class Composer:
 
     def _compose(self, overrides: Sequence[Override], complete: bool = True) -> Composed:
         """Compose; ``complete`` refuses values that are mandatory and missing."""
-        path = self.search.find(self.primary)
+        path = self.file or self.search.find(self.primary)
         given = [str(o.input_line) for o in overrides if not schema.empties(o)]
         try:
             if path is not None:
@@ -149,6 +152,10 @@ class Composer:
                 primary, defaults = self.primary, list[str]()
                 if self.exported is not None:
                     primary, defaults = self._store_exported(self.exported)
+                elif self.file is not None:
+                    primary = _HIDDEN
+                    node = OmegaConf.create(read_yaml(self.file))
+                    ConfigStore.instance().store(name=primary, node=node)
                 node = compose(primary, [*defaults, *given], return_hydra_config=True)
                 check_growth(cast(dict[str, Any], OmegaConf.to_container(node)))
                 choices = dict(node.hydra.runtime.choices)

@@ -29,8 +29,9 @@ from besom.regular import special_kind
 #: Primary configs that are not sweeps.
 RESERVED = {"train", "sweep"}
 
-#: The folders of a project that hold its configs.
-_CONFIG_DIRS = ("conf", "sweeps")
+#: The folders of a project that hold its configs. Sweeps come first: where a sweep and a config of
+#: ``besom train`` share a name, a defaults list that names it means the sweep.
+_CONFIG_DIRS = ("sweeps", "conf")
 
 #: The limits of a file: bytes, values (counting the copies that aliases make), nesting.
 MOST_BYTES = 2**20
@@ -67,7 +68,7 @@ class SearchPath:
             ConfigError: ``config_dir`` is not a folder.
         """
         if config_dir is None:
-            own = [Path("conf"), Path("sweeps")]
+            own = [Path(name) for name in _CONFIG_DIRS]
         else:
             root = Path(config_dir).expanduser()
             if not root.is_dir():
@@ -75,10 +76,10 @@ class SearchPath:
                     f"--config-dir is {str(config_dir)!r}, which is not a folder. "
                     "Give the folder that holds your conf groups or sweeps."
                 )
-            own = [root, root / "conf", root / "sweeps", *_config_dirs(project_of(root))]
+            own = [root, *_config_dirs(root), *_config_dirs(project_of(root))]
         if config is not None:
             own = [config.resolve().parent, *_config_dirs(project_of(config.parent)), *own]
-        wanted = own + list(packaged_config_dirs())
+        wanted = [*own, *reversed(packaged_config_dirs())]
         found = dict.fromkeys(path.resolve() for path in wanted if path.is_dir())
         return cls(tuple(found))
 
@@ -92,16 +93,27 @@ class SearchPath:
         files = (path for path in named if path.is_file())
         return next(files, next((path for path in named if special_kind(path)), None))
 
-    def sweeps(self) -> tuple[list[str], list[str]]:
-        """The name of every sweep on the path, and why other files cannot be read."""
-        paths: dict[str, Path] = {}
-        for directory in self.directories:
-            for path in sorted(directory.glob("*.yaml")):
-                paths.setdefault(path.stem, path)
-        names, unread = list[str](), list[str]()
-        for name in paths.keys() - RESERVED:
+    def find_kind(self, name: str, base: str) -> Path | None:
+        """The first file of this name whose defaults list leads to ``base``, or None.
+
+        Raises:
+            ConfigError: one that comes before it cannot be read.
+        """
+        named = (directory / f"{name}.yaml" for directory in self.directories)
+        return next((p for p in named if p.is_file() and base_of(p, self) == base), None)
+
+    def named(self, base: str) -> tuple[list[str], list[str]]:
+        """The names of the configs that lead to ``base``, and why other files cannot be read.
+
+        Args:
+            base: ``sweep`` for sweeps, ``train`` for configs of ``besom train``.
+        """
+        paths = {p for directory in self.directories for p in directory.glob("*.yaml")}
+        names, unread = set[str](), list[str]()
+        for path in paths:
             try:
-                names += [name] if is_sweep(paths[name], self) else []
+                if path.stem not in RESERVED and base_of(path, self) == base:
+                    names.add(path.stem)
             except ConfigError as error:
                 unread.append(str(error))
         return sorted(names), sorted(unread)
@@ -155,25 +167,25 @@ def is_path(name: str) -> bool:
     return name.endswith((".yaml", ".yml")) or "/" in name
 
 
-def is_sweep(path: Path, search: SearchPath) -> bool:
-    """Whether a YAML is a sweep: its defaults list begins with ``sweep``, or with another sweep.
+def base_of(path: Path, search: SearchPath) -> str | None:
+    """Which of ``sweep`` and ``train`` a YAML's defaults list leads to, by its first entry.
 
     Raises:
-        ConfigError: it cannot be read, or the sweep it begins with cannot.
+        ConfigError: it cannot be read, or the config it begins with cannot.
     """
     seen: set[Path] = set()
     while path not in seen:
         seen.add(path)
         defaults = read_yaml(path).get("defaults")
         if not isinstance(defaults, list) or not defaults or not isinstance(defaults[0], str):
-            return False
+            return None
         first = defaults[0].removeprefix("/")
-        if first == "sweep":
-            return True
+        if first in RESERVED:
+            return first
         folders = (path.parent, *search.directories)
         found = (folder / f"{first}.yaml" for folder in folders)
         path = next((candidate for candidate in found if candidate.is_file()), path)
-    return False
+    return None
 
 
 def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, str]:
@@ -198,15 +210,17 @@ def find_sweep(name: str, config_dir: str | Path | None) -> tuple[SearchPath, st
             raise ConfigError(f"{name!r}: Hydra reads '.yaml' files only; rename it.")
     else:
         search = SearchPath.of(config_dir)
-        found_by_name = search.find(name)
+        found_by_name = search.find_kind(name, "sweep") or search.find(name)
         if found_by_name is None or name in RESERVED:
-            names, unread = search.sweeps()
+            names, unread = search.named("sweep")
             others = "".join(f" (Not listed: {why})" for why in unread[:3])
             more = f" (And {len(unread) - 3} more.)" if len(unread) > 3 else ""
             hint = did_you_mean(name, names)
             raise ConfigError(f"There is no sweep {name!r}.{hint}{others}{more}")
         found = found_by_name
-    if not is_sweep(found, search):
+        if found != search.find(name):  # what hides it is no sweep
+            search = SearchPath(tuple(dict.fromkeys((found.parent, *search.directories))))
+    if base_of(found, search) != "sweep":
         raise ConfigError(
             f"{found} is not a sweep: its defaults list must begin with 'sweep', as in "
             "'defaults: [sweep, override data: mnist, _self_]'."

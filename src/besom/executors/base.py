@@ -24,6 +24,8 @@ class FailureKind(StrEnum):
     """
     NODE_LOST = "node_lost"
     """The worker's machine was lost with it, or the connection to it. Stored as ``worker_died``."""
+    NOT_BEGUN = "not_begun"
+    """The worker ended before it took the trial up. Stored as ``worker_died``."""
     TIMEOUT = "timeout"
     """The trial ran longer than its limit and was killed."""
 

@@ -85,12 +85,14 @@ class Death:
         out_of_memory: whether it ended for lack of memory.
         node_lost: whether its machine was lost with it, or the connection to it.
         no_room: whether it never ran, as there was no room for it.
+        not_begun: whether it was idle: a trial that it was told to run has not begun.
     """
 
     reason: str
     out_of_memory: bool = False
     node_lost: bool = False
     no_room: bool = False
+    not_begun: bool = False
 
 
 def describe_death(status: int | None, log_tail: str, oom_killed: bool) -> Death:

@@ -21,7 +21,6 @@ from besom.executors.base import (
     Event,
     Executor,
     Failed,
-    FailureKind,
     Finished,
     Ready,
     Started,
@@ -294,8 +293,7 @@ class PooledExecutor(Executor, Generic[W]):
             return
         log.info("Worker %d is replaced: %s.", slot.worker, death.reason)
         if slot.job is not None:
-            kind = FailureKind.NODE_LOST if death.node_lost else FailureKind.WORKER_DIED
-            self._events.append(slot.died(kind, death.reason))
+            self._events.append(slot.died(death))
         elif self._fatal is None:
             self._fatal = slot.died_untried(death)
             slot.replaced_for = death.reason

@@ -21,6 +21,11 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 _STATM = "/proc/self/statm"
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
+#: What the workers may use of the machine's memory; the rest is the coordinator's and the system's.
+_WORKERS_MEMORY = 0.8
+#: TensorFlow, Keras and a small dataset take half of it: no more workers by default than fit.
+_LEAST_WORKER_MEMORY = 1024**3
+
 #: Beyond any machine's, in any unit.
 _MOST_MEMORY = 1e30
 _MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(i?)(b?))\s*", re.IGNORECASE)
@@ -51,6 +56,16 @@ def total_memory() -> int:
             if limit.isdecimal():
                 total = min(total, int(limit))
     return total
+
+
+def workers_memory() -> int:
+    """Return the bytes that workers may use together: the rest is the coordinator's."""
+    return int(total_memory() * _WORKERS_MEMORY)
+
+
+def workers_in_memory() -> int:
+    """Return how many workers have the memory that each needs at least; 1 or more."""
+    return max(1, workers_memory() // _LEAST_WORKER_MEMORY)
 
 
 def resident_memory() -> int:

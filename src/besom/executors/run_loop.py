@@ -32,12 +32,14 @@ from besom.seam import TrialConfig
 
 #: How often a trial is given to a fresh worker after the one it had died or ran out of memory.
 RETRIES = 1
-#: How often it is given to another worker because the one before was lost with its machine: that is
-#: no sign against the trial, and happens often where machines are rented by the hour.
-NODE_LOSSES = 5
+#: How often it is given to another worker because the one before was lost with its machine, or died
+#: before it began: that is no sign against the trial, and machines that are rented by the hour are
+#: often lost.
+LOSSES = 5
 #: The longest wait for events, so that Ctrl-C is answered at once.
 TICK_S = 0.2
 
+_NOT_ITS_FAULT = (FailureKind.NODE_LOST, FailureKind.NOT_BEGUN)
 #: A fresh worker may have the memory that the one before had not.
 _WORTH_A_RETRY = (FailureKind.WORKER_DIED, FailureKind.OUT_OF_MEMORY)
 
@@ -137,7 +139,7 @@ class _Running:
 
     Attributes:
         n_failures: how often it lost its worker, or memory was short.
-        n_losses: how often its worker was lost with its machine.
+        n_losses: how often its worker was lost with its machine, or died before it began.
         was_stopped: it was told to stop because the source said so.
         interrupted: it was told to stop because the loop stops.
     """
@@ -150,7 +152,7 @@ class _Running:
 
     def again_after(self, kind: FailureKind) -> _Running | None:
         """The trial's next attempt after a failure; None if it has no other."""
-        if kind is FailureKind.NODE_LOST and self.n_losses < NODE_LOSSES:
+        if kind in _NOT_ITS_FAULT and self.n_losses < LOSSES:
             return _Running(self.task, self.n_failures, self.n_losses + 1)
         if kind in _WORTH_A_RETRY and self.n_failures < RETRIES:
             return _Running(self.task, self.n_failures + 1, self.n_losses)

@@ -227,9 +227,14 @@ class Slot(Generic[W]):
         assert self.job is not None
         return self._failed(FailureKind.TIMEOUT, f"ran longer than {self.job.timeout_s:g} s")
 
-    def died(self, kind: FailureKind, reason: str) -> Failed:
+    def died(self, death: Death) -> Failed:
         """Describe the end of a trial whose process has died."""
-        return self._failed(kind, reason)
+        if death.node_lost:
+            return self._failed(FailureKind.NODE_LOST, death.reason)
+        if death.not_begun:
+            reason = f"{death.reason} before the trial began"
+            return self._failed(FailureKind.NOT_BEGUN, reason)
+        return self._failed(FailureKind.WORKER_DIED, death.reason)
 
     def _failed(self, kind: FailureKind, reason: str) -> Failed:
         assert self.job is not None

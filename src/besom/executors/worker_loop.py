@@ -35,7 +35,7 @@ from besom.executors.failures import describe_exception, message_of, shorten
 from besom.seam import PER_EXAMPLE, TrialConfig, TrialFunction, TrialResult
 
 #: What in a trial's ``orders`` names a file or folder of the study.
-_ARTIFACTS = {"save_model": ("path",), "checkpoint": ("load", "save")}
+_ARTIFACTS = {"save_model": ("path",), "mistakes": ("path",), "checkpoint": ("load", "save")}
 
 
 class _CoordinatorCloses(BaseException):
@@ -150,7 +150,7 @@ def _prepare(setup: Setup) -> tuple[TrialFunction, dict[str, Any], bool]:
 
 
 def with_artifact_paths(config: TrialConfig, folder: str | None) -> TrialConfig:
-    """A trial's config with paths for the names of its model and checkpoints, see ``Setup``.
+    """A trial's config with paths for the names of its files, see ``Setup``.
 
     Their folders are made: whoever writes a file there need not.
     """

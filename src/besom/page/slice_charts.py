@@ -25,7 +25,7 @@ from besom.page.charts import (
 )
 from besom.plots import slices, style
 from besom.plots.columns import Column
-from besom.plots.scales import jitter, log_ticks, number
+from besom.plots.scales import log_ticks, number
 from besom.store.records import StudyRecord
 
 #: Trials in each slice; the best are always among them.
@@ -44,10 +44,7 @@ def slice_charts(study: StudyRecord, objective: int, id: str) -> list[PageChart]
 
 def _slice(found: slices.Slices, column: Column, rows: npt.NDArray[Any], id: str) -> PageChart:
     there = rows[column.present[rows]]
-    across = column.positions[there]
-    if column.categories:
-        width = 0.55 if len(column.categories) > 1 else 0.3
-        across = across + width * jitter(found.numbers[there])
+    across = column.across(found.numbers)[there]
     heights = found.window.clip(found.values[there])
     last = max(int(found.numbers[-1]), 1)
     shade = alt.Scale(domain=[0, last], range=["var(--early)", "var(--late)"])

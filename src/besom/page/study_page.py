@@ -12,6 +12,7 @@ import pandas as pd
 
 from besom.page.charts import Key, PageChart
 from besom.page.confirmed import confirmed
+from besom.page.mistakes_section import mistakes_section
 from besom.page.parallel_chart import parallel_charts
 from besom.page.pareto_chart import pareto_charts
 from besom.page.search_charts import curves_chart, history_chart, importance_chart
@@ -22,8 +23,8 @@ from besom.report.diff import CONFIG, differences, display_differences
 from besom.report.export import best_trial, dump, own_function, to_yaml
 from besom.report.leaderboard import headline, ranking, unranked
 from besom.report.ledger import conclusions, ledger
-from besom.report.tables import cell, counts_text
-from besom.statistics import Claim
+from besom.report.tables import PARAM_DIGITS, cell, counts_text
+from besom.statistics import Claim, gained
 from besom.store.environment import data_in_words, environment_then
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
@@ -79,9 +80,16 @@ def _at_once(name: str, make: Callable[[], list[PageChart]]) -> list[PageChart]:
 
 
 def study_context(
-    study: StudyRecord, paths: StudyPaths, claimed: Claim | None, drawn: Drawn = _at_once
+    study: StudyRecord,
+    paths: StudyPaths,
+    claimed: Claim | None,
+    drawn: Drawn = _at_once,
+    examples: bool = True,
 ) -> dict[str, Any]:
-    """Everything that the template ``study.html`` shows, but for the pictures."""
+    """Everything that the template ``study.html`` shows, but for the pictures.
+
+    ``examples`` says whether it shows what validation examples hold.
+    """
     claimed = claimed or claim_among(study, paths.root.parent)
     frame = ranking(study, claimed)
     best = best_trial(study) if study.complete else None
@@ -103,7 +111,7 @@ def study_context(
     return {
         "name": study.name,
         "made": made_by(),
-        "headline": sentence(headline(study, frame).removeprefix(f"{study.name}: ")),
+        "headline": sentence(headline(study, frame, claimed).removeprefix(f"{study.name}: ")),
         "claim": in_sentences(claimed.text),
         "caveats": [sentence(line) for line in claimed.caveats],
         "tiles": tiles_of(study, claimed, best),
@@ -111,9 +119,10 @@ def study_context(
         "table": table,
         "n_static": min(STATIC_ROWS, len(table.trials)),
         "sections": sections,
+        "mistakes": mistakes_section(study, best, paths, examples),
         "confirmations": confirmations,
         "costs": PageTable.of(_costs(book.by_outcome)),
-        "cost_lines": conclusions(study, book),
+        "cost_lines": conclusions(study, book, claimed),
         "unranked": PageTable.of(rest),
         "details": [(t.number, t.reason, t.detail[-_MOST_DETAIL_CHARS:]) for t in failed][
             :MOST_DETAILS
@@ -157,8 +166,10 @@ def tiles_of(study: StudyRecord, claimed: Claim, best: TrialRecord | None) -> li
             tiles.append(Tile("on new examples", worth, seeds))
         if study.baseline is not None and study.baseline.value is not None:
             base = study.baseline.value
-            gain = aim.gain_text(aim.sign * (best.value - base))
-            tiles.append(Tile("baseline", aim.text(base), f"raw gain {gain}"))
+            gain = f"raw gain {aim.gain_text(aim.sign * (best.value - base))}"
+            if claimed.baseline is not None:
+                gain = f"gain {gained(claimed.baseline, aim, aim.is_share)}"
+            tiles.append(Tile("baseline", aim.text(base), gain))
     elif claimed.front:
         tiles.append(Tile("on the Pareto front", str(len(claimed.front)), "trials"))
     tiles.append(Tile("trials", f"{len(study.trials):,}", counts_text(study)))
@@ -211,7 +222,7 @@ def _changes(study: StudyRecord, best: TrialRecord | None) -> PageTable | None:
     if baseline is None or best is None or best is baseline:
         return None
     found = differences(study, baseline, best)
-    shown = display_differences(found[found["part"] == CONFIG]).drop(columns="part")
+    shown = display_differences(found[found["part"] == CONFIG], PARAM_DIGITS).drop(columns="part")
     shown.columns = ["config", "baseline", f"trial {best.number}"]
     return PageTable.of(shown)
 

@@ -11,12 +11,12 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from besom.errors import StudyError, reason_of
 from besom.page.comparison_page import comparison_context
@@ -28,26 +28,38 @@ from besom.store.paths import StudyPaths, write_atomically
 from besom.store.records import StudyRecord
 from besom.text.printable import hidden_in, visible
 
+#: Changes a text that a page shows.
+Redact = Callable[[str], str]
+
 _HERE = Path(__file__).parent
 _VENDOR = ("vega.min.js", "vega-lite.min.js", "vega-interpreter.js")
 _FILE_SCRIPTS = (*(f"vendor/{name}" for name in _VENDOR), "page.js")
 _LIVE_SCRIPTS = (*_FILE_SCRIPTS, "live.js")
 
 
-def write_study_page(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> Path:
+def write_study_page(
+    study: StudyRecord,
+    paths: StudyPaths,
+    claimed: Claim | None = None,
+    examples: bool = True,
+    redact: Redact | None = None,
+) -> Path:
     """Write ``report.html`` of a study.
 
     Args:
         study: what the page shows.
         paths: where it lands, and where plots and confirmations are.
         claimed: what may be claimed of it, where that has been computed already.
+        examples: whether it shows what validation examples hold.
+        redact: what each text of the page goes through; None: they are shown as they are.
 
     Raises:
         StudyError: the folder cannot be written.
     """
-    context = study_context(study, paths, claimed)
-    context["pictures"] = plot_pictures(study, paths.plots)
-    return _write("study.html", context, paths.report)
+    context = study_context(study, paths, claimed, examples=examples)
+    # A plot has its texts as pixels, which nothing is taken out of.
+    context["pictures"] = plot_pictures(study, paths.plots) if redact is None else []
+    return _write("study.html", context, paths.report, redact)
 
 
 def refresh_study_page(study: StudyRecord, paths: StudyPaths, claimed: Claim | None = None) -> str:
@@ -59,19 +71,25 @@ def refresh_study_page(study: StudyRecord, paths: StudyPaths, claimed: Claim | N
     return ""
 
 
-def write_comparison_page(comparison: Comparison, results_dir: Path) -> Path:
-    """Write ``compare/<a>-<b>/report.html`` of several studies.
+def write_comparison_page(
+    comparison: Comparison, results_dir: Path, redact: Redact | None = None
+) -> Path:
+    """Write ``compare/<a>-<b>/report.html`` of several studies; see ``write_study_page``.
 
     Raises:
         StudyError: the folder cannot be written.
     """
     target = results_dir / FOLDER / comparison.stem / "report.html"
-    return _write("comparison.html", comparison_context(comparison, results_dir), target)
+    context = comparison_context(comparison, results_dir)
+    context |= {} if redact is None else {"pictures": []}
+    return _write("comparison.html", context, target, redact)
 
 
-def _write(template: str, context: Mapping[str, Any], target: Path) -> Path:
+def _write(
+    template: str, context: Mapping[str, Any], target: Path, redact: Redact | None = None
+) -> Path:
     try:
-        write_atomically(target, page_of(template, context))
+        write_atomically(target, page_of(template, context, redact))
     except OSError as error:
         raise StudyError(
             f"{target} cannot be written: {error.strerror or error}. Free disk space or fix the "
@@ -80,9 +98,9 @@ def _write(template: str, context: Mapping[str, Any], target: Path) -> Path:
     return target
 
 
-def page_of(template: str, context: Mapping[str, Any]) -> str:
-    """A page's HTML, complete in itself."""
-    return _rendered(template, context, _FILE_SCRIPTS, page_policy(), None)
+def page_of(template: str, context: Mapping[str, Any], redact: Redact | None = None) -> str:
+    """A page's HTML, complete in itself; each text that it shows has gone through ``redact``."""
+    return _rendered(template, context, _FILE_SCRIPTS, page_policy(), None, redact)
 
 
 def live_page_of(template: str, context: Mapping[str, Any], version: int) -> str:
@@ -117,17 +135,18 @@ def _rendered(
     scripts: Sequence[str],
     policy: str,
     version: int | None,
+    redact: Redact | None = None,
 ) -> str:
     return (
-        _templates()
+        _templates(redact)
         .get_template(template)
         .render(
             **context,
-            policy=policy,
+            policy=escape(policy),
             version=version,
             style=Markup(_asset("page.css")) if scripts else "",
             scripts=[Markup(_asset(name)) for name in scripts],
-            licences=_asset("vendor/LICENSES.txt") if scripts else "",
+            licences=escape(_asset("vendor/LICENSES.txt")) if scripts else "",
         )
     )
 
@@ -143,30 +162,35 @@ def _asset(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-@functools.cache
-def _templates() -> jinja2.Environment:
+@functools.lru_cache(maxsize=2)
+def _templates(redact: Redact | None) -> jinja2.Environment:
+    """The templates, through which each text of a page goes; see ``page_of``."""
+
+    def shown(value: Any) -> Any:
+        if not isinstance(value, str) or isinstance(value, Markup):
+            return value
+        return visible(value if redact is None else redact(value))
+
+    def as_json(value: Any) -> Markup:
+        return script_json(value if redact is None else _mapped(value, redact))
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_shown,
+        finalize=shown,
     )
-    environment.filters["script_json"] = script_json
+    environment.filters["script_json"] = as_json
     return environment
-
-
-def _shown(value: Any) -> Any:
-    """What a template writes: text in which nothing is hidden."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def script_json(value: Mapping[str, Any] | Sequence[Any]) -> Markup:
     """JSON that nothing in a page takes for markup."""
     text = _dumped(value)
     if hidden_in(text):
-        text = _dumped(_visible(value))
+        text = _dumped(_mapped(value, visible))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
@@ -176,9 +200,10 @@ def _dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _visible(value: Any) -> Any:
+def _mapped(value: Any, change: Redact) -> Any:
+    """Plain data with each text in it changed."""
     if isinstance(value, Mapping):
-        return {visible(str(key)): _visible(item) for key, item in value.items()}
+        return {change(str(key)): _mapped(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_visible(item) for item in value]
-    return visible(value) if isinstance(value, str) else value
+        return [_mapped(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value

@@ -21,7 +21,7 @@ from optuna.distributions import (
 )
 
 from besom.equality import is_real, same
-from besom.plots.scales import Floats
+from besom.plots.scales import Floats, Ints, jitter
 from besom.store.records import TrialRecord
 from besom.text.values import ABSENT, value_text
 
@@ -56,6 +56,20 @@ class Column(NamedTuple):
         """The label in two parts, such as ``model.`` and ``dropout``."""
         group, dot, name = self.label.rpartition(".")
         return group + dot, name
+
+    def across(self, numbers: Ints) -> Floats:
+        """Where the trials stand on a horizontal axis: side by side where they share a category.
+
+        Args:
+            numbers: (n_trials,) the trials' numbers.
+        """
+        if not self.categories:
+            return self.positions.copy()
+        width = 0.55 if len(self.categories) > 1 else 0.3
+        here = self.positions.astype(int)
+        crowded = np.bincount(here[self.present], minlength=len(self.categories)) > 1
+        aside: Floats = width * jitter(numbers) * crowded[here]
+        return self.positions + aside
 
     def unit(self) -> Floats:
         """(n_trials,) where the values lie along the axis, from 0 to 1; 0 where not present."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from besom.plots import style
 from besom.plots.columns import Column, columns
-from besom.plots.scales import Floats, Ints, Window, jitter, number, window
+from besom.plots.scales import Floats, Ints, Window, number, window
 from besom.store.records import StudyRecord
 
 if TYPE_CHECKING:
@@ -97,10 +97,7 @@ def draw(slices: Slices, figure: Figure) -> None:
 
 def _draw_panel(ax: Axes, column: Column, slices: Slices) -> None:
     ax.set_title(style.shorten(column.label, 38), size=9, weight="bold", color=style.INK)
-    across = column.positions.copy()
-    if column.categories:
-        width = 0.55 if len(column.categories) > 1 else 0.3
-        across = across + width * jitter(slices.numbers)
+    across = column.across(slices.numbers)
     heights = slices.window.clip(slices.values)
     outside = heights != slices.values
     size = float(np.clip(1800 / max(slices.numbers.size, 1), 6, 24))

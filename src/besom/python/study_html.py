@@ -18,7 +18,7 @@ SHOWN = 20
 def study_html(study: StudyRecord, claimed: Claim) -> str:
     """Who leads, what may be claimed, the leaderboard, and the trials that are not in it."""
     frame, rest = ranking(study, claimed), unranked(study)
-    parts = [f"<p>{_text(headline(study, frame))}</p>", f"<p>{_text(claimed.text)}</p>"]
+    parts = [f"<p>{_text(headline(study, frame, claimed))}</p>", f"<p>{_text(claimed.text)}</p>"]
     if claimed.caveats:
         parts.append(f"<ul>{''.join(f'<li>{_text(line)}</li>' for line in claimed.caveats)}</ul>")
     if len(frame):

@@ -92,10 +92,11 @@ def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.Data
     """One row per study.
 
     Columns: study, metric, direction, best, trial, corrected, low, high (the best corrected for
-    having been picked, with its 95 % interval), baseline, gain (of the best, raw), at_equal_compute
-    (the best after ``budget`` worker seconds), trials, complete, pruned, failed, worker_seconds,
-    cpu_seconds. Empty where it is not known. Several objectives have no best: their studies have
-    front (trials beaten by none of their own), and for each metric ``best METRIC``.
+    having been picked, with its 95 % interval), baseline, gain (corrected too, or raw where there
+    is no ``corrected``), at_equal_compute (the best after ``budget`` worker seconds), trials,
+    complete, pruned, failed, worker_seconds, cpu_seconds. Empty where it is not known. Several
+    objectives have no best: their studies have front (trials beaten by none of their own), and for
+    each metric ``best METRIC``.
     """
     rows = []
     for study in studies:
@@ -106,7 +107,7 @@ def outcomes_of(studies: Sequence[StudyRecord], budget: float | None) -> pd.Data
         if study.baseline is not None and len(study.objectives) == 1:
             row["baseline"], _ = score(study.baseline, aim)
             if "best" in row:
-                row["gain"] = aim.sign * (row["best"] - row["baseline"])
+                row.setdefault("gain", aim.sign * (row["best"] - row["baseline"]))
         if budget is not None:
             row["at_equal_compute"] = best_after(study, budget)
         row["trials"] = sum(counts.values()) - counts.get(UNFINISHED, 0)
@@ -136,6 +137,8 @@ def _best(study: StudyRecord) -> dict[str, Any]:
     if found.leader is None:
         return {}
     row: dict[str, Any] = {"best": found.raw, "trial": found.leader}
+    if found.baseline is not None:
+        row["gain"] = found.baseline.gain
     if found.corrected is not None and found.interval is not None:
         row |= {"corrected": found.corrected, "low": found.interval.low}
         row["high"] = found.interval.high

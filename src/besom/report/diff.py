@@ -96,27 +96,34 @@ def verdict(study: StudyRecord, one: TrialRecord, other: TrialRecord) -> str:
     )
 
 
-def _row(values: Sequence[Any], part: str) -> list[str]:
-    """Values that differ, for people: compact, where that can tell them apart."""
-    compact = [compact_text(v) if isinstance(v, list) else shown(v, part) for v in values]
+def _row(values: Sequence[Any], part: str, digits: int | None = None) -> list[str]:
+    """Values that differ, for people: compact and rounded, where that can tell them apart."""
+    compact = [
+        compact_text(v, digits) if isinstance(v, list) else shown(v, part, digits) for v in values
+    ]
     distinct = len(set(compact)) == len(compact)
     return compact if distinct else [shown(value, part) for value in values]
 
 
-def shown(value: Any, part: str = CONFIG) -> str:
-    """A value for people: a config's with all its digits, of the other parts words as they are."""
+def shown(value: Any, part: str = CONFIG, digits: int | None = None) -> str:
+    """A value for people: a config's in these digits, of the other parts words as they are."""
     if value is ABSENT or (value is None and part != CONFIG):
         return "-"
     if part != CONFIG and isinstance(value, str):
         return value
-    return value_text(value, digits=None if part == CONFIG else 6)
+    return value_text(value, digits if part == CONFIG else 6)
 
 
-def display_differences(frame: pd.DataFrame) -> pd.DataFrame:
-    """``differences`` for people."""
+def display_differences(frame: pd.DataFrame, digits: int | None = None) -> pd.DataFrame:
+    """``differences`` for people.
+
+    Args:
+        frame: the differences.
+        digits: of a config's numbers, unless it takes more to tell them apart; None: all.
+    """
     names = frame.columns[2:]
     rows = [
-        _row(values, part)
+        _row(values, part, digits)
         for part, *values in zip(frame["part"], *(frame[c] for c in names), strict=True)
     ]
     return frame.assign(**{name: [row[i] for row in rows] for i, name in enumerate(names)})

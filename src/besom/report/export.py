@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 
 from besom.config import Composer, SearchPath, read_yaml
 from besom.config.schema import TRAIN_GROUPS
-from besom.errors import ConfigError, StudyError
+from besom.config.search_path import RESERVED, is_path
+from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.regular import special_kind
 from besom.report.leaderboard import in_order
 from besom.seam import KERAS_TRIALS, MODEL_NOTES
@@ -27,6 +28,11 @@ from besom.text.printable import command, escape_hidden, hidden_in, one_line
 #: An interpolation that is more than a path, such as ``${oc.env:HOME}``: it may read what a
 #: stranger's config has no business to read. A backslash before it makes it plain text.
 _RESOLVER = re.compile(r"(?<!\\)(?:\\\\)*\$\{.*:", re.DOTALL)
+
+_WHAT_TRAIN_TAKES = (
+    "Give the name of one on the search path, or a YAML such as `besom export` writes; overrides "
+    "have the form KEY=VALUE."
+)
 
 
 def best_trial(study: StudyRecord) -> TrialRecord:
@@ -202,7 +208,8 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
     """What ``besom train [CONFIG]`` composes.
 
     Args:
-        config: None for ``train``; the path of an exported config; a primary config's path or name.
+        config: None for ``train``; the path of an exported config; a primary config's path, or its
+            name on the search path.
         config_dir: the user's config folder; None takes ``./conf`` and ``./sweeps``.
 
     Raises:
@@ -211,11 +218,10 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
     if config is None:
         return Composer(SearchPath.of(config_dir), "train")
     path = Path(config).expanduser()
+    if not is_path(config) and not path.is_file():
+        return _named(config, SearchPath.of(config_dir))
     if not path.is_file() and not special_kind(path):
-        raise ConfigError(
-            f"There is no config file {config!r}. Give a YAML, such as one that `besom export` "
-            "writes; overrides have the form KEY=VALUE."
-        )
+        raise ConfigError(f"There is no config file {config!r}. {_WHAT_TRAIN_TAKES}")
     content = read_yaml(path)
     if "defaults" in content:
         return Composer(SearchPath.of(config_dir, config=path), path.stem)
@@ -233,6 +239,21 @@ def composer_for_train(config: str | None, config_dir: str | Path | None) -> Com
             "`besom export`, or start it with 'defaults: [train, _self_]'."
         )
     return Composer(SearchPath.of(config_dir), "train", exported=content)
+
+
+def _named(name: str, search: SearchPath) -> Composer:
+    """Compose the config of ``besom train`` of this name."""
+    found = None if name in RESERVED else search.find_kind(name, "train")
+    if found is not None:
+        is_first = found == search.find(name)
+        return Composer(search, name, file=None if is_first else found)
+    if name not in RESERVED and search.find_kind(name, "sweep") is not None:
+        raise ConfigError(
+            f"{name!r} is a sweep, not a config for `besom train`. Start it with `besom sweep "
+            f"{name}`."
+        )
+    hint = did_you_mean(name, search.named("train")[0])
+    raise ConfigError(f"There is no config {name!r} for `besom train`.{hint} {_WHAT_TRAIN_TAKES}")
 
 
 def _texts(node: Any, path: str = "") -> Iterator[tuple[str, str]]:

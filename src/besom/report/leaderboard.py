@@ -335,7 +335,7 @@ def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None =
     caveats = [] if claimed is None else [f"- {markdown_line(c)}" for c in claimed.caveats]
     parts = [
         f"# {markdown_cell(study.name)}",
-        *(markdown_line(line) for line in (headline(study), *claims)),
+        *(markdown_line(line) for line in (headline(study, frame, claimed), *claims)),
         "\n".join(caveats),
         markdown_line(_ranked_by(study)),
         markdown(display(frame)) if len(frame) else "",
@@ -345,12 +345,16 @@ def to_markdown(study: StudyRecord, frame: pd.DataFrame, claimed: Claim | None =
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
+def headline(
+    study: StudyRecord, ranked: pd.DataFrame | None = None, claimed: Claim | None = None
+) -> str:
     """One line: who leads, by how much over the baseline, and how the others ended.
 
     Args:
         study: the study.
         ranked: its ``ranking``, in order, where it has been made already.
+        claimed: what may be claimed of it, where that is said beside this line: its gain is then
+            the only one.
     """
     tail = counts_text(study)
     frame = ranking(study) if ranked is None else ranked
@@ -364,7 +368,7 @@ def headline(study: StudyRecord, ranked: pd.DataFrame | None = None) -> str:
     text = f"{study.name}: best {objective.metric} {best} ({named('trial', list(first['trial']))}"
     if study.baseline is not None and study.shown(study.baseline.number) in set(first["trial"]):
         text += ", the baseline included" if len(first) > 1 else ", the baseline itself"
-    elif "gain" in frame:
+    elif "gain" in frame and (claimed is None or claimed.baseline is None):
         text += f", {over_baseline(objective, first['gain'].iloc[0])} before any correction"
     return f"{text}); {tail}."
 

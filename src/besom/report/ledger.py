@@ -22,10 +22,12 @@ from besom.report.tables import (
 )
 from besom.statistics import (
     N_MORE,
+    Claim,
     Prospect,
     PruningCost,
     RankAgreement,
     agreement_by_epoch,
+    claim,
     fewest_trials,
     prospect_of,
     pruning_cost,
@@ -138,8 +140,14 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
     return shown if frame["gpu_seconds"].any() else shown.drop(columns="gpu_seconds")
 
 
-def conclusions(study: StudyRecord, book: Ledger) -> list[str]:
-    """What the ledger shows, one line per finding."""
+def conclusions(study: StudyRecord, book: Ledger, claimed: Claim | None = None) -> list[str]:
+    """What the ledger shows, one line per finding.
+
+    Args:
+        study: the study.
+        book: its costs.
+        claimed: what may be claimed of it, where that has been found already.
+    """
     metric, lines = study.objective.metric, []
     if study.is_imported:
         lines.append("CPU seconds are not known: the study was imported.")
@@ -147,9 +155,12 @@ def conclusions(study: StudyRecord, book: Ledger) -> list[str]:
         lines.append(f"Trials that were killed, whose CPU seconds are not in the sums: {n_silent}.")
     if (gain := _gain(study)) is not None:
         spent = duration(float(book.by_outcome["seconds"].iloc[-1]))
+        found = (claimed or claim(study)).baseline
+        raw = " (raw)" if found is None else ""
+        gain = gain if found is None else found.gain
         lines.append(
-            f"Best {metric} (raw): {over_baseline(study.objective, gain)} for "
-            f"{spent} of worker time."
+            f"Best {metric}{raw}: {over_baseline(study.objective, gain)} for {spent} of worker "
+            "time."
         )
     if book.prospect is not None:
         expected = _expected(study.objective, book.prospect)

@@ -38,8 +38,8 @@ def print_studies(results_dir: Path, console: Console) -> None:
     console.print(rich_table(columns, rows, title, wrapped=("study", "trials")))
     say(
         console,
-        "best and gain are raw: the best of many looks better than it is. corrected is what is "
-        "left of best once that luck is taken out.",
+        "best is raw: the best of many looks better than it is. corrected and gain are what is "
+        "left once that luck is taken out; where corrected is empty, gain is raw.",
         wrap=True,
     )
 
@@ -62,6 +62,7 @@ class _First(NamedTuple):
     standard_error: float | None = None
     corrected: float | None = None
     n_tied: int | None = None
+    gain: float | None = None
 
 
 def _cells(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
@@ -89,8 +90,8 @@ def _cells(study: StudyRecord, paths: StudyPaths) -> dict[str, str]:
     if first.n_tied is not None:
         cells["tied"] = str(first.n_tied)
     if study.baseline is not None and study.baseline.value is not None:
-        gain = aim.sign * (trial.value - study.baseline.value)
-        cells["gain"] = aim.gain_text(gain)
+        raw = aim.sign * (trial.value - study.baseline.value)
+        cells["gain"] = aim.gain_text(raw if first.gain is None else first.gain)
     return cells
 
 
@@ -101,7 +102,8 @@ def _as_claimed(study: StudyRecord) -> _First:
     assert claimed.leader is not None
     row = claimed.rows[claimed.leader]
     tied = None if claimed.corrected is None else len(claimed.tied)
-    return _First(claimed.leader, row.standard_error, claimed.corrected, tied)
+    gain = None if claimed.baseline is None else claimed.baseline.gain
+    return _First(claimed.leader, row.standard_error, claimed.corrected, tied, gain)
 
 
 def _as_written(study: StudyRecord, path: Path) -> _First | None:
@@ -116,7 +118,8 @@ def _as_written(study: StudyRecord, path: Path) -> _First | None:
             return None
         corrected = known["corrected"]
         n_tied = None if corrected is None else len(known["tied"])
-        first = _First(int(known["leader"]), known["raw_error"], corrected, n_tied)
+        gain = known["gain"]
+        first = _First(int(known["leader"]), known["raw_error"], corrected, n_tied, gain)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return first if values == {t.number: t.values for t in study.complete} else None

@@ -40,7 +40,7 @@ def print_study(
         show_all: print all rows, and every trial that is not ranked.
         chosen: the columns of ``frame`` were chosen: all of them are printed.
     """
-    say(console, headline(study), wrap=True)
+    say(console, headline(study, claimed=claimed), wrap=True)
     say(console, claimed.text, wrap=True)
     for caveat in claimed.caveats:
         say(console, f"  {caveat}", wrap=True)

@@ -28,6 +28,8 @@ COSTS = ("seconds", "cpu_seconds", "gpu_seconds")
 #: A trial that has not ended; only the coordinator knows whether it runs.
 UNFINISHED = "unfinished"
 
+#: Of a hyperparameter where trials stand side by side.
+PARAM_DIGITS = 4
 #: Columns of texts, which may be wrapped.
 _WRAPPED = ("reason", "hyperparameters", "note", "values", "when")
 
@@ -83,7 +85,7 @@ def shown_params(params: Mapping[str, Any]) -> str:
 
 def param_cell(value: Any) -> str:
     """The cell of a hyperparameter, see ``compact_text``: nothing for one that does not apply."""
-    return "" if isinstance(value, float) and value != value else compact_text(value, digits=4)
+    return "" if isinstance(value, float) and value != value else compact_text(value, PARAM_DIGITS)
 
 
 def short_names(columns: Sequence[Any]) -> dict[str, str]:

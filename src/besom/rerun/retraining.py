@@ -11,9 +11,10 @@ import os
 import secrets
 import shutil
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,19 @@ from besom.executors.session import started
 from besom.executors.stop import Ending
 from besom.report.export import exported_config, own_function
 from besom.rerun.single_run import native_output_hidden
-from besom.rerun.stored_runs import check_trusted, executor_config, stored_config
+from besom.rerun.stored_runs import (
+    check_trusted,
+    executor_config,
+    runs_in,
+    same_data,
+    stored_config,
+)
 from besom.seam import TrialConfig
 from besom.store.environment import environment_then
 from besom.store.paths import StudyPaths, temporary_prefix
+from besom.store.pooled_mistakes import pool_mistakes
 from besom.store.records import StudyRecord, TrialRecord
+from besom.store.stored_records import check_not_imported
 from besom.targets import instantiate
 from besom.text.counting import counted
 from besom.trust import trusting
@@ -104,33 +113,94 @@ def retrained_model(
         StudyError: there is no config to train, training failed, or the model cannot be saved.
         KeyboardInterrupt: it was interrupted.
     """
+    _check_has_config(trial, study)
+    config, how = _config(study, trial)
+    say(f"No model of trial {trial.number} of {study.name} was kept: training it again {how}.")
+    orders = {"save_model": {"path": os.path.relpath(target, paths.root), "better_than": None}}
+    ended = _run_again(study, trial, paths, [{**config, "orders": orders}])
+    if not target.is_file():
+        raise StudyError(f"{_why_unsaved(study, trial, ended[0])}")
+
+
+def find_mistakes(
+    study: StudyRecord, trial: TrialRecord, paths: StudyPaths, say: Callable[[str], None]
+) -> None:
+    """Train a trial's config once more in a worker, and keep what it gets wrong.
+
+    With folds the model of each is trained again, and judges the examples that it has not seen.
+
+    Args:
+        study, trial: what is trained.
+        paths: where the study lives.
+        say: told that it is trained.
+
+    Raises:
+        StudyError: there is no config to train, training failed, or nothing was written.
+        KeyboardInterrupt: it was interrupted.
+    """
+    check_not_imported(study, "retrained")
+    _check_has_config(trial, study)
+    config = stored_config(trial)
+    runs = [run for run in runs_in(study) if not run.repeat]
+    of_runs = counted(len(runs), "fold") + ", " if len(runs) > 1 else ""
+    say(
+        f"Training trial {trial.number} of {study.name} again ({of_runs}"
+        f"{counted(trial.epochs, 'epoch')}), to see what it gets wrong."
+    )
+    parts = [paths.mistakes_part(trial.number, run.index) for run in runs]
+    configs = []
+    for run, part in zip(runs, parts, strict=True):
+        order = {"path": part.relative_to(paths.root).as_posix(), "better_than": None}
+        configs.append({**run.config(config), "orders": {"mistakes": order}})
+    ended = _run_again(study, trial, paths, configs)
+    then, now = environment_then(study, trial), ended[0].result.environment
+    prints = [known.get("data", {}).get("fingerprint") for known in (then, now)]
+    if same_data(study, trial) and None not in prints and prints[0] != prints[1]:
+        say("The data has changed since the sweep, so these validation examples may be others.")
+    target = paths.mistakes_of(trial.number)
+    target.unlink(missing_ok=True)
+    problem = pool_mistakes(parts, target)
+    if problem or not target.is_file():
+        remarks = [one.result.environment.get("remarks") or {} for one in ended]
+        known = next((str(found["mistakes"]) for found in remarks if "mistakes" in found), "")
+        who = own_function(study) or "the trial function"
+        raise StudyError(
+            problem or known or f"{who} wrote nothing to config['orders']['mistakes']['path']."
+        )
+
+
+def _check_has_config(trial: TrialRecord, study: StudyRecord) -> None:
     if not trial.config:
         raise StudyError(
             f"Trial {trial.number} of {study.name!r} has no config to train: it is {trial.outcome}."
         )
-    config, how = _config(study, trial)
-    say(f"No model of trial {trial.number} of {study.name} was kept: training it again {how}.")
+
+
+def _run_again(
+    study: StudyRecord, trial: TrialRecord, paths: StudyPaths, configs: list[TrialConfig]
+) -> list[Finished]:
+    """Run configs in one worker, one after the other, and return how each ended."""
     threads = environment_then(study, trial).get("device", {}).get("threads")
     node = executor_config(study, (), workers=1, threads=threads)
     function = study.config["sweep"]["trial_function"]
-    run = _OneRun(trial.number, config, os.path.relpath(target, paths.root))
+    first = {key: value for key, value in configs[0].items() if key != "orders"}
+    again = _RunsAgain(deque(TrialTask(i, config) for i, config in enumerate(configs)))
     executor = instantiate(node)
     logs = paths.logs / "retrained"
     with (
         trusting(functions=paths.from_python),
         trusting(named=check_trusted(function, node, [trial])),
-        started(executor, function, config, logs, 1, paths.root),
+        started(executor, function, first, logs, len(configs), paths.root),
     ):
-        ending = RunLoop(executor, run, None).run_with_signals()
-    if ending is not Ending.DONE or run.end is None:
-        raise KeyboardInterrupt(f"the training of trial {trial.number} was interrupted")
-    if isinstance(run.end, Failed):
+        ending = RunLoop(executor, again, None).run_with_signals()
+    if again.failed is not None:
         raise StudyError(
-            f"Trial {trial.number} of {study.name!r} cannot be trained again: {run.end.reason}. "
-            f"The worker's log is in {logs}."
+            f"Trial {trial.number} of {study.name!r} cannot be trained again: "
+            f"{again.failed.reason}. The worker's log is in {logs}."
         )
-    if not target.is_file():
-        raise StudyError(f"{_why_unsaved(study, trial, run.end)}")
+    if ending is not Ending.DONE or len(again.ended) < len(configs):
+        raise KeyboardInterrupt(f"the training of trial {trial.number} was interrupted")
+    return again.ended
 
 
 def _config(study: StudyRecord, trial: TrialRecord) -> tuple[TrialConfig, str]:
@@ -191,25 +261,24 @@ def _own_classes() -> dict[str, Any]:
 
 
 @dataclass
-class _OneRun(TrialSource):
-    """The one run, its model saved under ``saved_as`` in the study's folder."""
+class _RunsAgain(TrialSource):
+    """Runs, one after the other, until one fails."""
 
-    number: int
-    config: TrialConfig
-    saved_as: str
-    end: Finished | Failed | None = None
-    begun: bool = False
+    waiting: deque[TrialTask]
+    ended: list[Finished] = field(default_factory=list)
+    failed: Failed | None = None
 
     def has_next(self) -> bool:
-        return not self.begun
+        return bool(self.waiting) and self.failed is None
 
     def next_trial(self) -> TrialTask:
-        self.begun = True
-        orders = {"save_model": {"path": self.saved_as, "better_than": None}}
-        return TrialTask(self.number, {**self.config, "orders": orders})
+        return self.waiting.popleft()
 
     def stops_after(self, event: Epoch) -> bool:  # noqa: ARG002
         return False
 
     def on_ended(self, event: Finished | Failed, was_stopped: bool) -> None:  # noqa: ARG002
-        self.end = event
+        if isinstance(event, Failed):
+            self.failed = event
+        else:
+            self.ended.append(event)

@@ -35,6 +35,11 @@ from besom.trust import current
 #: Prefixes of metric names, and the words for them.
 _PREFIX_WORDS = (("val_", "validation "), ("test_", "test "), ("", "training "))
 
+_CHOOSE_NOTHING = (
+    "The test set is opened for this run, and its log says so. Choose nothing by the test metrics: "
+    "`besom sweep` compares configs on validation examples instead."
+)
+
 #: The log names this many changed settings of a trial, and counts the rest.
 _MOST_NAMED = 5
 
@@ -125,6 +130,7 @@ def train_once(
             ) from error
     if every_epoch:
         _log_opening(config, data_named(identity), results_dir, say)
+        say(_CHOOSE_NOTHING)
     data = runtime.from_the_start(config, data)
     fitted = _fit(config, data, test if every_epoch else None, say)
     measured, unmeasured = None, ""

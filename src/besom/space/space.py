@@ -150,6 +150,22 @@ class Space:
             drawn = drawn.plus(entry, value)
         return stored, reasons, drawn
 
+    def without_idle(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return params by dotted path without those that this space would not have sampled.
+
+        Another tuner may have sampled a momentum for Adam too, which had no part in its trial.
+        """
+        drawn, idle, used = Drawn(self._composer), set(), set()
+        for entry in self._order:
+            if entry.path not in params:
+                continue
+            if entry.applies(drawn):
+                drawn = drawn.plus(entry, params[entry.path])
+                used.add(entry.path)
+            else:
+                idle.add(entry.path)
+        return {path: value for path, value in params.items() if path not in idle - used}
+
     def complete(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the config, and its choice of groups, that some params by dotted path stand for.
 

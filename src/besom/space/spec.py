@@ -13,7 +13,7 @@ from besom.space.domains import Choice, Domain, Range, Values
 from besom.space.grammar import RANGE_KEYS, flag, no_other_keys, read_grammar, read_range
 from besom.space.lists import Definition, Fields, LengthOf, Lists
 
-#: What an entry can say: the keys of each form, see docs/guide.md.
+#: What an entry can say: the keys of each form, see docs/guide/search-space.md.
 CHOICE_KEYS = ("choices", "with_own_spaces")
 LIST_KEYS = ("length", "each", "shape")
 ENTRY_KEYS = (*RANGE_KEYS, *CHOICE_KEYS, *LIST_KEYS, "when")

@@ -8,6 +8,7 @@ that of the seed (``seeds``, ``racing``), that of having been stopped early (``f
 """
 
 from besom.statistics.claim import BaselineGain, Claim, Row
+from besom.statistics.claim_text import gained
 from besom.statistics.correctness import (
     ScoredRow,
     alike,
@@ -88,6 +89,7 @@ __all__ = [
     "fewest_trials",
     "gain_for_new_images",
     "gain_over",
+    "gained",
     "has_predictions",
     "holm",
     "image_error",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from besom.seam import KERAS_TRIALS, UNEXAMINED
-from besom.statistics.claim import Claim
+from besom.statistics.claim import BaselineGain, Claim
 from besom.statistics.distributions import Interval
 from besom.store.records import Objective, StudyRecord, TrialRecord
 from besom.text.counting import HAS, LEADS, WAS, counted, listed, named
@@ -277,9 +277,14 @@ def _over_baseline(claim: Claim, leader: TrialRecord, aim: Objective, is_share: 
     found = claim.baseline
     if found is None:
         return []
-    factor, digits = _scale(found.standard_error, is_share)
-    unit = " points" if is_share else ""
-    gain = aim.gain_text(found.gain, f"{factor * abs(found.gain):,.{digits}f}{unit}")
     sign = "+" if aim.sign > 0 else ""
     ends = _ends(found.interval, found.standard_error, is_share, sign)
+    gain = gained(found, aim, is_share)
     return [f"Gain over the baseline: {gain} ({ends}){'' if found.shown else ', not shown'}"]
+
+
+def gained(found: BaselineGain, aim: Objective, is_share: bool) -> str:
+    """Return the gain over the baseline in the digits that its error leaves."""
+    factor, digits = _scale(found.standard_error, is_share)
+    unit = " points" if is_share else ""
+    return aim.gain_text(found.gain, f"{factor * abs(found.gain):,.{digits}f}{unit}")

@@ -1,4 +1,4 @@
-"""A study that Optuna made without besom, kept as one of besom's.
+"""A study that Optuna or another tuner made without besom, kept as one of besom's.
 
 It can be ranked, plotted, compared and learned from. Its trials have hyperparameters, values and
 curves. What else they ran with, and what they scored on each example, nobody knows: they cannot be
@@ -19,10 +19,11 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from besom.errors import ConfigError, StudyError, did_you_mean
+from besom.errors import ConfigError, StudyError
 from besom.metrics import kind_of
 from besom.store.holding import Hold, hold_study
-from besom.store.optuna_source import optuna_study
+from besom.store.imported_params import ImportedParams
+from besom.store.optuna_source import study_from
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.store.storage import (
@@ -56,16 +57,20 @@ def import_study(
     url: str | None = None,
     metrics: Sequence[str] = (),
     params: Mapping[str, str] | None = None,
+    directions: Sequence[str] = (),
 ) -> StudyRecord:
-    """Copy a study of Optuna's, all of it or nothing; what a killed process began begins again.
+    """Copy a study, all of it or nothing; what a killed process began begins again.
 
     Args:
-        source: a storage URL, an SQLite file, or a journal file.
+        source: a storage URL of Optuna's, an SQLite file, a journal file, or the folder of an
+            experiment of Ray Tune's or a project of KerasTuner's.
         study: its name there; None: the only one that is there.
         paths: where it goes; its folder's name is the study's.
         url: the storage it goes to; None: a journal, or ``BESOM_STORAGE``.
-        metrics: what its values are, one for each objective; empty: as Optuna calls them.
-        params: Optuna's names of parameters that stand for a config's dotted path, to that path.
+        metrics: what its values are, one for each objective; empty: as the source says.
+        params: names of parameters that stand for a config's dotted path, to that path; ``{i}``
+            stands for a number in both.
+        directions: of the metrics, for a folder; empty: as it says, else as is usual.
 
     Raises:
         ConfigError: there are more or fewer objectives than metrics, or no such parameter.
@@ -74,10 +79,10 @@ def import_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     check_files(paths)
     is_new, name = not paths.root.exists(), paths.root.name
-    with optuna_study(source, study) as (theirs, shown):
+    with study_from(source, study, metrics, directions) as (theirs, shown, metrics):
         trials = theirs.get_trials(deepcopy=False)
         objectives = _objectives(theirs, trials, metrics)
-        named = _named(trials, params or {})
+        named = ImportedParams([name for trial in trials for name in trial.params], params or {})
         facts = _facts(theirs, shown, objectives, len(trials))
         url = settle_url(paths, name, url)
         try:
@@ -149,7 +154,7 @@ def _objectives(
     if len(set(metrics)) < len(metrics):
         raise ConfigError(f"--metric names one metric twice ({listed(metrics)}).")
     usual = ["value"] if n == 1 else [f"value_{index}" for index in range(n)]
-    names = list(metrics) or source.metric_names or usual
+    names = list(metrics) or usual
     found = []
     for index, (name, direction) in enumerate(zip(names, source.directions, strict=True)):
         values = [t.values[index] for t in trials if t.state is TrialState.COMPLETE]
@@ -182,25 +187,13 @@ def _curve(trial: FrozenTrial) -> list[float]:
     return [v for _, v in sorted(trial.intermediate_values.items()) if math.isfinite(v)]
 
 
-def _named(trials: Sequence[FrozenTrial], paths: Mapping[str, str]) -> dict[str, str]:
-    known = dict.fromkeys(name for trial in trials for name in trial.params)
-    for name in paths:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise ConfigError(f"--param {name}={paths[name]}: no trial has {name!r}.{hint}")
-    named = {name: paths.get(name, name) for name in known}
-    if len(set(named.values())) < len(named):
-        raise ConfigError("--param gives two parameters one path.")
-    return named
-
-
 def _with_record(
-    trial: FrozenTrial, objectives: Sequence[Objective], named: Mapping[str, str]
+    trial: FrozenTrial, objectives: Sequence[Objective], named: ImportedParams
 ) -> FrozenTrial:
     """A copy as it is stored: in its state and with its number, and what besom would know."""
     taken = copy.copy(trial)
-    taken.params = {named[name]: value for name, value in trial.params.items()}
-    taken.distributions = {named[name]: d for name, d in trial.distributions.items()}
+    taken.params = {named.paths[name]: value for name, value in trial.params.items()}
+    taken.distributions = {named.paths[name]: d for name, d in trial.distributions.items()}
     taken.system_attrs = {k: v for k, v in trial.system_attrs.items() if "constraint" in k}
     metrics = {objective.metric for objective in objectives}
     curve = _curve(trial) if len(objectives) == 1 else []
@@ -210,7 +203,7 @@ def _with_record(
     record = TrialRecord(
         trial.number,
         outcome,
-        params=dict(taken.params),
+        params=named.values(trial.params, trial.distributions),
         reason=reason,
         history={objectives[0].metric: curve} if curve else {},
         best_epoch=_epoch_of(trial.value, curve) if outcome is Outcome.COMPLETE and curve else None,
@@ -245,10 +238,11 @@ def _ending(trial: FrozenTrial) -> tuple[Outcome, str]:
         if broken:
             return Outcome.INFEASIBLE, f"it breaks a constraint ({listed(broken)})"
         return outcome, ""
+    said = trial.system_attrs.get("fail_reason")
     if outcome is Outcome.PRUNED:
         step = trial.last_step
-        return outcome, "pruned" if step is None else f"pruned at step {step}"
-    return outcome, str(trial.system_attrs.get("fail_reason") or "it failed in Optuna")
+        return outcome, said or ("pruned" if step is None else f"pruned at step {step}")
+    return outcome, str(said or "it failed, and no reason was stored")
 
 
 def _facts(

@@ -89,9 +89,9 @@ class StudyPaths:
 
     The study itself is ``journal``, or in the storage that ``storage_url`` names. What is shown can
     be deleted and made again from it; not so what only training or opening the test images has
-    given: ``models``, ``predictions``, the checkpoints of screened trials, the ``runs`` of
-    unfinished trials, ``logs``, ``confirm/runs.jsonl`` (each run of ``besom confirm``) and
-    ``test_openings.csv`` (who has seen the test images, and when).
+    given: ``models``, ``mistakes``, ``predictions``, the checkpoints of screened trials, the
+    ``runs`` of unfinished trials, ``logs``, ``confirm/runs.jsonl`` (each run of ``besom confirm``)
+    and ``test_openings.csv`` (who has seen the test images, and when).
     """
 
     root: Path
@@ -169,6 +169,19 @@ class StudyPaths:
     def model(self, trial: int) -> Path:
         """The kept model of a trial."""
         return self.models / f"trial-{trial}.keras"
+
+    @property
+    def mistakes(self) -> Path:
+        """What kept trials get wrong; only training finds it again."""
+        return self.root / "mistakes"
+
+    def mistakes_of(self, trial: int) -> Path:
+        """The same of one trial."""
+        return self.mistakes / f"trial-{trial}.json"
+
+    def mistakes_part(self, trial: int, run: int) -> Path:
+        """The same of one run of a trial of several, until the trial ends."""
+        return self.mistakes / f"trial-{trial}.part-{run}.json"
 
     @property
     def from_python(self) -> Path:

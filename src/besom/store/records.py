@@ -235,7 +235,7 @@ class StudyRecord(SameFields):
 
     @property
     def is_imported(self) -> bool:
-        """Whether Optuna made it without besom: its trials have hyperparameters but no configs."""
+        """Whether it was made without besom: its trials have hyperparameters but no configs."""
         return "imported" in self.facts
 
     @cached_property

@@ -247,7 +247,7 @@ def check_not_imported(study: StudyRecord, done: str) -> None:
     """
     if study.is_imported:
         raise StudyError(
-            f"The study {study.name!r} was imported from Optuna, so it cannot be {done}: its "
+            f"The study {study.name!r} was imported, so it cannot be {done}: its "
             "trials have hyperparameters, but no config to run. A new sweep can learn from it: "
             f"besom sweep SWEEP sweep.warm_start={study.name}"
         )

@@ -31,6 +31,8 @@ BUDGET = (
 #: Keys that say nothing about the study itself, and may change at any time.
 FREE = ("storage_patience_s", "replicates", "plots", "name", "trackers", "notify")
 PLACE = ("executor", "storage", "keep_models")
+#: The same of an executor: where its cluster is today, and when a worker is replaced.
+FREE_OF_EXECUTOR = ("address", "max_worker_memory")
 
 
 def split(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -49,7 +51,7 @@ def _place(sweep: Mapping[str, Any]) -> dict[str, Any]:
     """Where a sweep runs: of a cluster, what workers take there, and not where that is today."""
     place = {key: sweep[key] for key in PLACE if key in sweep}
     if isinstance(executor := place.get("executor"), Mapping):
-        place["executor"] = {key: value for key, value in executor.items() if key != "address"}
+        place["executor"] = {k: v for k, v in executor.items() if k not in FREE_OF_EXECUTOR}
     return place
 
 

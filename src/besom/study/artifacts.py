@@ -1,4 +1,4 @@
-"""The models and checkpoints that workers save: which are asked for, and which are kept."""
+"""The models, mistakes and checkpoints that workers save: which are asked for and kept."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 
+from besom.store.pooled_mistakes import pool_mistakes
 from besom.store.records import Objective, Origin, Outcome, TrialRecord
 from besom.study.objective import TRIAL_NUMBERS
 from besom.study.plan import SweepPlan
@@ -31,12 +32,15 @@ class Artifacts:
     ) -> None:
         self._plan, self._pruner = plan, pruner
         self._objective: Objective = plan.objectives[0]
-        self._keeps_models = (
-            plan.sweep.keep_models
-            if len(plan.objectives) == len(plan.runs) == 1
-            and self._objective.metric not in TRIAL_NUMBERS
-            else 0
-        )
+        has_winner = len(plan.objectives) == 1 and self._objective.metric not in TRIAL_NUMBERS
+        self._keeps_models = plan.sweep.keep_models if has_winner and len(plan.runs) == 1 else 0
+        #: The runs of a trial that predict each example once.
+        self._judged = [run for run in plan.runs if not run.repeat and not run.is_only]
+        # What the best gets wrong takes little space, so it is kept where its model is not.
+        self._n_kept = max(self._keeps_models, 1) if has_winner else 0
+        finished = list(finished)
+        #: Of these nothing that was found out since is deleted, see ``besom show --retrain``.
+        self._before = {trial.number for trial in finished}
         self._best: list[TrialRecord] = []
         self._screened: list[TrialRecord] = []
         for trial in finished:
@@ -50,12 +54,19 @@ class Artifacts:
             orders["called"] = f"trial {running.number}, {running.run}"
         if self._plan.sweep.constraints:
             orders["constraints"] = self._plan.sweep.constraints
-        if self._keeps_models:
-            full = len(self._best) >= self._keeps_models
-            orders["save_model"] = {
-                "path": self._name(self._plan.paths.model(running.number)),
-                "better_than": self._best[-1].value if full else None,
-            }
+        if self._n_kept:
+            full = len(self._best) >= self._n_kept
+            better_than = self._best[-1].value if full else None
+            paths, number = self._plan.paths, running.number
+            files = {"mistakes": paths.mistakes_of(number)}
+            if self._keeps_models:
+                files["save_model"] = paths.model(number)
+            if not running.run.is_only:  # which trial is best, its single run cannot know
+                files["mistakes"] = paths.mistakes_part(number, running.run.index)
+                better_than = None
+            if running.run.is_only or running.run in self._judged:
+                for order, path in files.items():
+                    orders[order] = {"path": self._name(path), "better_than": better_than}
         if isinstance(self._pruner, ScreeningPruner):
             if running.continues is not None:
                 load = self._name(self._plan.paths.checkpoint(running.continues))
@@ -69,27 +80,48 @@ class Artifacts:
         """Relative to the study's folder, which may be elsewhere for a worker."""
         return path.relative_to(self._plan.paths.root).as_posix()
 
-    def settle(self, trial: TrialRecord) -> None:
-        """A trial has ended: delete the files that nothing will need."""
+    def settle(self, trial: TrialRecord) -> str:
+        """A trial has ended: delete the files that nothing will need.
+
+        Returns:
+            What could not be kept of it, for the user; empty as a rule.
+        """
+        problem = self._pool(trial)
         self._rank(trial)
         if trial.continues is not None:
             _delete(self._plan.paths.checkpoint(trial.continues))
+        return problem
+
+    def _pool(self, trial: TrialRecord) -> str:
+        """Make one file of what its runs get wrong, if it is among the best."""
+        if not self._judged or trial.outcome is Outcome.DUPLICATE:
+            return ""
+        paths, sign = self._plan.paths, self._objective.sign
+        parts = [paths.mistakes_part(trial.number, run.index) for run in self._judged]
+        if trial.outcome is Outcome.COMPLETE and trial.value is not None:
+            best = self._best[0].value if self._best else None
+            if best is None or sign * trial.value > sign * best:
+                return pool_mistakes(parts, paths.mistakes_of(trial.number))
+        for part in parts:
+            _delete(part)
+        return ""
 
     def _rank(self, trial: TrialRecord) -> None:
         sign, paths = self._objective.sign, self._plan.paths
         if trial.outcome is Outcome.COMPLETE and trial.value is not None:
-            if self._keeps_models:
+            if self._n_kept:
                 self._best.append(trial)
                 # A worker saves only what is better, so of equal ones not every file is there.
-                has_none = {t.number: not paths.model(t.number).exists() for t in self._best}
+                of = paths.model if self._keeps_models else paths.mistakes_of
+                has_none = {t.number: not of(t.number).exists() for t in self._best}
                 self._best.sort(
                     key=lambda t: (-sign * (t.value or 0.0), has_none[t.number], t.number)
                 )
-                for out in self._best[self._keeps_models :]:
-                    _delete(paths.model(out.number))
-                del self._best[self._keeps_models :]
+                for out in self._best[self._n_kept :]:
+                    self._forget(out.number)
+                del self._best[self._n_kept :]
         elif trial.outcome is not Outcome.DUPLICATE:
-            _delete(paths.model(trial.number))
+            self._forget(trial.number)
         if not isinstance(self._pruner, ScreeningPruner):
             return
         if trial.outcome is not Outcome.PRUNED:
@@ -100,6 +132,12 @@ class Artifacts:
             for number in {t.number for t in self._screened} - {t.number for t in kept}:
                 _delete(paths.checkpoint(number))
             self._screened = kept
+
+    def _forget(self, number: int) -> None:
+        """Delete what was kept of a trial that is none of the best."""
+        _delete(self._plan.paths.model(number))
+        if number not in self._before:
+            _delete(self._plan.paths.mistakes_of(number))
 
 
 def _delete(path: Path) -> None:

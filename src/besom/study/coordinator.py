@@ -305,7 +305,8 @@ class Coordinator(OutageHandler, TrialSource):
         self._asker.note(record)
         self._ahead.note(record.seconds)
         self._waiting.extendleft(reversed(self._duplicates.note(record)))
-        self._artifacts.settle(record)
+        if problem := self._artifacts.settle(record):
+            self._remark("mistakes", problem)
         self._watcher.finished(record)
         self._check_budget()
 
@@ -313,9 +314,12 @@ class Coordinator(OutageHandler, TrialSource):
         """Show what a trial remarks, once: a hundred others would say the same."""
         remarks = result.environment.get("remarks")
         for about, text in remarks.items() if isinstance(remarks, Mapping) else ():
-            if about not in self._remarked:
-                self._remarked.add(about)
-                self._watcher.remarked(str(text))
+            self._remark(about, str(text))
+
+    def _remark(self, about: str, text: str) -> None:
+        if about not in self._remarked:
+            self._remarked.add(about)
+            self._watcher.remarked(text)
 
     def on_started(self, event: Started) -> None:
         """A worker began a run."""

@@ -95,5 +95,8 @@ def _run(plan: SweepPlan, given: str, told: dict[str, str], remark: Callable[[st
     except (OSError, ValueError) as error:
         remark(f"sweep.notify could not be run: {error}.")
         return
+    except KeyboardInterrupt:  # the sweep has ended: this can only be meant for the command
+        remark(f"sweep.notify was interrupted: {given}")
+        return
     if done.returncode:
         remark(f"sweep.notify ended with exit code {done.returncode}: {given}")

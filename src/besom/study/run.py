@@ -226,8 +226,9 @@ def _run(
                     ending, reason = ended, "; ".join(filter(None, [reason, source.reason]))
         finally:
             storage.flush(storage_of(study))
-            with contextlib.suppress(OSError):
-                plan.paths.models.rmdir()  # made for files that nobody wrote
+            for folder in (plan.paths.models, plan.paths.mistakes):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # made for files that nobody wrote
         return SweepOutcome(found, ending, reason)
 
 

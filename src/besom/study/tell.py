@@ -40,10 +40,11 @@ class TrialEnd:
 
 
 def stored_outcome(kind: FailureKind) -> Outcome:
-    """What a failure is stored as; lack of memory and a lost node are told by their reasons."""
+    """What a failure is stored as; the reasons tell more."""
     if kind is FailureKind.OUT_OF_MEMORY:
         return Outcome.ERROR
-    return Outcome.WORKER_DIED if kind is FailureKind.NODE_LOST else Outcome(kind.value)
+    lost = kind in (FailureKind.NODE_LOST, FailureKind.NOT_BEGUN)
+    return Outcome.WORKER_DIED if lost else Outcome(kind.value)
 
 
 def numbers_of(event: Finished) -> dict[str, float]:

@@ -120,7 +120,7 @@ def _as_run(
         SpaceError: these do not fit this sweep's config.
     """
     if other.is_imported:
-        return plan.space.complete(trial.params)
+        return plan.space.complete(plan.space.without_idle(trial.params))
     choices = choices_of(plan.composer, other, trial)
     known = {g: o for g, o in choices.items() if g in plan.space.paths}
     options = plan.composer.groups

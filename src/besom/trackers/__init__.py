@@ -6,24 +6,32 @@ A tracker only shows a study: it is written from the records, and a study is nev
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from besom.errors import BesomError, ConfigError, StudyError, did_you_mean
+from besom.errors import ConfigError, StudyError, did_you_mean
 from besom.store.records import StudyRecord, TrialRecord
-from besom.trackers.tracker import TrackedTrial, Tracker, failure_text, is_tracked
+from besom.trackers.tracker import TrackedStudy, TrackedTrial, Tracker, is_tracked, tracked_trials
+from besom.trackers.tracker_messages import EpochOf, OpenTracker
+from besom.trackers.tracker_process import TrackerProcess
 
 __all__ = [
     "SHOW_RUNNING",
     "TRACKERS",
+    "EpochOf",
+    "TrackedStudy",
     "TrackedTrial",
     "Tracker",
+    "TrackerProcess",
+    "best_tracked",
     "check_tracker",
     "export_to",
-    "failure_text",
     "is_tracked",
     "open_tracker",
+    "start_tracker",
+    "tracked_trials",
 ]
 
 #: Each tracker: the class that writes to it, and the package that it needs. Its extra has its name.
@@ -57,17 +65,44 @@ def check_tracker(name: str, where: str) -> None:
         )
 
 
-def open_tracker(name: str, study: StudyRecord, folder: Path) -> Tracker:
-    """Open a tracker for a study; what it needs is loaded now.
+def open_tracker(name: str, study: TrackedStudy, folder: Path) -> Tracker:
+    """Open a tracker in this process; what it needs is loaded now.
 
     Args:
         name: one of ``TRACKERS``.
-        study: as it stands.
+        study: the study that it shows.
         folder: where its files go.
     """
     module, _, kind = TRACKERS[name][0].rpartition(".")
     opened: Tracker = getattr(importlib.import_module(module), kind)(study, folder)
     return opened
+
+
+def start_tracker(
+    name: str,
+    study: StudyRecord,
+    folder: Path,
+    lacking: Iterable[TrackedTrial] = (),
+    log: Path | None = None,
+) -> TrackerProcess:
+    """Open a tracker in a process of its own.
+
+    Args:
+        name: one of ``TRACKERS``.
+        study: the study that it shows.
+        folder: where its files go.
+        lacking: trials that are written only where the tracker does not have them.
+        log: where what it prints is appended; None: nowhere.
+    """
+    opening = OpenTracker(name, TrackedStudy.of(study), folder, tuple(lacking), tuple(sys.path))
+    return TrackerProcess(opening, log)
+
+
+def best_tracked(study: StudyRecord) -> TrackedTrial | None:
+    """The best trial of a study; None where none has completed."""
+    from besom.report.export import best_trial  # loads pandas, which a tracker's process spares
+
+    return TrackedTrial.of(study, best_trial(study)) if study.complete else None
 
 
 def export_to(
@@ -92,14 +127,16 @@ def export_to(
         StudyError: the tracker failed; says how.
     """
     check_tracker(name, "--to")
-    chosen = [trial for trial in trials if is_tracked(trial)]
+    chosen = [TrackedTrial.of(study, trial) for trial in trials if is_tracked(trial)]
+    tracker = start_tracker(name, study, folder)
     try:
-        tracker = open_tracker(name, study, folder)
         for trial in chosen:
-            tracker.write(TrackedTrial.of(study, trial))
-        tracker.close(study)
-    except (BesomError, OSError):
+            tracker.put(trial)
+        tracker.end(tracked_trials(study), best_tracked(study))
+        tracker.wait()
+    except BaseException:
+        tracker.kill()
         raise
-    except Exception as error:  # of a server that cannot be reached, say, each has its own kind
-        raise StudyError(f"{name} failed: {failure_text(error)}.") from error
+    if tracker.place is None:
+        raise StudyError(f"{name} failed: {tracker.failure}.")
     return len(chosen), tracker.place

@@ -5,11 +5,13 @@ All goes through ``MlflowClient``: the fluent API keeps an active run for the wh
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import posixpath
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 # Read when it is imported: besom sends nothing anywhere, and a sweep's terminal is besom's.
@@ -21,30 +23,28 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from sqlalchemy import make_url
 
 from besom.errors import StudyError
-from besom.report.export import best_trial
-from besom.store.records import Outcome, StudyRecord
-from besom.trackers.tracker import TrackedTrial, Tracker, study_key
+from besom.store.records import Outcome
+from besom.trackers.tracker import TrackedStudy, TrackedTrial, Tracker
 
 #: The server that MLflow itself looks for.
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
-#: What MLflow takes in one request, and how much of a text.
+#: What MLflow takes in one request, and how long names may be.
 _METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE = 100
-_LONGEST_PARAM = 6000
-_LONGEST_TAG = 5000
+_LONGEST_NAME = 250
 
 
 class MlflowTracker(Tracker):
     """Writes to the server in ``MLFLOW_TRACKING_URI``; without one, to ``mlflow.db``."""
 
-    def __init__(self, study: StudyRecord, folder: Path) -> None:
+    def __init__(self, study: TrackedStudy, folder: Path) -> None:
         super().__init__(study, folder)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self._uri = os.environ.get(URI_VARIABLE) or self._own_file()
         self._client = MlflowClient(self._uri)
         self._experiment = self._experiment_id()
-        self._key = study_key(study)
+        self._key = study.key
         runs = {run.data.tags["besom.trial"]: run for run in self._stored_runs()}
         parent = runs.pop("all", None)
         self._runs = {int(number): run.info.run_id for number, run in runs.items()}
@@ -108,20 +108,22 @@ class MlflowTracker(Tracker):
     def write(self, trial: TrackedTrial) -> None:
         if (old := self._runs.pop(trial.number, None)) is not None:
             self._client.delete_run(old)
-        tags = {f"besom.{key}": text[:_LONGEST_TAG] for key, text in trial.about.items()}
+        tags = {f"besom.{key}": text for key, text in trial.about.items()}
         tags |= {"besom.key": self._key, "mlflow.parentRunId": self._parent}
         run = self._client.create_run(
             self._experiment, start_time=_ms(trial.started_s), tags=tags, run_name=trial.name
         )
         self._runs[trial.number] = run.info.run_id
-        params = [Param(_name(p), str(v)[:_LONGEST_PARAM]) for p, v in trial.params.items()]
+        called = _names(trial.params)
+        params = [Param(called[path], str(value)) for path, value in trial.params.items()]
         once = {**trial.scores, **{f"number/{n}": v for n, v in trial.numbers.items()}}
+        called = _names({**trial.curves, **once})
         metrics = [
-            Metric(_name(name), value, _ms(at), epoch)
+            Metric(called[name], value, _ms(at), epoch)
             for epoch, at, values in trial.epochs()
             for name, value in values.items()
         ]
-        metrics += [Metric(_name(n), v, _ms(trial.finished_s), 0) for n, v in once.items()]
+        metrics += [Metric(called[n], v, _ms(trial.finished_s), 0) for n, v in once.items()]
         for first in range(0, len(params), _PARAMS_AT_ONCE):
             some = params[first : first + _PARAMS_AT_ONCE]
             self._client.log_batch(run.info.run_id, params=some)
@@ -133,19 +135,29 @@ class MlflowTracker(Tracker):
         self._client.set_terminated(run.info.run_id, status, _ms(trial.finished_s))
         self._whole.add(trial.number)
 
-    def close(self, study: StudyRecord) -> None:
+    def close(self, trials: Sequence[TrackedTrial], best: TrackedTrial | None) -> None:  # noqa: ARG002
         """Give the study's run its best trial's scores, and end it."""
-        if study.complete:
-            best = TrackedTrial.of(study, best_trial(study))
-            metrics = [Metric(_name(n), v, _ms(best.finished_s), 0) for n, v in best.scores.items()]
+        if best is not None:
+            called = _names(best.scores)
+            at = _ms(best.finished_s)
+            metrics = [Metric(called[name], v, at, 0) for name, v in best.scores.items()]
             tags = [RunTag("besom.best_trial", str(best.number))]
             self._client.log_batch(self._parent, metrics=metrics, tags=tags)
         self._client.set_terminated(self._parent, "FINISHED")
 
 
-def _name(path: str) -> str:
-    """A name as MLflow takes it: no brackets."""
-    return re.sub(r"[^\w./: -]", "_", path)
+def _names(given: Mapping[str, object]) -> dict[str, str]:
+    """What MLflow calls each: it takes no brackets, no names that are odd paths, none twice."""
+    called: dict[str, str] = {}
+    for name in given:
+        shown = re.sub(r"[^\w./: -]", "_", name)
+        if posixpath.normpath(shown) != shown or shown.startswith((".", "/")):
+            shown = "_" + shown.replace("/", "_")
+        if len(shown) > _LONGEST_NAME or shown in called.values():
+            digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+            shown = f"{shown[: _LONGEST_NAME - 9]}-{digest}"
+        called[name] = shown
+    return called
 
 
 def _ms(seconds: float) -> int:

@@ -6,10 +6,12 @@ The protos and the record format need nothing of it.
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from besom.store.paths import write_atomically
-from besom.store.records import StudyRecord
-from besom.trackers.tracker import TrackedTrial, Tracker, is_tracked
+from besom.trackers.tracker import TrackedStudy, TrackedTrial, Tracker
 
 #: TensorBoard reads the files that have ``tfevents`` in their names.
 _FILE = "events.out.tfevents.besom"
@@ -37,7 +38,7 @@ _LONGEST_END = 200
 class TensorBoardTracker(Tracker):
     """Writes a folder of event files that ``tensorboard --logdir`` reads."""
 
-    def __init__(self, study: StudyRecord, folder: Path) -> None:
+    def __init__(self, study: TrackedStudy, folder: Path) -> None:
         super().__init__(study, folder / "tensorboard")
         self._running: dict[int, list[dict[str, float]]] = {}  # the epochs that are in their files
 
@@ -106,9 +107,8 @@ class TensorBoardTracker(Tracker):
         else:
             _write(self._file(trial.number), events, trial.started_s)
 
-    def close(self, study: StudyRecord) -> None:
+    def close(self, trials: Sequence[TrackedTrial], best: TrackedTrial | None) -> None:  # noqa: ARG002
         """Name the scores: left to itself, TensorBoard takes every curve for one."""
-        trials = [TrackedTrial.of(study, trial) for trial in study.trials if is_tracked(trial)]
         if not trials:
             return
         values: dict[str, list[Any]] = {}
@@ -116,7 +116,7 @@ class TensorBoardTracker(Tracker):
             for path, value in trial.params.items():
                 values.setdefault(path, []).append(value)
         experiment = api_pb2.Experiment(
-            name=study.name,
+            name=self._study.name,
             time_created_secs=trials[0].started_s,
             hparam_infos=[
                 api_pb2.HParamInfo(
@@ -129,9 +129,9 @@ class TensorBoardTracker(Tracker):
             ],
             metric_infos=[
                 api_pb2.MetricInfo(
-                    name=api_pb2.MetricName(tag=f"score/{o.metric}"), display_name=o.metric
+                    name=api_pb2.MetricName(tag=f"score/{metric}"), display_name=metric
                 )
-                for o in study.objectives
+                for metric in self._study.metrics
             ],
         )
         event = _hparams(
@@ -168,8 +168,15 @@ def _write(path: Path, events: Iterable[Event], at_s: float) -> None:
 
 def _append(path: Path, events: Iterable[Event]) -> None:
     """A TensorBoard that is open reads on where it was; it would not see a new file."""
-    with path.open("ab") as file:
-        file.write(_as_bytes(events))
+    with path.open("ab", buffering=0) as file:
+        whole = file.tell()
+        data = _as_bytes(events)
+        try:
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        except OSError:
+            file.truncate(whole)  # part of a record would hide what is written after it
+            raise
 
 
 def _as_bytes(events: Iterable[Event]) -> bytes:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from besom.errors import BesomError
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.storage_url import hide_passwords
-from besom.text.printable import one_line
+from besom.text.printable import one_line, visible
 from besom.text.values import value_text
 
 #: Nothing was trained for these, or not yet.
 _NOT_WRITTEN = (Outcome.RUNNING, Outcome.DUPLICATE, Outcome.WARM_START, Outcome.INFEASIBLE)
+
+#: Characters of a text; MLflow takes no longer tags.
+LONGEST_TEXT = 5000
+
+#: Larger whole numbers are text: they may be no floating-point number.
+_TOO_LARGE = 2**63
 
 
 def is_tracked(trial: TrialRecord) -> bool:
@@ -23,16 +30,33 @@ def is_tracked(trial: TrialRecord) -> bool:
     return trial.outcome not in _NOT_WRITTEN
 
 
-def study_key(study: StudyRecord) -> str:
-    """Tells a study from any other, also from an archived one that had the same name."""
-    created = str(study.facts.get("created", study.name))
-    return hashlib.blake2b(created.encode(), digest_size=8).hexdigest()
-
-
 def failure_text(error: Exception) -> str:
     """What went wrong in a tracker: one line, without the password of a server's address."""
     first = next(iter(str(error).strip().splitlines()), "")
-    return hide_passwords(one_line(f"{type(error).__name__}: {first}")).rstrip(".: ")
+    said = first if isinstance(error, BesomError) else f"{type(error).__name__}: {first}"
+    return hide_passwords(one_line(said)).rstrip(".: ")
+
+
+@dataclass(frozen=True)
+class TrackedStudy:
+    """A study as trackers want it.
+
+    Attributes:
+        name: the study's.
+        key: tells it from any other, also from an archived one that had the same name.
+        metrics: of its objectives, the first one first.
+    """
+
+    name: str
+    key: str
+    metrics: tuple[str, ...]
+
+    @classmethod
+    def of(cls, study: StudyRecord) -> TrackedStudy:
+        """What trackers are told of a study."""
+        created = str(study.facts.get("created", study.name))
+        key = hashlib.blake2b(created.encode(), digest_size=8).hexdigest()
+        return cls(study.name, key, tuple(objective.metric for objective in study.objectives))
 
 
 @dataclass(frozen=True)
@@ -41,7 +65,8 @@ class TrackedTrial:
 
     Attributes:
         number: the trial's.
-        params: dotted config path to what was sampled; lists and mappings are text.
+        params: dotted config path to what was sampled; lists and mappings are text. Texts have
+            nothing hidden in them, and at most ``LONGEST_TEXT`` characters.
         curves: metric name to its value after each epoch (epoch 1 first).
         scores: ``score/<metric>`` to the value that the leaderboard ranks by, for each objective.
         numbers: everything else that is known once.
@@ -77,11 +102,11 @@ class TrackedTrial:
         best = {"best_epoch": float(trial.best_epoch)} if trial.best_epoch else {}
         return cls(
             number=trial.number,
-            params={path: _plain(value) for path, value in trial.params.items()},
-            curves=trial.history,
-            scores={f"score/{objective.metric}": value for objective, value in values},
-            numbers={**cost, **best, **trial.numbers},
-            about={key: text for key, text in about.items() if text},
+            params={visible(path): _plain(value) for path, value in trial.params.items()},
+            curves={visible(name): curve for name, curve in trial.history.items()},
+            scores={f"score/{visible(o.metric)}": value for o, value in values},
+            numbers={**cost, **best, **{visible(n): v for n, v in trial.numbers.items()}},
+            about={key: _text(text) for key, text in about.items() if text},
             outcome=trial.outcome,
             started_s=trial.started if trial.started is not None else finished - trial.seconds,
             finished_s=finished,
@@ -101,19 +126,33 @@ class TrackedTrial:
             yield epoch, self.started_s + took * epoch / n_epochs, metrics
 
 
+def tracked_trials(study: StudyRecord) -> list[TrackedTrial]:
+    """Every trial of a study that is written to trackers."""
+    return [TrackedTrial.of(study, trial) for trial in study.trials if is_tracked(trial)]
+
+
 def _plain(value: Any) -> bool | int | float | str:
-    return value if isinstance(value, bool | int | float | str) else value_text(value)
+    if isinstance(value, bool | float):
+        return value
+    if isinstance(value, int) and abs(value) < _TOO_LARGE:
+        return value
+    return _text(value if isinstance(value, str) else value_text(value))
+
+
+def _text(text: str) -> str:
+    shown = visible(text)
+    return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"
 
 
 class Tracker(ABC):
     """Where the trials of one study are written, besides the study.
 
     Args:
-        study: as it stands; its trials are given one by one.
+        study: its trials are given one by one.
         folder: where files go; it is made if need be.
     """
 
-    def __init__(self, study: StudyRecord, folder: Path) -> None:
+    def __init__(self, study: TrackedStudy, folder: Path) -> None:
         self._study, self._folder = study, folder
 
     @property
@@ -136,5 +175,10 @@ class Tracker(ABC):
         """Write a trial, in place of what was written of it before."""
 
     @abstractmethod
-    def close(self, study: StudyRecord) -> None:
-        """Write what is known once all trials are; ``study`` is as it stands now."""
+    def close(self, trials: Sequence[TrackedTrial], best: TrackedTrial | None) -> None:
+        """Write what is known once all trials are.
+
+        Args:
+            trials: all of the study, also those that were not written now.
+            best: the best of them; None where none has completed.
+        """

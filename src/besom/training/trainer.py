@@ -19,10 +19,10 @@ from besom.errors import ConfigError, did_you_mean
 from besom.training.build import build_callbacks, build_model, resolved_precision, seed_everything
 from besom.training.compiling import has_logits, kinds_of
 from besom.training.data.examples import Examples, Stream
-from besom.training.epochs import keras_engine, own_fit
+from besom.training.epochs import keras_engine, measuring, own_fit
 from besom.training.epochs.batches import cached
 from besom.training.epochs.engine_choice import choose_engine, untraceable
-from besom.training.epochs.job import EVALUATION_BATCH_SIZE, Job
+from besom.training.epochs.job import EVALUATION_BATCH_SIZE, EpochsRun, Job
 from besom.training.epochs.per_example import PerExample
 from besom.training.epochs.rows import CORRECT, Kept, Rows
 from besom.training.epochs.watch import OnEpoch, Watch
@@ -126,39 +126,28 @@ def fit(
         TrialDiverged: a metric became NaN or infinite.
     """
     settings = TrainerSettings.from_config(config.get("trainer", {}))
-    seed = config.get("seed", 0)
-    seed_everything(seed)
+    seed_everything(config.get("seed", 0))
     remarks: dict[str, str] = {}
     model = build_model(config, settings, data, remarks)
     if on_built is not None:
         on_built(model)
     data = matched(model, data, settings)
-    callbacks = build_callbacks(settings, data)
     job = Job(
         model,
         data,
         settings,
-        seed,
-        callbacks,
+        config.get("seed", 0),
+        build_callbacks(settings, data),
         Watch(settings, model, on_epoch, data.task.default_objective[0]),
         rows_of(model, settings, data, keep),
         None if test is None else part_matched(model, cached(test.examples)),
         resume_from,
         save_to,
     )
-    if settings.fit is not None:
-        chosen, reason = "keras", own_fit.reason(settings)
-    else:
-        chosen, reason = choose_engine(
-            settings.engine, model, callbacks, data.train, *job.judged.values()
-        )
+    chosen, reason = _engine_for(job)
     log.info("engine=%s: %s", chosen, reason)
-    watch = job.watch
     try:
-        if settings.fit is not None:
-            run = own_fit.fit(job, config)
-        else:
-            run = engine.fit(job) if chosen == "compiled" else keras_engine.fit(job)
+        run = _run(job, chosen, config)
     except engine.Untraceable as failed:
         reason = untraceable(failed.__cause__ or failed)
         if settings.engine == "compiled":
@@ -166,19 +155,47 @@ def fit(
         with_keras = {**config, "trainer": {**config.get("trainer", {}), "engine": "keras"}}
         options: Any = {"on_epoch": on_epoch, "test": test, "on_built": on_built, "keep": keep}
         return replace(fit(with_keras, data, **options), engine_reason=reason)
-    if resume_from is not None and len(run.seconds) == len(next(iter(watch.history.values()), ())):
-        remarks["resumed"] = (
+    return _fitted(job, run, chosen, reason, remarks)
+
+
+def _engine_for(job: Job) -> tuple[str, str]:
+    """Which engine runs the job, and why."""
+    settings = job.settings
+    if settings.fit is not None:
+        return "keras", own_fit.reason(settings)
+    return choose_engine(
+        settings.engine, job.model, job.callbacks, job.data.train, *job.judged.values()
+    )
+
+
+def _run(job: Job, chosen: str, config: Mapping[str, Any]) -> EpochsRun:
+    """Run the job's epochs."""
+    if job.settings.fit is not None:
+        return own_fit.fit(job, config)
+    return engine.fit(job) if chosen == "compiled" else keras_engine.fit(job)
+
+
+def _fitted(
+    job: Job, run: EpochsRun, chosen: str, reason: str, remarks: Mapping[str, str]
+) -> Fitted:
+    """What has come of a job."""
+    watch, settings, found = job.watch, job.settings, dict(remarks)
+    n_epochs = len(next(iter(watch.history.values()), ()))
+    if job.resume_from is not None and len(run.seconds) == n_epochs:
+        found["resumed"] = (
             "A trial that was stopped on the way is trained from its first epoch again, as it left "
             f"no state to go on from (engine={chosen}: {reason})."
         )
+    if watch.changed_later:
+        found["weights"] = CHANGED_LATER
     return Fitted(
-        model=model,
+        model=job.model,
         history=watch.history,
         best_epoch=watch.counted_epoch,
         stopped_early=watch.stopped_early,
         rows=run.rows,
         rows_by_epoch=watch.rows_by_epoch,
-        data=data,
+        data=job.data,
         keeping=job.rows,
         monitor=(watch.monitor, watch.maximize),
         correct_by_epoch=watch.correct_by_epoch,
@@ -187,7 +204,7 @@ def fit(
         engine_reason=reason,
         kernel=run.kernel,
         precision=resolved_precision(settings.precision, settings.batch_size),
-        remarks=remarks | ({"weights": CHANGED_LATER} if watch.changed_later else {}) | run.remarks,
+        remarks=found | run.remarks,
         compiled_later=run.compiled_later,
     )
 
@@ -254,8 +271,8 @@ def judge(
         evaluation = compiled_evaluation(model, part, size, rows=rows)
         measured, kept = evaluation.measure(), evaluation.rows
     else:
-        measured = keras_engine.evaluate(model, part, size)
-        kept = keras_engine.examined(model, part, size, rows)
+        measured = measuring.evaluate(model, part, size)
+        kept = measuring.examined(model, part, size, rows)
     return {name: float(value) for name, value in measured.items()}, kept
 
 

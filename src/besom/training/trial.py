@@ -147,6 +147,8 @@ def train(
         if not stopped:
             if problem := requests.keep_model(fitted, data):
                 fitted.remarks["model"] = problem
+            if problem := requests.keep_mistakes(fitted):
+                fitted.remarks["mistakes"] = problem
             measured = measure(fitted) if measure is not None else {}
         for remark in fitted.remarks.values():
             log.warning(remark)
@@ -239,6 +241,7 @@ class TrialRequests:
         resume_from, save_to: checkpoints, see ``besom.training.saving``.
         model_path: where the trained model goes, if it is better than ``better_than`` (None: in
             any case) by the monitored metric; None: nowhere.
+        mistakes_path: the same of what it gets wrong, and ``mistakes_better_than``.
         per_example: metrics of which each validation example's part is wanted.
         rehearse: configs that ``prepare`` tries besides its own, by name.
     """
@@ -248,6 +251,8 @@ class TrialRequests:
     save_to: Path | None = None
     model_path: Path | None = None
     better_than: float | None = None
+    mistakes_path: Path | None = None
+    mistakes_better_than: float | None = None
     per_example: tuple[str, ...] = ()
     rehearse: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -256,12 +261,15 @@ class TrialRequests:
         """Read the requests of a trial's config."""
         orders = config.get("orders", {})
         checkpoint, model = orders.get("checkpoint", {}), orders.get("save_model", {})
+        mistakes = orders.get("mistakes", {})
         return cls(
             constraints=orders.get("constraints", {}),
             resume_from=_path(checkpoint.get("load")),
             save_to=_path(checkpoint.get("save")),
             model_path=_path(model.get("path")),
             better_than=model.get("better_than"),
+            mistakes_path=_path(mistakes.get("path")),
+            mistakes_better_than=mistakes.get("better_than"),
             per_example=tuple(orders.get("per_example", ())),
             rehearse=orders.get("rehearse", {}),
         )
@@ -290,18 +298,31 @@ class TrialRequests:
         Returns:
             Why it cannot be saved, for the user; None if it was saved or not asked for.
         """
-        if self.model_path is None:
+        if self.model_path is None or not _is_better(fitted, self.better_than):
             return None
-        monitor, maximize = fitted.monitor
-        values = fitted.history.get(monitor)
-        if values and self.better_than is not None:
-            sign = 1.0 if maximize else -1.0
-            if sign * values[fitted.best_epoch - 1] <= sign * self.better_than:
-                return None
         problem = save_model(fitted.model, self.model_path, data)
         if problem is None:
             return None
         return f"{problem} Trials count without it. sweep.keep_models=0 turns saving off."
+
+    def keep_mistakes(self, fitted: Any) -> str | None:
+        """Write what the trained model gets wrong, if it is good enough; see ``keep_model``."""
+        if self.mistakes_path is None or not _is_better(fitted, self.mistakes_better_than):
+            return None
+        from besom.training.epochs.job import EVALUATION_BATCH_SIZE
+        from besom.training.mistakes_found import write_mistakes
+
+        return write_mistakes(fitted, self.mistakes_path, EVALUATION_BATCH_SIZE)
+
+
+def _is_better(fitted: Any, than: float | None) -> bool:
+    """Whether a ``besom.training.trainer.Fitted`` is, by the monitored metric; of None: always."""
+    monitor, maximize = fitted.monitor
+    values = fitted.history.get(monitor)
+    if not values or than is None:
+        return True
+    sign = 1.0 if maximize else -1.0
+    return bool(sign * values[fitted.best_epoch - 1] > sign * than)
 
 
 def _path(text: str | None) -> Path | None:

@@ -7,14 +7,14 @@ from functools import cached_property
 
 from besom.errors import ConfigError
 from besom.executors import resources
-from besom.executors.executor_options import MOST_THREADS, from_one, worker_environment
+from besom.executors.executor_options import (
+    MOST_THREADS,
+    MemoryLimit,
+    from_one,
+    worker_environment,
+)
 from besom.executors.slot import Limits
 from besom.text.values import given_text
-
-#: What the workers may use of the machine's memory; the rest is the coordinator's and the system's.
-_WORKERS_MEMORY = 0.8
-#: TensorFlow, Keras and a small dataset take half of it: no more workers by default than fit.
-_LEAST_WORKER_MEMORY = 1024**3
 
 #: More workers than cores help where trials wait for something else; far more only fill the memory.
 MOST_WORKERS_PER_CORE = 16
@@ -45,11 +45,7 @@ class Allocation:
         if max_trials_per_worker is not None:
             from_one(max_trials_per_worker, "max_trials_per_worker")
         self._gpus = _check_gpus(gpus)
-        self._memory: int | None = None
-        self._memory_is_automatic = max_worker_memory == "auto"
-        if max_worker_memory is not None and not self._memory_is_automatic:
-            name = "sweep.executor.max_worker_memory"
-            self._memory = resources.parse_memory(max_worker_memory, name)
+        self._memory = MemoryLimit.of(max_worker_memory)
 
     @cached_property
     def gpus(self) -> list[str]:
@@ -72,8 +68,8 @@ class Allocation:
         if self._workers is None:
             if places:
                 return places
-            fitting = int(resources.total_memory() * _WORKERS_MEMORY) // _LEAST_WORKER_MEMORY
-            return max(1, min(resources.available_cores() // self._threads, fitting))
+            n_cores = resources.available_cores() // self._threads
+            return max(1, min(n_cores, resources.workers_in_memory()))
         if places and self._workers > places:
             raise ConfigError(
                 f"sweep.executor.workers is {self._workers}, but {len(self.gpus)} GPU(s) with "
@@ -85,10 +81,7 @@ class Allocation:
     @cached_property
     def limits(self) -> Limits:
         """When a worker's process is replaced between trials."""
-        memory = self._memory
-        if self._memory_is_automatic:
-            memory = int(resources.total_memory() * _WORKERS_MEMORY) // self.n_workers
-        return Limits(memory, self._memory_is_automatic, self._n_trials)
+        return self._memory.limits(self.n_workers, self._n_trials)
 
     def environment(self, worker: int, inherited: Mapping[str, str]) -> dict[str, str]:
         """The environment of ``worker``, which inherits from the coordinator's."""

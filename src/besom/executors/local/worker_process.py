@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
+from besom.executors.channel import Run
 from besom.executors.failures import Death, describe_death
 from besom.executors.process import ChildProcess, Launch
 from besom.executors.resources import OutOfMemoryKills
@@ -28,6 +30,26 @@ class WorkerProcess(ChildProcess, WorkerHandle):
         super().__init__(launch)
         self._oom_kills = oom_kills
         self._lost = False
+        self._last_sent: Any = None
+        self._left_unread = False
+
+    def send(self, message: Any) -> bool:
+        """Send a message; False if the process is gone."""
+        self._last_sent, sent = message, super().send(message)
+        self._left_unread = not sent
+        return sent
+
+    def receive(self) -> Any:
+        """Wait for its next message.
+
+        Raises:
+            EOFError, OSError: the process is gone.
+        """
+        try:
+            return super().receive()
+        except ConnectionResetError:  # Linux tells so of an end that had not read all it was sent
+            self._left_unread = True
+            raise
 
     def waits(self) -> bool:
         """Whether a message of it waits to be received."""
@@ -52,7 +74,8 @@ class WorkerProcess(ChildProcess, WorkerHandle):
                 "lost its connection to the coordinator (did the trial close file descriptors "
                 "that are not its own?)"
             )
-        return describe_death(status, self.log_tail(of_trial), oom_killed)
+        death = describe_death(status, self.log_tail(of_trial), oom_killed)
+        return replace(death, not_begun=self._left_unread and isinstance(self._last_sent, Run))
 
     def called(self) -> str:
         """What messages call it."""

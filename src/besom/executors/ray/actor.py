@@ -14,7 +14,7 @@ import contextlib
 import os
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, cast
@@ -116,7 +116,8 @@ class RayWorker:
         """
         if not self._process.has_ended():
             return None
-        return Ended(self._process.bury(of_trial=False), self._process.whole_tail())
+        death = replace(self._process.bury(of_trial=False), not_begun=True)
+        return Ended(death, self._process.whole_tail())
 
     def _next(self) -> FromWorker | Ended:
         process = self._process

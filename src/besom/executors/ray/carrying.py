@@ -1,4 +1,4 @@
-"""Kept models and checkpoints of trials on other machines: as bytes, beside the trial's messages.
+"""Files that trials on other machines keep: as bytes, beside the trial's messages.
 
 A trial function writes to a folder of its node, and reads a checkpoint from there. The driver, on
 the coordinator's machine, reads and writes the study's folder in its stead.
@@ -66,12 +66,13 @@ def receive(files: Files, artifacts: str) -> str:
     Returns:
         Why a file could not be written, as a remark; empty if all are.
     """
-    try:
-        for name, content in files.items():
+    problem = ""
+    for name, content in files.items():
+        try:
             write_atomically(Path(artifacts, name), content)
-    except OSError as error:
-        return f"models or checkpoints could not be kept: {error}"
-    return ""
+        except OSError as error:
+            problem = problem or f"models, mistakes or checkpoints could not be kept: {error}"
+    return problem
 
 
 def _read(root: Path, names: list[str]) -> Files:

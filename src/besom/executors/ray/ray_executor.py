@@ -17,7 +17,6 @@ from typing import Any
 from besom.errors import BesomError, ConfigError
 from besom.executors.base import Remark
 from besom.executors.channel import make_setup
-from besom.executors.executor_options import MOST_THREADS, from_one
 from besom.executors.failures import Death
 from besom.executors.pooled_executor import PooledExecutor
 from besom.executors.process import Launch
@@ -26,19 +25,16 @@ from besom.executors.ray.driver_messages import (
     Capacity,
     Connect,
     Connected,
-    Need,
     News,
     Unconnected,
 )
-from besom.executors.resources import available_cores, parse_memory
+from besom.executors.ray.ray_options import MOST_WORKERS, RayOptions
+from besom.executors.resources import available_cores, workers_in_memory
 from besom.executors.signals import held_back
 from besom.executors.slot import Limits, Slot
 from besom.seam import TrialConfig
 from besom.text.counting import counted
-from besom.text.values import given_text
 
-#: A coordinator of so many workers is busy enough; more is a slip of the keyboard.
-MOST_WORKERS = 4096
 #: How long no worker finds room before the user is told.
 SAY_WAITING_AFTER_S = 15.0
 #: How long the driver may take to leave a cluster, or to end its own.
@@ -56,14 +52,16 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         address: of a running cluster, as ``ray.init`` takes it (``"auto"``, ``"ray://head:10001"``);
             None: a Ray of its own on this machine, ended with the sweep.
         workers: how many; None: as many as the cluster has room for, more when room comes, fewer
-            when nodes go. Only a number makes an autoscaler add nodes.
+            when nodes go; on a Ray of its own, as far as each has a GiB of memory. Only a number
+            makes an autoscaler add nodes.
         num_cpus: CPUs that a worker takes of its node; None: as many as its threads.
         num_gpus: GPUs that a worker takes, or a share of one; 0: it sees none.
         resources: what it takes of the cluster's own resources.
         runtime_env: Ray's description of what a worker's process needs.
         threads_per_worker: threads that each worker's TensorFlow (and BLAS) computes with.
         max_worker_memory: resident memory past which a worker is replaced between trials: bytes,
-            or a text such as ``"4 GiB"``; None = no limit.
+            or a text such as ``"4 GiB"``; None = no limit; ``"auto"``: on a Ray of its own a fair
+            share of four fifths of the memory, on a cluster no limit.
         max_trials_per_worker: trials after which a worker is replaced; None = no limit.
 
     Raises:
@@ -82,27 +80,21 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         resources: Mapping[str, float] | None = None,
         runtime_env: Mapping[str, Any] | None = None,
         threads_per_worker: int = 1,
-        max_worker_memory: str | int | None = None,
+        max_worker_memory: str | int | None = "auto",
         max_trials_per_worker: int | None = None,
     ) -> None:
         super().__init__()
-        self._address = _check_address(address)
-        self._asked = None if workers is None else from_one(workers, "workers", MOST_WORKERS)
-        self._threads = from_one(threads_per_worker, "threads_per_worker", MOST_THREADS)
-        cpus = self._threads if num_cpus is None else _amount(num_cpus, "num_cpus")
-        self._need = Need(cpus, _gpus(num_gpus), _amounts(resources))
-        if not self._need.amounts:
-            raise ConfigError(
-                "sweep.executor: a worker that takes no CPU, no GPU and nothing else would fit any "
-                "number of times. Give num_cpus, num_gpus or resources."
-            )
-        self._runtime_env = _mapping(runtime_env, "runtime_env")
-        memory = None
-        if max_worker_memory is not None:
-            memory = parse_memory(max_worker_memory, "sweep.executor.max_worker_memory")
-        if max_trials_per_worker is not None:
-            from_one(max_trials_per_worker, "max_trials_per_worker")
-        self._limits = Limits(memory, False, max_trials_per_worker)
+        self._options = RayOptions.checked(
+            address,
+            workers,
+            num_cpus,
+            num_gpus,
+            resources,
+            runtime_env,
+            threads_per_worker,
+            max_worker_memory,
+            max_trials_per_worker,
+        )
         self._link: DriverLink | None = None
         self._own_folder: str | None = None
         self._open_worker: Any = None
@@ -112,16 +104,23 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
     @property
     def n_workers(self) -> int:
         """How many trials can run at once: the workers that there are now, or are to come."""
-        return max(len(self._pool.slots), self._at_most(self._asked or 1))
+        return max(len(self._pool.slots), self._at_most(self._options.workers or 1))
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether Ray is the sweep's own, on this machine."""
+        return self._options.address is None
 
     @property
     def limits(self) -> Limits:
         """When a worker is replaced between trials."""
-        return self._limits
+        # Of a cluster's nodes, each has its own memory; Ray itself watches that.
+        sharing = self.n_workers if self._is_own else None
+        return self._options.memory.limits(sharing, self._options.n_trials)
 
     def look(self) -> str:
         """Say what the cluster has room for; empty for a Ray of the sweep's own."""
-        if self._address is None:
+        if self._is_own:
             return ""
         _check_installed()
         heard: list[News | DriverGone] = []
@@ -142,7 +141,7 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
     @property
     def gpus_per_worker(self) -> float:
         """How much of a GPU each worker holds, where workers have GPUs."""
-        return self._need.num_gpus or 1.0
+        return self._options.need.num_gpus or 1.0
 
     @classmethod
     def anywhere(cls, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,10 +162,10 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         folder = str(Path.cwd())
         setup = make_setup(trial_function, base_config, folder, artifacts)
         log = Path(log_dir).resolve() if log_dir else None
-        if self._address is None:
+        if self._is_own:
             self._own_folder = _temporary_folder()
         launch = self._launch(
-            replace(self._connect(log), sent=None if self._address is None else setup), log
+            replace(self._connect(log), sent=None if self._is_own else setup), log
         )
 
         def spawn(worker: int, first: bool) -> RemoteWorker:
@@ -197,7 +196,7 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         environment = {"RAY_USAGE_STATS_ENABLED": "0", **os.environ}
         # Any call after the end of the connection would start a Ray, to be left behind.
         environment["RAY_ENABLE_AUTO_CONNECT"] = "0"
-        if self._address is None:
+        if self._is_own:
             # Else Ray would write one to the user's home, and later commands would then expect it.
             environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         elif _has_token(environment):
@@ -215,17 +214,17 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         )
 
     def _connect(self, log_dir: Path | None) -> Connect:
-        most = self._at_most(self._asked or 1)
+        most = self._at_most(self._options.workers or 1)
         return Connect(
-            address=self._address,
-            need=self._need,
-            runtime_env=self._runtime_env,
-            threads=self._threads,
-            waits=self._asked is not None,
+            address=self._options.address,
+            need=self._options.need,
+            runtime_env=self._options.runtime_env,
+            threads=self._options.threads,
+            waits=self._options.workers is not None,
             log_dir=None if log_dir is None else str(log_dir),
             # A Ray of our own has room for what was asked for, as the local executor has.
-            own_cpus=max(available_cores(), math.ceil(most * self._need.num_cpus)),
-            own_resources={name: most * n for name, n in self._need.resources.items()},
+            own_cpus=max(available_cores(), math.ceil(most * self._options.need.num_cpus)),
+            own_resources={name: most * n for name, n in self._options.need.resources.items()},
             own_folder=self._own_folder,
         )
 
@@ -236,7 +235,7 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         """Take what the driver says of the cluster."""
         match news:
             case Unconnected(message):
-                where = "a Ray of its own" if self._address is None else f"Ray at {self._address!r}"
+                where = "a Ray of its own" if self._is_own else f"Ray at {self._options.address!r}"
                 self._fatal = BesomError(
                     f"The sweep cannot use {where} (sweep.executor.address): {message}"
                 )
@@ -251,12 +250,14 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
         if not capacity.most and not n_open and not self._may_grow:
             self._fatal = BesomError(
                 f"No node of the Ray cluster ({counted(capacity.nodes, 'node')}) has room for one "
-                f"worker, even when it is idle: a worker takes {self._need} "
+                f"worker, even when it is idle: a worker takes {self._options.need} "
                 "(sweep.executor.num_cpus, num_gpus, resources). Ask for less, or for a number of "
                 "workers where the cluster grows by itself (sweep.executor.workers)."
             )
             return
-        wanted = n_open + capacity.more if self._asked is None else self._asked
+        wanted = self._options.workers or n_open + capacity.more
+        if self._options.workers is None and self._is_own and not self._options.need.num_gpus:
+            wanted = min(wanted, workers_in_memory())
         taken = {slot.worker for slot in self._pool.slots}
         free = (number for number in range(MOST_WORKERS) if number not in taken)
         for worker, _ in zip(free, range(self._at_most(wanted) - n_open), strict=False):
@@ -268,7 +269,7 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
     @property
     def _may_grow(self) -> bool:
         """Whether an autoscaler may add nodes for workers that wait."""
-        return self._asked is not None and self._address is not None
+        return self._options.workers is not None and not self._is_own
 
     def _say_if_waiting(self, capacity: Capacity) -> None:
         """Tell the user, once, that no worker has found room for a while."""
@@ -281,13 +282,13 @@ class RayExecutor(PooledExecutor[RemoteWorker]):
             self._events.append(
                 Remark(
                     "waiting for room on the Ray cluster: it has "
-                    f"{counted(capacity.nodes, 'node')}, and none has {self._need} free"
+                    f"{counted(capacity.nodes, 'node')}, and none has {self._options.need} free"
                 )
             )
 
     def _after_death(self, slot: Slot[RemoteWorker], death: Death) -> None:
         """A worker takes the dead one's place, where there may be room for it."""
-        if self._asked is not None or not (death.node_lost or death.no_room):
+        if self._options.workers is not None or not (death.node_lost or death.no_room):
             self._respawn(slot)
             return
         self._pool.slots.remove(slot)
@@ -329,41 +330,3 @@ def _temporary_folder() -> str:
         os.rmdir(folder)  # noqa: PTH106
         folder = tempfile.mkdtemp(prefix="besom-ray-", dir="/tmp")
     return folder
-
-
-def _check_address(address: Any) -> str | None:
-    if address is None or (isinstance(address, str) and address.strip()):
-        return address
-    raise ConfigError(
-        f"sweep.executor.address is {given_text(address)}, expected null (a Ray of the sweep's "
-        "own), 'auto' or an address such as 'ray://head:10001'."
-    )
-
-
-def _amount(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
-        raise ConfigError(
-            f"sweep.executor.{name} is {given_text(value)}, expected a number of at least 0."
-        )
-    return value
-
-
-def _gpus(value: Any) -> float:
-    amount = _amount(value, "num_gpus")
-    if amount > 1 and amount != int(amount):
-        raise ConfigError(
-            f"sweep.executor.num_gpus is {given_text(value)}, expected a share of one GPU such as "
-            "0.5, or a whole number."
-        )
-    return amount
-
-
-def _amounts(resources: Any) -> dict[str, float]:
-    amounts = _mapping(resources, "resources") or {}
-    return {str(name): _amount(n, f"resources.{name}") for name, n in amounts.items()}
-
-
-def _mapping(value: Any, name: str) -> dict[str, Any] | None:
-    if value is None or isinstance(value, Mapping):
-        return None if value is None else dict(value)
-    raise ConfigError(f"sweep.executor.{name} is {given_text(value)}, expected a mapping, or null.")

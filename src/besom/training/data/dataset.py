@@ -114,6 +114,8 @@ class TrainingData:
         class_names: the classes' names, in the order of their numbers.
         columns: how a table's columns became the inputs, a
             ``besom.training.data.tabular.feature_space.EncodedColumns``; None: they are no such.
+        validation_columns: the validation examples' columns as they are in the table, where a model
+            gets encoded vectors instead; None where it gets them as they are.
         positions: (n_validation,) where the validation examples are in the dataset's training part;
             None where they are not from it.
         whole: of a fold, all of the data: its validation examples are those that some fold holds
@@ -134,6 +136,7 @@ class TrainingData:
     scaling: str = ""
     class_names: Any = None
     columns: Any = None
+    validation_columns: Any = None
     positions: Array | None = None
     whole: TrainingData | None = None
     n_folds: int = 0

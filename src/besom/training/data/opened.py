@@ -129,6 +129,7 @@ def _with_columns(
         training,
         train=encoded(in_memory(training.train)),
         validation=None if held is None else encoded(in_memory(held)),
+        validation_columns=None if held is None else in_memory(held).x,
         scaling=columns.in_words,
     )
 

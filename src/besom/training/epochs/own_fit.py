@@ -27,13 +27,12 @@ from besom.training.data.nests import map_nest
 from besom.training.epochs.batches import Passes, in_memory, stream_problems, tensors_of
 from besom.training.epochs.job import EpochsRun, Job
 from besom.training.epochs.keras_engine import (
-    Before,
-    Measuring,
     recorded_validation,
     restored_rows,
     training_batches,
     validation_batches,
 )
+from besom.training.epochs.measuring import Before, Measuring
 from besom.training.epochs.recompiling import Recompiled, recompiling_noticed
 from besom.training.fast.tensors import ready
 from besom.training.making import instantiated

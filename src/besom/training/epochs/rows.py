@@ -29,13 +29,14 @@ class Rows:
         per_example: the metrics of which each example's part is kept too, by their names.
 
     Attributes:
+        threshold: as given.
         dtypes: the rows that there may be, and their dtypes.
     """
 
     def __init__(
         self, kind: Any, threshold: float = 0.5, per_example: PerExample | None = None
     ) -> None:
-        self._kind, self._threshold, self.per_example = kind, threshold, per_example
+        self._kind, self.threshold, self.per_example = kind, threshold, per_example
         self.dtypes: dict[str, Any] = {CORRECT: tf.bool}
         if per_example is not None:
             self.dtypes |= dict.fromkeys(sorted(per_example.names - {CORRECT}), tf.float32)
@@ -51,7 +52,7 @@ class Rows:
             rows |= self.per_example.values(y, predictions, weight)
         if not (tf.is_tensor(y) and tf.is_tensor(predictions)):
             return rows
-        right = classified_right(predictions, y, tf.experimental.numpy, self._kind, self._threshold)
+        right = classified_right(predictions, y, tf.experimental.numpy, self._kind, self.threshold)
         return rows if right is None else {**rows, CORRECT: right}
 
 

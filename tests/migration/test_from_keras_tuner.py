@@ -1,4 +1,4 @@
-"""docs/howto-keras-tuner.md: each example runs, and what stands beside it means the same."""
+"""docs/from-keras-tuner.md: each example runs, and what stands beside it means the same."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import optuna
 import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
-from besom.space.domains import Range
+from besom.store.records import Outcome
 from besom.store.storage import load_record
 from besom.study import make_plan
-from test_documentation import Block, blocks, command_lines, write_files
+from migration_pages import imports, learned, read_page, run_commands, same_space, theirs
+from page_examples import Block, blocks, write_files
 from user_project import Project
 
-PAGE = (Path(__file__).parents[1] / "docs/howto-keras-tuner.md").read_text()
-THEIRS = [block for block in blocks(PAGE) if block.text.startswith("# KerasTuner\n")]
+PAGE = read_page("from-keras-tuner.md")
+THEIRS = theirs(PAGE, "KerasTuner")
 SWEEPS = [b.path for b in blocks(PAGE) if b.path is not None and b.path.startswith("sweeps/")]
+(_, TUNED), (_, LAYERED) = imports(PAGE)
 
 
 @pytest.fixture
@@ -31,27 +40,30 @@ def reader(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 class Asked:
-    """Stands for KerasTuner's ``hp``: notes what a function asks for."""
+    """Stands for KerasTuner's ``hp``: notes what a function asks for, in Optuna's words."""
 
     def __init__(self, **answers: Any) -> None:
-        self.seen: dict[str, Any] = {}
+        self.seen: dict[str, BaseDistribution] = {}
         self._answers = answers
 
-    def _ask(self, name: str, default: Any, *said: Any, **more: Any) -> Any:
-        self.seen[name] = (*said, more)
+    def _ask(self, name: str, default: Any, distribution: BaseDistribution) -> Any:
+        self.seen[name] = distribution
         return self._answers.get(name, default)
 
-    def Int(self, name: str, low: int, high: int, **more: Any) -> int:  # noqa: N802
-        return int(self._ask(name, low, low, high, **more))
+    def Int(self, name: str, low: int, high: int, step: int = 1) -> int:  # noqa: N802
+        return int(self._ask(name, low, IntDistribution(low, high, step=step)))
 
-    def Float(self, name: str, low: float, high: float, **more: Any) -> float:  # noqa: N802
-        return float(self._ask(name, low, low, high, **more))
+    def Float(  # noqa: N802
+        self, name: str, low: float, high: float, step: float | None = None, sampling: str = ""
+    ) -> float:
+        distribution = FloatDistribution(low, high, step=step, log=sampling == "log")
+        return float(self._ask(name, low, distribution))
 
     def Choice(self, name: str, values: list[Any]) -> Any:  # noqa: N802
-        return self._ask(name, values[0], *values)
+        return self._ask(name, values[0], CategoricalDistribution(values))
 
     def Boolean(self, name: str) -> bool:  # noqa: N802
-        return bool(self._ask(name, True, True, False))
+        return bool(self._ask(name, True, CategoricalDistribution([True, False])))
 
     def conditional_scope(self, name: str, values: list[Any]) -> Asked:
         return self
@@ -61,7 +73,7 @@ class Asked:
     def __exit__(self, *_: object) -> None: ...
 
 
-def asked(block: Block, **answers: Any) -> dict[str, Any]:
+def asked(block: Block, **answers: Any) -> dict[str, BaseDistribution]:
     """What the example's model function asks for."""
     names: dict[str, Any] = {}
     exec(block.text, names)
@@ -70,41 +82,31 @@ def asked(block: Block, **answers: Any) -> dict[str, Any]:
     return hp.seen
 
 
-def said(sweep: str, *paths: str) -> list[Any]:
-    """What a sweep's space has for these paths, in the tuner's words."""
-    found = {entry.path: entry for entry in make_plan(sweep).space.entries}
-    told = []
-    for path in paths:
-        entry = found[path]
-        if entry.choices is not None:
-            told.append((*entry.choices, {}))
-            continue
-        assert isinstance(entry.values, Range)
-        more = {"sampling": "log"} if entry.values.log else {}
-        more |= {"step": entry.values.step} if entry.values.step is not None else {}
-        told.append((entry.low, entry.high, more))
-    return told
-
-
 @pytest.mark.tensorflow
-def test_a_sweep_asks_for_what_the_model_function_of_the_tuner_asks_for(reader: Project) -> None:
-    theirs = asked(THEIRS[0], layers=3)
-    mine = said("built", "model.use_dropout", "model.dropout", "optimizer.learning_rate")
-    assert mine == [theirs[name] for name in ("use_dropout", "dropout", "learning_rate")]
-    layers = make_plan("built").config["sweep"]["space"]["model.layers"]
-    low, high, _ = theirs["layers"]
-    assert layers["length"] == {"low": low, "high": high}
-    low, high, more = theirs["units_2"]
-    assert layers["each"]["units"] == {"low": low, "high": high, **more}
-    assert layers["each"]["activation"] == list(theirs["activation_2"][:-1])
+def test_a_sweep_samples_what_the_model_function_of_the_tuner_asks_for(reader: Project) -> None:
+    same_space(asked(THEIRS[0], layers=3), LAYERED, "built")
 
 
 @pytest.mark.tensorflow
 def test_when_is_the_conditional_scope(reader: Project) -> None:
-    theirs = asked(THEIRS[1], optimizer="sgd")
-    mine = said("scoped", "optimizer", "optimizer.learning_rate", "optimizer.momentum")
-    assert mine == [theirs[name] for name in ("optimizer", "learning_rate", "momentum")]
+    given = {name: f"optimizer.{name}" for name in ("learning_rate", "momentum")}
+    same_space(asked(THEIRS[1], optimizer="sgd"), given, "scoped")
     assert "momentum" not in asked(THEIRS[1], optimizer="adam")
+
+
+@pytest.mark.tensorflow
+def test_what_a_hypermodel_asks_for_is_sampled_by_path(
+    reader: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keras_tuner = MagicMock(HyperModel=object)
+    monkeypatch.setitem(sys.modules, "keras_tuner", keras_tuner)
+    names: dict[str, Any] = {}
+    exec(THEIRS[2].text, names)
+    hp, model = Asked(), names["Digits"]()
+    model.build(hp)
+    model.fit(hp, MagicMock())
+    same_space(hp.seen, TUNED, "fitted")
+    same_space(hp.seen, TUNED, "tuned")
 
 
 @pytest.mark.tensorflow
@@ -122,22 +124,21 @@ def test_trials_of_each_sweep_run(reader: Project, sweep: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 def test_the_commands_do_what_stands_beside_them(reader: Project) -> None:
-    told = {}
-    for words in command_lines(PAGE):
-        if "--dry-run" in words:  # trains nothing; tried elsewhere
-            continue
-        short = ["sweep.executor.workers=1", "trainer.epochs=3"] if words[0] == "sweep" else []
-        n_trials = ["sweep.n_trials=3" if "--extend" in words else "sweep.n_trials=2"]
-        kept = [word for word in words if not word.startswith("sweep.n_trials")]
-        done = reader.run(*kept, *short, *(n_trials if short else []))
-        assert done.returncode == 0, done.stderr
-        told[tuple(words)] = done.stdout
+    told = run_commands(reader, PAGE, lambda words: not needs_a_project(words))
     study = load_record(Path("results"), "tuned")
     assert len(study.trials) == 3
     assert [len(trial.runs) for trial in study.complete] == [2] * len(study.complete)
-    assert "tuned: best val_accuracy" in told["leaderboard", "tuned"]
+    assert "tuned: best val_accuracy" in told["leaderboard tuned"]
     assert Path("results/train").is_dir()
+
+
+def needs_a_project(words: str) -> bool:
+    """Whether a command is about a project of KerasTuner's."""
+    return any(
+        name in words.split() or f"warm_start={name}" in words for name in ("old", "layered")
+    )
 
 
 @pytest.mark.long
@@ -150,14 +151,15 @@ def test_the_script_sweeps_and_has_its_best_model(reader: Project) -> None:
 
 
 @pytest.mark.long
-def test_keras_tuner_takes_what_is_said_to_be_its(reader: Project) -> None:
+@pytest.mark.timeout(400)
+def test_keras_tuner_runs_and_sweeps_learn_from_its_projects(reader: Project) -> None:
     pytest.importorskip("keras_tuner")
     code = "\n".join(block.text for block in THEIRS) + (
         "\nfrom sklearn.datasets import load_digits\n"
         "x, y = load_digits(return_X_y=True)\n"
         "x = x.reshape(-1, 8, 8)\n"
-        "keras_tuner.RandomSearch(build, 'val_accuracy', max_trials=1, directory='a')"
-        ".search(x, y, validation_split=0.2, verbose=0)\n"
+        "keras_tuner.RandomSearch(build, 'val_accuracy', max_trials=3, directory='kt', "
+        "project_name='layered').search(x, y, validation_split=0.2, verbose=0)\n"
         "keras_tuner.RandomSearch(build_with_scope, 'val_accuracy', max_trials=2, directory='b')"
         ".search(x, y, validation_split=0.2, verbose=0)\n"
         "values, model = afterwards(search(x[:500], y[:500], x[500:700], y[500:700]), x, y)\n"
@@ -171,3 +173,9 @@ def test_keras_tuner_takes_what_is_said_to_be_its(reader: Project) -> None:
         env=environment,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    told = run_commands(reader, PAGE, needs_a_project)
+    assert "as knowledge" in learned(told, "old")
+    assert "3 trials of 'layered' are added" in learned(told, "layered")
+    tuned = load_record(Path("results"), "old")
+    assert {trial.outcome for trial in tuned.trials} == {Outcome.COMPLETE, Outcome.PRUNED}
+    assert all(len(t.params["model.hidden_units"]) == 1 for t in tuned.trials)

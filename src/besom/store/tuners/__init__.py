@@ -1,0 +1,1 @@
+"""The folders that other tuners write, read as studies of Optuna's."""
