@@ -21,6 +21,8 @@ import pytest
 from click.testing import CliRunner
 
 import besom.cli
+from besom.config import Composer, SearchPath
+from besom.report.export import dump
 from page_examples import PAGES, ROOT, Block, blocks, names, write_files
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from reporting_world import store
@@ -98,7 +100,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def data(folder: Path) -> None:
-    """The other data that pages speak of: a Parquet file, pictures, texts and arrays."""
+    """The other files that pages speak of: an exported config, and data of every kind."""
+    Path("best.yaml").write_text(dump(Composer(SearchPath.of(), "train").compose().config))
     random = np.random.default_rng(0)
     pd.read_csv("houses.csv").drop(columns="kind").to_parquet("t.parquet")
     for name, level in (("cat", 0.2), ("dog", 0.8)):
