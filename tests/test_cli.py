@@ -487,32 +487,6 @@ def test_every_command_is_documented() -> None:
     assert not missing
 
 
-def test_every_option_of_every_command_is_documented() -> None:
-    text = documentation()
-    missing = [
-        f"{name} {flag}"
-        for name, command in commands().items()
-        for parameter in command.params
-        if isinstance(parameter, click.Option)
-        for flag in parameter.opts
-        if flag.startswith("--") and flag not in text
-    ]
-    assert not missing
-
-
-def test_every_config_group_and_option_is_documented() -> None:
-    text = documentation()
-    search = SearchPath(packaged_config_dirs())
-    missing = [group for group in search.groups() if group not in text]
-    missing += [
-        f"{group}={option}"
-        for group in search.groups()
-        for option in search.options(group)
-        if option not in text
-    ]
-    assert not missing
-
-
 def test_every_packaged_sweep_is_documented() -> None:
     text = documentation()
     assert not [

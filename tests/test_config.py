@@ -132,7 +132,7 @@ def test_an_executor_without_a_yaml_has_the_defaults_of_the_packaged_one() -> No
 
 def test_a_sweep_yaml_of_the_users_own_need_not_name_every_key(project: Project) -> None:
     content = (CONF / "sweep.yaml").read_text()
-    project.write("conf/sweep.yaml", content.replace("  keep_models: 1 ", "  # keep_models: 1 "))
+    project.write("conf/sweep.yaml", content.replace("  keep_models: 1\n", "  # keep_models: 1\n"))
     assert "keep_models" not in read_yaml(project.root / "conf" / "sweep.yaml")["sweep"]
     assert make_plan("quickstart").sweep.keep_models == 1
 

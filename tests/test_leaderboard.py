@@ -335,6 +335,18 @@ def test_a_trial_is_one_line_in_80_columns_and_its_hyperparameters_are_columns()
     assert {"learning_rate", "momentum"} <= named | shown
 
 
+def test_of_hundreds_of_hyperparameters_those_without_room_are_counted() -> None:
+    study = make_study(3)
+    trials = tuple(
+        dataclasses.replace(t, params={f"model.block_{i}.units": i + t.number for i in range(300)})
+        for t in study.trials
+    )
+    said = printed(dataclasses.replace(study, trials=trials), 80)
+    assert max(map(len, said.splitlines())) <= 80
+    assert re.search(r"Not shown: .* and \d+ more\. --columns", " ".join(said.split()))
+    assert len(said.splitlines()) < 40
+
+
 def test_what_fits_is_not_named_as_left_out() -> None:
     text = printed(swept(5, **MANY), 300)
     assert "Not shown" not in text

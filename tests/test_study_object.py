@@ -184,6 +184,7 @@ def test_dir_and_completion_list_what_there_is() -> None:
         _ = besom.swep
 
 
+@pytest.mark.long
 def test_reading_a_study_in_every_way_imports_no_tensorflow(tmp_path: Path) -> None:
     reporting_world.make(tmp_path)
     code = f"""

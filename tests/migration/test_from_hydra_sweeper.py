@@ -37,7 +37,7 @@ def test_the_block_of_the_sweeper_is_the_space_wherever_it_is(project: Project) 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not SWEEPER, reason="BESOM_HYDRA_SWEEPER names no folder with the sweeper")
 def test_the_sweeper_runs_and_the_sweep_learns_from_its_study(project: Project) -> None:
     write_files(PAGE, project.root)

@@ -23,7 +23,7 @@ from besom.store.storage import load_record
 from besom.study import make_plan
 from migration_pages import imports, learned, read_page, run_commands, same_space, theirs
 from page_examples import Block, blocks, write_files
-from user_project import Project
+from user_project import Project, some_long
 
 PAGE = read_page("from-keras-tuner.md")
 THEIRS = theirs(PAGE, "KerasTuner")
@@ -110,7 +110,7 @@ def test_what_a_hypermodel_asks_for_is_sampled_by_path(
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("sweep", SWEEPS)
+@pytest.mark.parametrize("sweep", some_long(SWEEPS, ["sweeps/built.yaml", "sweeps/fitted.yaml"]))
 def test_trials_of_each_sweep_run(reader: Project, sweep: str) -> None:
     from besom.training.trial import run_trial
 
@@ -151,10 +151,11 @@ def test_the_script_sweeps_and_has_its_best_model(reader: Project) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_keras_tuner_runs_and_sweeps_learn_from_its_projects(reader: Project) -> None:
     pytest.importorskip("keras_tuner")
-    code = "\n".join(block.text for block in THEIRS) + (
+    shown = "\n".join(block.text for block in THEIRS).replace("max_epochs=9", "max_epochs=3")
+    code = shown + (
         "\nfrom sklearn.datasets import load_digits\n"
         "x, y = load_digits(return_X_y=True)\n"
         "x = x.reshape(-1, 8, 8)\n"

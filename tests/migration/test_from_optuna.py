@@ -34,7 +34,7 @@ def test_the_loop_samples_what_the_sweep_samples(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_loop_runs_and_the_sweep_learns_from_its_study(project: Project) -> None:
     write_files(PAGE, project.root)
     short = LOOP.text.replace("n_trials=50", "n_trials=4").replace("epochs=20", "epochs=2")

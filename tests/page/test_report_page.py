@@ -149,6 +149,31 @@ def test_what_a_user_named_is_text_and_never_markup(tmp_path: Path) -> None:
     assert NASTY[:-1] in json.dumps(page.data, ensure_ascii=False).replace('\\"', '"')
 
 
+def test_a_value_as_long_as_a_page_does_not_make_a_table_of_its_length(tmp_path: Path) -> None:
+    study = make_study(2)
+    long = replace(
+        study.trials[1],
+        params={"model.text": "v" * 9000},
+        outcome=Outcome.ERROR,
+        values=None,
+        reason="r" * 9000,
+    )
+    words = read(write(replace(study, trials=(study.trials[0], long)), tmp_path)).words
+    assert max(len(word) for word in words if set("vr") & {*word[-9:]}) < 1000
+
+
+def test_hyperparameters_whose_names_end_alike_have_headings_that_tell_them_apart(
+    tmp_path: Path,
+) -> None:
+    study = make_study(3)
+    named = [{"model.encoder.units": i, "model.decoder.units": i + 1} for i in range(3)]
+    trials = tuple(replace(t, params=p) for t, p in zip(study.trials, named, strict=True))
+    page = read(write(replace(study, trials=trials), tmp_path))
+    columns = {c["title"]: c["label"] for c in page.data["table"]["columns"]}
+    assert columns["model.encoder.units"] == "encoder.units"
+    assert columns["model.decoder.units"] == "decoder.units"
+
+
 def test_data_for_scripts_holds_no_character_that_ends_a_script() -> None:
     text = str(script_json({"a": "</script><!--\u2028", "b": [NASTY]}))
     assert not set("<>&\u2028\u202e") & set(text)

@@ -257,6 +257,22 @@ def test_the_index_shows_every_study_and_those_that_come_later(
         assert ask(server, "study/..%2f..%2fetc/").status == 404
 
 
+def test_a_study_that_holds_anything_at_all_does_not_take_the_others_along(
+    tmp_path: Path, no_pace: None
+) -> None:
+    reporting_world.make(tmp_path)
+    study = GrowingStudy(tmp_path, name="strange")
+    *before, last = map(json.loads, study.paths.journal.read_text().splitlines())
+    for line in (lines := [*before, last | {"user_attrs": [1]}]):  # as Optuna writes it, unchecked
+        del line["seq"], line["crc"]
+    study.paths.journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with serving(tmp_path) as server:
+        html = ask(server).text
+        assert 'href="study/one/"' in html
+        assert "This study cannot be read now" in html
+        assert "cannot be read now" in ask(server, "study/strange/").text
+
+
 def test_the_index_begins_with_the_studies_that_run(tmp_path: Path, no_pace: None) -> None:
     reporting_world.make(tmp_path)
     study = GrowingStudy(tmp_path, name="z")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from besom.plots.scales import best_so_far, log_ticks, number, score, spread, window
+from besom.plots.scales import best_so_far, even_ticks, log_ticks, number, score, spread, window
 
 
 def test_a_loss_of_a_billion_is_left_outside_and_counted():
@@ -112,3 +112,20 @@ def test_log_axes_have_round_ticks_inside_the_axis(low, high, ticks):
 
 def test_a_wide_log_axis_is_not_crowded():
     assert len(log_ticks(1e-12, 1e3)) <= 5
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "integer", "ticks"),
+    [
+        (0, 1, False, [0, 0.25, 0.5, 0.75, 1]),
+        (0, 1, True, [0, 1]),
+        (1, 4, True, [1, 2, 3, 4]),
+        (16, 512, True, [200, 400]),
+        (-5, 5, False, [-5, -2.5, 0, 2.5, 5]),
+        (0.001, 0.0011, False, [0.001, 0.001025, 0.00105, 0.001075, 0.0011]),
+    ],
+)
+def test_even_ticks_are_round_and_few(
+    low: float, high: float, integer: bool, ticks: list[float]
+) -> None:
+    assert even_ticks(low, high, integer=integer) == pytest.approx(ticks)

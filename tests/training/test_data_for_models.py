@@ -104,6 +104,7 @@ def test_text_is_learned_from_as_it_is(data: str, model: str) -> None:
     assert found["loss"][-1] < found["loss"][0]
 
 
+@pytest.mark.long
 def test_a_file_too_large_to_copy_trains_as_its_copy_would(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

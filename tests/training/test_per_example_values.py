@@ -134,6 +134,7 @@ def test_other_metrics_are_scored_on_the_same_draws_in_every_trial() -> None:
     assert all(map(np.array_equal, before, after))
 
 
+@pytest.mark.long
 def test_what_does_not_come_to_the_value_in_the_history_is_not_given_back() -> None:
     model, x, y, measured = trained(["mse", keras.metrics.AUC(name="auc")])
     judge = PerExample(model, ["mse", "auc"])
@@ -171,6 +172,7 @@ def test_a_metric_that_comes_to_the_accuracy_after_one_epoch_is_no_share_for_tha
     assert kept["val_auc"]["kind"] == "other"
 
 
+@pytest.mark.long
 def test_groups_are_kept_and_drawn_as_wholes() -> None:
     model, x, y, measured = trained([keras.metrics.AUC(name="auc"), "accuracy"])
     units = np.arange(N) // 10

@@ -77,6 +77,7 @@ def test_which_images_were_right_is_kept_of_every_epoch(engine: str) -> None:
     assert kept == np.packbits(fitted.correct).tobytes()
 
 
+@pytest.mark.long
 def test_model_fit_is_listened_to_without_a_trace() -> None:
     """Test images judged between two epochs are not taken for validation images."""
     plain = fit(config(trainer={"engine": "keras"}), tiny_data(), on_epoch=onward)

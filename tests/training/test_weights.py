@@ -126,6 +126,7 @@ def test_with_use_ema_the_averages_are_measured_and_training_goes_on_from_the_ra
         np.testing.assert_array_equal(weight, average)
 
 
+@pytest.mark.long
 def test_averages_that_a_callback_puts_in_are_not_taken_out_by_putting_them_in_again() -> None:
     ours, theirs = (run(change, "keras") for change in (CHANGES["ema"], KERAS_ONLY["swap"]))
     np.testing.assert_allclose(ours.history["val_loss"], theirs.history["val_loss"], rtol=1e-3)

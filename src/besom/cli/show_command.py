@@ -53,7 +53,8 @@ def show(
     was most wrongly sure of. With OVERRIDES: ten random training images with their labels.
 
     \b
-      besom show mnist_mlp --trial 12
+      besom show mnist_mlp
+      besom show mnist_mlp --trial 12 --retrain
       besom show data=mnist
     """
     names = [word for word in words if "=" not in word and not word.startswith(("-", "~", "+"))]

@@ -10,7 +10,14 @@ import numpy as np
 from markupsafe import Markup
 
 from besom.errors import StudyError
-from besom.report.mistakes_text import count_table, kept_mistakes, summary, verdict_on, worst_table
+from besom.report.mistakes_text import (
+    count_table,
+    kept_mistakes,
+    reading,
+    summary,
+    verdict_on,
+    worst_table,
+)
 from besom.report.tables import cell
 from besom.store.mistakes import ClassMistakes, NumberMistakes, OutputMistakes, WrongExample
 from besom.store.paths import StudyPaths
@@ -21,6 +28,8 @@ from besom.text.printable import command
 #: More classes are no table for a page: the pairs that are taken for each other are listed.
 _MOST_CLASSES = 20
 _MOST_ROWS = 12
+#: With more classes than this, names of more characters are written upwards.
+_MOST_SHORT, _MOST_CHARS = 6, 3
 #: Bytes of all pictures of examples together, so that the page stays one that can be sent; where
 #: they have more, they are made smaller: pixels of the longer side, and colours.
 _MOST_BYTES, _SIDE, _COLOURS = 50_000, 48, 64
@@ -68,10 +77,12 @@ class ShownOutput(NamedTuple):
 
     summary: str
     classes: list[str]
+    is_long: bool
     matrix: list[list[Cell]]
     counts: TextRows | None
     scatter: Scatter | None
     heading: str
+    reading: str
     pictured: list[Pictured]
     worst: TextRows | None
 
@@ -117,6 +128,9 @@ def _shown(found: OutputMistakes, n: int) -> ShownOutput:
     return ShownOutput(
         summary=summary(found, n),
         classes=list(found.classes) if isinstance(found, ClassMistakes) and is_matrix else [],
+        is_long=isinstance(found, ClassMistakes)
+        and len(found.classes) > _MOST_SHORT
+        and max(map(len, found.classes)) > _MOST_CHARS,
         matrix=_matrix(found) if isinstance(found, ClassMistakes) and is_matrix else [],
         counts=None
         if is_matrix or counts.empty
@@ -126,6 +140,7 @@ def _shown(found: OutputMistakes, n: int) -> ShownOutput:
         ),
         scatter=_scatter(found) if isinstance(found, NumberMistakes) and found.points else None,
         heading="Furthest off" if isinstance(found, NumberMistakes) else "Most confidently wrong",
+        reading=reading(found),
         pictured=pictured,
         worst=None if pictured or not found.worst else _worst_rows(found),
     )

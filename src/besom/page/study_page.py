@@ -33,6 +33,8 @@ from besom.text.printable import command
 
 #: Rows of the tables that have no filter; their files have them all.
 MOST_ROWS = 200
+#: Characters of a cell: a single value may be a page long, and the config has it whole.
+MOST_CELL = 400
 #: Failures whose traceback the page has.
 MOST_DETAILS = 10
 _MOST_DETAIL_CHARS = 4000
@@ -67,8 +69,12 @@ class PageTable(NamedTuple):
     def of(cls, frame: pd.DataFrame, most: int = MOST_ROWS) -> PageTable:
         """The first rows of a frame, as people read them."""
         rows = frame.head(most).itertuples(index=False, name=None)
-        texts = [[cell(value) for value in row] for row in rows]
+        texts = [[_cut(cell(value)) for value in row] for row in rows]
         return cls(list(map(str, frame.columns)), texts, max(len(frame) - most, 0))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_CELL else text[: MOST_CELL - 1] + "…"
 
 
 #: Makes the charts of this name, which take longer than all else in a page, or has them already.

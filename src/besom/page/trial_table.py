@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from besom.report.leaderboard import columns_of, display
-from besom.report.tables import shown_outcome, shown_params
+from besom.report.leaderboard import shown_cells
+from besom.report.tables import short_names, shown_outcome, shown_params
 from besom.store.records import Outcome, StudyRecord
 
 #: Rows that stand in the page itself, for readers without scripts.
@@ -60,17 +60,14 @@ def trial_table(frame: pd.DataFrame) -> TrialTable:
     """Read a ranking of ``besom.report.leaderboard``."""
     if frame.empty:
         return TrialTable([], [])
-    shown = display(frame)
-    known = {c.name.rpartition(".")[2]: c for c in columns_of(frame)}
-    known |= {c.name: c for c in columns_of(frame)}
+    cells = shown_cells(frame)
+    short = short_names(list(cells))
     columns: list[TableColumn] = []
-    for label in map(str, shown.columns):
-        texts = [str(text) for text in shown[label]]
+    for title, texts in cells.items():
         constant = len(columns) > 1 and len(texts) > 1 and len(set(texts)) == 1
         numeric = all(_is_number(text) for text in texts if text)
-        title = known[label].name
         aside = title in _ASIDE
-        columns.append(TableColumn(label, title, numeric, not constant, aside, texts))
+        columns.append(TableColumn(short[title], title, numeric, not constant, aside, texts))
     # What was tried is looked for sooner than what it cost.
     columns.sort(key=lambda column: column.aside)
     return TrialTable(columns, [int(trial) for trial in frame["trial"]])

@@ -26,6 +26,9 @@ _PADDING = 3
 #: A hyperparameter that has no room gets what is left, if that is so much, and is wrapped.
 _LEAST_WRAPPED = 16
 
+#: Columns without room that are named; of hundreds, the rest are counted.
+MOST_NAMED = 30
+
 _ELEMENT = re.compile(r"(?P<list>.+)\.\d+")
 
 
@@ -78,7 +81,9 @@ def fitted(
             remarks += _notes(frame)
             columns, left_out, wrapped = _fitting([c for c in columns if c.name != "note"], width)
     if left_out:
-        names = ", ".join(column.name for column in left_out)
+        names = ", ".join(column.name for column in left_out[:MOST_NAMED])
+        if (more := len(left_out) - MOST_NAMED) > 0:
+            names += f" and {more} more"
         remarks.append(f"Not shown: {names}. --columns NAME,NAME shows those you choose.")
     shown = [column if column.name in wrapped else _aligned(column) for column in columns]
     rows = zip(*(column.cells for column in shown), strict=True)

@@ -180,12 +180,16 @@ def hyperparameters(frame: pd.DataFrame) -> list[str]:
 
 def display(frame: pd.DataFrame) -> pd.DataFrame:
     """A ranking for people: rounded, short headings, no empty columns."""
-    shown: dict[str, list[str]] = {}
-    for column in columns_of(frame):
-        cells = [column.shown(value) for value in frame[column.name].astype(object)]
-        if not column.files_only and (any(cells) or not column.needs_values):
-            shown[column.name] = cells
+    shown = shown_cells(frame)
     return pd.DataFrame(shown, index=frame.index).rename(columns=short_names(list(shown)))
+
+
+def shown_cells(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """The cells of a ranking for people, by the whole name of their column."""
+    columns = [column for column in columns_of(frame) if not column.files_only]
+    cells = [[c.shown(value) for value in frame[c.name].astype(object)] for c in columns]
+    pairs = zip(columns, cells, strict=True)
+    return {c.name: texts for c, texts in pairs if any(texts) or not c.needs_values}
 
 
 def _value_of(index: int) -> Callable[[TrialRecord], Any]:

@@ -6,19 +6,10 @@ import re
 from pathlib import Path
 
 from besom.plots.mistakes_picture import write_mistakes_picture
-from besom.report.mistakes_text import summary, verdict_on
-from besom.store.mistakes import ClassMistakes, Mistakes, NumberMistakes, TagMistakes
+from besom.report.mistakes_text import reading, summary, verdict_on
+from besom.store.mistakes import Mistakes
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
-
-#: How to read the examples at the bottom of a picture.
-_READING = {
-    ClassMistakes: "Below, those most confidently wrong: true → predicted, the probability that "
-    "the model gave it, and the example's place in the data.",
-    TagMistakes: "Below, those furthest off: the tag, the probability that the model gave it, the "
-    "true tags, and the example's place in the data.",
-    NumberMistakes: "Below, those furthest off, and the example's place in the data.",
-}
 
 
 def write_mistakes_pictures(
@@ -46,6 +37,7 @@ def write_mistakes_pictures(
             path = target.with_name(f"{target.stem}-{plain}{target.suffix}")
         title = f"{study.name}: what trial {trial.number} gets wrong"
         captions = [verdict_on(wrong) for wrong in found.worst]
-        subtitle = " ".join(filter(None, [summary(found, mistakes.n), _READING.get(type(found))]))
+        below = reading(found)
+        subtitle = f"{summary(found, mistakes.n)} Below: {below[:1].lower()}{below[1:]}"
         written.append(write_mistakes_picture(found, captions, path, title, subtitle))
     return written

@@ -121,6 +121,18 @@ def verdict_on(wrong: WrongExample) -> tuple[str, str]:
     return taken, "" if wrong.probability is None else share(wrong.probability)
 
 
+def reading(found: OutputMistakes) -> str:
+    """How ``verdict_on`` is read."""
+    place = "and the example's place in the training part of the data."
+    if isinstance(found, TagMistakes):
+        return (
+            f"The tag that is furthest off, how probable the model found it, the true tags, {place}"
+        )
+    if isinstance(found, NumberMistakes):
+        return f"What is true → what was predicted, how far off that is, {place}"
+    return f"The true class → what was predicted, how probable the model found that, {place}"
+
+
 def count_table(found: OutputMistakes) -> pd.DataFrame:
     """Of classes, what is taken for what most often; of tags, how each fares; else empty."""
     if isinstance(found, ClassMistakes):

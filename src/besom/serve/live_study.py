@@ -117,11 +117,14 @@ class LiveStudy:
     def _looked_again(self, last: Look | None) -> Look:
         try:
             followed, holder = self._follower.read(), self._holder()
+            runs = holder or (last is not None and last.is_running)
+            if last is not None and last.followed is followed and not runs:
+                return last
+            return Look(followed, study_now(followed, holder))
         except BesomError as error:
             return Look(None, None, str(error))
-        if last is not None and last.followed is followed and not holder and not last.is_running:
-            return last
-        return Look(followed, study_now(followed, holder))
+        except Exception as error:  # whatever was written into its folder: other studies go on
+            return Look(None, None, f"This study cannot be read now: {reason_of(error)}.")
 
     def _holder(self) -> Holder | None:
         url = None if self._paths.journal.exists() else stored_url(self._paths)

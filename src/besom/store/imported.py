@@ -22,8 +22,8 @@ from optuna.trial import FrozenTrial, TrialState
 from besom.errors import ConfigError, StudyError
 from besom.metrics import kind_of
 from besom.store.holding import Hold, hold_study
+from besom.store.import_source import study_from
 from besom.store.imported_params import ImportedParams
-from besom.store.optuna_source import study_from
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.store.storage import (
