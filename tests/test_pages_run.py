@@ -49,6 +49,7 @@ ELSEWHERE = (["serve"], ["study", "stop"], ["study", "import"])
 NOT_RUN: dict[str, int] = {
     "docs/from-ray-tune.md": 1,
     "docs/guide/results.md": 1,
+    "docs/guide/train.md": 1,
     "docs/howto-cluster.md": 5,
     "docs/howto-python.md": 1,
 }
