@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -58,10 +59,15 @@ class Project:
         return target
 
     def besom(self, *words: str) -> Result:
-        """Give a command in this process."""
+        """Give a command in this process, which then forgets the modules of this folder."""
         from besom.cli import main
 
-        return CliRunner().invoke(main, list(words))
+        try:
+            return CliRunner().invoke(main, list(words))
+        finally:
+            for name, module in list(sys.modules.items()):
+                if str(getattr(module, "__file__", None)).startswith(f"{self.root}{os.sep}"):
+                    del sys.modules[name]
 
     def done(self, *words: str) -> str:
         """Give a command in this process that has to succeed; return what it said."""

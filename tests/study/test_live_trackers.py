@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -132,8 +133,9 @@ def test_a_tracker_whose_process_is_killed_is_mentioned_once(project: Project) -
     class Killer(Listener):
         def finished(self, trial: TrialRecord) -> None:
             for process in psutil.Process().children():
-                if "besom.trackers.tracker_main" in process.cmdline():
-                    process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # a zombie's, too
+                    if "besom.trackers.tracker_main" in process.cmdline():
+                        process.kill()
 
     heard = Killer()
     sweep("sweep.trackers=[tensorboard]", "sweep.n_trials=3", watcher=heard)
