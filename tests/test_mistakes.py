@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -263,6 +264,8 @@ def test_words_that_make_no_sense_together_are_refused(
         ("storage: postgresql://anna@db.acme.org:5432/x", "storage: postgresql://[redacted]/x"),
         ("its node gpu-7.cluster.internal was lost", "its node [redacted] was lost"),
         ("ray at 10.1.2.3:6379", "ray at [redacted]"),
+        ("ray at fe80::1 or 2001:DB8:0:0:0:0:0:1", "ray at [redacted] or [redacted]"),
+        ("at 10:42:07, a[1::2], std::vector", "at 10:42:07, a[1::2], std::vector"),
         ("data.path=/data/mnist", "data.path=[redacted]"),
         ("~/data/x.csv", "[redacted]/x.csv"),
         ("images × 1/255, val_loss 0.5/2, and/or", "images × 1/255, val_loss 0.5/2, and/or"),
@@ -281,3 +284,18 @@ def test_values_of_the_environment_go_wherever_they_stand(monkeypatch: pytest.Mo
     monkeypatch.setenv("GREETING", "whatever")
     redacted = redactor()("whatever: abcdefghij in xs3-bucket-7y")
     assert redacted == "whatever: [redacted] in x[redacted]y"
+
+
+def test_long_words_of_the_environment_go_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_DATABASE", "correcthorsebattery")
+    monkeypatch.setenv("STAGE", "production")
+    assert redactor()("correcthorsebattery in production") == "[redacted] in production"
+
+
+def test_this_machine_and_user_go_by_any_of_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "n7.cs.uni.edu")
+    monkeypatch.setattr("pwd.getpwuid", lambda _: SimpleNamespace(pw_name="anna"))
+    for name in ("USER", "LOGNAME"):
+        monkeypatch.delenv(name, raising=False)
+    redacted = redactor()("n7.cs.uni.edu, n7: anna's n70, hanna")
+    assert redacted == "[redacted], [redacted]: [redacted]'s n70, hanna"

@@ -104,3 +104,20 @@ def test_a_wrong_table_is_refused_before_the_first_trial(home: Project) -> None:
     assert done.returncode == 2
     assert "data.target names the column 'prize', which houses.csv does not have." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_predictions_of_a_trial_that_diverges_again_are_refused_with_the_reason(
+    home: Project,
+) -> None:
+    words = [
+        "sweep.n_trials=1",
+        "optimizer.learning_rate=1e30",
+        "sweep.name=burst",
+        "data.target=price",
+        "data.exclude=[kind]",
+    ]
+    home.run("sweep", "quickstart", *TABLE, *SHORT, *words)
+    done = home.run("export", "burst", "--trial", "0", "--predictions")
+    assert done.returncode == 2
+    assert done.stderr.startswith("besom: Trial 0 of 'burst' cannot be trained again: ")
+    assert "Traceback" not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import optuna
 import pytest
 from sweeping import stored, sweep
 
+from besom.errors import StudyError
+from besom.report.mistakes_text import kept_mistakes
+from besom.rerun.retraining import find_mistakes
 from besom.store.mistakes import read_mistakes
 from besom.store.paths import StudyPaths
 from besom.store.records import Outcome, TrialRecord
@@ -150,6 +154,29 @@ def test_what_was_not_kept_is_found_by_training_the_trial_again(mine: Project) -
     again = mine.done("show", "cheap", "--trial", str(other), "--retrain")
     assert "Training" not in again
     assert not list(PATHS.mistakes.glob("*.part-*"))
+
+
+def test_a_failed_trial_says_how_it_ended_instead_of_how_to_train_it_again(
+    mine: Project,
+) -> None:
+    sweep("sweep.trial_function=mine.run", "sweep.n_trials=2")
+    trial = replace(stored().trials[1], outcome=Outcome.DIVERGED, reason="loss is nan at epoch 1")
+    PATHS.mistakes_of(1).unlink(missing_ok=True)
+    with pytest.raises(StudyError) as said:
+        kept_mistakes(stored(), trial, PATHS)
+    assert str(said.value) == (
+        "What trial 1 of 'cheap' gets wrong is not known: the trial ended as diverged (loss is nan "
+        "at epoch 1)."
+    )
+
+
+def test_a_pruned_trial_trained_again_says_all_of_its_epochs(mine: Project) -> None:
+    sweep("sweep.trial_function=mine.run", "sweep.n_trials=1")
+    PATHS.mistakes_of(0).unlink()
+    trial = replace(stored().trials[0], outcome=Outcome.PRUNED, history={})
+    heard: list[str] = []
+    find_mistakes(stored(), trial, PATHS, heard.append)
+    assert heard == ["Training trial 0 of cheap again (3 epochs), to see what it gets wrong."]
 
 
 def test_training_again_that_finds_nothing_says_why(project: Project) -> None:

@@ -45,6 +45,19 @@ def test_a_study_is_found_again_where_it_was_put(project: Project) -> None:
     assert not (project.root / "other.db").exists()
 
 
+def test_a_database_that_is_gone_is_said_and_not_made_again_by_reading(project: Project) -> None:
+    database = project.root / "study.db"
+    sweep(f"sweep.storage=sqlite:///{database}", "sweep.n_trials=1")
+    database.unlink()
+    done = project.besom("leaderboard", "cheap")
+    assert done.exit_code == 2
+    assert done.output == (
+        f"besom: The database {database} of the study 'cheap' is not there. If it has moved, write "
+        "its new URL into results/cheap/storage.url.\n"
+    )
+    assert not database.exists()
+
+
 def test_a_study_with_a_journal_is_not_begun_again_in_a_database(project: Project) -> None:
     sweep("sweep.n_trials=1")
     with pytest.raises(StudyError, match=r"study\.journal, not in sweep\.storage=sqlite"):

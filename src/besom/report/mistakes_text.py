@@ -48,6 +48,10 @@ def kept_mistakes(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> 
     if found is not None:
         raise StudyError(f"{whose} cannot be shown: {found.why or 'its file is empty'}.")
     check_not_imported(study, "retrained")
+    if trial.outcome.failed:
+        raise StudyError(
+            f"{whose} is not known: the trial ended as {trial.outcome} ({trial.reason})."
+        )
     remarks = trial.environment.get("remarks")
     if isinstance(remarks, Mapping) and "mistakes" in remarks:
         raise StudyError(f"{whose} was not kept. {remarks['mistakes']}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from besom.errors import DataError, StudyError, reason_of
+from besom.errors import BesomError, DataError, StudyError, TrialDiverged, reason_of
 from besom.rerun.single_run import native_output_hidden
 from besom.rerun.stored_runs import (
     check_trusted,
@@ -18,7 +18,7 @@ from besom.rerun.stored_runs import (
     with_functions,
 )
 from besom.runs import RunOf
-from besom.seam import KERAS_TRIALS
+from besom.seam import KERAS_TRIALS, TrialConfig
 from besom.store.environment import environment_then
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
@@ -52,7 +52,7 @@ def validation_predictions(
         the output for each class, ``p_<class>``; else the outputs, ``prediction``.
 
     Raises:
-        StudyError: the trial was not trained with Keras here.
+        StudyError: the trial was not trained with Keras here, or cannot be trained again.
         DataError: nothing is held out, or the data is not what it was.
     """
     check_not_imported(study, "retrained")
@@ -70,7 +70,6 @@ def validation_predictions(
             runtime.start()
             runtime.device()
         from besom.training.saving import load_kept
-        from besom.training.trainer import fit
 
         follow(named)
         if folds := [run for run in runs_in(study) if run.fold is not None and not run.repeat]:
@@ -87,7 +86,7 @@ def validation_predictions(
                 say(f"Predicted by the kept model of trial {trial.number}.")
                 return frame
         say(f"The model of trial {trial.number} {why}: training it again.")
-        return _frame(fit(config, data, on_epoch=lambda *_: False).model, data)
+        return _frame(_trained(study, trial, config, data), data)
 
 
 def _out_of_fold(
@@ -95,7 +94,6 @@ def _out_of_fold(
 ) -> pd.DataFrame:
     """What the model of each fold predicts for the examples of that fold, by example."""
     from besom.training import runtime
-    from besom.training.trainer import fit
 
     config, frames = stored_config(trial), []
     if trial.best_epoch:
@@ -110,11 +108,26 @@ def _out_of_fold(
         of_run = run.config(config)
         data = runtime.training_data(of_run)
         _check_data(study, trial, data)
-        frame = _frame(fit(of_run, data, on_epoch=lambda *_: False).model, data)
+        frame = _frame(_trained(study, trial, of_run, data), data)
         frame.insert(1, "fold", run.fold)
         frames.append(frame)
         runtime.free_models()
     return pd.concat(frames).sort_values("example", ignore_index=True)
+
+
+def _trained(study: StudyRecord, trial: TrialRecord, config: TrialConfig, data: Any) -> Any:
+    """The model of a trial, or of one of its runs, trained again in this process."""
+    from besom.training.trainer import fit
+
+    try:
+        return fit(config, data, on_epoch=lambda *_: False).model
+    except BesomError:
+        raise
+    except Exception as error:  # a trial that diverges, or whatever a user's model raises
+        reason = str(error) if isinstance(error, TrialDiverged) else reason_of(error)
+        raise StudyError(
+            f"Trial {trial.number} of {study.name!r} cannot be trained again: {reason}."
+        ) from error
 
 
 def _check_data(study: StudyRecord, trial: TrialRecord, data: Any) -> None:

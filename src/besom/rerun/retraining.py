@@ -36,7 +36,7 @@ from besom.seam import TrialConfig
 from besom.store.environment import environment_then
 from besom.store.paths import StudyPaths, temporary_prefix
 from besom.store.pooled_mistakes import pool_mistakes
-from besom.store.records import StudyRecord, TrialRecord
+from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.stored_records import check_not_imported
 from besom.targets import instantiate
 from besom.text.counting import counted
@@ -145,7 +145,7 @@ def find_mistakes(
     of_runs = counted(len(runs), "fold") + ", " if len(runs) > 1 else ""
     say(
         f"Training trial {trial.number} of {study.name} again ({of_runs}"
-        f"{counted(trial.epochs, 'epoch')}), to see what it gets wrong."
+        f"{_epochs_of(trial)}), to see what it gets wrong."
     )
     parts = [paths.mistakes_part(trial.number, run.index) for run in runs]
     configs = []
@@ -203,10 +203,18 @@ def _run_again(
     return again.ended
 
 
+def _epochs_of(trial: TrialRecord) -> str:
+    """How long a trial trains again: one that did not complete is not stopped where it ended."""
+    planned = (trial.config.get("trainer") or {}).get("epochs")
+    if trial.outcome is Outcome.COMPLETE or not isinstance(planned, int):
+        return counted(trial.epochs, "epoch")
+    return counted(planned, "epoch")
+
+
 def _config(study: StudyRecord, trial: TrialRecord) -> tuple[TrialConfig, str]:
     """What is trained, and how, in words."""
     if not (study.config.get("sweep") or {}).get("folds"):
-        return stored_config(trial), f"({counted(trial.epochs, 'epoch')})"
+        return stored_config(trial), f"({_epochs_of(trial)})"
     exported = copy.deepcopy(exported_config(study, trial))
     config = {key: value for key, value in exported.items() if key not in ("name", "source")}
     return config, "on all of the training part, with the epochs that the folds found"

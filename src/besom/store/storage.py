@@ -245,12 +245,30 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
         StudyError: no such study (near names listed), or it is damaged.
     """
     paths = find_study(results_dir, name)
-    storage = open_storage(paths, stored_url(paths), writable=False)
+    url = stored_url(paths)
+    _check_database_is_there(paths, url)
+    storage = open_storage(paths, url, writable=False)
     if find(storage, name) is not None:
         return optuna.load_study(study_name=name, storage=storage)
     if (moved := only_other(storage, name)) is not None:
         return optuna.load_study(study_name=moved, storage=storage)
     raise StudyError(f"The storage of {name!r} holds no study of that name: it never started.")
+
+
+def _check_database_is_there(paths: StudyPaths, url: str | None) -> None:
+    """Refuse to read from an SQLite file that is not there, which opening would make, empty."""
+    try:
+        parsed = None if url is None else sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        return  # opening it says what is wrong
+    if parsed is None or parsed.get_backend_name() != "sqlite":
+        return
+    file = parsed.database or ""
+    if file and file != ":memory:" and not file.startswith("file:") and not Path(file).exists():
+        raise StudyError(
+            f"The database {file} of the study {paths.root.name!r} is not there. If it has moved, "
+            f"write its new URL into {paths.storage_url}."
+        )
 
 
 def load_record(results_dir: Path, name: str) -> StudyRecord:

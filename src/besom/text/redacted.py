@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import socket
 from collections.abc import Callable
@@ -11,8 +12,8 @@ from pathlib import PurePosixPath
 #: What stands for what was taken out.
 GONE = "[redacted]"
 
-#: Shorter values of the environment stand in too many texts.
-_LEAST_CHARS = 6
+#: Shorter values of the environment stand in too many texts; so do words, unless they are longer.
+_LEAST_CHARS, _MOST_CHARS_OF_WORD = 6, 12
 #: Its variables whose values say nothing of anyone: the terminal, the language, Python's and ours.
 _PLAIN = re.compile(r"TERM|LANG|LC_\w+|SHLVL|COLUMNS|LINES|COLORTERM|FORCE_COLOR|TF_\w+|PYTHON\w+")
 #: Variables whose values are secrets, even if they are words.
@@ -30,6 +31,10 @@ _HOME = re.compile(r"(?P<before>^|[\s=(\[{,;:>|\"'])(?P<path>~[\w.-]*/[^\s'\"<>|
 #: Whoever is at a URL, with user and port, and any address of a machine in numbers.
 _URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<host>[^/\s'\"<>?#]+)")
 _ADDRESS = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?(?![\w.])")
+_ADDRESS_6 = re.compile(
+    r"(?<![\w:.])(?=[0-9a-f]{3,4}:(?:[0-9a-f]{1,4}:)*:|(?:[0-9a-f]{1,4}:){7})[0-9a-f:]+(?![\w:])",
+    re.IGNORECASE,
+)
 #: A name of several parts that ends as machines' names do inside a network.
 _INTERNAL = re.compile(r"(?<![\w./-])[\w-]+(?:\.[\w-]+)*\.(?:local|lan|internal|intra|corp|home)\b")
 
@@ -54,7 +59,7 @@ def redactor() -> Callable[[str], str]:
         text = _URL.sub(lambda found: found["scheme"] + GONE, text)
         for pattern in (_QUOTED, _YAML, _BARE, _HOME):
             text = pattern.sub(lambda found: found["before"] + _of_path(found["path"]), text)
-        for pattern in (_ADDRESS, _INTERNAL, names):
+        for pattern in (_ADDRESS, _ADDRESS_6, _INTERNAL, names):
             text = pattern.sub(GONE, text)
         return text
 
@@ -63,10 +68,20 @@ def redactor() -> Callable[[str], str]:
 
 def _names() -> re.Pattern[str]:
     """This machine's and this user's."""
-    words = {socket.gethostname(), os.environ.get("USER", ""), os.environ.get("LOGNAME", "")}
-    words = {word for word in words if len(word) > 2} - {"root", "localhost", "user"}
+    host = socket.gethostname()
+    words = {host, host.partition(".")[0], _user()}
+    words |= {os.environ.get(name, "") for name in ("USER", "LOGNAME")}
+    words = {word for word in words if len(word) > 1} - {"root", "localhost", "user"}
     known = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
     return re.compile(rf"(?<![\w-])(?:{known})(?![\w-])" if known else r"(?!)")
+
+
+def _user() -> str:
+    """The name of whoever runs this process, which no variable need hold; empty if it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return ""
 
 
 def _secrets() -> list[str]:
@@ -76,7 +91,7 @@ def _secrets() -> list[str]:
         for name, value in os.environ.items()
         if len(value) >= _LEAST_CHARS
         and not _PLAIN.fullmatch(name)
-        and (_SECRET.search(name) or not value.isalpha())
+        and (_SECRET.search(name) or not value.isalpha() or len(value) > _MOST_CHARS_OF_WORD)
     ]
     return sorted(found, key=len, reverse=True)
 
