@@ -54,9 +54,10 @@ def test_a_study_whose_mistakes_are_not_known_has_no_such_section(tmp_path: Path
     assert "#mistakes" not in re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)
 
 
-def test_a_damaged_file_costs_the_section_alone(tmp_path: Path) -> None:
+def test_a_damaged_file_is_said_and_costs_the_section_alone(tmp_path: Path) -> None:
     html = page_of(tmp_path, {"format": 1})
-    assert section(html) == ""
+    assert "Delete it; `besom show NAME --trial N --retrain` makes it again." in section(html)
+    assert "<img" not in section(html)
     assert "What you may claim" in html
 
 

@@ -231,6 +231,8 @@ def export(
     given = {"--model": model, "--predictions": predictions, "--to": to is not None}
     if len(kinds := [option for option, is_given in given.items() if is_given]) > 1:
         raise ConfigError(f"{listed(kinds)} write different files: give one of them.")
+    if to is None and output is not None and output.is_dir():
+        raise ConfigError(f"--output {output} is a folder, expected a file to write.")
     study = load_record(results_dir, name)
     if to is not None:
         from besom.trackers import export_to

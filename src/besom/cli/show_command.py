@@ -34,7 +34,10 @@ from besom.errors import ConfigError
     "--retrain", is_flag=True, help="Train the trial again, if what it gets wrong was not kept."
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write the picture to this file."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the picture to this file.",
 )
 @config_dir_option
 @results_dir_option

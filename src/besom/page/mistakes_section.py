@@ -99,7 +99,7 @@ class MistakesSection(NamedTuple):
 def mistakes_section(
     study: StudyRecord, best: TrialRecord | None, paths: StudyPaths, with_content: bool
 ) -> MistakesSection | None:
-    """What the winner gets wrong; None where that is not known.
+    """What the winner gets wrong, or why its file does not say; None where there is no file.
 
     Args:
         study: of the page.
@@ -109,15 +109,17 @@ def mistakes_section(
     """
     if best is None:
         return None
+    title = f"What trial {best.number} gets wrong"
+    again = command("show", study.name, options=f"--trial {best.number}")
     try:
         found = kept_mistakes(study, best, paths)
-    except StudyError:
-        return None
+    except StudyError as error:
+        if not paths.mistakes_of(best.number).is_file():
+            return None
+        return MistakesSection(title, str(error), [], again)
     found = found if with_content else found.without_content
     outputs = [_shown(output, found.n) for output in found.outputs]
     note = f"{found.note}." if found.note else ""
-    title = f"What trial {best.number} gets wrong"
-    again = command("show", study.name, options=f"--trial {best.number}")
     return MistakesSection(title, note, outputs, again)
 
 
