@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -207,7 +208,8 @@ def test_a_sigterm_ends_the_sweep_in_good_order_whomever_it_reaches(
     process, trace = on_ray(project, "sweep.n_trials=16")
     if reach == "every process":  # as a batch system sends it
         for one in psutil.Process(process.pid).children(recursive=True):
-            one.send_signal(signal.SIGTERM)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGTERM)
     (os.killpg if reach == "its group" else os.kill)(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err) == (130, False), (out, err)
