@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -89,14 +90,24 @@ def _run(plan: SweepPlan, given: str, told: dict[str, str], remark: Callable[[st
     told["BESOM_REASON"] = one_line(hide_passwords(told["BESOM_REASON"]))[:_LONGEST_REASON]
     told |= {"BESOM_STUDY": plan.name, "BESOM_FOLDER": str(plan.paths.root.resolve())}
     try:
-        done = subprocess.run(
-            given, shell=True, env={**os.environ, **told}, stdin=subprocess.DEVNULL, check=False
+        # In a group of its own, so that Ctrl-C can end what the command has started, too.
+        running = subprocess.Popen(
+            given,
+            shell=True,
+            env={**os.environ, **told},
+            stdin=subprocess.DEVNULL,
+            process_group=0,
         )
     except (OSError, ValueError) as error:
         remark(f"sweep.notify could not be run: {error}.")
         return
-    except KeyboardInterrupt:  # the sweep has ended: this can only be meant for the command
-        remark(f"sweep.notify was interrupted: {given}")
-        return
-    if done.returncode:
-        remark(f"sweep.notify ended with exit code {done.returncode}: {given}")
+    with running:
+        try:
+            code = running.wait()
+        except KeyboardInterrupt:  # the sweep has ended: this can only be meant for the command
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            remark(f"sweep.notify was interrupted: {given}")
+            return
+    if code:
+        remark(f"sweep.notify ended with exit code {code}: {given}")
