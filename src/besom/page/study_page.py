@@ -29,7 +29,7 @@ from besom.store.environment import data_in_words, environment_then
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
 from besom.text.numbers import duration, with_error
-from besom.text.printable import command
+from besom.text.printable import command, cut
 
 #: Rows of the tables that have no filter; their files have them all.
 MOST_ROWS = 200
@@ -69,12 +69,8 @@ class PageTable(NamedTuple):
     def of(cls, frame: pd.DataFrame, most: int = MOST_ROWS) -> PageTable:
         """The first rows of a frame, as people read them."""
         rows = frame.head(most).itertuples(index=False, name=None)
-        texts = [[_cut(cell(value)) for value in row] for row in rows]
+        texts = [[cut(cell(value), MOST_CELL) for value in row] for row in rows]
         return cls(list(map(str, frame.columns)), texts, max(len(frame) - most, 0))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MOST_CELL else text[: MOST_CELL - 1] + "…"
 
 
 #: Makes the charts of this name, which take longer than all else in a page, or has them already.

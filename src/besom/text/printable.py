@@ -38,6 +38,11 @@ def one_line(text: str) -> str:
     return visible(text).replace("\t", "\\t").replace("\n", "\\n")
 
 
+def cut(text: str, n_most: int) -> str:
+    """``text`` in at most ``n_most`` characters, its end left out where it is longer."""
+    return text if len(text) <= n_most else f"{text[: n_most - 1]}…"
+
+
 def hidden_in(text: str) -> bool:
     """Whether ``visible`` would change the text."""
     return _HIDDEN.search(text) is not None

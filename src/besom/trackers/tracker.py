@@ -12,7 +12,7 @@ from typing import Any
 from besom.errors import BesomError
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.storage_url import hide_passwords
-from besom.text.printable import one_line, visible
+from besom.text.printable import cut, one_line, visible
 from besom.text.values import value_text
 
 #: Nothing was trained for these, or not yet.
@@ -140,8 +140,7 @@ def _plain(value: Any) -> bool | int | float | str:
 
 
 def _text(text: str) -> str:
-    shown = visible(text)
-    return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"
+    return cut(visible(text), LONGEST_TEXT)
 
 
 class Tracker(ABC):

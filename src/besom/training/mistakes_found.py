@@ -17,6 +17,7 @@ import numpy as np
 
 from besom.errors import reason_of
 from besom.seam import MOST_CLASSES, MOST_CONFUSIONS, MOST_POINTS, N_WORST
+from besom.text.printable import cut
 from besom.training.data.nests import leaves
 from besom.training.epochs.batches import cached, evaluation_batches
 from besom.training.outputs import Outputs, is_linear
@@ -332,8 +333,7 @@ class _Numbers:
 
 def _name_of(names: Any, number: int) -> str:
     known = names is not None and number < len(names)
-    text = str(names[number]) if known else str(number)
-    return text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 1]}…"
+    return cut(str(names[number]) if known else str(number), _MOST_CHARS)
 
 
 def _numbers_text(row: Any) -> str:

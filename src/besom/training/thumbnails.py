@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from besom.text.printable import cut
 from besom.training.data.nests import named_leaves
 
 #: Larger pictures are made smaller: pixels of the longer side.
@@ -44,7 +45,7 @@ class Inputs:
         """The example at a position of the batch."""
         if self.columns is not None:
             cells = (f"{name} {_value(column[i])}" for name, column in self.columns.items())
-            return Described(None, _shortened(", ".join(cells)))
+            return Described(None, cut(", ".join(cells), _MOST_CHARS))
         image, texts = None, []
         for name, leaf in named_leaves(self.x):
             row = _row(leaf, i)
@@ -52,7 +53,7 @@ class Inputs:
                 image = np.asarray(row, np.float64)
             else:
                 texts.append(f"{name}: {_value(row)}" if name else _value(row))
-        return Described(image, _shortened("; ".join(texts)))
+        return Described(image, cut("; ".join(texts), _MOST_CHARS))
 
 
 def _row(leaf: Any, i: int) -> Any:
@@ -78,10 +79,6 @@ def _value(row: Any) -> str:
 
 def _text(part: Any) -> str:
     return part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 1]}…"
 
 
 def as_pngs(images: Sequence[Any]) -> list[str | None]:
