@@ -25,7 +25,7 @@ from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
 from besom.store.stored_records import check_not_imported
 from besom.text.console import TerminalConsole, rich_table, say
-from besom.text.counting import listed
+from besom.text.counting import named
 from besom.text.numbers import number
 from besom.text.printable import command
 
@@ -65,16 +65,12 @@ def kept_mistakes(study: StudyRecord, trial: TrialRecord, paths: StudyPaths) -> 
         for path in paths.mistakes.glob("trial-*.json")
         if path.stem.removeprefix("trial-").isdigit()
     )
-    which = f", only of {_trials(kept)}" if kept else ""
+    which = f", only of {named('trial', kept)}" if kept else ""
     raise StudyError(
         f"{whose} was not kept{which}. "
         f"`{command('show', study.name, options=f'--trial {trial.number} --retrain')}` trains it "
         "again to find out."
     )
-
-
-def _trials(numbers: list[int]) -> str:
-    return f"{'trial' if len(numbers) == 1 else 'trials'} {listed(numbers)}"
 
 
 def summary(found: OutputMistakes, n: int) -> str:

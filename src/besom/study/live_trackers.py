@@ -99,8 +99,9 @@ class LiveTrackers(Watcher):
         if self._study is None or not self._trackers:
             return
         study = self._study()
+        trials, best = tracked_trials(study), best_tracked(study)
         for tracker in self._trackers:
-            tracker.end(tracked_trials(study), best_tracked(study))
+            tracker.end(trials, best)
         stopped = Event()
         try:
             with StopSignals(lambda _: stopped.set()):

@@ -49,9 +49,7 @@ class TrackerProcess:
         self._log = log
         self._process: ChildProcess | None = None
         self._killed = False
-        self._given: SimpleQueue[OpenTracker | EpochOf | TrackedTrial | CloseTracker] = (
-            SimpleQueue()
-        )
+        self._given: SimpleQueue[ToTracker] = SimpleQueue()
         self._given.put(opening)
         self._thread = Thread(target=self._run, name=f"besom-{self.name}", daemon=True)
         self._thread.start()
