@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 
+from besom.executors.signals import held_back
 from besom.report.export import best_trial
 from besom.store.storage_url import hide_passwords
 from besom.study.plan import SweepPlan
@@ -89,25 +90,28 @@ def _what_failed(error: BaseException | None) -> dict[str, str]:
 def _run(plan: SweepPlan, given: str, told: dict[str, str], remark: Callable[[str], None]) -> None:
     told["BESOM_REASON"] = one_line(hide_passwords(told["BESOM_REASON"]))[:_LONGEST_REASON]
     told |= {"BESOM_STUDY": plan.name, "BESOM_FOLDER": str(plan.paths.root.resolve())}
+    running: subprocess.Popen[bytes] | None = None
     try:
-        # In a group of its own, so that Ctrl-C can end what the command has started, too.
-        running = subprocess.Popen(
-            given,
-            shell=True,
-            env={**os.environ, **told},
-            stdin=subprocess.DEVNULL,
-            process_group=0,
-        )
+        with held_back():  # a signal while it starts would leave it behind
+            # In a group of its own, so that Ctrl-C can end what the command has started, too.
+            running = subprocess.Popen(
+                given,
+                shell=True,
+                env={**os.environ, **told},
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+            )
+        code = running.wait()
     except (OSError, ValueError) as error:
         remark(f"sweep.notify could not be run: {error}.")
-        return
-    with running:
-        try:
-            code = running.wait()
-        except KeyboardInterrupt:  # the sweep has ended: this can only be meant for the command
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            remark(f"sweep.notify was interrupted: {given}")
-            return
-    if code:
-        remark(f"sweep.notify ended with exit code {code}: {given}")
+    except KeyboardInterrupt:
+        if running is None:
+            raise
+        # The sweep has ended: this can only be meant for the command.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        remark(f"sweep.notify was interrupted: {given}")
+    else:
+        if code:
+            remark(f"sweep.notify ended with exit code {code}: {given}")
