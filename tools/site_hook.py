@@ -18,4 +18,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
     """Fill in the reference, and lead links to where their targets are on the site."""
-    return site_pages.on_site(markdown, page.file.src_uri, files.src_uris)
+    made = site_pages.on_site(markdown, page.file.src_uri, files.src_uris)
+    if "side-by-side" in made:
+        page.meta["hide"] = ["toc"]  # it needs the width, and begins with a table of contents
+    return made

@@ -59,6 +59,9 @@ NOT_RUN = re.compile(r"^<!-- not run: (.+?) -->$", re.MULTILINE)
 
 _FENCED = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 
+#: A block of a migration page that shows what is written for the other tool.
+_OTHER_TOOL = re.compile(r"```\w+\n# (?:KerasTuner|Hydra|Ray Tune|Optuna|config\.yaml)\n")
+
 #: A link or a picture: what is shown, which may hold brackets or a picture, and where it leads.
 _LINK = re.compile(r"(!?\[[^]\[]*(?:\[[^]]*\][^]\[]*)*\])\(([^)\s]+)\)")
 
@@ -86,7 +89,33 @@ def on_site(markdown: str, place: str, there: Collection[str]) -> str:
     markdown = NOT_RUN.sub(r"<small>The tests do not run this: \1.</small>\n", markdown)
     parts = _FENCED.split(markdown)
     parts[::2] = [_LINK.sub(lambda link: _led(link, place, there), text) for text in parts[::2]]
-    return "".join(parts)
+    return "".join(_side_by_side(parts))
+
+
+def _side_by_side(parts: list[str]) -> list[str]:
+    """Put what another tool takes on the left, and what follows it at once on the right.
+
+    Args:
+        parts: text and fenced blocks in turn, as ``_FENCED`` splits a page.
+    """
+    made: list[str] = []
+    row: tuple[list[str], list[str]] = ([], [])
+    for i, part in enumerate(parts):
+        if i % 2 and _OTHER_TOOL.match(part) and not row[1]:
+            row[0].append(part)
+        elif i % 2 and row[0]:
+            row[1].append(part)
+        elif i % 2 or part.strip() or not row[0]:
+            made += [*_in_columns(row), part]
+            row = ([], [])
+    return [*made, *_in_columns(row)]
+
+
+def _in_columns(row: tuple[list[str], list[str]]) -> list[str]:
+    if not row[1]:
+        return row[0]
+    columns = ("\n\n".join(["<div markdown>", *blocks, "</div>"]) for blocks in row)
+    return ["\n\n".join(['<div class="side-by-side" markdown>', *columns, "</div>"])]
 
 
 def _part(marker: re.Match[str]) -> str:

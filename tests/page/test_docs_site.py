@@ -106,3 +106,23 @@ def test_search_works_from_disk_and_without_a_network(site: Path, chromium: Any)
     assert "reference/sweep.html" in first.get_attribute("href")
     assert complaints == []
     context.close()
+
+
+@pytest.mark.parametrize("place", ["keras-tuner", "hydra-sweeper", "ray-tune", "optuna"])
+def test_what_another_tool_takes_stands_beside_what_besom_takes(
+    site: Path, chromium: Any, place: str
+) -> None:
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto((site / f"from-{place}.html").as_uri())
+    rows = page.locator(".side-by-side").all()
+    assert rows
+    for row in rows:
+        theirs, ours = (column.bounding_box() for column in row.locator("> div").all())
+        assert theirs["y"] == ours["y"]
+        assert theirs["x"] + theirs["width"] <= ours["x"]
+    page.set_viewport_size({"width": 400, "height": 800})  # a phone shows them below each other
+    theirs, ours = (column.bounding_box() for column in rows[0].locator("> div").all())
+    assert theirs["x"] == ours["x"]
+    assert theirs["y"] + theirs["height"] <= ours["y"]
+    context.close()
