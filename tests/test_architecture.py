@@ -262,6 +262,7 @@ for words in commands:
     tests = str(Path(__file__).parent)
     loaded = _loaded_after(f"import sys; sys.path.insert(0, {tests!r})\n{code}")
     assert "optuna" in loaded
+    assert "sqlalchemy" not in loaded  # these studies are in their folders
     assert not {"tensorflow", "keras", "torch", "jax", "sklearn"} & loaded - _allowed(loaded)
 
 

@@ -15,7 +15,7 @@ import pytest
 from sweeping import RESULTS, assert_whole, runs, stored, sweep
 
 from besom.errors import StudyError
-from besom.store.database import DatabaseAway
+from besom.store.outages import DatabaseAway
 from besom.store.records import Outcome
 from besom.study.watcher import Watcher
 from postgres import PASSWORD, Postgres

@@ -257,10 +257,10 @@ def test_a_holder_that_was_away_for_long_keeps_what_nobody_took(
 
 
 def test_a_wish_to_stop_reaches_the_holder_and_does_not_cost_it_the_lease(
-    row: LeaseRow, quick: None
+    row: LeaseRow, url: str, quick: None
 ) -> None:
     with held(row) as holder:
-        asked = leases.ask_to_stop(row, "`besom study stop`")
+        asked = leases.ask_to_stop(row, url, "`besom study stop`")
         assert asked is not None
         assert asked.pid == os.getpid()
         wait_for(lambda: holder.asked_to_stop == "`besom study stop`", "the wish")
@@ -268,7 +268,7 @@ def test_a_wish_to_stop_reaches_the_holder_and_does_not_cost_it_the_lease(
         wait_for(lambda: written(row).count > count, "a renewal")
         holder.check()
     assert row.read() is None
-    assert leases.ask_to_stop(row, "again") is None
+    assert leases.ask_to_stop(row, url, "again") is None
 
 
 def test_an_empty_database_is_opened_by_several_at_once(url: str, tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_every_private_name_is_there_in_the_installed_optuna(
     journal = JournalStorage(JournalFileBackend(str(tmp_path / "journal")))
     database = RDBStorage(f"sqlite:///{tmp_path / 'study.db'}")
     owners: list[tuple[object, tuple[str, ...]]] = [
-        (optuna_private.STUDIES.c, ("study_id", "study_name")),
-        (optuna_private.STUDY_ATTRIBUTES.c, ("study_id", "key", "value_json")),
+        (optuna_private.studies_table().c, ("study_id", "study_name")),
+        (optuna_private.study_attributes_table().c, ("study_id", "key", "value_json")),
         (study, ("_storage", "_study_id", "_get_trials")),
         (study.ask(), ("_trial_id",)),
         (study.get_trials()[0], ("_trial_id",)),

@@ -1,32 +1,33 @@
 """Holding a study, so that one process at a time runs it, wherever it is stored.
 
 A study in its own folder is held by the folder's lock. One in a database is held by a lease, too:
-other folders and other machines may lead to the same database.
+other folders and other machines may lead to the same database. The lease's module loads SQLAlchemy,
+so it is imported only then.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import optuna
-import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from besom.errors import StudyError, StudyTaken
-from besom.store import lease as leases
-from besom.store.database import PatientDatabase, driver_message
 from besom.store.holder import Command, Holder
-from besom.store.lease import LEASE, Lease, LeaseRow, Written
 from besom.store.lock import CoordinatorLock, holder_of
 from besom.store.optuna_private import backend_of
+from besom.store.outages import Database
 from besom.store.paths import StudyPaths
 from besom.store.storage import SweepStudy, find, open_storage
 from besom.store.stored_records import PRESET, STUDY_ATTRIBUTE
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+    from besom.store.lease import Lease, LeaseRow
 
 __all__ = ["Hold", "Holder", "StudyTaken", "ask_to_stop", "hold_study", "open_study", "who_holds"]
 
@@ -73,19 +74,18 @@ class Hold:
         Raises:
             StudyError: another process holds it, or the database does not answer.
         """
-        row = _lease_row(storage, study_id)
-        if row is None or self._lease is not None:
+        if self._lease is not None or (row := _lease_row(storage, study_id)) is None:
             return True
-        lease = Lease(row, f"The study {self.name!r} in {self.url}", self._command)
-        with _database_errors(self.url):
-            if not _patiently(lambda: lease.claim(self._say)):
-                return False
-        self._lease = lease
-        return True
+        from besom.store import lease as leases
+
+        lease = leases.Lease(row, f"The study {self.name!r} in {self.url}", self._command)
+        if leases.take(lease, self.url, self._say):
+            self._lease = lease
+        return self._lease is not None
 
     def guard(self, storage: BaseStorage) -> None:
         """Let nothing be committed to a database once the study is lost."""
-        if isinstance(backend := backend_of(storage), PatientDatabase):
+        if isinstance(backend := backend_of(storage), Database):
             backend.check_commits(self._check_commit)
 
     def _check_commit(self, connection: sqlalchemy.Connection) -> None:
@@ -103,16 +103,6 @@ class Hold:
         if self._lease is not None:
             self._lease.release()
             self._lease = None
-
-
-def _patiently(claim: Callable[[], bool]) -> bool:
-    """Claim a lease; a connection that was lost may have been the only one to be lost."""
-    for pause_s in (0.0, leases.RETRY_S):
-        try:
-            return claim()
-        except (OperationalError, InterfaceError):
-            time.sleep(pause_s)
-    return claim()
 
 
 @contextlib.contextmanager
@@ -152,7 +142,9 @@ def _claim_existing(hold: Hold, storage: BaseStorage) -> None:
     study_id = find(storage, hold.name)
     if study_id is None:
         return
-    if not {LEASE, STUDY_ATTRIBUTE}.isdisjoint(storage.get_study_user_attrs(study_id)):
+    from besom.store import lease as leases
+
+    if not {leases.LEASE, STUDY_ATTRIBUTE}.isdisjoint(storage.get_study_user_attrs(study_id)):
         hold.claim(storage, study_id)
 
 
@@ -196,12 +188,11 @@ def who_holds(paths: StudyPaths, url: str | None, name: str) -> Holder | None:
     """
     if (holder := holder_of(paths.lock)) is not None or url is None:
         return holder
-    row = _stored_row(paths, url, name)
-    if row is None:
+    if (row := _stored_row(paths, url, name)) is None:
         return None
-    with _database_errors(url):
-        written = Written.read(row.read() or "")
-    return None if written is None or written.is_void else written.holder
+    from besom.store import lease as leases
+
+    return leases.holder_in(row, url)
 
 
 def ask_to_stop(paths: StudyPaths, url: str, name: str, reason: str) -> Holder | None:
@@ -210,11 +201,11 @@ def ask_to_stop(paths: StudyPaths, url: str, name: str, reason: str) -> Holder |
     Returns:
         Who was asked; None: nobody holds it.
     """
-    row = _stored_row(paths, url, name)
-    if row is None:
+    if (row := _stored_row(paths, url, name)) is None:
         return None
-    with _database_errors(url):
-        return leases.ask_to_stop(row, reason)
+    from besom.store import lease as leases
+
+    return leases.ask_to_stop(row, url, reason)
 
 
 def _stored_row(paths: StudyPaths, url: str, name: str) -> LeaseRow | None:
@@ -225,17 +216,8 @@ def _stored_row(paths: StudyPaths, url: str, name: str) -> LeaseRow | None:
 
 def _lease_row(storage: BaseStorage, study_id: int) -> LeaseRow | None:
     """Where a study's lease is; None for one that no other process can reach but by its folder."""
-    backend = backend_of(storage)
-    engine = backend.own_engine() if isinstance(backend, PatientDatabase) else None
-    return None if engine is None else LeaseRow(engine, study_id)
+    if not isinstance(backend := backend_of(storage), Database):
+        return None
+    from besom.store import lease as leases
 
-
-@contextlib.contextmanager
-def _database_errors(url: str | None) -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise StudyError(
-            f"The storage {url} reports an error: {driver_message(error, url or '')}. Fix the "
-            "problem, then run the same command again."
-        ) from error
+    return leases.row_of(backend, study_id)

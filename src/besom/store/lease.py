@@ -19,11 +19,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from besom.errors import StudyTaken
+from besom.store.database import database_errors
 from besom.store.holder import Command, Holder, held
-from besom.store.optuna_private import STUDY_ATTRIBUTES
+from besom.store.optuna_private import study_attributes_table
+from besom.store.outages import Database
 
 #: The lease's name among the study's attributes.
 LEASE = "besom_lease"
@@ -94,7 +96,8 @@ class LeaseRow:
 
     def __init__(self, engine: sqlalchemy.Engine, study_id: int) -> None:
         self._engine, self._study = engine, study_id
-        columns = STUDY_ATTRIBUTES.c
+        self._table = study_attributes_table()
+        columns = self._table.c
         self._value = columns.value_json
         self._here = sqlalchemy.and_(columns.study_id == study_id, columns.key == LEASE)
 
@@ -114,23 +117,29 @@ class LeaseRow:
         """Write where nothing stands; False: something does."""
         known = {"study_id": self._study, "key": LEASE, "value_json": text}
         try:
-            self._change(sqlalchemy.insert(STUDY_ATTRIBUTES).values(**known))
+            self._change(sqlalchemy.insert(self._table).values(**known))
         except IntegrityError:
             return False
         return True
 
     def swap(self, seen: str, text: str) -> bool:
         """Replace what was seen; False: something else stands there."""
-        changed = sqlalchemy.update(STUDY_ATTRIBUTES).where(self._here, self._value == seen)
+        changed = sqlalchemy.update(self._table).where(self._here, self._value == seen)
         return self._change(changed.values(value_json=text)) == 1
 
     def remove(self, seen: str) -> None:
         """Remove what was seen, unless something else stands there."""
-        self._change(sqlalchemy.delete(STUDY_ATTRIBUTES).where(self._here, self._value == seen))
+        self._change(sqlalchemy.delete(self._table).where(self._here, self._value == seen))
 
     def _change(self, statement: Any) -> int:
         with self._engine.begin() as connection:
             return connection.execute(statement).rowcount
+
+
+def row_of(database: Database, study_id: int) -> LeaseRow | None:
+    """Where a study's lease is; None for one that no other process can reach."""
+    engine = database.own_engine()
+    return None if engine is None else LeaseRow(engine, study_id)
 
 
 class Lease:
@@ -300,15 +309,44 @@ class Lease:
         return None
 
 
-def ask_to_stop(row: LeaseRow, reason: str) -> Holder | None:
+# What commands do with a lease. An error of the database at ``url`` becomes a StudyError.
+
+
+def take(lease: Lease, url: str | None, say: Callable[[str], None]) -> bool:
+    """Claim a lease; a connection that was lost may have been the only one to be lost.
+
+    Returns:
+        False: the study is gone.
+
+    Raises:
+        StudyError: it is another's, or the database reports an error.
+    """
+    with database_errors(url):
+        for pause_s in (0.0, RETRY_S):
+            try:
+                return lease.claim(say)
+            except (OperationalError, InterfaceError):
+                time.sleep(pause_s)
+        return lease.claim(say)
+
+
+def holder_in(row: LeaseRow, url: str) -> Holder | None:
+    """Who holds a lease; None: nobody, as far as that is known here."""
+    with database_errors(url):
+        written = Written.read(row.read() or "")
+    return None if written is None or written.is_void else written.holder
+
+
+def ask_to_stop(row: LeaseRow, url: str, reason: str) -> Holder | None:
     """Ask the holder of a lease to stop; it sees that at its next renewal.
 
     Returns:
         Who was asked; None: nobody holds it.
     """
-    while (seen := row.read()) is not None and (written := Written.read(seen)) is not None:
-        if written.is_void:
-            return None
-        if row.swap(seen, replace(written, stop=reason).text):
-            return written.holder
+    with database_errors(url):
+        while (seen := row.read()) is not None and (written := Written.read(seen)) is not None:
+            if written.is_void:
+                return None
+            if row.swap(seen, replace(written, stop=reason).text):
+                return written.holder
     return None

@@ -12,27 +12,40 @@ from __future__ import annotations
 import copy
 import operator
 from collections.abc import Container, Iterable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import optuna
-import sqlalchemy
 from optuna.samplers._tpe import _truncnorm
 from optuna.samplers._tpe import sampler as _tpe
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
-from optuna.storages._rdb.models import StudyModel, StudyUserAttributeModel
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import FrozenTrial, Trial, TrialState
+
+if TYPE_CHECKING:
+    import sqlalchemy
 
 __all__ = ["JournalOperation"]
 
 #: The version of Optuna whose private names these are.
 CHECKED_WITH = "5.0.0"
 
-#: Where a database has its studies, and what is stored of each beside its trials.
-STUDIES: sqlalchemy.Table = StudyModel.__table__
-STUDY_ATTRIBUTES: sqlalchemy.Table = StudyUserAttributeModel.__table__
+
+def studies_table() -> sqlalchemy.Table:
+    """Where a database has its studies."""
+    from optuna.storages._rdb.models import StudyModel  # loads SQLAlchemy
+
+    table: sqlalchemy.Table = StudyModel.__table__
+    return table
+
+
+def study_attributes_table() -> sqlalchemy.Table:
+    """Where a database has what is stored of each study beside its trials."""
+    from optuna.storages._rdb.models import StudyUserAttributeModel  # loads SQLAlchemy
+
+    table: sqlalchemy.Table = StudyUserAttributeModel.__table__
+    return table
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import optuna
-import sqlalchemy
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -17,13 +16,12 @@ from optuna.trial import FrozenTrial, TrialState
 from besom.errors import StudyError, did_you_mean
 from besom.regular import special_kind
 from besom.store import test_set_log
-from besom.store.database import OutageHandler, PatientDatabase, driver_message
 from besom.store.journal import StudyJournal
-from besom.store.optuna_private import FilteredStudy, backend_of, cached
+from besom.store.optuna_private import FilteredStudy, backend_of
+from besom.store.outages import Database, OutageHandler
 from besom.store.paths import ARCHIVE, StudyPaths, study_names, write_atomically
 from besom.store.records import Origin, StudyRecord
 from besom.store.storage_url import (
-    VARIABLE,
     from_environment,
     has_password,
     with_password,
@@ -100,37 +98,14 @@ def open_storage(
         except OSError as error:
             raise StudyError(f"{paths.journal} cannot be opened: {error.strerror}.") from error
     secret = with_password(url, from_environment(), _as_written(paths))
-    shown = without_password(url)
-    try:
-        if "@" in (sqlalchemy.make_url(secret).host or ""):
-            raise ValueError("an @ in its password")
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        # Not what SQLAlchemy says: it shows the wrong piece of the URL, which may be the password.
-        raise StudyError(
-            f"sweep.storage={shown} is not a URL that SQLAlchemy can read. In its user and "
-            f"password, write @ as %40, : as %3A and / as %2F. {_URLS}"
-        ) from None
-    try:
-        database = PatientDatabase(secret, patience_s)
-    except Exception as error:  # SQLAlchemy and its drivers raise all sorts of exceptions
-        reason = driver_message(error, secret)
-        hint = f" Besom looks for a password in {_PASSWORDS}." if "password" in reason else ""
-        raise StudyError(
-            f"sweep.storage={shown} cannot be opened: {reason}.{hint} {_URLS}"
-        ) from None
-    return cached(database)
+    from besom.store.patient_database import open_database  # loads SQLAlchemy
 
-
-_URLS = (
-    "Give a URL that Optuna accepts, such as sqlite:///study.db or "
-    "postgresql+psycopg2://user@host/database, and install its driver."
-)
-_PASSWORDS = f"~/.pgpass, PGPASSWORD and {VARIABLE}"
+    return open_database(without_password(url), secret, patience_s)
 
 
 def handle_outages(storage: BaseStorage, handler: OutageHandler) -> None:
     """Call the handler while a database is away; a journal never is."""
-    if isinstance(backend := backend_of(storage), PatientDatabase):
+    if isinstance(backend := backend_of(storage), Database):
         backend.outage_handler = handler
 
 
@@ -257,14 +232,11 @@ def load_optuna_study(results_dir: Path, name: str) -> optuna.Study:
 
 def _check_database_is_there(paths: StudyPaths, url: str | None) -> None:
     """Refuse to read from an SQLite file that is not there, which opening would make, empty."""
-    try:
-        parsed = None if url is None else sqlalchemy.make_url(url)
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        return  # opening it says what is wrong
-    if parsed is None or parsed.get_backend_name() != "sqlite":
+    if url is None:
         return
-    file = parsed.database or ""
-    if file and file != ":memory:" and not file.startswith("file:") and not Path(file).exists():
+    from besom.store.database import missing_file  # loads SQLAlchemy
+
+    if file := missing_file(url):
         raise StudyError(
             f"The database {file} of the study {paths.root.name!r} is not there. If it has moved, "
             f"write its new URL into {paths.storage_url}."
@@ -318,5 +290,5 @@ def archived_as(paths: StudyPaths) -> Path:
 
 def rename_in_storage(storage: BaseStorage, name: str, new: str) -> None:
     """Give a study in a database another name, in one step, where the database has it."""
-    if isinstance(backend := backend_of(storage), PatientDatabase):
+    if isinstance(backend := backend_of(storage), Database):
         backend.rename_study(name, new)

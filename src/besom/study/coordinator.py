@@ -12,8 +12,8 @@ from besom.executors.run_loop import TICK_S, Held, RunLoop, TrialSource, TrialTa
 from besom.executors.stop import Ending
 from besom.executors.suspend_clock import SuspendAwareClock
 from besom.seam import TrialResult
-from besom.store.database import DatabaseAway, OutageHandler
 from besom.store.optuna_private import storage_of
+from besom.store.outages import DatabaseAway, OutageHandler
 from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.run_files import RunFiles
 from besom.store.storage import SweepStudy, handle_outages
