@@ -130,6 +130,7 @@ def test_a_sweep_without_a_success_exits_with_1_and_says_where_the_reasons_are(
     assert project.besom("export", "cheap").exit_code == 2
 
 
+@pytest.mark.long
 def test_workers_chatter_goes_to_their_logs_and_never_to_the_screen(
     project: Project, no_orphans: str
 ) -> None:
@@ -449,6 +450,7 @@ def test_a_sweep_outlives_its_reader(project: Project) -> None:
     assert Path("results/cheap/leaderboard.csv").exists()
 
 
+@pytest.mark.long
 def test_colours_that_are_forced_make_no_terminal_of_a_file(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

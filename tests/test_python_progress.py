@@ -57,6 +57,7 @@ def test_a_script_whose_output_is_no_terminal_prints_nothing() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.long
 def test_progress_true_prints_one_line_per_trial_where_there_is_no_terminal() -> None:
     done = script(", progress=True")
     assert done.returncode == 0, done.stderr
@@ -89,6 +90,7 @@ def test_the_stop_button_ends_the_sweep_in_good_order_and_the_same_cell_goes_on(
     assert Path("results/cheap/leaderboard.md").is_file()
 
 
+@pytest.mark.long
 def test_a_module_that_changed_between_two_calls_is_the_new_one_in_the_workers(
     project: Project,
 ) -> None:

@@ -338,6 +338,7 @@ def test_a_tracker_that_is_not_installed_is_refused_with_what_to_install(
         check_tracker("wandb", "sweep.trackers")
 
 
+@pytest.mark.long
 def test_a_folder_that_wandb_has_left_in_a_project_is_not_taken_for_the_package(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_killed_confirmation_goes_on_where_it_was(swept: Project, no_orphans: 
     assert not (root / "test_openings.csv").exists()
 
 
+@pytest.mark.long
 def test_a_stopped_confirmation_reports_what_it_has_and_exits_130(
     swept: Project, no_orphans: str
 ) -> None:

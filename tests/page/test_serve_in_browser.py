@@ -90,6 +90,7 @@ def test_a_page_follows_the_sweep_and_keeps_what_its_reader_does(
         assert opened.script("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.long
 def test_a_page_without_trials_becomes_the_report(tmp_path: Path, open_page: Any) -> None:
     study = GrowingStudy(tmp_path, n_first=0)
     with serving(tmp_path, "grows") as server, study.swept(), open_page(server.url) as opened:
@@ -114,6 +115,7 @@ def test_a_damaged_study_is_a_message_and_then_a_page_again(tmp_path: Path, open
         assert opened.page.locator("#message").count() == 0
 
 
+@pytest.mark.long
 def test_nothing_changes_under_a_reader_who_selects_text_or_has_paused(
     tmp_path: Path, open_page: Any
 ) -> None:

@@ -42,6 +42,7 @@ def test_every_study_gets_the_same_five_pictures_at_a_readme_width(tmp_path):
     assert not list(tmp_path.rglob(".*"))
 
 
+@pytest.mark.long
 def test_a_study_of_several_objectives_gets_a_front_and_a_set_for_each(tmp_path):
     study = make_study(12, objectives=[VAL_ACCURACY, N_PARAMS], pruned=0)
     names = [path.name for path in write_plots(study, tmp_path)]

@@ -90,6 +90,7 @@ def test_a_trial_that_hangs_is_killed_at_its_limit_and_not_run_again(project: Pr
     assert len(runs(trace)) == 4
 
 
+@pytest.mark.long
 def test_a_trial_that_hangs_does_not_keep_a_sweep_whose_time_is_over_from_ending(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -533,6 +533,7 @@ def test_who_holds_a_study_is_known_to_other_processes(
     assert who_holds(paths, url, "cheap") is None
 
 
+@pytest.mark.long
 @on_sqlite
 def test_a_sweep_that_is_asked_to_stop_ends_in_good_order(
     project: Project, url: str, trace: Path

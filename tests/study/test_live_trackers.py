@@ -163,7 +163,7 @@ def test_a_server_that_does_not_answer_holds_up_no_trial_and_the_end_not_for_lon
     wait_for(lambda: "besom-mlflow" not in names_of_threads(), "the request to end", 60.0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupted_sweep_still_writes_the_trials_that_have_ended(project: Project) -> None:
     words = ("cheap", "sweep.trackers=[tensorboard,mlflow,wandb]", "sweep.n_trials=500")
     process = project.spawn("sweep", *words, "trainer.seconds=0.05", start_new_session=True)
@@ -207,6 +207,7 @@ def test_export_writes_a_finished_study_to_a_tracker(project: Project) -> None:
     assert "--model and --to write different files" in both.output
 
 
+@pytest.mark.long
 def test_a_tracker_that_cannot_be_opened_is_one_message_of_export(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,7 @@ def test_pgpass_is_enough_from_the_sweep_to_its_resume(
     assert_secret(project, output)
 
 
+@pytest.mark.long
 def test_a_password_written_into_the_file_is_used_and_taken_out(
     project: Project, server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.long
 def test_a_folder_without_permission_is_refused(project: Project) -> None:
     project.root.chmod(0o755)
     RESULTS.mkdir(mode=0o555)

@@ -25,7 +25,7 @@ from besom.store.records import Outcome
 from besom.store.test_set_log import log_opening, read_openings
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
-from user_project import Project, wait_for
+from user_project import Project, some_long, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 
@@ -158,7 +158,7 @@ def test_no_more_workers_start_than_trials_are_left(project: Project) -> None:
 # Stopped
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", some_long([signal.SIGINT, signal.SIGTERM], [signal.SIGINT]))
 def test_a_signal_stops_at_the_end_of_the_epoch_and_keeps_the_trial_for_later(
     project: Project, signum: signal.Signals
 ) -> None:
@@ -225,7 +225,7 @@ def test_two_signals_stop_at_once(project: Project) -> None:
     assert [t.outcome for t in stored().trials] == [Outcome.RUNNING]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", some_long([signal.SIGINT, signal.SIGTERM], [signal.SIGTERM]))
 def test_a_signal_while_the_workers_get_ready_leaves_nothing_behind(
     project: Project, signum: signal.Signals
 ) -> None:

@@ -21,7 +21,7 @@ from besom.store.records import Outcome
 from besom.store.storage import study_names
 from besom.store.test_set_log import log_opening, openings_outside, read_openings
 from postgres import PASSWORD, Postgres
-from user_project import Project, wait_for
+from user_project import Project, some_long, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 
@@ -221,7 +221,7 @@ def ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", some_long(PLACES, "journal"))
 def test_a_sweep_in_another_shell_stops_in_good_order(project: Project, place: str) -> None:
     process = spawned(project, project.root / "trace", *where(project, place))
     said = project.done("study", "stop", "cheap", "--wait")

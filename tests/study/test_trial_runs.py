@@ -22,7 +22,7 @@ from besom.store.records import Outcome, TrialRecord
 from besom.study import make_plan
 from besom.study.run import Ending
 from besom.study.watcher import Watcher
-from user_project import Project, wait_for
+from user_project import Project, some_long, wait_for
 
 pytestmark = pytest.mark.usefixtures("project", "no_orphans")
 
@@ -305,7 +305,7 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", some_long([1, 2], [2]))
 def test_a_sweep_killed_in_mid_trial_runs_only_the_runs_that_are_missing(
     project: Project, trace: Path, workers: int
 ) -> None:
@@ -330,6 +330,7 @@ def test_a_sweep_killed_in_mid_trial_runs_only_the_runs_that_are_missing(
     assert trial.value == other.value
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_the_runs_that_have_ended(project: Project, trace: Path) -> None:
     process = start(project, "sweep.n_trials=2", "trainer.epochs=5")
     wait_for(lambda: len(runs(trace, "end")) == 2, "two runs to end")

@@ -57,6 +57,7 @@ def test_a_run_is_measured_on_its_fold_after_each_epoch() -> None:
         assert means == pytest.approx(result.history["val_loss"], rel=1e-4)
 
 
+@pytest.mark.long
 def test_a_repeat_is_a_run_with_another_seed_on_the_same_fold() -> None:
     first = run(of_fold(1))
     again = run({**of_fold(1), "run": {"fold": 1, "folds": 5, "repeat": 1}})

@@ -90,6 +90,7 @@ def test_regression_with_a_layer_adapted_to_the_training_part() -> None:
     assert ours.monitor == ("val_loss", False)
 
 
+@pytest.mark.long
 def test_text_of_words() -> None:
     ours, _ = both(world.text(), "of_text")
     assert ours.correct is not None
@@ -133,6 +134,7 @@ def flat() -> Any:
     return world.data(world.NUMBERS, None, world.Task("none"))
 
 
+@pytest.mark.long
 def test_a_train_step_of_ones_own_gets_what_model_fit_passes() -> None:
     fitted = fit(config("vae"), world.unlabelled(), on_epoch=onward)
     assert set(fitted.history) == {"loss", "recon", "val_loss", "val_recon"}
@@ -140,12 +142,14 @@ def test_a_train_step_of_ones_own_gets_what_model_fit_passes() -> None:
     assert rehearse(config("vae"), world.unlabelled()).unsavable == ""
 
 
+@pytest.mark.long
 def test_scores_without_an_activation_are_taken_as_logits() -> None:
     ours, _ = both(world.one_hot(), "scores")
     assert ours.model.loss.from_logits
     assert ours.correct.mean() == pytest.approx(ours.history["val_accuracy"][-1])
 
 
+@pytest.mark.long
 def test_a_model_that_comes_compiled_keeps_its_optimizer_loss_and_metrics() -> None:
     fitted = fit(config("compiled_number"), world.regression(), on_epoch=onward)
     assert set(fitted.history) == {"loss", "mse", "val_loss", "val_mse"}

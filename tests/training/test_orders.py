@@ -58,6 +58,7 @@ def test_a_run_that_is_continued_gives_the_numbers_of_one_that_was_not(tmp_path)
     assert continued.best_epoch == whole.best_epoch
 
 
+@pytest.mark.long
 def test_a_state_that_does_not_know_the_images_leaves_them_unknown(tmp_path):
     """Kept before they were: the epochs before it cannot be had again."""
     state = tmp_path / "state"
@@ -81,6 +82,7 @@ def test_the_best_epoch_may_lie_before_the_checkpoint(tmp_path):
     assert continued.correct is not None
 
 
+@pytest.mark.long
 def test_without_the_checkpoint_a_run_begins_at_the_beginning(tmp_path):
     missing = {"checkpoint": {"save": None, "load": str(tmp_path / "missing")}}
     assert run(missing).history == run().history
@@ -123,6 +125,7 @@ def test_a_model_that_is_no_better_is_not_written(tmp_path):
     assert path.exists()
 
 
+@pytest.mark.long
 def test_a_mode_left_open_keeps_the_model_that_training_would(tmp_path):
     """``auto`` minimizes a loss: a model no lower than the best so far is not written."""
     path = tmp_path / "trial.keras"
@@ -170,6 +173,7 @@ def test_a_probe_measures_the_engine_that_would_train():
     assert seconds < keras.numbers["seconds_per_step"]
 
 
+@pytest.mark.long
 def test_a_probe_sees_what_only_model_fit_can_train():
     own_step = {"_target_": "training_world.with_own_step"}
     result = probed(model=own_step)
@@ -200,6 +204,7 @@ def test_a_probe_foretells_what_a_trial_takes_beside_its_epochs():
     assert took / 5 < told < took * 5  # other processes may run
 
 
+@pytest.mark.long
 def test_a_probe_calls_no_callback_and_takes_a_rate_that_diverges(tmp_path):
     log = {"_target_": "keras.callbacks.CSVLogger", "filename": str(tmp_path / "log.csv")}
     numbers = probed(

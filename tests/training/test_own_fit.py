@@ -74,6 +74,7 @@ def test_the_compiled_engine_cannot_be_asked_for_with_it() -> None:
 # What a run keeps
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_a_function_that_only_calls_model_fit_gives_the_history_of_none() -> None:
     ours, theirs = fitted(own("plain")), fitted(None, engine="keras")
@@ -125,6 +126,7 @@ def test_the_same_seed_gives_the_same_history(two_phases: Fitted) -> None:
     assert fitted(own("two_phases")).history == two_phases.history
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_callbacks_of_the_config_are_called_and_may_end_a_phase() -> None:
     stop = {
@@ -154,6 +156,7 @@ def test_a_stop_ends_the_function_in_any_phase(name: str) -> None:
         assert set(own_fits.NOTED) == {"TrainingStopped"}
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_patience_ends_it_and_the_callbacks_of_the_config_hear_of_the_end() -> None:
     world.told.clear()
@@ -186,6 +189,7 @@ def test_what_the_function_raises_is_raised() -> None:
         fitted(own("failing"))
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_weights_that_are_changed_after_they_were_measured_are_not_kept() -> None:
     run = fitted(own("changing_later"))

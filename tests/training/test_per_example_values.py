@@ -105,6 +105,7 @@ def test_padded_steps_and_weights_that_the_mean_divides_by_are_taken_apart_too(
     assert float(tf.reduce_mean(tf.concat(of_each, 0))) == pytest.approx(measured, rel=1e-5)
 
 
+@pytest.mark.long
 def test_sample_weights_are_in_the_losses_and_outputs_have_their_own() -> None:
     x, weight = np.ones((6, 2), np.float32), np.arange(6, dtype=np.float32)
     inputs = keras.Input((2,))
@@ -159,6 +160,7 @@ def test_what_does_not_come_to_the_value_in_the_history_is_not_given_back() -> N
     assert reasons["val_auc"] == "is averaged over batches"
 
 
+@pytest.mark.long
 def test_a_metric_that_comes_to_the_accuracy_after_one_epoch_is_no_share_for_that() -> None:
     model, x, y, measured = trained([keras.metrics.AUC(name="auc")])
     judge = PerExample(model, ["auc"])

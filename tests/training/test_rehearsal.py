@@ -88,6 +88,7 @@ def test_a_model_that_cannot_be_saved_is_said_to_be_and_not_refused() -> None:
     assert "\n" not in tried.unsavable
 
 
+@pytest.mark.long
 def test_without_validation_images_the_evaluation_is_tried_all_the_same() -> None:
     tried = rehearse(measuring(node("Extremes")), tiny_data(n_validation=0))
     assert tried.metrics == ["loss", "accuracy", "highest", "doubt"]

@@ -236,6 +236,7 @@ def test_no_validation_images_is_a_run_without_validation_metrics(engine: str) -
     assert fitted.correct_by_epoch is None
 
 
+@pytest.mark.long
 def test_in_bfloat16_weights_state_loss_and_output_stay_float32() -> None:
     fitted = run(trainer={"precision": "bfloat16"})
     kinds = {v.dtype for v in fitted.model.variables + fitted.model.optimizer.variables}

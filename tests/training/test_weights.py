@@ -171,6 +171,7 @@ def test_a_continued_run_trains_on_from_its_own_weights_and_keeps_the_measured_o
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.long
 def test_where_nothing_can_change_the_weights_none_are_copied(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
