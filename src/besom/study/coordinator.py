@@ -18,11 +18,11 @@ from besom.store.records import Outcome, StudyRecord, TrialRecord
 from besom.store.run_files import RunFiles
 from besom.store.storage import SweepStudy, handle_outages
 from besom.study.artifacts import Artifacts
-from besom.study.ask import Asker, Duplicates
-from besom.study.ask_ahead import POLL_S, AskAhead
+from besom.study.ask_ahead import POLL_S
 from besom.study.budget import Budget
 from besom.study.plan import SweepPlan
-from besom.study.running_trial import EarlyStopping, RunningTrial
+from besom.study.running_trial import EarlyStopping
+from besom.study.supply import TrialSupply
 from besom.study.tell import tell, tell_duplicate
 from besom.study.trial_runs import TrialRuns
 from besom.study.watcher import Watcher
@@ -74,13 +74,9 @@ class Coordinator(OutageHandler, TrialSource):
         finished = [t for t in records.trials if t.outcome is not Outcome.RUNNING]
         self._clock = SuspendAwareClock()
         self._budget = Budget(plan.sweep, plan.objectives[0], finished, self._clock, reserved_s)
-        self._asker = Asker(plan, study, finished)
+        self._supply = TrialSupply(plan, study, finished, self._budget, lambda: executor.n_workers)
         self._artifacts = Artifacts(plan, study.pruner, finished)
         self._early_stopping = EarlyStopping(plan, study)
-        self._duplicates = Duplicates(plan.sweep.reuse_duplicates, finished)
-        self._budget.n_extra = self._asker.n_continued
-        self._waiting: deque[RunningTrial] = deque()  # to start before any other
-        self._ahead = AskAhead(self._asker.ask, self._asker.begin, lambda: executor.n_workers)
         self._is_away = False  # the database, so that nothing may be asked of it
         self._remarks: deque[str] = deque()  # of the sampler's thread
         self._running: dict[int, TrialRuns] = {}  # until they are told
@@ -88,7 +84,6 @@ class Coordinator(OutageHandler, TrialSource):
         self._loop = RunLoop(executor, self, plan.sweep.trial_timeout_s, self._clock, held)
         self._stop = self._loop.stop
         self._remarked = set(remarked)  # what trials' remarks were about
-        self._screening_cut = False  # the rest of the time is for training the best to their end
 
     def record(self) -> StudyRecord:
         """The study as it stands."""
@@ -121,10 +116,7 @@ class Coordinator(OutageHandler, TrialSource):
         """
         handle_outages(storage_of(self._study), self)
         try:
-            begun, ahead = self._asker.recover()
-            self._waiting.extend(begun)
-            self._ahead.add(ahead)
-            self._run_files.forget_all_but({trial.number for trial in begun})
+            self._run_files.forget_all_but(self._supply.recover())
             self._check_budget()
             self._loop.run()
             self._mention_missing_trials()
@@ -133,7 +125,7 @@ class Coordinator(OutageHandler, TrialSource):
                 raise
             self._stop.reason = f"{self._stop.reason}. {str(away).rstrip('.')}"
         finally:
-            self._ahead.close()
+            self._supply.ahead.close()
         return self._stop.ending
 
     # What the database asks while it is away
@@ -143,9 +135,9 @@ class Coordinator(OutageHandler, TrialSource):
 
         So this is called in the midst of anything that asks the study, and must not ask it.
         """
-        if self._ahead.in_its_thread:  # the loop goes on, or waits here itself
+        if self._supply.ahead.in_its_thread:  # the loop goes on, or waits here itself
             time.sleep(seconds)
-            return not (self._ahead.closing or self._stop.ending is Ending.INTERRUPTED)
+            return not (self._supply.ahead.closing or self._stop.ending is Ending.INTERRUPTED)
         self._is_away = True
         try:
             return self._loop.wait(seconds)
@@ -154,7 +146,7 @@ class Coordinator(OutageHandler, TrialSource):
 
     def remark(self, text: str) -> None:
         """The database is away, or back."""
-        if self._ahead.in_its_thread:
+        if self._supply.ahead.in_its_thread:
             self._remarks.append(text)
         else:
             self._watcher.remarked(text)
@@ -166,8 +158,7 @@ class Coordinator(OutageHandler, TrialSource):
         self._ask_ahead(max(self._executor.idle, 1))
         if self._to_go_on() is not None or self._may_begin():
             return True
-        if not (self._running or self._ahead.under_way) and (n := self._asker.continue_best()):
-            self._budget.n_extra += n
+        if not (self._running or self.is_asking) and self._supply.continue_best():
             self._watcher.extended(self.n_trials)
             return True
         return False
@@ -180,7 +171,9 @@ class Coordinator(OutageHandler, TrialSource):
         """
         unfinished = [trial for trial in self._running.values() if trial.has_next]
         trial = next((trial for trial in unfinished if trial.idle), None)
-        if trial or not unfinished or self._each_has_one or self._waiting or self._may_ask():
+        if trial or not unfinished or self._each_has_one or self._supply.again:
+            return trial
+        if self._supply.may_ask(len(self._running)):
             return trial
         return unfinished[0]
 
@@ -195,37 +188,19 @@ class Coordinator(OutageHandler, TrialSource):
     @property
     def is_asking(self) -> bool:
         """Whether the sampler's thread is asking for a trial."""
-        return self._ahead.under_way
+        return self._supply.ahead.under_way
 
     @property
     def tick_s(self) -> float:
         """How long to wait for events at most."""
-        return POLL_S if self._ahead.under_way else TICK_S
+        return POLL_S if self.is_asking else TICK_S
 
     def _ask_ahead(self, n_idle: int) -> None:
-        """Have trials asked for ahead, as far as the budget allows; ``n_idle`` are wanted now."""
-        n_begun = len(self._running) + len(self._waiting) + self._duplicates.n_held
-        n_wanted = self._budget.remaining_trials - n_begun - len(self._ahead)
-        waits = self._duplicates.n_held >= self._executor.n_workers or self._screening_cut
-        if n_wanted > 0 and not (waits or self._stop.under_way or self._asker.exhausted):
-            self._ahead.order(n_idle)
+        if not self._stop.under_way:
+            self._supply.ask_ahead(n_idle, len(self._running))
 
     def _may_begin(self) -> bool:
-        if self._each_has_one:
-            return False
-        if self._waiting:
-            return True
-        return self._may_ask() and (self._screening_cut or self._ahead.ready)
-
-    def _may_ask(self) -> bool:
-        n_workers, n_held = self._executor.n_workers, self._duplicates.n_held
-        if n_held >= n_workers or self._budget.remaining_trials <= len(self._running) + n_held:
-            return False  # (a sampler that proposes the same again and again waits for its end)
-        if not self._screening_cut:
-            self._screening_cut = self._asker.time_is_up(self._budget.remaining_s, n_workers)
-        if self._screening_cut:
-            return self._asker.preset_waits
-        return bool(len(self._ahead)) or not self._asker.exhausted
+        return not self._each_has_one and self._supply.ready(len(self._running))
 
     def next_trial(self) -> TrialTask | None:
         """The run to start now; None if none is needed, as its trial's config has run already."""
@@ -238,13 +213,13 @@ class Coordinator(OutageHandler, TrialSource):
 
     def _begin_trial(self) -> TrialRuns | None:
         """Ask for a trial, unless one waits; None if it needs no run."""
-        running = self._next_asked()
-        original = self._duplicates.original_of(running)
+        running = self._supply.take()
+        original = self._supply.duplicates.original_of(running)
         if original is not None:
             first = self._plan.objectives[0]
             self._store(tell_duplicate(self._study, first, running, original))
             return None
-        if self._duplicates.hold(running):
+        if self._supply.duplicates.hold(running):
             return None
         trial = TrialRuns(self._plan, running, self._early_stopping, self._run_files)
         self._running[running.number] = trial
@@ -252,13 +227,6 @@ class Coordinator(OutageHandler, TrialSource):
             self._tell(trial)
             return None
         return trial
-
-    def _next_asked(self) -> RunningTrial:
-        if self._waiting:
-            return self._waiting.popleft()
-        if self._screening_cut:  # what was asked ahead is yet to be screened: too late
-            return self._asker.ask()
-        return self._ahead.take()
 
     def _of(self, task: int) -> tuple[TrialRuns, int]:
         """The trial of a task, and the index of its run."""
@@ -302,9 +270,7 @@ class Coordinator(OutageHandler, TrialSource):
         """Take note of a trial that has been told to the study."""
         self._trials[record.number] = record
         self._budget.count(record)
-        self._asker.note(record)
-        self._ahead.note(record.seconds)
-        self._waiting.extendleft(reversed(self._duplicates.note(record)))
+        self._supply.note(record)
         if problem := self._artifacts.settle(record):
             self._remark("mistakes", problem)
         self._watcher.finished(record)
@@ -387,8 +353,8 @@ class Coordinator(OutageHandler, TrialSource):
 
     def _mention_missing_trials(self) -> None:
         """Say what is missing of a screening that time has cut short."""
-        limit, n_missing = self._plan.sweep.timeout_s, self._asker.n_missing
-        if self._screening_cut:
+        limit, n_missing = self._plan.sweep.timeout_s, self._supply.n_missing
+        if self._supply.screening_cut:
             reason = f"the time limit of {limit:g} s is reached before n_trials trials"
             self._stop.begin(reason, Ending.BUDGET)
         if self._stop.reason and self._budget.remaining_s <= 0 and n_missing:
