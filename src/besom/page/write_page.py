@@ -33,8 +33,13 @@ Redact = Callable[[str], str]
 
 _HERE = Path(__file__).parent
 _VENDOR = ("vega.min.js", "vega-lite.min.js", "vega-interpreter.js")
-_FILE_SCRIPTS = (*(f"vendor/{name}" for name in _VENDOR), "page.js")
+_OWN = "script"
+_FILE_SCRIPTS = (*(f"vendor/{name}" for name in _VENDOR), _OWN)
 _LIVE_SCRIPTS = (*_FILE_SCRIPTS, "live.js")
+
+#: The parts of the page's own script. They are one function, so each sees what the others declare.
+#: Whatever comes from a study they set as text, never as HTML.
+_OWN_PARTS = ("theme", "picked", "charts", "marks", "leaderboard", "newer_page", "start")
 
 
 def write_study_page(
@@ -159,6 +164,9 @@ def _hash(script: str) -> str:
 
 @functools.cache
 def _asset(name: str) -> str:
+    if name == _OWN:
+        parts = "\n".join(_asset(f"{_OWN}/{part}.js") for part in _OWN_PARTS)
+        return f'"use strict";\n(() => {{\n{parts}}})();\n'
     return (_HERE / name).read_text(encoding="utf-8")
 
 
