@@ -14,7 +14,7 @@ from besom.store.records import Outcome, StudyRecord
 #: Rows that stand in the page itself, for readers without scripts.
 STATIC_ROWS = 100
 #: Columns that stand behind the hyperparameters.
-_ASIDE = ("spread", "best_epoch", "epochs", "parameters", "seconds", "note")
+_ASIDE = ("spread", "best_epoch", "epochs", "parameters", "seconds")
 #: Above this many trials, only failed ones say why they are not ranked.
 MOST_REASONS = 2000
 
