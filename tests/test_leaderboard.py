@@ -41,6 +41,7 @@ from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.study.watcher import INTERVAL_S, SHARE, LeaderboardWriter
+from besom.text.numbers import duration
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
 
@@ -575,6 +576,18 @@ def test_every_trial_has_a_row_of_costs() -> None:
     assert totals["trials"].iloc[:-1].sum() == totals["trials"].iloc[-1] == 40
     text = ledger.to_markdown(study)
     assert sum(line.startswith("|") for line in text.splitlines()) == 40 + 2 + len(totals) + 2
+
+
+def test_runs_on_fresh_seeds_are_part_of_the_cost() -> None:
+    study = make_study(10, pruned=0.0)
+    again = tuple(dataclasses.replace(t, seed=seed) for t in study.trials[:2] for seed in (1, 2, 3))
+    study = dataclasses.replace(study, replicates=again)
+    totals = ledger.ledger(study).by_outcome.set_index("outcome")
+    assert totals.loc["again on fresh seeds", "trials"] == 6
+    spent = sum(t.seconds for t in (*study.trials, *again))
+    assert totals.loc["total", "seconds"] == pytest.approx(spent, 1e-3)
+    assert totals["share"].iloc[:-1].sum() == pytest.approx(1.0)
+    assert f"for {duration(spent)} of worker time" in told_ledger(study)
 
 
 def test_what_a_killed_worker_took_of_the_cpu_is_not_called_nothing() -> None:

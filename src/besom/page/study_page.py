@@ -175,8 +175,9 @@ def tiles_of(study: StudyRecord, claimed: Claim, best: TrialRecord | None) -> li
     elif claimed.front:
         tiles.append(Tile("on the Pareto front", str(len(claimed.front)), "trials"))
     tiles.append(Tile("trials", f"{len(study.trials):,}", counts_text(study)))
-    spent = duration(sum(t.seconds for t in study.trials))
-    tiles.append(Tile("worker time", spent, "of all trials"))
+    spent = duration(sum(t.seconds for t in (*study.trials, *study.replicates)))
+    of = "of all trials and fresh seeds" if study.replicates else "of all trials"
+    tiles.append(Tile("worker time", spent, of))
     return tiles
 
 
