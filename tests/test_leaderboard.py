@@ -18,6 +18,7 @@ from besom.errors import ConfigError
 from besom.python.study_object import Study
 from besom.report import ledger
 from besom.report.export import write_best
+from besom.report.fitted_ranking import _aligned, _Column
 from besom.report.leaderboard import (
     display,
     headline,
@@ -326,7 +327,7 @@ def test_a_trial_is_one_line_in_80_columns_and_its_hyperparameters_are_columns()
         assert f" {name} " in head
     assert sum(line.startswith("│") for line in lines) == 12
     said = " ".join(printed(study, 80).split())
-    assert "The same in every row: batch_size 64." in said
+    assert re.search(r"The same in every row: .*, batch_size 64\.", said)
     assert "Trial 0: baseline." in said
     left_out = re.search(r"Not shown: (.*?)\. --columns", said)
     assert left_out
@@ -359,6 +360,23 @@ def test_numbers_of_one_column_have_their_points_below_each_other() -> None:
     lines = printed(swept(6, **MANY), 200).splitlines()
     at = {line.index(cell) + 1 for line in lines for cell in ("0.25 ", "0.1234") if cell in line}
     assert len(at) == 1
+
+
+def test_losses_and_their_errors_have_their_points_below_each_other() -> None:
+    cells = ["13.745 ± 0.98", "132.07 ± 7", "9 ± 1.1", "50.5"]
+    aligned = _aligned(_Column("val_mae", cells)).cells
+    assert aligned == [" 13.745 ± 0.98", "132.07  ± 7   ", "  9     ± 1.1 ", " 50.5         "]
+    gains = _aligned(_Column("gain", ["3.435 better", "0", "33.6 worse"])).cells
+    assert gains == [" 3.435 better", " 0           ", "33.6   worse "]
+    words = _Column("units", ["64.5 wide", "relu"])
+    assert _aligned(words) is words
+
+
+def test_what_is_the_same_in_every_row_takes_no_column() -> None:
+    text = printed(swept(5, **MANY), 300)
+    assert (
+        "The same in every row: epochs 10, parameters 535818, seconds 20.4, batch_size 64" in text
+    )
 
 
 def test_the_paths_of_one_list_are_one_column() -> None:

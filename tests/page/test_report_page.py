@@ -253,7 +253,8 @@ def test_few_epochs_and_trials_are_counted_in_whole_numbers(n: int, tmp_path: Pa
     specs |= {chart["id"]: chart["spec"] for chart in compared}
     for id in ("history-0", "curves-0", "trials"):
         ticks = specs[id]["layer"][0]["encoding"]["x"]["axis"]["values"]
-        assert len(ticks) >= 2 and all(float(tick).is_integer() for tick in ticks)
+        assert len(ticks) >= 2
+        assert all(float(tick).is_integer() for tick in ticks)
 
 
 def test_many_trials_are_drawn_on_canvas_and_sampled() -> None:

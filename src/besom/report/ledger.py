@@ -215,7 +215,7 @@ def _by_outcome(study: StudyRecord) -> pd.DataFrame:
     if study.is_imported:
         sums["cpu_seconds"] = math.nan
     sums = sums.astype({"trials": int, "epochs": int})
-    sums["share"] = sums["seconds"] / (sums.loc["total", "seconds"] or 1.0)
+    sums["share"] = sums["seconds"] / (float(sums["seconds"].iloc[-1]) or 1.0)
     return sums.reset_index(names="outcome")
 
 
