@@ -19,8 +19,9 @@ from besom.page.charts import (
     value_axis,
     whole_numbers,
 )
+from besom.page.page_table import PageTable
 from besom.page.pictures import Picture, picture_of
-from besom.page.study_page import PageTable, Section, in_sentences, made_by, sentence
+from besom.page.study_page import Section, in_sentences, made_by, sentence
 from besom.plots import study_curves
 from besom.plots.scales import Floats, Window, score
 from besom.report.claimed import claim_among
