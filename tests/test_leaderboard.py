@@ -398,7 +398,7 @@ def test_a_list_without_room_is_wrapped_rather_than_missing() -> None:
 def test_pruned_trials_are_counted_and_listed_on_demand_and_failed_ones_are_few() -> None:
     study = swept(6, pruned=30, failed=9, **MANY)
     text = printed(study, 80)
-    assert "Failed, 4 more" in text
+    assert "Failed, 5 of 9" in text
     assert text.count(" error ") == 5
     assert "pruned" not in text.split("Failed")[1].split("Not ranked")[0]
     assert "Not ranked: 30 pruned, 9 error. `besom leaderboard s --all` lists them." in text
