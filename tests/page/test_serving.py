@@ -24,8 +24,9 @@ from besom.errors import ConfigError, StudyError
 from besom.serve import PageServer, live_study, page_server
 from besom.serve.live_study import LiveStudy
 from besom.serve.pace import LEAST_S, Pace
-from besom.serve.study_now import best_text
-from besom.store.following import StudyFollower
+from besom.serve.study_now import best_text, study_now
+from besom.store.following import Followed, StudyFollower
+from besom.store.holder import Holder
 from live_study_world import GrowingStudy, ask, serving
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from user_project import Project, wait_for
@@ -341,6 +342,13 @@ def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     second = follower.read()
     assert len(second.study.trials) == 14
     assert all(a is b for a, b in zip(first.study.trials, second.study.trials, strict=False))
+
+
+def test_after_the_search_the_runs_on_fresh_seeds_are_counted() -> None:
+    study = make_study(9)
+    followed = Followed(replace(study, replicates=study.trials[:2]), {})
+    assert study_now(followed, Holder.this_process("sweep")).going == "2 runs on fresh seeds done"
+    assert study_now(followed, None).going == ""
 
 
 def test_of_several_objectives_the_best_of_each_is_told() -> None:

@@ -62,6 +62,8 @@ def study_now(followed: Followed, holder: Holder | None) -> StudyNow:
         going += [f"{len(running)} running"] if running else []
         if (to_go := _seconds_to_go(study, ended, n_trials, holder)) is not None:
             going.append(f"ETA {duration(to_go)}")
+        if study.replicates:
+            going.append(f"{counted(len(study.replicates), 'run')} on fresh seeds done")
     latest = nlargest(N_LATEST, ended, key=lambda t: (t.finished or 0.0, t.number))
     rows = [_running_row(trial, followed) for trial in running] if holder is not None else []
     rows += [_ended_row(trial, study) for trial in latest]
