@@ -18,6 +18,7 @@ from besom.errors import ConfigError
 from besom.python.study_object import Study
 from besom.report import ledger
 from besom.report.export import write_best
+from besom.report.fitted_ranking import _aligned, _Column
 from besom.report.leaderboard import (
     display,
     headline,
@@ -41,6 +42,7 @@ from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.study.watcher import INTERVAL_S, SHARE, LeaderboardWriter
+from besom.text.numbers import duration
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
 
@@ -325,7 +327,7 @@ def test_a_trial_is_one_line_in_80_columns_and_its_hyperparameters_are_columns()
         assert f" {name} " in head
     assert sum(line.startswith("│") for line in lines) == 12
     said = " ".join(printed(study, 80).split())
-    assert "The same in every row: batch_size 64." in said
+    assert re.search(r"The same in every row: .*, batch_size 64\.", said)
     assert "Trial 0: baseline." in said
     left_out = re.search(r"Not shown: (.*?)\. --columns", said)
     assert left_out
@@ -360,6 +362,23 @@ def test_numbers_of_one_column_have_their_points_below_each_other() -> None:
     assert len(at) == 1
 
 
+def test_losses_and_their_errors_have_their_points_below_each_other() -> None:
+    cells = ["13.745 ± 0.98", "132.07 ± 7", "9 ± 1.1", "50.5"]
+    aligned = _aligned(_Column("val_mae", cells)).cells
+    assert aligned == [" 13.745 ± 0.98", "132.07  ± 7   ", "  9     ± 1.1 ", " 50.5         "]
+    gains = _aligned(_Column("gain", ["3.435 better", "0", "33.6 worse"])).cells
+    assert gains == [" 3.435 better", " 0           ", "33.6   worse "]
+    words = _Column("units", ["64.5 wide", "relu"])
+    assert _aligned(words) is words
+
+
+def test_what_is_the_same_in_every_row_takes_no_column() -> None:
+    text = printed(swept(5, **MANY), 300)
+    assert (
+        "The same in every row: epochs 10, parameters 535818, seconds 20.4, batch_size 64" in text
+    )
+
+
 def test_the_paths_of_one_list_are_one_column() -> None:
     study = swept(4, model__units__0=[64, 32], model__units__1=[8], head__units=[4, 5])
     text = printed(study, 120)
@@ -379,7 +398,7 @@ def test_a_list_without_room_is_wrapped_rather_than_missing() -> None:
 def test_pruned_trials_are_counted_and_listed_on_demand_and_failed_ones_are_few() -> None:
     study = swept(6, pruned=30, failed=9, **MANY)
     text = printed(study, 80)
-    assert "Failed, 4 more" in text
+    assert "Failed, 5 of 9" in text
     assert text.count(" error ") == 5
     assert "pruned" not in text.split("Failed")[1].split("Not ranked")[0]
     assert "Not ranked: 30 pruned, 9 error. `besom leaderboard s --all` lists them." in text
@@ -575,6 +594,18 @@ def test_every_trial_has_a_row_of_costs() -> None:
     assert totals["trials"].iloc[:-1].sum() == totals["trials"].iloc[-1] == 40
     text = ledger.to_markdown(study)
     assert sum(line.startswith("|") for line in text.splitlines()) == 40 + 2 + len(totals) + 2
+
+
+def test_runs_on_fresh_seeds_are_part_of_the_cost() -> None:
+    study = make_study(10, pruned=0.0)
+    again = tuple(dataclasses.replace(t, seed=seed) for t in study.trials[:2] for seed in (1, 2, 3))
+    study = dataclasses.replace(study, replicates=again)
+    totals = ledger.ledger(study).by_outcome.set_index("outcome")
+    assert totals.loc["again on fresh seeds", "trials"] == 6
+    spent = sum(t.seconds for t in (*study.trials, *again))
+    assert totals.loc["total", "seconds"] == pytest.approx(spent, 1e-3)
+    assert totals["share"].iloc[:-1].sum() == pytest.approx(1.0)
+    assert f"for {duration(spent)} of worker time" in told_ledger(study)
 
 
 def test_what_a_killed_worker_took_of_the_cpu_is_not_called_nothing() -> None:

@@ -22,8 +22,10 @@ import besom.page
 import reporting_world
 from besom.cli import main
 from besom.page.charts import PageChart, literal
+from besom.page.comparison_page import comparison_context
 from besom.page.study_page import sections_of
 from besom.page.write_page import script_json
+from besom.report.comparison import compare
 from besom.store.paths import StudyPaths
 from besom.store.records import Origin, Outcome, StudyRecord
 from records_factory import N_PARAMS, VAL_ACCURACY, make_study, make_trial
@@ -241,6 +243,18 @@ def test_every_chart_is_valid_vega_lite() -> None:
     for chart in _charts(make_study(20, objectives=(N_PARAMS, VAL_ACCURACY), pruned=0.0)):
         if chart.spec is not None:
             altair.LayerChart.from_dict(chart.spec)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_few_epochs_and_trials_are_counted_in_whole_numbers(n: int, tmp_path: Path) -> None:
+    two = [replace(make_study(n, n_epochs=n, pruned=0.0), name=name) for name in "ab"]
+    specs = {chart.id: chart.spec for chart in _charts(two[0])}
+    compared = comparison_context(compare(two), tmp_path)["data"]["charts"]
+    specs |= {chart["id"]: chart["spec"] for chart in compared}
+    for id in ("history-0", "curves-0", "trials"):
+        ticks = specs[id]["layer"][0]["encoding"]["x"]["axis"]["values"]
+        assert len(ticks) >= 2
+        assert all(float(tick).is_integer() for tick in ticks)
 
 
 def test_many_trials_are_drawn_on_canvas_and_sampled() -> None:

@@ -24,9 +24,11 @@ from besom.errors import ConfigError, StudyError
 from besom.serve import PageServer, live_study, page_server
 from besom.serve.live_study import LiveStudy
 from besom.serve.pace import LEAST_S, Pace
-from besom.store.following import StudyFollower
+from besom.serve.study_now import best_text, study_now
+from besom.store.following import Followed, StudyFollower
+from besom.store.holder import Holder
 from live_study_world import GrowingStudy, ask, serving
-from records_factory import make_study
+from records_factory import N_PARAMS, VAL_ACCURACY, make_study
 from user_project import Project, wait_for
 
 
@@ -227,7 +229,7 @@ def test_running_trials_are_shown_with_their_epochs_and_the_time_to_go(tmp_path:
         assert re.fullmatch(r"1 running, ETA \d+(\.\d)? s", look.now.going)
     look = LiveStudy(tmp_path, "grows").look()
     assert look.now is not None
-    assert (look.now.state, look.now.going) == ("Nothing runs this study.", "")
+    assert (look.now.state, look.now.going) == ("Not running.", "")
 
 
 def test_the_index_shows_every_study_and_those_that_come_later(
@@ -342,6 +344,21 @@ def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     assert all(a is b for a, b in zip(first.study.trials, second.study.trials, strict=False))
 
 
+def test_after_the_search_the_runs_on_fresh_seeds_are_counted() -> None:
+    study = make_study(9)
+    followed = Followed(replace(study, replicates=study.trials[:2]), {})
+    assert study_now(followed, Holder.this_process("sweep")).going == "2 runs on fresh seeds done"
+    assert study_now(followed, None).going == ""
+
+
+def test_of_several_objectives_the_best_of_each_is_told() -> None:
+    study = make_study(9, objectives=(VAL_ACCURACY, N_PARAMS), pruned=0.0)
+    accuracy = max(t.values[0] for t in study.complete)
+    size = min(t.values[1] for t in study.complete)
+    both = f"best val_accuracy {VAL_ACCURACY.text(accuracy)}, best n_params {N_PARAMS.text(size)}"
+    assert best_text(study) == both
+
+
 @pytest.mark.parametrize("cut", [1, 20])
 def test_a_cut_last_line_waits_until_it_is_whole(tmp_path: Path, cut: int) -> None:
     study = GrowingStudy(tmp_path)
@@ -380,7 +397,7 @@ def test_a_study_in_a_database_is_followed_too(project: Project) -> None:
     assert len(follower.read().study.trials) == 5
     look = LiveStudy(results, "cheap").look()
     assert look.now is not None
-    assert look.now.state == "Nothing runs this study."
+    assert look.now.state == "Finished."
 
 
 # What it spends

@@ -18,7 +18,7 @@ import altair as alt
 import numpy as np
 import numpy.typing as npt
 
-from besom.plots.scales import Window
+from besom.plots.scales import Window, even_ticks
 from besom.text.printable import one_line
 
 #: Keyword arguments of a mark or an axis.
@@ -135,6 +135,11 @@ def value_axis(window: Window, title: str, column: str = "c0", also_below: float
         axis.labelExpr = f"datum.value >= {window.low!r} ? datum.label : ''"
     scale = alt.Scale(domain=[floor, window.high], nice=False, zero=False)
     return alt.Y(f"{column}:Q", title=title, scale=scale, axis=axis)
+
+
+def whole_numbers(low: float, high: float, n_most: int = 10) -> alt.Axis:
+    """An axis of counts. Vega's own ticks fall between them where there are few."""
+    return alt.Axis(values=even_ticks(low, high, n_most, integer=True), format=",d")
 
 
 def texts_by_value(values: Sequence[float], texts: Sequence[str], **look: Any) -> alt.Axis:

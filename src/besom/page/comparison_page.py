@@ -7,9 +7,21 @@ from typing import Any
 
 import altair as alt
 
-from besom.page.charts import FADE, Key, Look, PageChart, cells, inline, marks, spec_of, value_axis
+from besom.page.charts import (
+    FADE,
+    Key,
+    Look,
+    PageChart,
+    cells,
+    inline,
+    marks,
+    spec_of,
+    value_axis,
+    whole_numbers,
+)
+from besom.page.page_table import PageTable
 from besom.page.pictures import Picture, picture_of
-from besom.page.study_page import PageTable, Section, in_sentences, made_by, sentence
+from besom.page.study_page import Section, in_sentences, made_by, sentence
 from besom.plots import study_curves
 from besom.plots.scales import Floats, Window, score
 from besom.report.claimed import claim_among
@@ -65,6 +77,7 @@ def _charts(comparison: Comparison) -> list[PageChart]:
             f"Best {found.metric} by worker time",
             f"worker {unit} spent, of all trials, also pruned and failed ones",
             [line.seconds / per for line in found.studies],
+            alt.Axis(tickCount=8),
         ),
         _progress(
             found,
@@ -72,16 +85,21 @@ def _charts(comparison: Comparison) -> list[PageChart]:
             f"Best {found.metric} by trials",
             "trials finished",
             [line.trials for line in found.studies],
+            whole_numbers(0, max(line.trials.max(initial=1) for line in found.studies)),
         ),
     ]
 
 
 def _progress(
-    found: study_curves.StudyCurves, id: str, title: str, across: str, places: list[Floats]
+    found: study_curves.StudyCurves,
+    id: str,
+    title: str,
+    across: str,
+    places: list[Floats],
+    axis: alt.Axis,
 ) -> PageChart:
     columns: dict[str, list[Any]] = {"c0": [], "c1": [], "c2": [], "tip": []}
     layers: list[Any] = []
-    axis = alt.Axis(tickCount=8)
     x = alt.X("c1:Q", title=across, axis=axis, scale=alt.Scale(zero=True, nice=False))
     y = value_axis(found.window, found.metric)
     keys = []

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from besom.errors import StudyError
+from besom.page.page_table import PageTable
 from besom.report.mistakes_text import (
     count_table,
     kept_mistakes,
@@ -18,7 +19,6 @@ from besom.report.mistakes_text import (
     verdict_on,
     worst_table,
 )
-from besom.report.tables import cell
 from besom.store.mistakes import ClassMistakes, NumberMistakes, OutputMistakes, WrongExample
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
@@ -64,14 +64,6 @@ class Pictured(NamedTuple):
     alt: str
 
 
-class TextRows(NamedTuple):
-    """A table of texts, as the template's macro shows it."""
-
-    columns: list[str]
-    rows: list[list[str]]
-    n_left_out: int = 0
-
-
 class ShownOutput(NamedTuple):
     """What the page shows of one output."""
 
@@ -79,12 +71,12 @@ class ShownOutput(NamedTuple):
     classes: list[str]
     is_long: bool
     matrix: list[list[Cell]]
-    counts: TextRows | None
+    counts: PageTable | None
     scatter: Scatter | None
     heading: str
     reading: str
     pictured: list[Pictured]
-    worst: TextRows | None
+    worst: PageTable | None
 
 
 class MistakesSection(NamedTuple):
@@ -134,23 +126,13 @@ def _shown(found: OutputMistakes, n: int) -> ShownOutput:
         and len(found.classes) > _MOST_SHORT
         and max(map(len, found.classes)) > _MOST_CHARS,
         matrix=_matrix(found) if isinstance(found, ClassMistakes) and is_matrix else [],
-        counts=None
-        if is_matrix or counts.empty
-        else TextRows(
-            list(counts.columns),
-            [[cell(v) for v in row] for row in counts.head(_MOST_ROWS).to_numpy().tolist()],
-        ),
+        counts=None if is_matrix or counts.empty else PageTable.of(counts.head(_MOST_ROWS)),
         scatter=_scatter(found) if isinstance(found, NumberMistakes) and found.points else None,
         heading="Furthest off" if isinstance(found, NumberMistakes) else "Most confidently wrong",
         reading=reading(found),
         pictured=pictured,
-        worst=None if pictured or not found.worst else _worst_rows(found),
+        worst=None if pictured or not found.worst else PageTable.of(worst_table(found)),
     )
-
-
-def _worst_rows(found: OutputMistakes) -> TextRows:
-    frame = worst_table(found)
-    return TextRows(list(frame.columns), frame.to_numpy().tolist())
 
 
 def _matrix(found: ClassMistakes) -> list[list[Cell]]:

@@ -105,7 +105,7 @@ def _axes(found: parallel.Parallel, row: list[int], x: alt.X, y: alt.Y) -> list[
     heads, ticks = [], []
     for at, column in enumerate(columns):
         group, leaf = column.name
-        heads.append({"c1": at, "c0": 1.19, "c2": style.shorten(group, 14), "c3": False})
+        heads.append({"c1": at, "c0": 1.19, "c2": parallel.shortened_group(group, 14), "c3": False})
         heads.append({"c1": at, "c0": 1.1, "c2": style.shorten(leaf, 14), "c3": True})
         turned = at == last and found.sign < 0
         for height, text in parallel.marks_of(column):

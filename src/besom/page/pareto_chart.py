@@ -60,7 +60,7 @@ def _pareto(found: pareto.Pareto, panel: int, id: str) -> PageChart:
             keys.append(key)
     picked = marks("picked").mark_point(size=110, **PICKED)
     layers.append(picked.encode(**place))
-    caption = pareto.subtitle(found).replace(" labels are trial numbers.", "").rstrip(";")
+    caption = "; ".join(filter(None, ["each dot is a complete trial", pareto.knee_text(found)]))
     title = f"{found.metrics[0]} against {found.metrics[panel]}"
     columns: dict[str, list[Any]] = {
         "trial": cells(found.numbers),

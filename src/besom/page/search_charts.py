@@ -23,6 +23,7 @@ from besom.page.charts import (
     spec_of,
     texts_by_value,
     value_axis,
+    whole_numbers,
 )
 from besom.plots import curves, history, importance, style
 from besom.plots.curves import Curve, Curves
@@ -61,7 +62,7 @@ def history_chart(study: StudyRecord, objective: int, id: str) -> PageChart:
         "trial:Q",
         title="trial",
         scale=alt.Scale(domain=[-0.5, max(found.n_trials, 4) - 0.5], nice=False, zero=False),
-        axis=alt.Axis(tickMinStep=1, format="d", tickCount=8),
+        axis=whole_numbers(0, max(found.n_trials, 4) - 1),
     )
     y = value_axis(found.window, found.metric, also_below=_STRIP)
     size = float(np.clip(4000 / found.n_trials, 12, 45))
@@ -167,7 +168,7 @@ def _curve_layers(found: Curves, shown: list[tuple[Curve, str]]) -> list[Any]:
         "c1:Q",
         title="epoch",
         scale=alt.Scale(domain=domain, nice=False, zero=False),
-        axis=alt.Axis(tickMinStep=1, format="d"),
+        axis=whole_numbers(1, found.n_epochs),
     )
     y = value_axis(found.window, found.metric)
     shape: Look = {"clip": True}

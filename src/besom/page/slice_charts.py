@@ -22,6 +22,7 @@ from besom.page.charts import (
     spec_of,
     texts_by_value,
     value_axis,
+    whole_numbers,
 )
 from besom.plots import slices, style
 from besom.plots.columns import Column
@@ -105,8 +106,8 @@ def _parameter_axis(column: Column) -> alt.X:
     if not column.log:
         margin = 0.04 * (high - low) or 0.5
         scale = alt.Scale(domain=[low - margin, high + margin], nice=False, zero=False)
-        step: Look = {"tickMinStep": 1} if column.integer else {}
-        return alt.X("c1:Q", title=None, axis=alt.Axis(tickCount=5, **step), scale=scale)
+        axis = whole_numbers(low, high, 6) if column.integer else alt.Axis(tickCount=5)
+        return alt.X("c1:Q", title=None, axis=axis, scale=scale)
     margin = (high / low) ** 0.04 if high > low else 2.0
     scale = alt.Scale(type="log", domain=[low / margin, high * margin], nice=False)
     ticks = log_ticks(low, high)

@@ -13,6 +13,7 @@ import pandas as pd
 from besom.page.charts import Key, PageChart
 from besom.page.confirmed import confirmed
 from besom.page.mistakes_section import mistakes_section
+from besom.page.page_table import PageTable
 from besom.page.parallel_chart import parallel_charts
 from besom.page.pareto_chart import pareto_charts
 from besom.page.search_charts import curves_chart, history_chart, importance_chart
@@ -23,18 +24,14 @@ from besom.report.diff import CONFIG, differences, display_differences
 from besom.report.export import best_trial, dump, own_function, to_yaml
 from besom.report.leaderboard import headline, ranking, unranked
 from besom.report.ledger import conclusions, ledger
-from besom.report.tables import PARAM_DIGITS, cell, counts_text
+from besom.report.tables import PARAM_DIGITS, counts_text
 from besom.statistics import Claim, gained
 from besom.store.environment import data_in_words, environment_then
 from besom.store.paths import StudyPaths
 from besom.store.records import StudyRecord, TrialRecord
 from besom.text.numbers import duration, with_error
-from besom.text.printable import command, cut
+from besom.text.printable import command
 
-#: Rows of the tables that have no filter; their files have them all.
-MOST_ROWS = 200
-#: Characters of a cell: a single value may be a page long, and the config has it whole.
-MOST_CELL = 400
 #: Failures whose traceback the page has.
 MOST_DETAILS = 10
 _MOST_DETAIL_CHARS = 4000
@@ -56,21 +53,6 @@ class Section(NamedTuple):
     charts: list[PageChart]
     keys: tuple[Key, ...] = ()
     is_grid: bool = False
-
-
-class PageTable(NamedTuple):
-    """A table of texts; ``n_left_out`` rows are not in it."""
-
-    columns: list[str]
-    rows: list[list[str]]
-    n_left_out: int = 0
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame, most: int = MOST_ROWS) -> PageTable:
-        """The first rows of a frame, as people read them."""
-        rows = frame.head(most).itertuples(index=False, name=None)
-        texts = [[cut(cell(value), MOST_CELL) for value in row] for row in rows]
-        return cls(list(map(str, frame.columns)), texts, max(len(frame) - most, 0))
 
 
 #: Makes the charts of this name, which take longer than all else in a page, or has them already.
@@ -175,8 +157,9 @@ def tiles_of(study: StudyRecord, claimed: Claim, best: TrialRecord | None) -> li
     elif claimed.front:
         tiles.append(Tile("on the Pareto front", str(len(claimed.front)), "trials"))
     tiles.append(Tile("trials", f"{len(study.trials):,}", counts_text(study)))
-    spent = duration(sum(t.seconds for t in study.trials))
-    tiles.append(Tile("worker time", spent, "of all trials"))
+    spent = duration(sum(t.seconds for t in (*study.trials, *study.replicates)))
+    of = "of all trials and fresh seeds" if study.replicates else "of all trials"
+    tiles.append(Tile("worker time", spent, of))
     return tiles
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from besom.page.page_table import are_numbers
 from besom.report.leaderboard import shown_cells
 from besom.report.tables import short_names, shown_outcome, shown_params
 from besom.store.records import Outcome, StudyRecord
@@ -14,7 +15,7 @@ from besom.store.records import Outcome, StudyRecord
 #: Rows that stand in the page itself, for readers without scripts.
 STATIC_ROWS = 100
 #: Columns that stand behind the hyperparameters.
-_ASIDE = ("spread", "best_epoch", "epochs", "parameters", "seconds", "note")
+_ASIDE = ("spread", "best_epoch", "epochs", "parameters", "seconds")
 #: Above this many trials, only failed ones say why they are not ranked.
 MOST_REASONS = 2000
 
@@ -65,22 +66,12 @@ def trial_table(frame: pd.DataFrame) -> TrialTable:
     columns: list[TableColumn] = []
     for title, texts in cells.items():
         constant = len(columns) > 1 and len(texts) > 1 and len(set(texts)) == 1
-        numeric = all(_is_number(text) for text in texts if text)
+        numeric = are_numbers(texts)
         aside = title in _ASIDE
         columns.append(TableColumn(short[title], title, numeric, not constant, aside, texts))
     # What was tried is looked for sooner than what it cost.
     columns.sort(key=lambda column: column.aside)
     return TrialTable(columns, [int(trial) for trial in frame["trial"]])
-
-
-def _is_number(text: str) -> bool:
-    """Whether a cell begins with a number and has at most a unit after it."""
-    first, _, rest = text.partition(" ")
-    try:
-        float(first.replace(",", "").replace("%", ""))
-    except ValueError:
-        return False
-    return not rest or rest.isalpha()
 
 
 def unranked_for_script(study: StudyRecord) -> dict[str, list[Any]]:

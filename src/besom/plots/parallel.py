@@ -225,11 +225,17 @@ def _ticks(column: Column) -> list[float]:
     return even_ticks(column.low, column.high, integer=column.integer)
 
 
-def _head(ax: Axes, place: int, above: str, name: str, n_most: int) -> None:
-    """The axis' name in two lines of about ``n_most`` characters; of a path its end counts."""
-    while len(above) > n_most + 3 and "." in above[:-1]:
+def shortened_group(above: str, n_most: int) -> str:
+    """What stands before a name, in so many characters; of a path its end counts."""
+    while len(above) > n_most and "." in above[:-1]:
         above = above.split(".", 1)[1]
-    ax.text(place, 1.13, style.shorten(above, n_most + 3), ha="center", size=7.5, color=style.MUTED)
+    return style.shorten(above, n_most)
+
+
+def _head(ax: Axes, place: int, above: str, name: str, n_most: int) -> None:
+    """The axis' name in two lines of about ``n_most`` characters."""
+    above = shortened_group(above, n_most + 3)
+    ax.text(place, 1.13, above, ha="center", size=7.5, color=style.MUTED)
     ax.text(place, 1.055, style.shorten(name, n_most - 2), ha="center", size=8.5, weight="bold")
 
 

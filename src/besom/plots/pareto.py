@@ -155,11 +155,16 @@ def headline(pareto: Pareto) -> str:
 
 def subtitle(pareto: Pareto) -> str:
     """The line under the headline: how to read the picture, and what the knee buys."""
-    text = "Each dot is a complete trial; labels are trial numbers."
+    lines = ["each dot is a complete trial", "labels are trial numbers", knee_text(pareto)]
+    return "; ".join(filter(None, lines))
+
+
+def knee_text(pareto: Pareto) -> str:
+    """What the knee buys, such as ``the knee has val_accuracy 0.91, n_params 5,300``."""
     if pareto.knee is None:
-        return text
+        return ""
     bought = ", ".join(
         f"{metric} {score(float(value))}"
         for metric, value in zip(pareto.metrics, pareto.values[pareto.knee], strict=True)
     )
-    return f"{text} The knee has {bought}."
+    return f"the knee has {bought}"

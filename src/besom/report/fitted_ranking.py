@@ -64,7 +64,7 @@ def fitted(
         title: stands above the table.
         chosen: the user has chosen the columns: all of them are shown, and cells wrapped.
     """
-    columns = _shortened(_as_one(_shown(frame, width)))
+    columns = _shortened(_with_errors(_as_one(_shown(frame, width)), study))
     constant = [] if chosen or len(frame) < 2 else [c for c in columns if _is_constant(c)]
     columns = [column for column in columns if column not in constant]
     remarks = []
@@ -74,7 +74,6 @@ def fitted(
     wrapped: Collection[str] = ("note",)
     left_out: list[_Column] = []
     if _width(columns) > width:
-        columns = _with_errors(columns, study)
         if chosen:
             wrapped = [column.name for column in columns if column.is_param]
         else:
@@ -87,7 +86,7 @@ def fitted(
         remarks.append(f"Not shown: {names}. --columns NAME,NAME shows those you choose.")
     shown = [column if column.name in wrapped else _aligned(column) for column in columns]
     rows = zip(*(column.cells for column in shown), strict=True)
-    left = [c.name for c in shown if c.is_param and any(map(_begins_at_the_left, c.cells))]
+    left = [c.name for c in shown if any(map(_begins_at_the_left, c.cells))]
     headings = [column.name for column in shown]
     table = rich_table(headings, list(rows), title, wrapped=wrapped, left=left)
     return FittedRanking(table, remarks)
@@ -143,7 +142,7 @@ def _shortened(columns: Sequence[_Column]) -> list[_Column]:
 
 
 def _is_constant(column: _Column) -> bool:
-    return column.is_param and len(set(column.cells)) == 1
+    return not column.is_first and column.name != "note" and len(set(column.cells)) == 1
 
 
 def _width(columns: Sequence[_Column]) -> int:
@@ -202,17 +201,26 @@ def _notes(frame: pd.DataFrame) -> list[str]:
 
 
 def _aligned(column: _Column) -> _Column:
-    """Numbers with their points below each other."""
-    if not column.is_param or not all(map(_is_number, column.cells)):
+    """Numbers with their points below each other, also those with an error or a unit."""
+    pairs = [cell.partition(" ") for cell in column.cells]
+    numbers, tails = [number for number, _, _ in pairs], [tail for _, _, tail in pairs]
+    if not any("." in number for number in numbers) or not all(map(_is_number, numbers)):
         return column
-    split = [cell.partition(".") for cell in column.cells]
+    signs = [tail[:2] for tail in tails]
+    errors = [tail[2:] for tail in tails]
+    if set(signs) <= {"± ", ""} and all(map(_is_number, errors)):
+        tails = [a + b for a, b in zip(signs, _by_point(errors), strict=True)]
+    lines = [f"{a} {b}" if b else a for a, b in zip(_by_point(numbers), tails, strict=True)]
+    width = max(map(cell_len, lines))
+    indent = " " * max(cell_len(column.name) - width, 0)
+    return column._replace(cells=[indent + line.ljust(width) for line in lines])
+
+
+def _by_point(numbers: Sequence[str]) -> list[str]:
+    split = [number.partition(".") for number in numbers]
     before = max(len(whole) for whole, _, _ in split)
     after = max(len(point + rest) for _, point, rest in split)
-    if not after:
-        return column
-    lines = [f"{whole:>{before}}{point + rest:<{after}}" for whole, point, rest in split]
-    indent = " " * max(cell_len(column.name) - before - after, 0)
-    return column._replace(cells=[indent + line for line in lines])
+    return [f"{whole:>{before}}{point + rest:<{after}}" for whole, point, rest in split]
 
 
 def _begins_at_the_left(cell: str) -> bool:

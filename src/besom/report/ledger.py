@@ -42,6 +42,8 @@ from besom.text.printable import markdown_cell, markdown_line
 N_EXPENSIVE = 5
 #: ... if they took this many times as long as the average trial.
 EXPENSIVE = 1.5
+#: The row of the trials that ran again once the search was over, each seed counted.
+AGAIN = "again on fresh seeds"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Ledger:
 
     Attributes:
         by_outcome: one row per outcome: outcome, trials, epochs, seconds, cpu_seconds, gpu_seconds
-            (see ``besom.report.tables``), share (of the seconds); the last row is the total.
+            (see ``besom.report.tables``), share (of the seconds); then ``AGAIN`` where the study
+            has replicates; the last row is the total.
         prospect: the expected gain from the next ``N_MORE`` trials; None with several
             objectives or without a complete trial.
         audit: None where no trial was audited.
@@ -199,17 +202,20 @@ def _audit_lines(metric: str, audit: Audit) -> list[str]:
 
 
 def _by_outcome(study: StudyRecord) -> pd.DataFrame:
-    """The costs of the trials that ended in one way, one row each, and of all."""
+    """The costs of the trials that ended in one way, one row each, of replicates, and of all."""
     frame = costs(study).assign(trials=1)
     order = [
         outcome for outcome in outcome_counts(study.trials) if outcome in set(frame["outcome"])
     ]
     sums = frame.groupby("outcome")[["trials", "epochs", *COSTS]].sum().reindex(order)
-    sums.loc["total"] = frame[sums.columns].sum()
+    if study.replicates:
+        again = costs(study, study.replicates).assign(trials=1)
+        sums.loc[AGAIN] = again[sums.columns].sum()
+    sums.loc["total"] = sums.sum()
     if study.is_imported:
         sums["cpu_seconds"] = math.nan
     sums = sums.astype({"trials": int, "epochs": int})
-    sums["share"] = sums["seconds"] / (frame["seconds"].sum() or 1.0)
+    sums["share"] = sums["seconds"] / (float(sums["seconds"].iloc[-1]) or 1.0)
     return sums.reset_index(names="outcome")
 
 

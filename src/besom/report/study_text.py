@@ -79,7 +79,7 @@ def _print_unranked(
         table = table.drop(columns=["hyperparameters", "seconds"])
     if len(table):
         failed = "Failed" if len(shown) < len(rest) else "Not ranked"
-        left = f", {len(shown) - len(table)} more" if len(table) < len(shown) else ""
+        left = f", {len(table)} of {len(shown)}" if len(table) < len(shown) else ""
         console.print(frame_table(table, title=f"{failed}{left}"))
     if len(table) < len(rest):
         of = StudyRecord(study.name, study.objectives, tuple(rest))

@@ -160,8 +160,10 @@ def frame_table(
     )
 
 
-def costs(study: StudyRecord) -> pd.DataFrame:
+def costs(study: StudyRecord, trials: Iterable[TrialRecord] | None = None) -> pd.DataFrame:
     """One row per trial that ran or might have: trial, outcome, epochs and what it cost.
+
+    ``trials`` are those of the study, unless its replicates are given.
 
     Columns: trial, outcome, epochs (of all its runs), seconds (wall-clock, in its worker),
     cpu_seconds (of its worker, all threads; NaN where the worker was killed and could not tell, and
@@ -177,7 +179,7 @@ def costs(study: StudyRecord) -> pd.DataFrame:
             "epochs": t.epochs_run,
             **trial_costs(study, t),
         }
-        for t in study.trials
+        for t in (study.trials if trials is None else trials)
         if t.outcome is not Outcome.WARM_START
     ]
     return pd.DataFrame(rows, columns=["trial", "outcome", "epochs", *COSTS])

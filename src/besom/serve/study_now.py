@@ -62,10 +62,14 @@ def study_now(followed: Followed, holder: Holder | None) -> StudyNow:
         going += [f"{len(running)} running"] if running else []
         if (to_go := _seconds_to_go(study, ended, n_trials, holder)) is not None:
             going.append(f"ETA {duration(to_go)}")
+        if study.replicates:
+            going.append(f"{counted(len(study.replicates), 'run')} on fresh seeds done")
     latest = nlargest(N_LATEST, ended, key=lambda t: (t.finished or 0.0, t.number))
     rows = [_running_row(trial, followed) for trial in running] if holder is not None else []
     rows += [_ended_row(trial, study) for trial in latest]
-    state = "Nothing runs this study." if holder is None else f"{_capital(str(holder))}."
+    state = "Finished." if 0 < n_trials <= len(ended) else "Not running."
+    if holder is not None:
+        state = f"{_capital(str(holder))}."
     return StudyNow(
         state,
         holder is not None,
@@ -84,12 +88,12 @@ def nothing_now(state: str) -> dict[str, Any]:
 
 
 def best_text(study: StudyRecord) -> str:
-    """The best value so far, raw, and its gain over the baseline."""
+    """The best value so far, raw, and its gain over the baseline; of several objectives, each."""
     aim = study.objective
     if not study.complete:
         return "no complete trial yet"
     if len(study.objectives) > 1:
-        return f"{counted(len(study.complete), 'complete trial')} to rank"
+        return ", ".join(_best_of(study, index) for index in range(len(study.objectives)))
     best = max(study.complete, key=lambda trial: aim.sign * (trial.value or 0.0))
     assert best.value is not None
     text = f"best {aim.metric} {aim.text(best.value)} (trial {best.number}, raw)"
@@ -97,6 +101,12 @@ def best_text(study: StudyRecord) -> str:
     if base is not None and base is not best and base.value is not None:
         text += f", {over_baseline(aim, aim.sign * (best.value - base.value))}"
     return text
+
+
+def _best_of(study: StudyRecord, index: int) -> str:
+    aim = study.objectives[index]
+    best = max((t.values[index] for t in study.complete if t.values), key=lambda v: aim.sign * v)
+    return f"best {aim.metric} {aim.text(best)}"
 
 
 def _n_trials(study: StudyRecord) -> int:
