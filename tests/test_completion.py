@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,19 +54,20 @@ def completed(*words: str) -> list[str]:
 
 
 def asked(*words: str) -> list[str]:
-    """The same without a shell, in one process: for zsh, which splits nothing."""
+    """The same without a shell, in one process: for fish, which splits nothing."""
     environment = {
         **os.environ,
-        VARIABLE: "zsh_complete",
-        "COMP_WORDS": "\n".join(["besom", *words]),
-        "COMP_CWORD": str(len(words)),
+        VARIABLE: "fish_complete",
+        "COMP_WORDS": shlex.join(["besom", *words]),
+        "COMP_CWORD": words[-1],
     }
     done = subprocess.run(
         [sys.executable, "-m", "besom"],
         env=environment, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.stderr == ""
-    return done.stdout.splitlines()[1::3]
+    found = (line.partition("\t")[0].split(",", 1) for line in done.stdout.splitlines())
+    return [value for kind, value in found if kind == "plain"]
 
 
 def test_commands_sweeps_studies_and_options_are_completed(bash: Project) -> None:
@@ -106,6 +108,7 @@ def test_bash_gets_the_value_alone_after_the_equals_sign(bash: Project) -> None:
         (["confirm", "first", "executor.work"], ["executor.workers=", "executor.workers_per_gpu="]),
         (["leaderboard", "first", "--columns", "dropout,learn"], ["dropout,learning_rate"]),
         (["sweep", "cheap", "no/such=../"], []),
+        (["export", "first", "--to=m"], ["--to=mlflow"]),
     ],
 )
 def test_groups_options_and_keys_are_completed(
@@ -147,33 +150,66 @@ def test_a_completion_loads_nothing_that_is_slow_to_load(project: Project) -> No
         assert "plain," in done.stdout
 
 
-def test_a_real_bash_puts_no_space_after_an_equals_sign_and_one_after_a_value(
-    bash: Project,
+#: How each shell is started without the user's own settings.
+SHELLS = {"bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"]}
+
+#: What is typed, and the words that the command then gets.
+TYPED = {
+    "sweep cheap sweep/sam\tran\tx": "<sweep><cheap><sweep/sampler=random><x>",
+    "export first --to=m\tx": "<export><first><--to=mlflow><x>",
+    "leaderboard first --columns rank,dro\tx": "<--columns><rank,dropout><x>",
+    "train data.pa\tnum\tx": "<train><data.path=numbers.npz><x>",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_real_shell_puts_no_space_after_an_equals_sign_and_one_after_a_value(
+    bash: Project, shell: str
 ) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
     project = bash
+    project.write("numbers.npz", "")
+    project.write("results/first/leaderboard.csv", "rank,model.dropout\n")
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "dumb", "PS1": "$ ", "HISTFILE": ""}
-    shell = subprocess.Popen(
-        [str(BASH), "--norc", "--noprofile", "-i"],
+    running = subprocess.Popen(
+        [shell, *SHELLS[shell]],
         stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)
     try:
-        os.write(ours, b"source <(besom completion bash)\n")
-        os.write(ours, b"besom() { printf '<%s>' \"$@\"; echo; }\n")
-        os.write(ours, b"complete -o nosort -F _besom_completion besom; echo rea''dy\n")
+        os.write(ours, f"source <(besom completion {shell})\n".encode())
+        os.write(ours, b"besom() { printf '<%s>' \"$@\"; echo; }; echo rea''dy\n")
         _read_until(ours, "ready")
-        os.write(ours, b"besom sweep cheap sweep/sam\t")
-        _read_until(ours, "sweep/sampler=")
-        os.write(ours, b"ran\t")
-        _read_until(ours, "random")
-        os.write(ours, b"x\n")
-        assert "<sweep/sampler=random><x>" in _read_until(ours, "<x>")
+        for typed, words in TYPED.items():
+            os.write(ours, f"besom {typed}\n".encode())
+            assert words in _read_until(ours, "<x>")
     finally:
-        shell.kill()
-        shell.wait()
+        running.kill()
+        running.wait()
         os.close(ours)
-    assert project.results() == []
+
+
+def test_a_real_fish_completes_whole_words_with_commas_in_them(bash: Project) -> None:
+    if (fish := shutil.which("fish")) is None:
+        pytest.skip("fish is not installed")
+    project = bash
+    project.write("numbers.npz", "")
+    project.write("results/first/leaderboard.csv", "rank,model.dropout\n")
+    lines = {
+        "sweep cheap sweep/sampler=ran": "sweep/sampler=random",
+        "export first --to=m": "--to=mlflow",
+        "leaderboard first --columns rank,dro": "rank,dropout",
+        "train data.path=num": "data.path=numbers.npz",
+        "lea": "leaderboard\tRank the trials of NAME, and say what you...",
+    }
+    asks = "".join(f"; complete -C {shlex.quote('besom ' + line)}" for line in lines)
+    done = subprocess.run(
+        [fish, "--no-config", "-c", "besom completion fish | source" + asks],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == list(lines.values())
 
 
 def _read_until(descriptor: int, words: str) -> str:

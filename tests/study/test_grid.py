@@ -44,7 +44,14 @@ def test_a_grid_ends_when_its_last_points_are_running(project, no_orphans):
 
 def test_a_baseline_outside_the_grid_runs_beside_it(project, no_orphans):
     sweeping.sweep(*GRID, "sweep.space.model.dropout=[0.0,0.4]", "sweep.n_trials=50")
-    assert len(load_study("cheap").trials) == 7
+    study = load_study("cheap")
+    assert len(study.trials) == study.n_asked == 7
+
+
+def test_a_sweep_over_a_small_grid_says_how_many_trials_there_are(project, no_orphans):
+    said = project.done("sweep", "cheap", *GRID, "sweep.n_trials=50", "sweep.replicates=0")
+    assert "cheap: 12 trials" in said
+    assert "[12/12]" in said
 
 
 def visits(space):

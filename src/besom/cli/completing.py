@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from besom.packaged import packaged_config_dirs
 from besom.regular import special_kind
 from besom.store.paths import StudyPaths, default_results_dir, study_names
+
+#: What click takes: words, or items of a kind that the shell itself completes.
+Words = list[str] | list[CompletionItem[str]]
 
 #: Files of more bytes are no configs; nesting beyond this depth is no key to be typed.
 _MOST_BYTES = 2**18
@@ -42,38 +46,37 @@ def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str
     return _starting(incomplete, names)
 
 
-def complete_configs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def complete_configs(ctx: click.Context, param: click.Parameter, incomplete: str) -> Words:
     """Configs for ``besom train`` by name and by path, then overrides."""
-    if "=" not in incomplete and not ctx.params.get(param.name or ""):
-        found = [*_starting(incomplete, _configs(ctx, "train")), *_yaml_paths(incomplete)]
-        return [*found, *complete_overrides(ctx, param, incomplete)]
-    return complete_overrides(ctx, param, incomplete)
-
-
-def complete_shown(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Studies for ``besom show``, and overrides."""
-    found = complete_overrides(ctx, param, incomplete)
     if "=" in incomplete or ctx.params.get(param.name or ""):
-        return found
-    return [*_starting(incomplete, study_names(_results_dir(ctx))), *found]
+        return complete_overrides(ctx, param, incomplete)
+    found = [*_starting(incomplete, _configs(ctx, "train")), *_yaml_paths(incomplete)]
+    return [*found, *_paths(ctx, param, incomplete)]
 
 
-def complete_overrides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """``group=``, ``group=OPTION``, and ``dotted.key=``: one piece of a path at a time."""
-    sign = re.match(r"[+~]*", incomplete)
-    head = sign[0] if sign else ""
-    key, equals, value = incomplete.removeprefix(head).partition("=")
-    if equals:
-        if key == "sweep.warm_start":
-            options = study_names(_results_dir(ctx))
-        else:
-            options = sorted({path.stem for path in _files(ctx, f"{key}/*.yaml")})
-        return [f"{head}{key}={option}" for option in _starting(value, options)]
-    chosen = dict(_choices(ctx.params.get(param.name or "") or ()))
-    groups = _groups(ctx)
-    keys = [f"{group}=" for group in groups]
-    keys += [f"{path}=" for path in _keys(ctx, key, groups, chosen)]
-    return [head + piece for piece in _pieces(keys, key)]
+def complete_shown(ctx: click.Context, param: click.Parameter, incomplete: str) -> Words:
+    """Studies for ``besom show``, and overrides."""
+    if "=" in incomplete or ctx.params.get(param.name or ""):
+        return complete_overrides(ctx, param, incomplete)
+    studies = _starting(incomplete, study_names(_results_dir(ctx)))
+    return [*studies, *_paths(ctx, param, incomplete)]
+
+
+def complete_overrides(ctx: click.Context, param: click.Parameter, incomplete: str) -> Words:
+    """``group=``, ``group=OPTION``, and ``dotted.key=``: one piece of a path at a time.
+
+    Any other value may be a file's, once some of it is typed or where the key says so.
+    """
+    key, equals, value = incomplete.partition("=")
+    if not equals:
+        return _paths(ctx, param, incomplete)
+    if key == "sweep.warm_start":
+        options = study_names(_results_dir(ctx))
+    else:
+        options = sorted({path.stem for path in _files(ctx, f"{key.lstrip('+~')}/*.yaml")})
+    if not options and (value or key.endswith("path")):
+        return [CompletionItem(value, type="file")]
+    return [f"{key}={option}" for option in _starting(value, options)]
 
 
 def complete_executor(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
@@ -102,6 +105,18 @@ def complete_columns(ctx: click.Context, param: click.Parameter, incomplete: str
 
 def _starting(incomplete: str, words: Iterable[str]) -> list[str]:
     return [word for word in words if word.startswith(incomplete)]
+
+
+def _paths(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+    """The groups and keys of overrides that begin so."""
+    sign = re.match(r"[+~]*", typed)
+    head = sign[0] if sign else ""
+    key = typed.removeprefix(head)
+    chosen = dict(_choices(ctx.params.get(param.name or "") or ()))
+    groups = _groups(ctx)
+    keys = [f"{group}=" for group in groups]
+    keys += [f"{path}=" for path in _keys(ctx, key, groups, chosen)]
+    return [head + piece for piece in _pieces(keys, key)]
 
 
 def _pieces(paths: Iterable[str], typed: str) -> list[str]:

@@ -111,7 +111,7 @@ def _best_of(study: StudyRecord, index: int) -> str:
 
 def _n_trials(study: StudyRecord) -> int:
     """What the sweep was asked for, and the screened trials that it continues on top of it."""
-    asked = study.config.get("sweep", {}).get("n_trials")
+    asked = study.n_asked
     if not isinstance(asked, int):
         return 0
     return asked + sum(trial.origin is Origin.CONTINUED for trial in study.trials)

@@ -234,6 +234,13 @@ class StudyRecord(SameFields):
         return self.objectives[0]
 
     @property
+    def n_asked(self) -> int | None:
+        """How many trials the sweep was asked for, or a grid's fewer ones; None: not known."""
+        asked: int | None = self.config.get("sweep", {}).get("n_trials")
+        points = self.facts.get("n_points")
+        return asked if points is None or asked is None else min(asked, points)
+
+    @property
     def is_imported(self) -> bool:
         """Whether it was made without besom: its trials have hyperparameters but no configs."""
         return "imported" in self.facts

@@ -94,7 +94,7 @@ class Coordinator(OutageHandler, TrialSource):
     @property
     def n_trials(self) -> int:
         """How many trials there will have been, those that are continued after screening too."""
-        return self._plan.sweep.n_trials + self._budget.n_extra
+        return (self._record.n_asked or self._plan.sweep.n_trials) + self._budget.n_extra
 
     @property
     def stop_reason(self) -> str | None:

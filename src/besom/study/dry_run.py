@@ -25,8 +25,8 @@ from besom.store.records import Objective, Origin
 from besom.study.checks import settled
 from besom.study.objective import broken
 from besom.study.plan import SweepPlan
-from besom.study.preset_trials import all_preset_trials
-from besom.study.samplers import SpaceGridSampler, build_pruner, build_sampler
+from besom.study.preset_trials import all_preset_trials, n_points
+from besom.study.samplers import build_pruner, build_sampler
 from besom.study.screening import ScreeningPruner
 
 #: Builds a model and measures a few steps.
@@ -197,24 +197,17 @@ def dry_run(plan: SweepPlan, executor: Executor) -> DryRun:
         for unsavable in [results[i].environment.get("unsavable", "")]
     ]
     pruner = build_pruner(plan.sweep.pruner)
+    sampler = build_sampler(plan.sweep.sampler, plan.space, 0, len(plan.objectives))
     return DryRun(
         built,
         n_workers,
         facts,
         plan.objectives,
         pruner,
-        n_points=_n_points(plan),
+        n_points=n_points(plan, sampler),
         start_s=start_s,
         n_runs=len(plan.runs),
     )
-
-
-def _n_points(plan: SweepPlan) -> int | None:
-    """Points of the grid, if one is walked, and preset trials outside it; None without a grid."""
-    sampler = build_sampler(plan.sweep.sampler, plan.space, 0, len(plan.objectives))
-    if not isinstance(sampler, SpaceGridSampler):
-        return None
-    return sampler.n_points + sum(p.params(plan) is None for p in all_preset_trials(plan))
 
 
 def _wanted(plan: SweepPlan) -> list[tuple[str, dict[str, Any], TrialConfig]]:

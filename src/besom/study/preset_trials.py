@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.samplers import BaseSampler
 
 from besom.config import TRAIN_GROUPS, Composer, apply, check_keys, has_path, lookup, read_yaml
 from besom.errors import BesomError, ConfigError, SpaceError, did_you_mean
@@ -17,6 +18,7 @@ from besom.store.records import Origin, StudyRecord, TrialRecord
 from besom.store.storage import load_record
 from besom.store.stored_records import PRESET
 from besom.study.plan import EPOCHS_PATH, SweepPlan, check_epochs
+from besom.study.samplers import SpaceGridSampler
 from besom.targets import TARGET
 from besom.text.values import given_text
 
@@ -216,3 +218,10 @@ def all_preset_trials(plan: SweepPlan) -> list[PresetTrial]:
         ConfigError: see ``enqueued``.
     """
     return [baseline(plan), *enqueued(plan)]
+
+
+def n_points(plan: SweepPlan, sampler: BaseSampler) -> int | None:
+    """Points of the grid, if one is walked, and preset trials outside it; None without a grid."""
+    if not isinstance(sampler, SpaceGridSampler):
+        return None
+    return sampler.n_points + sum(p.params(plan) is None for p in all_preset_trials(plan))

@@ -38,7 +38,7 @@ from besom.study.live_trackers import tracking
 from besom.study.names import check_trusted, enqueued_configs, names_of
 from besom.study.objective import follows_the_task
 from besom.study.plan import SweepPlan
-from besom.study.preset_trials import all_preset_trials, remarks_on_preset_trials
+from besom.study.preset_trials import all_preset_trials, n_points, remarks_on_preset_trials
 from besom.study.remarks import remarks, remarks_on_workers
 from besom.study.replicates import MOST_SHARE, ReplicateRuns, missing
 from besom.study.samplers import build_pruner, build_sampler
@@ -267,16 +267,17 @@ def _open_study(
     identity = study_identity.fingerprint(environment)
     stored = study.user_attrs.get(STUDY_ATTRIBUTE) or _new_facts(plan, facts)
     check_same_data(plan.name, stored, environment)
+    n_existing = len(all_trials(study))
+    study.sampler = build_sampler(plan.sweep.sampler, plan.space, n_existing, len(plan.objectives))
     stored = {
         **stored,
         "config": plan.config,
         "environments": {**stored["environments"], identity: environment},
+        "n_points": n_points(plan, study.sampler),
     }
-    n_existing = len(all_trials(study))
     if not n_existing:
         _add_first_trials(plan, study, watcher)
     study.set_user_attr(STUDY_ATTRIBUTE, stored)  # last: a study with this attribute has begun
-    study.sampler = build_sampler(plan.sweep.sampler, plan.space, n_existing, len(plan.objectives))
     study.pruner = build_pruner(plan.sweep.pruner)
     return study, identity
 
