@@ -42,6 +42,7 @@ from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.study.watcher import INTERVAL_S, SHARE, LeaderboardWriter
+from besom.text.console import say
 from besom.text.numbers import duration
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
@@ -337,6 +338,14 @@ def test_a_trial_is_one_line_in_80_columns_and_its_hyperparameters_are_columns()
     assert not named & shown
     assert {"learning_rate", "momentum"} <= named | shown
     assert "learning_rate" in shown  # its heading takes two lines, so there is room for it
+
+
+def test_what_limits_a_claim_stands_apart_in_every_line() -> None:
+    console = Console(file=io.StringIO(), width=20)
+    say(console, "  a long remark that takes several lines", wrap=True)
+    assert console.file.getvalue().splitlines() == [
+        *("  a long remark that", "  takes several", "  lines")
+    ]
 
 
 def test_of_hundreds_of_hyperparameters_those_without_room_are_counted() -> None:
