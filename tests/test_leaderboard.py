@@ -42,6 +42,7 @@ from besom.statistics import claim
 from besom.store.paths import StudyPaths
 from besom.store.records import Objective, Outcome, StudyRecord, TrialRecord
 from besom.study.watcher import INTERVAL_S, SHARE, LeaderboardWriter
+from besom.text.console import say
 from besom.text.numbers import duration
 from records_factory import BASE_PARAMS, VAL_ACCURACY, VAL_LOSS, make_study, make_trial
 
@@ -331,10 +332,20 @@ def test_a_trial_is_one_line_in_80_columns_and_its_hyperparameters_are_columns()
     assert "Trial 0: baseline." in said
     left_out = re.search(r"Not shown: (.*?)\. --columns", said)
     assert left_out
-    shown = {word.strip() for word in head.replace("┃", "|").split("|")}
+    heads = [line.strip("┃").split("┃") for line in lines if line.startswith("┃")]
+    shown = {"".join(cell.strip() for cell in column) for column in zip(*heads, strict=True)}
     named = set(left_out[1].split(", "))
     assert not named & shown
     assert {"learning_rate", "momentum"} <= named | shown
+    assert "learning_rate" in shown  # its heading takes two lines, so there is room for it
+
+
+def test_what_limits_a_claim_stands_apart_in_every_line() -> None:
+    console = Console(file=io.StringIO(), width=20)
+    say(console, "  a long remark that takes several lines", wrap=True)
+    assert console.file.getvalue().splitlines() == [
+        *("  a long remark that", "  takes several", "  lines")
+    ]
 
 
 def test_of_hundreds_of_hyperparameters_those_without_room_are_counted() -> None:

@@ -118,3 +118,11 @@ def test_quiet_prints_nothing_and_the_second_time_nothing_runs(swept: Project) -
         done = swept.besom(*words)
         assert (done.exit_code, done.output) == (0, "")
     assert len(runs_in(swept.root / "trace")) == 4
+
+
+def test_a_report_is_written_again_and_its_place_is_said(swept: Project) -> None:
+    page = swept.root / "results/noisy/report.html"
+    page.write_text("older")
+    done = swept.besom("confirm", "noisy", "--on", "validation", "--seeds", "2", "--top", "1")
+    assert "To see all of it in a browser: results/noisy/report.html" in done.output
+    assert 'id="confirmed"' in page.read_text()

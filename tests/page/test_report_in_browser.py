@@ -129,6 +129,26 @@ def test_marks_are_reached_and_picked_by_keyboard(page: Path, open_page: Any) ->
         assert tip.is_hidden()
 
 
+PLACE = """(() => {
+  const view = besomReady.view('history-0'), row = view.data('all').find(row => row.trial === 8);
+  const box = document.querySelector('#history-0 svg').getBoundingClientRect();
+  const [left, top] = view.origin(), { left: padLeft, top: padTop } = view.padding();
+  return [box.x + left + padLeft + view.scale('x')(row.trial),
+          box.y + top + padTop + view.scale('y')(row.c0)];
+})()"""
+
+
+def test_a_dot_is_pointed_at_from_some_pixels_away(page: Path, open_page: Any) -> None:
+    with open_page(page) as opened:
+        opened.page.locator("#history-0").scroll_into_view_if_needed()
+        x, y = opened.script(PLACE)
+        opened.page.mouse.move(x + 6, y)
+        opened.wait("!document.getElementById('tip').hidden")
+        assert opened.page.locator("#tip").inner_text().startswith("Trial 8,")
+        opened.page.mouse.move(x + 6, y - 12)
+        opened.wait("document.getElementById('tip').hidden")
+
+
 @pytest.mark.parametrize("chart", ["history-0", "slices-0-0"])
 def test_dragging_over_dots_picks_them_everywhere(page: Path, open_page: Any, chart: str) -> None:
     with open_page(page) as opened:

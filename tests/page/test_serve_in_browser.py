@@ -154,7 +154,7 @@ def test_the_index_leads_to_a_study_and_back_and_shows_new_ones(
 def test_a_server_that_has_ended_is_said(tmp_path: Path, open_page: Any) -> None:
     reporting_world.make(tmp_path)
     with serving(tmp_path, "one") as server, open_page(server.url) as opened:
-        opened.wait("document.getElementById('now-state').textContent.startsWith('Not running')")
+        opened.wait("document.getElementById('now-state').textContent.startsWith('Finished')")
         server.token = "another"
         opened.wait(
             "document.getElementById('now-remark').textContent.includes('no longer served')"

@@ -559,7 +559,7 @@ def test_a_real_sweep_is_followed_to_its_end(project: Project, no_orphans: str) 
             seen.add((said["state"][:5], said["done"]))
             return said
 
-        wait_for(lambda: now()["done"] == 8 and now()["state"].startswith("Nothing"), "its end", 90)
+        wait_for(lambda: now()["done"] == 8 and now()["state"] == "Finished.", "its end", 90)
     sweep.communicate(timeout=60)
     assert sweep.returncode == 0
     assert any(state == "Being" for state, _ in seen)

@@ -123,15 +123,16 @@ def confirm(
     openings = read_openings(plan.paths.root)
     lost = replaced(outcome.confirmation)
     files = write_report(outcome.confirmation, openings)
-    not_written = ""
+    shown = ""
     if plan.paths.report.is_file():
         from besom.page import refresh_study_page  # slow to load, so after the runs
 
         not_written = refresh_study_page(plan.study, plan.paths)
+        shown = not_written or f"To see all of it in a browser: {plan.paths.report}"
     if outcome.reason:
         say(console, f"Stopped: {outcome.reason}.", wrap=True)
     print_report(outcome.confirmation, openings, console)
-    for line in filter(None, [lost, not_written]):
+    for line in filter(None, [lost, shown]):
         say(console, line)
     written = ", ".join(map(str, files))
     say(console, f"Written: {written}")

@@ -25,6 +25,8 @@ from besom.text.printable import one_line
 Look = dict[str, Any]
 #: The look of picked trials, and their entry in a legend.
 PICKED: Look = {"stroke": "var(--picked)", "strokeWidth": 2.5, "opacity": 1}
+#: ... and a trial, whose edge nobody sees: it makes a dot of five pixels easy to point at.
+DOT: Look = {"stroke": "transparent", "strokeWidth": 8}
 
 #: Above this many marks a chart is drawn on a canvas: SVG would make the page slow.
 MOST_SVG_MARKS = 2000

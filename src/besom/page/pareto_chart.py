@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 
 from besom.page.charts import (
+    DOT,
     FADE,
     PICKED,
     PICKED_KEY,
@@ -38,7 +39,7 @@ def _pareto(found: pareto.Pareto, panel: int, id: str) -> PageChart:
     place = _axes(found, panel)
     colour = alt.condition("datum.c2", alt.value("var(--complete)"), alt.value("var(--faint)"))
     size = alt.condition("datum.c2", alt.value(60), alt.value(26))
-    base = marks().mark_circle(opacity=fading(0.9))
+    base = marks().mark_circle(opacity=fading(0.9), **DOT)
     base = base.encode(**place, color=colour, size=size)
     layers: list[Any] = [base.add_params(FADE, brush())]
     if len(found.metrics) == 2:

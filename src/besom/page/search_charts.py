@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 
 from besom.page.charts import (
+    DOT,
     FADE,
     PICKED,
     PICKED_KEY,
@@ -66,7 +67,7 @@ def history_chart(study: StudyRecord, objective: int, id: str) -> PageChart:
     )
     y = value_axis(found.window, found.metric, also_below=_STRIP)
     size = float(np.clip(4000 / found.n_trials, 12, 45))
-    base = marks().mark_circle(size=size, opacity=fading(0.8))
+    base = marks().mark_circle(size=size, opacity=fading(0.8), **DOT)
     base = base.encode(x=x, y=y, color=by_colour("c1", kinds)).add_params(FADE, brush())
     keys, lines = _history_lines(found)
     picked = marks("picked").mark_point(size=2 * size + 30, **PICKED).encode(x=x, y=y)

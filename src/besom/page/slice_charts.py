@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from besom.page.charts import (
+    DOT,
     FADE,
     PICKED,
     PICKED_KEY,
@@ -52,7 +53,8 @@ def _slice(found: slices.Slices, column: Column, rows: npt.NDArray[Any], id: str
     colour = alt.Color("trial:Q", legend=None, scale=shade)
     size = float(np.clip(2600 / max(there.size, 1), 12, 36))
     x, y = _parameter_axis(column), value_axis(found.window, "")
-    base = marks().mark_circle(size=size, opacity=fading(0.85)).encode(x=x, y=y, color=colour)
+    base = marks().mark_circle(size=size, opacity=fading(0.85), **DOT)
+    base = base.encode(x=x, y=y, color=colour)
     layers: list[Any] = [base.add_params(FADE, brush())]
     ring: Look = {"stroke": "var(--best)", "strokeWidth": 2, "size": 90}
     diamond: Look = {"shape": "diamond", "fill": "var(--ink)", "stroke": "var(--paper)", "size": 70}

@@ -13,12 +13,14 @@ from typing import NamedTuple
 import pandas as pd
 from rich.cells import cell_len
 from rich.table import Table
+from rich.text import Text
 
 from besom.report.leaderboard import column_named, columns_of
 from besom.report.tables import short_names
 from besom.store.records import StudyRecord
 from besom.text.console import rich_table
 from besom.text.counting import named
+from besom.text.printable import one_line
 
 #: Between the columns of a table, and at its edges.
 _PADDING = 3
@@ -33,16 +35,21 @@ _ELEMENT = re.compile(r"(?P<list>.+)\.\d+")
 
 
 class _Column(NamedTuple):
-    """A column as people see it."""
+    """A column as people see it; its heading is the name, in one line or in two."""
 
     name: str
     cells: list[str]
     is_param: bool = False
     is_first: bool = False
+    heading: tuple[str, ...] = ()
+
+    @property
+    def head(self) -> int:
+        return max(map(cell_len, self.heading or [self.name]))
 
     @property
     def width(self) -> int:
-        return max(map(cell_len, [self.name, *self.cells])) + _PADDING
+        return max(self.head, *map(cell_len, self.cells)) + _PADDING
 
 
 class FittedRanking(NamedTuple):
@@ -74,6 +81,8 @@ def fitted(
     wrapped: Collection[str] = ("note",)
     left_out: list[_Column] = []
     if _width(columns) > width:
+        columns = [column._replace(heading=_in_two_lines(column)) for column in columns]
+    if _width(columns) > width:
         if chosen:
             wrapped = [column.name for column in columns if column.is_param]
         else:
@@ -86,9 +95,11 @@ def fitted(
         remarks.append(f"Not shown: {names}. --columns NAME,NAME shows those you choose.")
     shown = [column if column.name in wrapped else _aligned(column) for column in columns]
     rows = zip(*(column.cells for column in shown), strict=True)
-    left = [c.name for c in shown if any(map(_begins_at_the_left, c.cells))]
+    left = [column.name for column in shown if _begins_at_the_left(column)]
     headings = [column.name for column in shown]
     table = rich_table(headings, list(rows), title, wrapped=wrapped, left=left)
+    for made, column in zip(table.columns, shown, strict=True):
+        made.header = Text("\n".join(map(one_line, column.heading or [column.name])))
     return FittedRanking(table, remarks)
 
 
@@ -165,6 +176,16 @@ def _with_errors(columns: Sequence[_Column], study: StudyRecord) -> list[_Column
     return merged
 
 
+def _in_two_lines(column: _Column) -> tuple[str, ...]:
+    """Its name, broken behind a ``_`` or a dot where the column is narrower for it."""
+    name, least = column.name, max(map(cell_len, column.cells))
+    breaks = [i for i, character in enumerate(name[:-1], start=1) if character in "_."]
+    if not breaks or column.is_first or cell_len(name) <= least:
+        return (name,)
+    at = min(breaks, key=lambda i: max(cell_len(name[:i]), cell_len(name[i:])))
+    return name[:at], name[at:]
+
+
 def _fitting(
     columns: Sequence[_Column], width: int
 ) -> tuple[list[_Column], list[_Column], list[str]]:
@@ -212,7 +233,7 @@ def _aligned(column: _Column) -> _Column:
         tails = [a + b for a, b in zip(signs, _by_point(errors), strict=True)]
     lines = [f"{a} {b}" if b else a for a, b in zip(_by_point(numbers), tails, strict=True)]
     width = max(map(cell_len, lines))
-    indent = " " * max(cell_len(column.name) - width, 0)
+    indent = " " * max(column.head - width, 0)
     return column._replace(cells=[indent + line.ljust(width) for line in lines])
 
 
@@ -223,9 +244,10 @@ def _by_point(numbers: Sequence[str]) -> list[str]:
     return [f"{whole:>{before}}{point + rest:<{after}}" for whole, point, rest in split]
 
 
-def _begins_at_the_left(cell: str) -> bool:
-    """A word, or a number that was brought in line with others."""
-    return cell[:1].isalpha() or cell.endswith(" ")
+def _begins_at_the_left(column: _Column) -> bool:
+    """Hyperparameters that are words, and numbers that were brought in line."""
+    words = column.is_param and any(cell[:1].isalpha() for cell in column.cells)
+    return words or any(cell.endswith(" ") for cell in column.cells)
 
 
 def _is_number(cell: str) -> bool:

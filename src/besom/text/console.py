@@ -67,8 +67,15 @@ def paged(console: TerminalConsole) -> Iterator[TerminalConsole]:
 
 
 def say(console: Console, line: str, wrap: bool = False) -> None:
-    """Print one line of plain text; with ``wrap`` it is broken between words where it is long."""
-    console.print(Text(one_line(line)), soft_wrap=not wrap)
+    """Print one line of plain text; with ``wrap`` it is broken between words where it is long.
+
+    The spaces that it begins with stand before all that it is broken into.
+    """
+    text = Text(one_line(line.lstrip(" ")))
+    indent = " " * (len(line) - len(line.lstrip(" ")))
+    for part in text.wrap(console, max(console.width - len(indent), 1)) if wrap else [text]:
+        part.rstrip()
+        console.print(Text(indent) + part, soft_wrap=True)
 
 
 def rich_table(
