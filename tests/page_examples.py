@@ -39,6 +39,8 @@ class Block(NamedTuple):
                 words = shlex.split(command, comments=True)
                 while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
                     del words[0]  # VARIABLE=value before a command
+                if "|" in words:
+                    words = words[: words.index("|")]  # what reads its output is no part of it
                 if words[:1] == ["besom"] and "..." not in words:
                     yield words[1:]
 

@@ -43,7 +43,8 @@ def fences(text: str) -> list[tuple[str, str]]:
 def commands(text: str) -> Iterator[list[str]]:
     """The words of every ``besom ...`` on the page."""
     for language, block in fences(text):
-        for line in block.splitlines() if language == "bash" else ():
+        text = block.replace("\\\n", " ") if language == "bash" else ""
+        for line in text.splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["besom"]:
                 yield words[1:]
