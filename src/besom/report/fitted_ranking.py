@@ -80,7 +80,8 @@ def fitted(
         remarks.append(f"The same in every row: {same}.")
     wrapped: Collection[str] = ("note",)
     left_out: list[_Column] = []
-    if _width(columns) > width:
+    if _width([c for c in columns if chosen or c.is_first or c.is_param]) > width:
+        # A heading in two lines is not pretty, but a hyperparameter that is left out is worse.
         columns = [column._replace(heading=_in_two_lines(column)) for column in columns]
     if _width(columns) > width:
         if chosen:
