@@ -249,6 +249,8 @@ def test_columns_chooses_what_is_shown_and_written(studies: Project) -> None:
     assert refused.exit_code == 2
     assert "--columns 'droput'" in refused.output
     assert "Did you mean 'dropout'" in refused.output
+    nothing = studies.besom("leaderboard", "one", "--columns", ",")
+    assert (nothing.exit_code, "names no column" in nothing.output) == (2, True)
 
 
 def test_the_list_has_a_line_a_study(studies: Project) -> None:

@@ -272,6 +272,8 @@ def test_the_baseline_s_config_is_set_against_the_winner_s(tmp_path: Path) -> No
     study = make_study(14)
     page = read(write(study, tmp_path))
     assert "Baseline against winner" in page.text
+    two = make_study(14, name="two", objectives=(VAL_ACCURACY, N_PARAMS))
+    assert "Baseline against the knee of the front" in read(write(two, tmp_path)).text
     assert "model.dropout" in page.text
     assert study.baseline is not None
     assert study.baseline.origin is Origin.BASELINE

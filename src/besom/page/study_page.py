@@ -99,6 +99,7 @@ def study_context(
         "claim": in_sentences(claimed.text),
         "caveats": [sentence(line) for line in claimed.caveats],
         "tiles": tiles_of(study, claimed, best),
+        "rival": "winner" if len(study.objectives) == 1 else "the knee of the front",
         "changes": _changes(study, best),
         "table": table,
         "n_static": min(STATIC_ROWS, len(table.trials)),

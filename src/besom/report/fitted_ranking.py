@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from besom.errors import ConfigError
 from besom.report.leaderboard import column_named, columns_of
 from besom.report.tables import short_names
 from besom.store.records import StudyRecord
@@ -113,9 +114,11 @@ def only(frame: pd.DataFrame, study: StudyRecord, words: Sequence[str]) -> pd.Da
         words: names, short or in full; several in one word are separated by commas.
 
     Raises:
-        ConfigError: there is no such column (near names listed).
+        ConfigError: there is no such column (near names listed), or none is named.
     """
     asked = [name.strip() for word in words for name in word.split(",") if name.strip()]
+    if not asked:
+        raise ConfigError("--columns names no column. Give names, as in --columns dropout,seconds.")
     found = [column_named(frame, name, "--columns") for name in asked]
     always = ["rank", "trial", *(objective.metric for objective in study.objectives)]
     kept = [name for name in dict.fromkeys([*always, *found]) if name in frame]
