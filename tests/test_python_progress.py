@@ -52,6 +52,7 @@ def on_a_terminal(more: str = "") -> str:
     return written.decode()
 
 
+@pytest.mark.long
 def test_a_script_whose_output_is_no_terminal_prints_nothing() -> None:
     done = script()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -120,6 +120,7 @@ def test_quiet_prints_nothing_and_the_second_time_nothing_runs(swept: Project) -
     assert len(runs_in(swept.root / "trace")) == 4
 
 
+@pytest.mark.long
 def test_a_report_is_written_again_and_its_place_is_said(swept: Project) -> None:
     page = swept.root / "results/noisy/report.html"
     page.write_text("older")

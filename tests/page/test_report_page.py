@@ -239,6 +239,7 @@ def test_columns_have_names_that_vega_reads_as_they_are() -> None:
         assert len(lengths) <= 1
 
 
+@pytest.mark.long
 def test_every_chart_is_valid_vega_lite() -> None:
     for chart in _charts(make_study(20, objectives=(N_PARAMS, VAL_ACCURACY), pruned=0.0)):
         if chart.spec is not None:

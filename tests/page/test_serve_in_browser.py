@@ -103,6 +103,7 @@ def test_a_page_without_trials_becomes_the_report(tmp_path: Path, open_page: Any
         assert opened.page.locator("#ranking tbody tr").count() == 0
 
 
+@pytest.mark.long
 def test_a_damaged_study_is_a_message_and_then_a_page_again(tmp_path: Path, open_page: Any) -> None:
     reporting_world.make(tmp_path)
     journal = tmp_path / "one" / "study.journal"

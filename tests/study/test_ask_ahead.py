@@ -226,6 +226,7 @@ def test_a_grid_is_walked_once_and_to_its_end_when_it_is_asked_ahead(
     assert len(set(points)) == len(points) == 8
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_orphans")
 def test_a_sweep_killed_while_it_asks_ahead_goes_on_to_exactly_its_trials(
     project: Project,

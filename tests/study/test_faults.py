@@ -164,6 +164,7 @@ def test_a_trial_run_again_is_judged_by_what_it_has_done_this_time() -> None:
     assert early_stopping.stops(running, 3)
 
 
+@pytest.mark.long
 def test_a_worker_that_has_grown_is_replaced_and_that_is_said(project: Project) -> None:
     project.write(
         "growing.py",

@@ -345,6 +345,7 @@ def test_of_two_sweeps_started_in_the_same_second_one_runs(
     assert len(runs(trace)) == 10, "a trial was trained twice"
 
 
+@pytest.mark.long
 @slow_on_postgresql
 @pytest.mark.usefixtures("no_orphans")
 def test_a_killed_sweep_goes_on_at_once_from_another_folder(

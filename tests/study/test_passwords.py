@@ -134,6 +134,7 @@ def test_besom_storage_holds_the_whole_url(
     study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 def test_pgpass_is_enough_from_the_sweep_to_its_resume(
     project: Project, server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

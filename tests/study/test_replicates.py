@@ -90,6 +90,7 @@ def test_another_number_of_seeds_is_refused_with_what_is_expected(given: str) ->
         _ = make_plan("cheap", [f"sweep.replicates={given}"]).sweep
 
 
+@pytest.mark.long
 def test_killed_in_their_midst_each_runs_once(project: Project, trace: Path) -> None:
     words = (*SIX, "trainer.seconds=0.1", "sweep.executor.workers=2")
     process = project.spawn("sweep", "cheap", *words)

@@ -192,6 +192,7 @@ for name in ("first", "second"):
 """
 
 
+@pytest.mark.long
 def test_from_python_a_signal_ends_the_script_that_sweeps_too(project: Project) -> None:
     command = [sys.executable, "-c", TWO_SWEEPS]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

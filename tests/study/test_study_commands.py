@@ -238,6 +238,7 @@ def test_a_background_job_that_ignores_interrupts_stops_too(project: Project) ->
     assert "Stopped: SIGTERM received" in stopped_in_order(process)
 
 
+@pytest.mark.long
 def test_a_sweep_elsewhere_finds_the_wish_in_its_database(project: Project) -> None:
     """A process namespace of its own is another machine, as far as processes can be seen."""
     apart = ["unshare", "--pid", "--fork", "--kill-child", "true"]

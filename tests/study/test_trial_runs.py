@@ -358,6 +358,7 @@ def test_a_study_in_a_database_resumes_in_mid_trial(project: Project, trace: Pat
     assert counts.total() <= len(ALL) + 1
 
 
+@pytest.mark.long
 def test_a_damaged_file_of_a_run_costs_that_run(project: Project, trace: Path) -> None:
     process = start(project, "sweep.n_trials=1")
     wait_for(lambda: len(list(Path("results/cheap/runs").glob("trial*"))) >= 3, "three runs")

@@ -105,6 +105,7 @@ def two_phases() -> Fitted:
     return fitted(own("two_phases"))
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 def test_it_is_known_whether_the_epoch_that_counts_was_measured_by_the_model_as_it_is(
     two_phases: Fitted,
