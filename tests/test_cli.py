@@ -180,6 +180,7 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on_from_there(
     assert len(assert_whole(14).complete) == 14
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_up_when_the_outputs_are_written_is_said(
     project: Project, no_orphans: str
 ) -> None:

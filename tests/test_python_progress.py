@@ -67,6 +67,7 @@ def test_progress_true_prints_one_line_per_trial_where_there_is_no_terminal() ->
     assert [line[:5] for line in lines[1:]] == ["[1/3]", "[2/3]", "[3/3]"]
 
 
+@pytest.mark.long
 def test_a_terminal_shows_a_panel_unless_told_not_to() -> None:
     assert "/3" in on_a_terminal()
     assert on_a_terminal(", fresh=True, progress=False") == ""

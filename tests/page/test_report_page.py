@@ -280,6 +280,7 @@ def test_the_baseline_s_config_is_set_against_the_winner_s(tmp_path: Path) -> No
     assert study.baseline.origin is Origin.BASELINE
 
 
+@pytest.mark.long
 def test_without_scripts_the_plots_are_pictures(tmp_path: Path) -> None:
     study = make_study(12)
     path = besom.page.write_study_page(study, StudyPaths.of(tmp_path, study.name))

@@ -168,6 +168,7 @@ def defined(tmp_path: Path, text: str) -> Any:
     return names["build"]
 
 
+@pytest.mark.long
 def test_a_changed_function_is_refused_and_both_ways_on_are_named(project: Project) -> None:
     text = "WIDTH = 3\ndef build(dropout=0.0):\n    return WIDTH\n"
     sweep(defined(project.root, text))

@@ -44,6 +44,7 @@ def layers_of(study: StudyRecord) -> list[list[dict[str, object]]]:
     return [trial.params["model.layers"] for trial in study.trials]
 
 
+@pytest.mark.long
 def test_layers_are_swept_shown_plotted_exported_and_tried_again(
     layered: Project, no_orphans: None
 ) -> None:

@@ -180,7 +180,7 @@ ON_RAY = CHEAP_SWEEP.replace("{workers: 1, gpus: none}", "{workers: 2}").replace
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_config_and_seeds_give_the_same_values_as_on_local(project, no_orphans) -> None:
     words = ("sweep.n_trials=6", "sweep.executor.workers=1")
     local = sweep(*words, "sweep.name=here").study

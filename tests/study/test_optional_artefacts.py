@@ -59,6 +59,7 @@ def test_a_leaderboard_that_cannot_be_written_ends_no_sweep(project: Project) ->
     assert_whole(3)
 
 
+@pytest.mark.long
 def test_a_picture_that_cannot_be_drawn_costs_that_picture(
     project: Project, caplog: pytest.LogCaptureFixture
 ) -> None:

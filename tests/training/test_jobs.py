@@ -96,7 +96,8 @@ def test_text_of_words() -> None:
     assert ours.correct is not None
 
 
-@pytest.mark.parametrize("as_list", [pytest.param(False, marks=pytest.mark.long), True])
+@pytest.mark.long
+@pytest.mark.parametrize("as_list", [False, True])
 def test_three_outputs_are_named_as_keras_names_them(as_list: bool) -> None:
     said = {
         "class_weight": {"kind": "balanced"},
