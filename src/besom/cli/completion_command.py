@@ -109,10 +109,11 @@ class _Besom(ShellComplete):
     #: What has been typed up to and with the first ``=``.
     _key = ""
 
-    def _take(self, args: list[str], incomplete: str) -> tuple[list[str], str]:
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        """As click has it; what is typed is remembered."""
         key, equals, _ = incomplete.partition("=")
         self._key = key + equals if equals else ""
-        return args, incomplete
+        return super().get_completions(args, incomplete)
 
     def _alone(self, item: CompletionItem[str]) -> str:
         """The value without its key, which click leaves out for options only."""
@@ -139,7 +140,7 @@ class BesomBash(_Besom, BashComplete):
                 words.append(word)
         *before, incomplete = words
         self._cut = incomplete != split[-1]
-        return self._take(before[1:], incomplete)
+        return before[1:], incomplete
 
     def format_completion(self, item: CompletionItem[str]) -> str:
         """Only what stands after ``=``, where bash has cut the word there."""
@@ -151,10 +152,6 @@ class BesomZsh(_Besom, ZshComplete):
 
     source_template = _ZSH
 
-    def get_completion_args(self) -> tuple[list[str], str]:
-        """As click has it."""
-        return self._take(*super().get_completion_args())
-
     def format_completion(self, item: CompletionItem[str]) -> str:
         """Three lines each; no help, which would need words quoted."""
         return f"{item.type}\n{self._alone(item)}\n_"
@@ -164,10 +161,6 @@ class BesomFish(_Besom, FishComplete):
     """Fish wants whole words, which may have commas in them."""
 
     source_template = _FISH
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        """As click has it."""
-        return self._take(*super().get_completion_args())
 
     def format_completion(self, item: CompletionItem[str]) -> str:
         """The key again, then the value; its help behind a tab."""

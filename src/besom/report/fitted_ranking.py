@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from besom.errors import ConfigError
-from besom.report.leaderboard import column_named, columns_of
+from besom.report.leaderboard import column_named, columns_of, shown_cells
 from besom.report.tables import short_names
 from besom.store.records import StudyRecord
 from besom.text.console import rich_table
@@ -127,13 +127,10 @@ def only(frame: pd.DataFrame, study: StudyRecord, words: Sequence[str]) -> pd.Da
 
 def _shown(frame: pd.DataFrame, width: int) -> list[_Column]:
     """Every column that people are shown, with the cells as they read them."""
-    known, found = {column.name: column for column in columns_of(frame)}, []
-    for column in (known[name] for name in frame.columns):
-        cells = [column.shown(value) for value in frame[column.name].astype(object)]
-        if column.files_only or not (any(cells) or not column.needs_values):
-            continue
+    known, cells, found = {c.name: c for c in columns_of(frame)}, shown_cells(frame), []
+    for column in (known[name] for name in frame.columns if name in cells):
         is_first = column.narrow_from is not None and column.narrow_from <= width
-        found.append(_Column(column.name, cells, column.is_param, is_first))
+        found.append(_Column(column.name, cells[column.name], column.is_param, is_first))
     return found
 
 
