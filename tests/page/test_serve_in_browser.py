@@ -149,7 +149,7 @@ def test_the_index_leads_to_a_study_and_back_and_shows_new_ones(
         GrowingStudy(tmp_path, name="a<b>")
         opened.wait("document.getElementById('studies').textContent.includes('a<b>')")
         opened.page.click("text=a<b>")
-        opened.wait("document.querySelector('h1').textContent === 'a<b>'")
+        opened.wait("document.querySelector('h1')?.textContent === 'a<b>'")
 
 
 def test_a_server_that_has_ended_is_said(tmp_path: Path, open_page: Any) -> None:
