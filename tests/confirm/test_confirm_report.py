@@ -115,6 +115,20 @@ def test_a_gain_that_may_be_luck_is_no_gain(plan_of: PlanOf) -> None:
     assert said.endswith("Tied with it: trial 0.")
 
 
+def test_an_interval_that_is_not_corrected_says_so_beside_a_corrected_p_value(
+    plan_of: PlanOf,
+) -> None:
+    study = make_study([0.6, 0.9, 0.89, 0.88, 0.87], trial_function=RUN_TRIAL)
+    plan = plan_of(study, on="test", top=4)
+    two = {1: [0.97, 0.98], 2: [0.9, 0.92], 3: [0.9, 0.92], 4: [0.9, 0.92], 0: [0.82, 0.84]}
+    result = confirmed(plan, two)
+    first = result.rows[0]
+    assert first.gain is not None
+    assert first.gain.estimate.interval.low > 0.0
+    assert first.p_gain > 0.05
+    assert ", uncorrected), not shown (p " in conclusion(result)
+
+
 def test_the_baseline_is_tied_exactly_where_no_gain_is_shown(plan_of: PlanOf) -> None:
     """Among sixteen, the pairwise tests are too strict to see what the gain's own test sees."""
     study = make_study([0.6, *(0.9 - i / 1000 for i in range(15))], trial_function=RUN_TRIAL)

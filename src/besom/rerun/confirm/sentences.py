@@ -47,7 +47,10 @@ def _gain(confirmation: Confirmation, first: ConfirmRow) -> str:
     aim, looked = confirmation.plan.objective, confirmation.looked
     gain = gained(aim, first.gain.estimate, unit=" points" if aim.is_share else "")
     if interval := gain_span(aim, first.gain.estimate.interval):
-        gain += f" ({interval})"
+        # Without 0 beside a p-value that is not small, it would seem to contradict that.
+        low, high = first.gain.estimate.interval
+        alone = ", uncorrected" if first.p_gain > ALPHA and not low <= 0.0 <= high else ""
+        gain += f" ({interval}{alone})"
     where = "" if confirmation.of_new or _split_by_seed(confirmation) else " on these examples"
     said = f"Gain over the baseline{where}: {gain}"
     if first.p_gain <= ALPHA:
