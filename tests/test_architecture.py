@@ -263,12 +263,8 @@ for words in commands:
     loaded = _loaded_after(f"import sys; sys.path.insert(0, {tests!r})\n{code}")
     assert "optuna" in loaded
     assert "sqlalchemy" not in loaded  # these studies are in their folders
-    assert not {"tensorflow", "keras", "torch", "jax", "sklearn"} & loaded - _allowed(loaded)
-
-
-def _allowed(loaded: set[str]) -> set[str]:
-    """PED-ANOVA may bring scikit-learn; it is no deep-learning framework."""
-    return {"sklearn"} & loaded
+    assert not {"tensorflow", "keras", "torch", "jax", "sklearn"} & loaded
+    assert "scipy.stats" not in loaded
 
 
 _HEAVY = {"tensorflow", "keras", "pandas", "scipy", "sklearn", "matplotlib"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
@@ -70,6 +72,20 @@ def test_every_private_name_is_there_in_the_installed_optuna(
         f"Optuna {optuna.__version__} has no {', '.join(gone)} any more. besom.store.optuna_private"
         f" was checked with Optuna {optuna_private.CHECKED_WITH}: adapt it to the new names."
     )
+
+
+def test_the_importance_evaluator_is_optunas_and_leaves_its_package_to_the_user() -> None:
+    code = """
+import sys
+from besom.store.optuna_private import ped_anova
+found = type(ped_anova(target_quantile=0.1))
+assert not {"sklearn", "scipy.stats", "optuna.importance"} & sys.modules.keys()
+import optuna
+assert optuna.importance.PedAnovaImportanceEvaluator is found
+assert type(ped_anova(target_quantile=0.1)) is found
+optuna.importance.FanovaImportanceEvaluator()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_cache_reads_and_creates_trials_by_the_two_names_that_besom_overrides(

@@ -196,13 +196,13 @@ def _evaluate(
     study: optuna.Study, losses: Floats, names: list[str], quantile: float
 ) -> Mapping[str, float]:
     """Importances before normalisation; ``losses`` by trial number, lower is better."""
-    from optuna.importance import PedAnovaImportanceEvaluator
+    from besom.store.optuna_private import ped_anova
 
     with warnings.catch_warnings():
         # That low targets are taken as good is just what is wanted; that a parameter which few
         # trials have is judged inaccurately is what the noise level and n_trials show.
         warnings.simplefilter("ignore")
-        return PedAnovaImportanceEvaluator(target_quantile=quantile).evaluate(
+        return ped_anova(target_quantile=quantile).evaluate(
             study, names, target=lambda trial: float(losses[trial.number])
         )
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import optuna.importance  # noqa: F401 (a second, which is no cost of the first page)
-
 from besom.errors import BesomError, reason_of
 from besom.page.charts import PageChart
 from besom.page.live_contexts import live_study_context, message_context

@@ -2,15 +2,18 @@
 
 Optuna has no public way to read a study's trials past a study's own filter, to write one trial's
 intermediate value, to create a trial with attributes, to put a cache before a database, to rename
-a study or change an attribute in one step, or to filter what samplers see; and TPE keeps to itself
-which trials it learns from as the good ones. An update of Optuna may rename what is used here:
+a study or change an attribute in one step, or to filter what samplers see; TPE keeps to itself
+which trials it learns from as the good ones; and PED-ANOVA's package loads scikit-learn for another
+evaluator. An update of Optuna may rename what is used here:
 ``tests/study/test_optuna_private.py`` checks each name.
 """
 
 from __future__ import annotations
 
 import copy
+import importlib.util
 import operator
+import sys
 from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +28,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 if TYPE_CHECKING:
     import sqlalchemy
+    from optuna.importance import PedAnovaImportanceEvaluator
 
 __all__ = ["JournalOperation"]
 
@@ -89,6 +93,22 @@ def best_of(
 ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """The ``n`` best finished trials and the others, as TPE ranks them."""
     return _split_trials(study, finished, n)
+
+
+def ped_anova(*, target_quantile: float) -> PedAnovaImportanceEvaluator:
+    """Optuna's evaluator, without what its package loads for another one: a second's work."""
+    package = "optuna.importance"
+    spec = None if package in sys.modules else importlib.util.find_spec(package)
+    if spec is None:
+        from optuna.importance import PedAnovaImportanceEvaluator
+    else:
+        # Its modules are found in the package, which is not run; it is when somebody imports it.
+        sys.modules[package] = importlib.util.module_from_spec(spec)
+        try:
+            from optuna.importance._ped_anova import PedAnovaImportanceEvaluator
+        finally:
+            del sys.modules[package]
+    return PedAnovaImportanceEvaluator(target_quantile=target_quantile)
 
 
 def speed_up_tpe() -> None:
