@@ -294,7 +294,8 @@ def test_an_empty_database_is_opened_by_several_at_once(url: str, tmp_path: Path
 
 QUICK = """
 import sys, besom.store.lease as leases, besom.store.holder as holder
-leases.RENEW_S, leases.RETRY_S, leases.LEASE_S, leases.SAFE_S, leases.LOOK_S = 0.3, 0.1, 10, 2, 0.05
+leases.RENEW_S, leases.RETRY_S, leases.SAFE_S, leases.LOOK_S = 0.3, 0.1, 2, 0.05
+leases.LEASE_S = float(sys.argv.pop(1))
 if sys.argv.pop(1) == "elsewhere":
     holder._machine = lambda: ("another boot", "pid:[1]")
 from besom.cli import main
@@ -304,11 +305,17 @@ SLOW_WORKERS = 2
 SLOW = ("trainer.seconds=0.2", "sweep.n_trials=6", f"sweep.executor.workers={SLOW_WORKERS}")
 
 
-def coordinator(url: str, folder: str, *words: str, where: str = "here") -> subprocess.Popen[str]:
-    """``besom sweep cheap`` in a process and a results folder of its own."""
+def coordinator(
+    url: str, folder: str, *words: str, where: str = "here", lease_s: float = 60.0
+) -> subprocess.Popen[str]:
+    """``besom sweep cheap`` in a process and a results folder of its own.
+
+    A lease of ``lease_s`` seconds is only taken over where the test waits for that: a coordinator
+    that renews may starve for a while.
+    """
     given = ["sweep", "cheap", f"sweep.storage={url}", f"results_dir={folder}", *words]
     return subprocess.Popen(
-        [sys.executable, "-c", QUICK, where, *given],
+        [sys.executable, "-c", QUICK, str(lease_s), where, *given],
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -409,7 +416,7 @@ def test_a_sweep_that_was_taken_over_while_it_was_suspended_writes_nothing_more(
     first = coordinator(url, "others", *words)
     wait_for(lambda: len(runs(trace)) >= 3, "a third trial", timeout_s=90)
     suspend_between_writes(first, url)
-    second = coordinator(url, "results", *words, where="elsewhere")
+    second = coordinator(url, "results", *words, where="elsewhere", lease_s=10)
     n_before = len(runs(trace))
     wait_for(lambda: len(runs(trace)) > n_before, "the second to go on", timeout_s=90)
     first.send_signal(signal.SIGCONT)
