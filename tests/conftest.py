@@ -42,8 +42,18 @@ if NO_BYTECODE and "PYTEST_XDIST_WORKER" not in os.environ:
     compileall.compile_dir(Path(besom.__file__).parent, quiet=2)
 
 
+#: Seconds for a test that takes minutes by itself, where it has no limit of its own.
+LONG_TIMEOUT_S = 900
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that train: the longest last would leave workers idle at the end."""
+    """Begin with the files that train: the longest last would leave workers idle at the end.
+
+    What takes minutes has more time than the others.
+    """
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
     trains = {item.path for item in items if item.get_closest_marker("tensorflow")}
     items.sort(key=lambda item: item.path not in trains)
 
@@ -90,4 +100,5 @@ def no_orphans(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     mark = uuid.uuid4().hex
     monkeypatch.setenv("BESOM_TEST_RUN", mark)
     yield mark
-    wait_for(lambda: not marked(mark), "no process of the test to be left")
+    # Not as long as others wait: what a test leaves asleep for a minute must not end meanwhile.
+    wait_for(lambda: not marked(mark), "no process of the test to be left", timeout_s=30.0)

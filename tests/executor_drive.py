@@ -23,7 +23,7 @@ class Drive:
     executor: Executor
     heard: list[Event] = field(default_factory=list)
     stop_at: Callable[[Epoch], bool] = lambda epoch: False
-    patience_s: float = 20.0
+    patience_s: float = 90.0
 
     def listen(self, enough: Callable[[], bool], answer: bool = True) -> None:
         """Take events until it is enough; a test that waits too long has failed."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -27,6 +29,19 @@ def binaries() -> Path | None:
     return next((folder for folder in folders if (folder / "postgres").exists()), None)
 
 
+def free_port() -> int:
+    """A port that nothing takes while no server listens there.
+
+    The system gives those from 32768 on to whoever asks for any, and Ray's workers take those
+    below 20000.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 class Postgres:
     """A context manager: a server on a free port of 127.0.0.1 that asks for a password."""
 
@@ -36,9 +51,7 @@ class Postgres:
         if found is None:
             pytest.skip("PostgreSQL is not installed")
         self._binaries = found
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._n_databases = 0
 

@@ -19,7 +19,7 @@ from besom.study import load_record
 from besom.training.data import load_test
 from user_project import Project
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.tensorflow
 
 MNIST = os.environ.get("BESOM_MNIST")
 FAST = "trainer.batch_size=64"

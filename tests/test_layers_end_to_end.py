@@ -12,7 +12,7 @@ from besom.store.records import Outcome
 from besom.study import load_record
 from user_project import Project
 
-pytestmark = [pytest.mark.long, pytest.mark.tensorflow, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.tensorflow, pytest.mark.slow]
 
 DEEP = """
 defaults: [sweep, _self_]

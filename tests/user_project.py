@@ -86,7 +86,7 @@ class Project:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Give a command in a process of its own, and wait for it."""
         process = self.spawn(*words)
-        out, err = process.communicate(timeout=110)
+        out, err = process.communicate(timeout=280)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def results(self) -> list[str]:
@@ -129,7 +129,7 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
-def wait_for(happened: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+def wait_for(happened: Callable[[], object], what: str, timeout_s: float = 90.0) -> None:
     """Wait until it happened; a test that waits too long has failed."""
     until = time.monotonic() + timeout_s
     while not happened():

@@ -113,7 +113,7 @@ def confirmed_by_image(
     return summarise(plan, contest, runs)
 
 
-def wait_for(happened: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+def wait_for(happened: Callable[[], object], what: str, timeout_s: float = 90.0) -> None:
     """Wait until it happened; a test that waits too long has failed."""
     until = time.monotonic() + timeout_s
     while not happened():

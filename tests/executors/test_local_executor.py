@@ -58,9 +58,11 @@ def test_one_process_runs_trial_after_trial(drive):
 
 
 def test_trials_run_at_the_same_time_and_a_free_worker_is_not_kept_waiting(drive):
-    swarm = drive("sleeper", workers=4)
+    swarm = drive("named", workers=4)
     swarm.warm_up()
-    swarm.run({number: {"seconds": 0.05 if number else 1.0} for number in range(13)})
+    swarm.stop_at = lambda epoch: len(swarm.of(Finished)) == 12  # the first waits for the others
+    quick = {"function": "sleeper", "seconds": 0.05}
+    swarm.run({0: {"function": "slow_epochs", "epochs": 1000}} | dict.fromkeys(range(1, 13), quick))
     assert swarm.of(Finished)[-1].trial == 0  # in batches of four, the others would wait for it
     assert {event.worker for event in swarm.of(Finished)} == {0, 1, 2, 3}
 

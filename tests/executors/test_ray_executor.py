@@ -37,14 +37,14 @@ def swarm(logs: Path) -> Iterator[Drive]:
     executor = RayExecutor(workers=2)
     try:
         executor.start("cheap_trials:named", {"name": "here"}, str(logs))
-        drive = Drive(executor, patience_s=90.0)
+        drive = Drive(executor, patience_s=200.0)
         drive.warm_up()
         yield drive
     finally:
         executor.close()
         del os.environ[MARK]
         os.environ["HOME"] = home
-    until = time.monotonic() + 10.0
+    until = time.monotonic() + 60.0
     while (alive := marked(mark)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not alive
@@ -135,12 +135,12 @@ def test_an_actor_killed_from_outside_is_a_dead_worker(swarm):
     began = time.monotonic()
     os.kill(actor.pid, signal.SIGKILL)
     swarm.listen(lambda: any(e.trial == number for e in swarm.of(Failed)))
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 30.0  # the trial itself would run for 50 s
     failed = next(e for e in swarm.of(Failed) if e.trial == number)
     assert failed.kind is DIED
     assert failed.reason.startswith("its actor was killed or ended")
     swarm.warm_up()
-    wait_for(lambda: has_ended(pid), "the actor's process to end", timeout_s=20.0)
+    wait_for(lambda: has_ended(pid), "the actor's process to end")
 
 
 def test_a_worker_computes_with_the_threads_of_its_option_and_sees_no_gpu(swarm):

@@ -18,10 +18,12 @@ import psutil
 import pytest
 
 from besom.errors import BesomError
-from besom.executors import resources
+from besom.executors import pooled_executor, resources
 from besom.executors.base import Epoch, Failed, FailureKind, Finished, Ready, Started
 from besom.executors.local.executor import LocalExecutor
+from besom.executors.local.worker_process import WorkerProcess
 from executor_drive import marked
+from user_project import wait_for
 
 TESTS = str(Path(__file__).parents[1])
 DIED = FailureKind.WORKER_DIED
@@ -33,6 +35,11 @@ def fails_then_recovers(swarm, **options) -> Failed:
     assert isinstance(failed, Failed)
     swarm.warm_up()
     return failed
+
+
+def process_of(swarm, worker) -> WorkerProcess:
+    """What the coordinator holds of a worker: it tells what has not been listened to yet."""
+    return swarm.executor._pool.slots[worker].process
 
 
 def test_an_exception_is_an_error_with_its_traceback_and_the_worker_goes_on(drive):
@@ -99,11 +106,15 @@ def test_a_hanging_trial_is_killed_at_its_limit_with_what_it_has_spawned(drive):
     assert len(psutil.Process().children(recursive=True)) == 1
 
 
-def test_a_result_that_came_in_time_counts_even_if_it_is_heard_too_late(drive):
+def test_a_result_that_came_in_time_counts_even_if_it_is_heard_too_late(drive, monkeypatch):
+    busy_s = 0.0
+    clock = lambda: time.monotonic() + busy_s  # noqa: E731
+    monkeypatch.setattr(pooled_executor, "SuspendAwareClock", lambda: clock)
     swarm = drive("sleeper")
     swarm.warm_up()
-    swarm.executor.submit(0, {"seconds": 0.05}, timeout_s=0.3)
-    time.sleep(0.5)  # the coordinator was busy
+    swarm.executor.submit(0, {"seconds": 0.05}, timeout_s=300.0)
+    wait_for(process_of(swarm, 0).waits, "the result")
+    busy_s = 600.0  # so long the coordinator does not listen
     swarm.listen(lambda: bool(swarm.of(Finished)))
     assert swarm.of(Failed) == []
 
@@ -237,7 +248,6 @@ def test_a_trial_that_closes_the_workers_descriptors_fails_and_hangs_nothing(dri
 def test_a_thread_that_outlives_its_trial_cannot_report_into_the_next(drive):
     swarm = drive("late_reporter")
     swarm.run_one()
-    time.sleep(0.2)
     said = swarm.run_one().result.environment["said"]
     assert said == "trial 0 is over: it can report no more epochs"
     assert swarm.of(Epoch) == []
@@ -274,13 +284,14 @@ def test_what_happened_before_a_fatal_error_is_told_first(drive, tmp_path, monke
     """A finished trial is never lost to another worker's failure to prepare."""
     (tmp_path / "half_trial.py").write_text(
         textwrap.dedent("""
-            import os, time
+            import os, pathlib, time
             from besom.errors import DataError
             from besom.seam import TrialResult
 
             def prepare(config):
                 if os.environ["BESOM_WORKER"] == "1":
-                    time.sleep(0.3)
+                    while not pathlib.Path("deleted").exists():
+                        time.sleep(0.02)
                     raise DataError("the dataset was deleted")
 
             def run(config, report):
@@ -291,7 +302,9 @@ def test_what_happened_before_a_fatal_error_is_told_first(drive, tmp_path, monke
     swarm = drive("half_trial:run", workers=2)
     swarm.listen(lambda: swarm.executor.idle == 1)
     swarm.executor.submit(0, {})
-    time.sleep(0.6)
+    wait_for(process_of(swarm, 0).waits, "the result")
+    Path("deleted").touch()
+    wait_for(process_of(swarm, 1).has_ended, "the other worker to end")
     swarm.listen(lambda: bool(swarm.of(Finished)))
     with pytest.raises(BesomError, match="the dataset was deleted"):
         swarm.listen(lambda: False)
@@ -343,7 +356,7 @@ def test_workers_and_their_children_are_gone_soon_after_the_coordinator_is_kille
         assert len(marked(no_orphans)) == 5  # the coordinator, its workers, their children
         coordinator.kill()
         coordinator.wait()
-        until = time.monotonic() + 5.0
+        until = time.monotonic() + 20.0  # their children would sleep for a minute
         while marked(no_orphans) and time.monotonic() < until:
             time.sleep(0.02)
         assert marked(no_orphans) == []

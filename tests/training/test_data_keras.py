@@ -133,7 +133,7 @@ def test_without_network_one_message_names_both_remedies(
     assert "Name or service not known" in message
     assert "data.path=FILE" in message
     assert "data=digits" in message
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 def test_a_firewall_that_drops_packets_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +149,14 @@ def test_a_firewall_that_drops_packets_is_given_up_soon(monkeypatch: pytest.Monk
     twenty = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 20
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: twenty)
     monkeypatch.setattr(keras_cache, "_CONNECT_TIMEOUT_S", 0.2)
+    tried = []
+
+    class Noted(socket.socket):
+        def connect(self, to: Any) -> None:
+            tried.append(to)
+            super().connect(to)
+
+    monkeypatch.setattr(socket, "socket", Noted)
     started = time.monotonic()
     try:
         with pytest.raises(DataError, match="timed out"):
@@ -156,7 +164,8 @@ def test_a_firewall_that_drops_packets_is_given_up_soon(monkeypatch: pytest.Monk
     finally:
         for connection in [*waiting, listener]:
             connection.close()
-    assert time.monotonic() - started < 2
+    assert tried == [address]  # one of the twenty
+    assert time.monotonic() - started < 20  # by itself, Linux gives up after two minutes
 
 
 @pytest.mark.long
