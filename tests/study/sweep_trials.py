@@ -1,11 +1,13 @@
 """Trial functions for whole sweeps without TensorFlow: they read a besom config and train nothing.
 
 ``sweep.trial_function=sweep_trials.quadratic``. What they read beside the packaged options stands
-in ``trainer``: ``seconds`` (per epoch), ``fault``, ``fault_above``, ``once``, ``trace``.
+in ``trainer``: ``seconds`` (per epoch), ``fault``, ``fault_above``, ``once``, ``trace``. The fault
+``wait`` breaks nothing: a test has trials stand still in their second epoch as long as it likes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import math
@@ -163,6 +165,20 @@ def _allocate(config: TrialConfig) -> float:
         hoard.append(bytearray(16 * 1024**2))
 
 
+def _wait(config: TrialConfig) -> float:
+    """Until it has taken a file out of the folder ``passes``, or there is no such folder.
+
+    Not for ever: what a failed test leaves behind ends by itself.
+    """
+    passes, until = Path("passes"), time.monotonic() + 100.0
+    while passes.exists() and time.monotonic() < until:
+        with contextlib.suppress(FileNotFoundError, StopIteration):
+            next(passes.iterdir()).unlink()
+            break
+        time.sleep(0.02)
+    return value_of(config) - 2.0**-2
+
+
 def _raise(config: TrialConfig) -> float:
     raise ValueError("the layer [red] is missing")
 
@@ -185,6 +201,7 @@ FAULTS = {
     "kill": _kill,
     "hang": _hang,
     "allocate": _allocate,
+    "wait": _wait,
     "raise": _raise,
     "unstorable": _unstorable,
     "indescribable": _indescribable,

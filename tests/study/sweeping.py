@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,27 @@ from besom.study.watcher import Watcher
 
 RESULTS = Path("results")
 
+#: With this, a trial stands still in its second epoch until one of ``let_pass`` is there for it.
+HELD = "trainer.fault=wait"
+_PASSES = Path("passes")
+
 
 def sweep(*overrides: str, **flags: Any) -> SweepOutcome:
     """Run or continue the sweep ``cheap`` in this process; its workers are real processes."""
     watcher: Watcher = flags.pop("watcher", Watcher())
     return run_sweep(make_plan("cheap", overrides), watcher=watcher, **flags)
+
+
+def let_pass(n_trials: int) -> None:
+    """Hold trials in the midst of their second epoch, once so many more have gone past it."""
+    _PASSES.mkdir(exist_ok=True)
+    for _ in range(n_trials):
+        (_PASSES / uuid.uuid4().hex).touch()
+
+
+def let_all_pass() -> None:
+    """Hold no trial any longer."""
+    shutil.rmtree(_PASSES)
 
 
 def optunas(url: str) -> optuna.storages.RDBStorage:

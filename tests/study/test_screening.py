@@ -23,16 +23,20 @@ def best_screened(study: StudyRecord, n: int) -> set[int]:
     return {t.number for t in screened[:n]}
 
 
-def test_time_is_kept_for_training_the_best_to_their_end(project, no_orphans):
+def test_time_is_kept_for_training_the_best_to_their_end(project, no_orphans, monkeypatch):
+    def with_room(*given):  # for a machine that halts for a moment
+        return seconds_to_finish(*given) + 3.0
+
+    monkeypatch.setattr("besom.study.ask.seconds_to_finish", with_room)
     outcome = sweeping.sweep(
-        *SCREENED, "sweep.n_trials=1000", "sweep.timeout_s=4", "trainer.seconds=0.05"
+        *SCREENED, "sweep.n_trials=1000", "sweep.timeout_s=7", "trainer.seconds=0.05"
     )
     study = load_study("cheap")
     kept = continued(study)
     assert [t.outcome for t in kept] == [Outcome.COMPLETE] * 3
     assert {t.continues for t in kept} == best_screened(study, 3)
     assert outcome.ending is Ending.BUDGET
-    assert outcome.reason.startswith("the time limit of 4 s is reached")
+    assert outcome.reason.startswith("the time limit of 7 s is reached")
     assert "yet to be trained" not in outcome.reason
 
 

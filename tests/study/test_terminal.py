@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sweeping import stored
+from sweeping import HELD, let_all_pass, let_pass, stored
 
 from besom.store.records import Outcome
 from records_factory import make_study
@@ -150,13 +150,14 @@ def test_a_terminal_shows_the_sweep_as_it_runs_and_is_left_tidy(project: Project
     slow = ("trainer.seconds=0.2", "trainer.epochs=3", "sweep.n_trials=7")
     function = ("sweep.trial_function=chatty.f", "sweep.executor.workers=2")
     with terminal("sweep", "cheap", *breaks, *slow, *function) as shown:
+        # A panel shows how things stand a few times a second: not each number is ever on it.
         promised = (
-            *("cheap", "/7", "ETA ", "worker 0", "worker 1", "trial 1"),
-            *("epoch 2", "val_accuracy 0.", "best val_accuracy 0.", "over the baseline"),
-            *("2 complete", "1 error", "error: ValueError: the layer [red] is missing"),
+            *("cheap", "/7", "ETA ", "worker 0", "worker 1", r"trial [1-6]", r"epoch [123]"),
+            *(r"val_accuracy 0\.", r"best val_accuracy 0\.", "over the baseline"),
+            *(r"\d complete, \d error", r"error: ValueError: the layer \[red\] is missing"),
         )
         for words in promised:
-            shown.wait_for(lambda words=words: words in shown.seen, words)
+            shown.wait_for(lambda words=words: re.search(words, shown.seen), words)
         shown.resize(40)
         assert shown.end() == 0
         final = shown.screen()
@@ -171,9 +172,9 @@ def test_a_terminal_shows_the_sweep_as_it_runs_and_is_left_tidy(project: Project
 
 
 def test_ctrl_c_on_a_narrow_terminal_stops_after_the_epoch_and_says_so(project: Project) -> None:
-    slow = ("trainer.seconds=0.8", "trainer.epochs=6", "sweep.n_trials=4")
+    let_pass(0)
     name = "sweep.name=a_name_that_takes_more_room_than_there_is"
-    with terminal("sweep", "cheap", *slow, name, columns=40) as shown:
+    with terminal("sweep", "cheap", HELD, "sweep.n_trials=4", name, columns=40) as shown:
         shown.wait_for(lambda: shown.shows("trial 0 epoch 1"), "the first epoch")
         panel = [line for line in shown.screen().splitlines() if line]
         assert max(map(len, panel)) <= 40
@@ -181,6 +182,7 @@ def test_ctrl_c_on_a_narrow_terminal_stops_after_the_epoch_and_says_so(project: 
         told = ("stopping after the running epochs", "a second Ctrl-C stops at once")
         shown.wait_for(lambda: shown.shows(*told), "word of it")
         assert not shown.shows("ETA")
+        let_all_pass()
         assert shown.end() == 130
         final = " ".join(shown.screen().split())
     assert "Stopped: SIGINT received. Run the same command again to continue." in final
@@ -193,14 +195,14 @@ def test_ctrl_c_on_a_narrow_terminal_stops_after_the_epoch_and_says_so(project: 
 
 
 def test_ctrl_c_twice_stops_at_once(project: Project) -> None:
-    with terminal("sweep", "cheap", "trainer.seconds=60") as shown:
+    with terminal("sweep", "cheap", "trainer.seconds=300") as shown:
         shown.wait_for(lambda: shown.shows("worker 0", "trial 0"), "the first trial")
         shown.type("\x03")
         shown.wait_for(lambda: shown.shows("a second Ctrl-C"), "word of it")
         shown.type("\x03")
         typed = time.monotonic()
         assert shown.end() == 130
-        assert time.monotonic() - typed < 10
+        assert time.monotonic() - typed < 50, "after one Ctrl-C, an epoch is waited for for 60 s"
     assert "besom: interrupted" in shown.screen()
     assert "Traceback" not in shown.written
     assert shown.cursor_is_shown
@@ -209,17 +211,18 @@ def test_ctrl_c_twice_stops_at_once(project: Project) -> None:
 def test_ctrl_z_gives_the_cursor_back_and_what_was_suspended_counts_against_no_limit(
     project: Project,
 ) -> None:
-    slow = ("trainer.seconds=0.3", "trainer.epochs=3", "sweep.n_trials=1")
-    limits = ("sweep.trial_timeout_s=2.5", "sweep.timeout_s=3")
-    with terminal("sweep", "cheap", *slow, *limits) as shown:
+    let_pass(0)
+    limits = ("sweep.trial_timeout_s=3.5", "sweep.timeout_s=4")
+    with terminal("sweep", "cheap", HELD, "sweep.n_trials=1", *limits) as shown:
         shown.wait_for(lambda: shown.shows("trial 0 epoch 1"), "the first epoch")
         assert not shown.cursor_is_shown
         shown.type("\x1a")
         process = psutil.Process(shown.process.pid)
         wait_for(lambda: process.status() == psutil.STATUS_STOPPED, "Ctrl-Z")
         shown.wait_for(lambda: shown.cursor_is_shown, "the cursor")
-        time.sleep(2.8)
+        time.sleep(4.1)
         process.resume()  # SIGCONT, as the shell's `fg` does
+        let_all_pass()
         assert shown.end() == 0
     assert shown.cursor_is_shown
     assert len(stored().complete) == 1
@@ -232,12 +235,12 @@ def test_ctrl_z_gives_the_cursor_back_and_what_was_suspended_counts_against_no_l
 def test_ctrl_c_in_the_midst_of_an_import_is_no_traceback(project: Project, imported: str) -> None:
     project.write(
         f"shadows/{imported}/__init__.py",
-        "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(30)\n",
+        "import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(300)\n",
     )
     with spawned(project) as process:
         wait_for(Path("importing").exists, "the import")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=15)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "besom: interrupted\n")
     assert not Path("results").exists()
 
@@ -251,24 +254,37 @@ def test_ctrl_c_where_python_drops_exceptions_ends_the_command_all_the_same(
         "class Interrupted:\n"
         "    def __del__(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(5)\n"
         "Interrupted()\n"
-        "time.sleep(30)\n",
+        "time.sleep(300)\n",
     )
     with spawned(project) as process:
-        out, err = process.communicate(timeout=15)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "besom: interrupted\n")
 
 
+#: Has Python make the file ``born`` as soon as Ctrl-C is handled.
+BORN = """
+import signal
+set_handler = signal.signal
+def noting(signum, handler):
+    before = set_handler(signum, handler)
+    if signum == signal.SIGINT:
+        open("born", "w").close()
+    return before
+signal.signal = noting
+"""
+
+
 def test_ctrl_c_at_any_early_moment_ends_with_130_and_no_traceback(project: Project) -> None:
-    """From the moment that Python itself is up, which is when its own handler is replaced."""
-    project.write("shadows/sitecustomize.py", "open('born', 'w').close()\n")
+    """From the moment on that Python's own handler is replaced."""
+    project.write("shadows/sitecustomize.py", BORN)
     moments = random.Random(3)
     for _ in range(4):
         Path("born").unlink(missing_ok=True)
         with spawned(project) as process:
-            wait_for(Path("born").exists, "Python")
-            time.sleep(0.2 + moments.uniform(0.0, 0.7))
+            wait_for(Path("born").exists, "a handler")
+            time.sleep(moments.uniform(0.0, 0.9))
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
         assert "Traceback" not in err
         assert "interrupted" in err or "Aborted" in err
@@ -279,16 +295,16 @@ def test_several_ctrl_c_in_quick_succession_end_with_130_and_no_traceback(
     project: Project,
 ) -> None:
     """While it starts, while trials run, and while the first one ends it."""
-    project.write("shadows/sitecustomize.py", "open('born', 'w').close()\n")
+    project.write("shadows/sitecustomize.py", BORN)
     for moment, gap, n in [(0.3, 0.01, 3), (0.8, 0.15, 2), (2.0, 0.05, 2), (3.5, 0.02, 4)]:
         Path("born").unlink(missing_ok=True)
         with spawned(project) as process:
-            wait_for(Path("born").exists, "Python")
+            wait_for(Path("born").exists, "a handler")
             time.sleep(moment)
             for _ in range(n):
                 process.send_signal(signal.SIGINT)
                 time.sleep(gap)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
         assert "Traceback" not in err
 
