@@ -2,6 +2,7 @@
 
 ``seconds`` (per epoch), ``breaks`` (``[repeat, fold]`` of the run in which ``fault`` happens at
 epoch 2, of all trials but the baseline), ``trace``, ``deterministic`` (the seed changes nothing).
+It can be held in its midst as ``sweep_trials`` can.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sweep_trials import value_of
+from sweep_trials import value_of, wait_while_held
 
 from besom.errors import TrialDiverged
 from besom.seam import Report, TrialConfig, TrialResult
@@ -63,6 +64,7 @@ def run(config: TrialConfig, report: Report) -> TrialResult:
         history["val_loss"].append(loss)
         if report(epoch, {"val_accuracy": accuracy, "val_loss": loss}):
             break
+        wait_while_held(trainer["trace"])
     _trace(config, "end")
     bits = [np.packbits(row).tobytes() for row in right]
     rows = [row.tobytes() for row in losses]

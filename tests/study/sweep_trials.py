@@ -1,11 +1,13 @@
 """Trial functions for whole sweeps without TensorFlow: they read a besom config and train nothing.
 
 ``sweep.trial_function=sweep_trials.quadratic``. What they read beside the packaged options stands
-in ``trainer``: ``seconds`` (per epoch), ``fault``, ``fault_above``, ``once``, ``trace``.
+in ``trainer``: ``seconds`` (per epoch), ``fault``, ``fault_above``, ``once``, ``trace``. A file
+``hold`` beside the trace has them wait in their midst, see ``wait_while_held``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import math
@@ -51,6 +53,7 @@ def quadratic(config: TrialConfig, report: Report) -> TrialResult:
             history[name].append(value)
         if report(epoch, metrics):
             break
+        wait_while_held(trainer.get("trace"))
     _trace(config, "end")
     return TrialResult(history=history, numbers={"n_params": float(_units(config))})
 
@@ -120,6 +123,31 @@ def _trace(config: TrialConfig, what: str) -> None:
 
 
 _WATCHED = (("model", "dropout"), ("optimizer", "learning_rate"))
+
+
+def traced(trace: Path) -> list[dict[str, Any]]:
+    """What is written down; a line that is being written is not there yet."""
+    text = trace.read_text() if trace.exists() else ""
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def wait_while_held(trace: str | None) -> None:
+    """Wait while a file ``hold`` is beside the trace and as many runs as it says have ended.
+
+    A run looks after each epoch. See ``sweeping.hold``.
+    """
+    if trace is None:
+        return
+    until = time.monotonic() + 90
+    with contextlib.suppress(FileNotFoundError):
+        while int(Path(trace).with_name("hold").read_text()) <= _n_ended(trace):
+            if time.monotonic() > until:
+                raise TimeoutError("nobody lets this run go on")
+            time.sleep(0.02)
+
+
+def _n_ended(trace: str) -> int:
+    return sum(line["what"] == "end" for line in traced(Path(trace)))
 
 
 def _breaks(config: TrialConfig) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,26 @@ def expected_value(trial: TrialRecord) -> float:
 
 def runs(trace: Path, what: str = "start") -> list[dict[str, Any]]:
     """What trial functions wrote down themselves: each run that began, or ended."""
-    if not trace.exists():
-        return []
-    lines = [json.loads(line) for line in trace.read_text().splitlines()]
-    return [line for line in lines if line["what"] == what]
+    return [line for line in sweep_trials.traced(trace) if line["what"] == what]
+
+
+def hold(trace: Path, after: int = 0) -> Path:
+    """Have runs wait in their midst once so many have ended, until the file returned is gone.
+
+    A run that began before that may still end. Those that wait have reported an epoch.
+    """
+    file = trace.with_name("hold")
+    file.write_text(str(after))
+    return file
+
+
+def wait_to_say(process: subprocess.Popen[str], text: str) -> None:
+    """Wait until a process has said something, however its lines are broken."""
+    said = list[str]()
+    while text not in " ".join(said):
+        assert process.stdout is not None
+        said += (line := process.stdout.readline()).split()
+        assert line, f"it never said {text!r}: {' '.join(said)}"
 
 
 def point(run: dict[str, Any]) -> tuple[float, float]:
