@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -120,7 +121,8 @@ def test_the_slurm_script_sweeps_stops_at_slurm_s_signal_and_asks_to_be_queued_a
         job.send_signal(signal.SIGTERM)  # as `--signal=B:TERM@120`: to the script alone
         said, _ = job.communicate(timeout=120)
     finally:
-        os.killpg(job.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # all has ended by itself
+            os.killpg(job.pid, signal.SIGKILL)
     assert job.returncode == 130, said
     assert f"requeue {os.getpid()}" in said
     study = besom.load_study("slow", results_dir=str(project / "results"))

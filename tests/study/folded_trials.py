@@ -2,6 +2,7 @@
 
 ``seconds`` (per epoch), ``breaks`` (``[repeat, fold]`` of the run in which ``fault`` happens at
 epoch 2, of all trials but the baseline), ``trace``, ``deterministic`` (the seed changes nothing).
+It can be held in its midst as ``sweep_trials`` can.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sweep_trials import value_of
+from sweep_trials import value_of, wait_to_pass
 
 from besom.errors import TrialDiverged
 from besom.seam import Report, TrialConfig, TrialResult
@@ -50,6 +51,7 @@ def run(config: TrialConfig, report: Report) -> TrialResult:
     history: dict[str, list[float]] = {"val_accuracy": [], "val_loss": []}
     for epoch in range(1, int(trainer["epochs"]) + 1):
         time.sleep(float(trainer["seconds"]))
+        wait_to_pass(epoch)
         right.append(rng.random(n) < worth - 2.0**-epoch)
         losses.append((1.0 - right[-1] + 0.1 * rng.random(n)).astype("<f4"))
         accuracy, loss = float(right[-1].mean()), float(losses[-1].mean())

@@ -1,8 +1,8 @@
 """Trial functions for whole sweeps without TensorFlow: they read a besom config and train nothing.
 
 ``sweep.trial_function=sweep_trials.quadratic``. What they read beside the packaged options stands
-in ``trainer``: ``seconds`` (per epoch), ``fault``, ``fault_above``, ``once``, ``trace``. The fault
-``wait`` breaks nothing: a test has trials stand still in their second epoch as long as it likes.
+in ``trainer``: ``seconds`` (per epoch), ``fault``, ``fault_above``, ``once``, ``trace``. A test may
+hold them in their midst, see ``wait_to_pass``.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def quadratic(config: TrialConfig, report: Report) -> TrialResult:
     history: dict[str, list[float]] = {"loss": [], "val_loss": [], "val_accuracy": []}
     for epoch in range(1, int(trainer["epochs"]) + 1):
         time.sleep(float(trainer.get("seconds", 0.0)))
+        wait_to_pass(epoch)
         accuracy = final - 2.0**-epoch
         if epoch == 2 and _breaks(config):
             accuracy = FAULTS[trainer["fault"]](config)
@@ -124,6 +125,26 @@ def _trace(config: TrialConfig, what: str) -> None:
 _WATCHED = (("model", "dropout"), ("optimizer", "learning_rate"))
 
 
+def traced(trace: Path) -> list[dict[str, Any]]:
+    """What is written down; a line that is being written is not there yet."""
+    text = trace.read_text() if trace.exists() else ""
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def wait_to_pass(epoch: int) -> None:
+    """Stand still in the second epoch until a file of the folder ``passes`` is this run's to take.
+
+    Where there is no such folder, runs go on. Not for ever: what a failed test leaves behind ends
+    by itself. See ``sweeping.let_pass``.
+    """
+    passes, until = Path("passes"), time.monotonic() + 100.0
+    while epoch == 2 and passes.exists() and time.monotonic() < until:
+        with contextlib.suppress(FileNotFoundError, StopIteration):
+            next(passes.iterdir()).unlink()
+            return
+        time.sleep(0.02)
+
+
 def _breaks(config: TrialConfig) -> bool:
     trainer = config["trainer"]
     if trainer.get("fault") is None or config["model"]["dropout"] <= trainer["fault_above"]:
@@ -165,20 +186,6 @@ def _allocate(config: TrialConfig) -> float:
         hoard.append(bytearray(16 * 1024**2))
 
 
-def _wait(config: TrialConfig) -> float:
-    """Until it has taken a file out of the folder ``passes``, or there is no such folder.
-
-    Not for ever: what a failed test leaves behind ends by itself.
-    """
-    passes, until = Path("passes"), time.monotonic() + 100.0
-    while passes.exists() and time.monotonic() < until:
-        with contextlib.suppress(FileNotFoundError, StopIteration):
-            next(passes.iterdir()).unlink()
-            break
-        time.sleep(0.02)
-    return value_of(config) - 2.0**-2
-
-
 def _raise(config: TrialConfig) -> float:
     raise ValueError("the layer [red] is missing")
 
@@ -201,7 +208,6 @@ FAULTS = {
     "kill": _kill,
     "hang": _hang,
     "allocate": _allocate,
-    "wait": _wait,
     "raise": _raise,
     "unstorable": _unstorable,
     "indescribable": _indescribable,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
+import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,7 @@ from besom.study.watcher import Watcher
 
 RESULTS = Path("results")
 
-#: With this, a trial stands still in its second epoch until one of ``let_pass`` is there for it.
-HELD = "trainer.fault=wait"
+#: While it is there, a run stands still in its second epoch, unless it finds one here to take.
 _PASSES = Path("passes")
 
 
@@ -34,16 +35,17 @@ def sweep(*overrides: str, **flags: Any) -> SweepOutcome:
     return run_sweep(make_plan("cheap", overrides), watcher=watcher, **flags)
 
 
-def let_pass(n_trials: int) -> None:
-    """Hold trials in the midst of their second epoch, once so many more have gone past it."""
+def let_pass(n_runs: int) -> None:
+    """Hold runs in the midst of their second epoch, once so many more have gone past it."""
     _PASSES.mkdir(exist_ok=True)
-    for _ in range(n_trials):
+    for _ in range(n_runs):
         (_PASSES / uuid.uuid4().hex).touch()
 
 
 def let_all_pass() -> None:
-    """Hold no trial any longer."""
-    shutil.rmtree(_PASSES)
+    """Hold no run any longer."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(_PASSES.rename(f"passed-{uuid.uuid4().hex}"))
 
 
 def optunas(url: str) -> optuna.storages.RDBStorage:
@@ -96,10 +98,16 @@ def expected_value(trial: TrialRecord) -> float:
 
 def runs(trace: Path, what: str = "start") -> list[dict[str, Any]]:
     """What trial functions wrote down themselves: each run that began, or ended."""
-    if not trace.exists():
-        return []
-    lines = [json.loads(line) for line in trace.read_text().splitlines()]
-    return [line for line in lines if line["what"] == what]
+    return [line for line in sweep_trials.traced(trace) if line["what"] == what]
+
+
+def wait_to_say(process: subprocess.Popen[str], text: str) -> None:
+    """Wait until a process has said something, however its lines are broken."""
+    said = list[str]()
+    while text not in " ".join(said):
+        assert process.stdout is not None
+        said += (line := process.stdout.readline()).split()
+        assert line, f"it never said {text!r}: {' '.join(said)}"
 
 
 def point(run: dict[str, Any]) -> tuple[float, float]:

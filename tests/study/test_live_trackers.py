@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sweeping import assert_whole, stored, sweep
+from sweeping import assert_whole, let_all_pass, let_pass, stored, sweep, wait_to_say
 
 import besom
 from besom.cli import main
@@ -88,13 +88,23 @@ def test_a_tracker_that_fails_is_mentioned_once_and_stops_nothing(project: Proje
     assert "besom-tensorboard" not in names_of_threads()
 
 
+def tracker_processes() -> list[psutil.Process]:
+    """The processes that trackers write in."""
+    found = []
+    for process in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie's, too
+            if "besom.trackers.tracker_main" in process.cmdline():
+                found.append(process)
+    return found
+
+
 class Stopper(Listener):
-    """Suspends the process of the tracker when a trial has ended."""
+    """Suspends the process of the tracker when the first trial has ended."""
 
     def finished(self, trial: TrialRecord) -> None:
-        for process in psutil.Process().children():
-            if "besom.trackers.tracker_main" in process.cmdline():
-                process.suspend()
+        if trial.number == 0:
+            wait_for(tracker_processes, "the tracker to be started")
+            tracker_processes()[0].suspend()
 
 
 def test_a_tracker_that_hangs_holds_up_no_trial_and_the_end_not_for_long(
@@ -109,7 +119,7 @@ def test_a_tracker_that_hangs_holds_up_no_trial_and_the_end_not_for_long(
         "tensorboard` writes all of it"
     ]
     assert "besom-tensorboard" not in names_of_threads()
-    assert not [p for p in psutil.Process().children() if "tracker_main" in " ".join(p.cmdline())]
+    assert not tracker_processes()
 
 
 def test_a_signal_ends_the_wait_for_a_tracker_and_the_sweep_is_done(
@@ -132,10 +142,9 @@ def test_a_signal_ends_the_wait_for_a_tracker_and_the_sweep_is_done(
 def test_a_tracker_whose_process_is_killed_is_mentioned_once(project: Project) -> None:
     class Killer(Listener):
         def finished(self, trial: TrialRecord) -> None:
-            for process in psutil.Process().children():
-                with contextlib.suppress(psutil.NoSuchProcess):  # a zombie's, too
-                    if "besom.trackers.tracker_main" in process.cmdline():
-                        process.kill()
+            if trial.number == 0:
+                wait_for(tracker_processes, "the tracker to be started")
+                tracker_processes()[0].kill()
 
     heard = Killer()
     sweep("sweep.trackers=[tensorboard]", "sweep.n_trials=3", watcher=heard)
@@ -165,10 +174,15 @@ def test_a_server_that_does_not_answer_holds_up_no_trial_and_the_end_not_for_lon
 
 @pytest.mark.long
 def test_an_interrupted_sweep_still_writes_the_trials_that_have_ended(project: Project) -> None:
+    trace = project.root / "trace"
+    let_pass(5)  # trackers are slower than these trials
     words = ("cheap", "sweep.trackers=[tensorboard,mlflow,wandb]", "sweep.n_trials=500")
-    process = project.spawn("sweep", *words, "trainer.seconds=0.05", start_new_session=True)
+    words += (f"trainer.trace={trace}", "trainer.seconds=0.05")
+    process = project.spawn("sweep", *words, start_new_session=True)
     wait_for(lambda: len([*TRACKERS.glob("wandb/offline-run-*")]) > 1, "two runs of W&B", 60.0)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+    wait_to_say(process, "SIGINT received")
+    let_all_pass()
     out, err = process.communicate(timeout=100)
     assert process.returncode == 130, f"{out}{err}"
     assert "tracker" not in out + err

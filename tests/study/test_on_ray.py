@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sweeping import assert_whole, runs, stored, sweep
+from sweeping import assert_whole, let_all_pass, let_pass, runs, stored, sweep
 from test_resume import wait_for
 
 from besom.errors import BesomError
@@ -132,22 +132,33 @@ def nodes(project: Project, monkeypatch: pytest.MonkeyPatch, no_orphans: str) ->
 class Notes(Watcher):
     def __init__(self) -> None:
         self.nodes, self.retries = dict[int, str](), list[str]()
-        self.at_epoch = lambda: None
+        self.at_epoch = self.at_retry = lambda: None
+        self.trained = set[int]()
 
     def placed(self, worker, node) -> None:
         self.nodes[worker] = node
 
     def epoch(self, trial, worker, epoch, metrics) -> None:
+        self.trained.add(worker)
         self.at_epoch()
 
     def retried(self, trial, reason) -> None:
         self.retries.append(reason)
+        self.at_retry()
 
 
 def test_a_sweep_loses_no_trial_with_a_node(nodes: Path) -> None:
-    notes = Notes()
-    notes.at_epoch = lambda: nodes.write_text('{"a": 1}') if len(notes.nodes) == 2 else None
-    sweep("sweep.n_trials=6", "trainer.seconds=0.05", watcher=notes, executor=FakeRay("auto"))
+    notes, only_a = Notes(), nodes.with_name("only-a.json")
+    only_a.write_text('{"a": 1}')
+    let_pass(0)  # until node b is lost, in the midst of a trial
+
+    def lose_b() -> None:
+        if len(notes.trained) == 2 and only_a.exists():
+            only_a.replace(nodes)
+
+    notes.at_epoch, notes.at_retry = lose_b, let_all_pass
+    words = ("sweep.n_trials=6", "trainer.seconds=0.05")
+    sweep(*words, watcher=notes, executor=FakeRay("auto"))
     study = assert_whole(6)
     assert len(study.complete) == 6
     assert set(notes.nodes.values()) == {"a", "b"}
@@ -155,9 +166,9 @@ def test_a_sweep_loses_no_trial_with_a_node(nodes: Path) -> None:
 
 
 def test_a_lost_cluster_is_one_error_and_a_resume_runs_what_is_left(nodes: Path) -> None:
-    notes = Notes()
+    notes, end = Notes(), nodes.with_name("end")
     words = ("sweep.n_trials=6", "trainer.seconds=0.05")
-    end = nodes.parent / "end"
+    let_pass(2)
 
     def end_in_the_midst() -> None:
         if len(stored().complete) >= 2:
@@ -168,6 +179,7 @@ def test_a_lost_cluster_is_one_error_and_a_resume_runs_what_is_left(nodes: Path)
         sweep(*words, watcher=notes, executor=FakeRay("auto"))
     assert [t for t in stored().trials if t.outcome is Outcome.RUNNING]
     end.unlink()
+    let_all_pass()
     sweep(*words, executor=FakeRay("auto"))
     assert len(assert_whole(6).complete) == 6
 

@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 import pytest
 from sweeping import (
-    HELD,
     assert_whole,
     let_all_pass,
     let_pass,
@@ -66,7 +65,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_runs_again(project: Project) 
         os.kill(victims[0]["pid"], signal.SIGKILL)
 
     with meanwhile(kill):
-        again(project, HELD, "sweep.n_trials=4")
+        again(project, "sweep.n_trials=4")
     assert len(assert_whole(4).complete) == 4
     assert [point(run) for run in runs(trace)].count(point(victims[0])) == 2
 
@@ -82,7 +81,7 @@ def test_all_workers_killed_at_once_cost_no_trial(project: Project) -> None:
         n_killed.append(len(workers))
 
     with meanwhile(kill):
-        again(project, HELD, "sweep.n_trials=6", "sweep.executor.workers=2")
+        again(project, "sweep.n_trials=6", "sweep.executor.workers=2")
     assert n_killed == [2]
     assert len(assert_whole(6).complete) == 6
 
@@ -108,7 +107,7 @@ def test_a_killed_coordinators_workers_are_gone_and_its_trials_run_again_in_plac
     project: Project,
 ) -> None:
     """Killed twice, so that a resumed sweep is resumed, too."""
-    overrides = (HELD, "sweep.n_trials=7", "sweep.executor.workers=2")
+    overrides = ("sweep.n_trials=7", "sweep.executor.workers=2")
     kill_in_mid_trial(project, 2, *overrides)
     kill_in_mid_trial(project, 4, *overrides)
     let_all_pass()
@@ -186,7 +185,7 @@ def test_no_more_workers_start_than_trials_are_left(project: Project) -> None:
 def test_a_signal_stops_at_the_end_of_the_epoch_and_keeps_the_trial_for_later(
     project: Project, signum: signal.Signals
 ) -> None:
-    overrides = (HELD, "sweep.n_trials=3", "sweep.plots=true")
+    overrides = ("sweep.n_trials=3", "sweep.plots=true")
     let_pass(1)
     process, trace = start(project, *overrides)
     wait_for(lambda: len(runs(trace)) == 2, "the second trial")
@@ -275,9 +274,9 @@ def test_a_signal_while_the_workers_get_ready_leaves_nothing_behind(
 
 def test_a_second_coordinator_is_told_who_has_the_study(project: Project) -> None:
     let_pass(0)
-    process, trace = start(project, HELD, "sweep.n_trials=1")
+    process, trace = start(project, "sweep.n_trials=1")
     wait_for(lambda: runs(trace), "the first trial")
-    words = (f"trainer.trace={trace}", *SLOW, HELD, "sweep.n_trials=1")
+    words = (f"trainer.trace={trace}", *SLOW, "sweep.n_trials=1")
     refused = project.besom("sweep", "cheap", *words)
     fresh = project.besom("sweep", "cheap", "--fresh")
     let_all_pass()

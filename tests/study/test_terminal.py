@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sweeping import HELD, let_all_pass, let_pass, stored
+from sweeping import let_all_pass, let_pass, stored
 
 from besom.store.records import Outcome
 from records_factory import make_study
@@ -174,7 +174,7 @@ def test_a_terminal_shows_the_sweep_as_it_runs_and_is_left_tidy(project: Project
 def test_ctrl_c_on_a_narrow_terminal_stops_after_the_epoch_and_says_so(project: Project) -> None:
     let_pass(0)
     name = "sweep.name=a_name_that_takes_more_room_than_there_is"
-    with terminal("sweep", "cheap", HELD, "sweep.n_trials=4", name, columns=40) as shown:
+    with terminal("sweep", "cheap", "sweep.n_trials=4", name, columns=40) as shown:
         shown.wait_for(lambda: shown.shows("trial 0 epoch 1"), "the first epoch")
         panel = [line for line in shown.screen().splitlines() if line]
         assert max(map(len, panel)) <= 40
@@ -213,7 +213,7 @@ def test_ctrl_z_gives_the_cursor_back_and_what_was_suspended_counts_against_no_l
 ) -> None:
     let_pass(0)
     limits = ("sweep.trial_timeout_s=3.5", "sweep.timeout_s=4")
-    with terminal("sweep", "cheap", HELD, "sweep.n_trials=1", *limits) as shown:
+    with terminal("sweep", "cheap", "sweep.n_trials=1", *limits) as shown:
         shown.wait_for(lambda: shown.shows("trial 0 epoch 1"), "the first epoch")
         assert not shown.cursor_is_shown
         shown.type("\x1a")

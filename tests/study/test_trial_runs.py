@@ -7,13 +7,25 @@ import os
 import signal
 import subprocess
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from folded_trials import n_validation
-from sweeping import by_outcome, point, runs, stored, sweep
+from sweeping import (
+    by_outcome,
+    let_all_pass,
+    let_pass,
+    point,
+    runs,
+    stored,
+    sweep,
+    wait_to_say,
+    workers_of,
+)
 
 from besom.errors import ConfigError, StudyError
 from besom.report.leaderboard import ranking
@@ -67,6 +79,26 @@ class Remarks(Watcher):
 
     def run_ended(self, trial: int, worker: int) -> None:
         self.n_ended += 1
+
+
+class Gathering(Remarks):
+    """Lets no run go on before so many workers have begun one."""
+
+    def __init__(self, n_workers: int) -> None:
+        super().__init__()
+        let_pass(0)
+        self._n_workers = n_workers
+        self._workers = set[int]()
+        self.epochs = list[int]()
+
+    def run_started(self, trial: int, worker: int, run: int, n_runs: int) -> None:
+        super().run_started(trial, worker, run, n_runs)
+        self._workers.add(worker)
+        if len(self._workers) == self._n_workers:
+            let_all_pass()
+
+    def epoch(self, trial: int, worker: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        self.epochs.append(epoch)
 
 
 # What a trial is
@@ -160,7 +192,8 @@ def test_a_worker_runs_a_trial_to_its_end_before_it_takes_another(trace: Path) -
 
 
 def test_idle_workers_help_where_no_trial_is_left_to_ask_for(trace: Path) -> None:
-    sweep(*BOTH, "sweep.n_trials=1", "sweep.executor.workers=3", "trainer.seconds=0.1")
+    words = ("sweep.n_trials=1", "sweep.executor.workers=3")
+    sweep(*BOTH, *words, watcher=Gathering(3))
     assert len({run["pid"] for run in runs(trace)}) == 3
     assert sorted(by_trial(trace)[0]) == sorted(ALL)
     assert_pooled(stored().trials[0], 3, 2)
@@ -208,13 +241,14 @@ def test_a_run_that_breaks_ends_its_trial(
 
 
 def test_the_other_runs_of_a_trial_that_has_ended_are_stopped(trace: Path) -> None:
+    watcher = Gathering(3)
     sweep("sweep.folds=3", "sweep.n_trials=1", "sweep.executor.workers=3", "trainer.seconds=0.2",
           "trainer.epochs=40", "trainer.breaks=[0,1]", "trainer.fault=diverge",
-          "model.dropout=0.3")  # fmt: skip
+          "model.dropout=0.3", watcher=watcher)  # fmt: skip
     (trial,) = stored().trials
     assert trial.outcome is Outcome.DIVERGED
     assert len(runs(trace)) == 3
-    assert trial.seconds < 15, "40 epochs of three runs are 24 s"
+    assert max(watcher.epochs) < 40
 
 
 PRUNED = (
@@ -279,12 +313,13 @@ def test_with_several_objectives_each_has_its_pooled_value(trace: Path) -> None:
 
 
 def test_the_time_limit_of_a_trial_is_that_of_each_run(trace: Path) -> None:
-    words = ("sweep.folds=3", "sweep.n_trials=1", "trainer.seconds=0.2")
-    study = sweep(*words, "sweep.trial_timeout_s=1.5", "sweep.name=enough").study
-    assert study.trials[0].outcome is Outcome.COMPLETE, "its three runs take 1.8 s"
+    words = ("sweep.folds=7", "sweep.n_trials=1", "trainer.seconds=0.2")
+    study = sweep(*words, "sweep.trial_timeout_s=4", "sweep.name=enough").study
+    assert study.trials[0].outcome is Outcome.COMPLETE
+    assert study.trials[0].seconds > 4, "each of its seven runs takes 0.6 s"
     (trial,) = sweep(*words, "sweep.trial_timeout_s=0.3", "sweep.name=short").study.trials
     assert trial.outcome is Outcome.TIMEOUT
-    assert trial.reason == "fold 1 of 3: ran longer than 0.3 s"
+    assert trial.reason == "fold 1 of 7: ran longer than 0.3 s"
 
 
 def test_a_constraint_that_is_broken_before_training_costs_one_run(trace: Path) -> None:
@@ -301,8 +336,16 @@ def start(project: Project, *overrides: str) -> subprocess.Popen[str]:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a sweep; its workers, which end by themselves then, write down nothing afterwards."""
+    workers = workers_of(process.pid)
     process.kill()
     process.communicate()
+    psutil.wait_procs(workers, timeout=60)
+
+
+def written(name: str = "cheap") -> list[Path]:
+    """The runs that are written down."""
+    return list(Path("results", name, "runs").glob("trial*"))
 
 
 @pytest.mark.parametrize("workers", some_long([1, 2], [2]))
@@ -310,18 +353,19 @@ def test_a_sweep_killed_in_mid_trial_runs_only_the_runs_that_are_missing(
     project: Project, trace: Path, workers: int
 ) -> None:
     words = ("sweep.n_trials=2", f"sweep.executor.workers={workers}", "sweep.name=killed")
+    let_pass(4)
     process = start(project, *words)
-    wait_for(lambda: len(runs(trace, "end")) >= 4 * workers, "some runs to end")
+    wait_for(lambda: len(written("killed")) >= 4, "some runs to end", 60.0)
     kill(process)
-    kept = len(list(Path("results/killed/runs").iterdir()))
-    assert kept >= 3 * workers
+    assert len(written("killed")) >= 4
+    let_all_pass()
     sweep(*BOTH, "trainer.seconds=0.1", *words)
     study = stored("killed")
     assert len(study.complete) == 2
     ended = Counter((point(run), run["repeat"], run["fold"]) for run in runs(trace, "end"))
     assert len(ended) == 2 * len(ALL)
-    # What ended in the very moment of the kill was not written down.
-    assert ended.total() <= 2 * len(ALL) + workers
+    # What another worker ended in the very moment of the kill was not written down.
+    assert ended.total() < 2 * len(ALL) + workers
     assert not Path("results/killed/runs").exists()
     whole = sweep(*BOTH, "sweep.n_trials=1", "sweep.name=whole").study
     trial, other = study.trials[0], whole.trials[0]
@@ -332,9 +376,12 @@ def test_a_sweep_killed_in_mid_trial_runs_only_the_runs_that_are_missing(
 
 @pytest.mark.long
 def test_ctrl_c_keeps_the_runs_that_have_ended(project: Project, trace: Path) -> None:
+    let_pass(2)
     process = start(project, "sweep.n_trials=2", "trainer.epochs=5")
-    wait_for(lambda: len(runs(trace, "end")) == 2, "two runs to end")
+    wait_for(lambda: len(runs(trace)) == 3, "the third run", 60.0)
     process.send_signal(signal.SIGINT)
+    wait_to_say(process, "SIGINT received")
+    let_all_pass()
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert [t.outcome for t in stored().trials] == [Outcome.RUNNING]
@@ -348,21 +395,23 @@ def test_ctrl_c_keeps_the_runs_that_have_ended(project: Project, trace: Path) ->
 
 def test_a_study_in_a_database_resumes_in_mid_trial(project: Project, trace: Path) -> None:
     words = ("sweep.n_trials=2", "sweep.storage=sqlite:///study.db")
+    let_pass(4)
     process = start(project, *words)
-    wait_for(lambda: len(runs(trace, "end")) >= 4, "four runs to end")
+    wait_for(lambda: len(written()) == 4, "four runs to end", 60.0)
     kill(process)
+    let_all_pass()
     sweep(*BOTH, "trainer.seconds=0.1", *words)
     assert len(stored().complete) == 2
-    counts = Counter(by_trial(trace, "end")[0])
-    assert counts.keys() == set(ALL)
-    assert counts.total() <= len(ALL) + 1
+    assert Counter(by_trial(trace, "end")[0]) == Counter(ALL)
 
 
 @pytest.mark.long
 def test_a_damaged_file_of_a_run_costs_that_run(project: Project, trace: Path) -> None:
+    let_pass(3)
     process = start(project, "sweep.n_trials=1")
-    wait_for(lambda: len(list(Path("results/cheap/runs").glob("trial*"))) >= 3, "three runs")
+    wait_for(lambda: len(written()) == 3, "three runs to end", 60.0)
     kill(process)
+    let_all_pass()
     Path("results/cheap/runs/trial-0-run-1.json.gz").write_bytes(b"no")
     sweep(*BOTH, "trainer.seconds=0.1", "sweep.n_trials=1")
     counts = Counter(by_trial(trace, "end")[0])

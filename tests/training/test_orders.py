@@ -195,13 +195,16 @@ def test_a_probe_foretells_what_a_trial_takes_beside_its_epochs():
     """Which on small data is nearly all of it: the model is built, traced and saved."""
     from besom.training.trial import run_trial
 
-    numbers = probed().numbers
-    began = time.perf_counter()
-    run_trial({**CONFIG, "trainer": {**CONFIG["trainer"], "epochs": 1}}, lambda *_: False)
-    took = time.perf_counter() - began
-    told = numbers["seconds_beside_epochs"] + numbers["seconds_beside_steps"]
-    told += numbers["seconds_per_step"] * numbers["steps_per_epoch"]
-    assert took / 5 < told < took * 5  # other processes may run
+    config = {**CONFIG, "trainer": {**CONFIG["trainer"], "epochs": 1}}
+    told, took = list[float](), list[float]()
+    for _ in range(3):  # other processes may run
+        numbers = probed().numbers
+        beside = numbers["seconds_beside_epochs"] + numbers["seconds_beside_steps"]
+        told.append(beside + numbers["seconds_per_step"] * numbers["steps_per_epoch"])
+        began = time.perf_counter()
+        run_trial(config, lambda *_: False)
+        took.append(time.perf_counter() - began)
+    assert min(took) / 5 < min(told) < min(took) * 5, (told, took)
 
 
 @pytest.mark.long
