@@ -50,8 +50,11 @@ def test_a_screening_that_had_no_time_to_finish_says_so_and_goes_on(
     assert "screened trials are yet to be trained to their end: give the same" in outcome.reason
     sweeping.sweep(*short, "sweep.timeout_s=60", extend=True)
     study = load_study("cheap")
-    assert len(continued(study)) == 7
     assert {t.outcome for t in continued(study)} == {Outcome.COMPLETE}
+    # On a machine that halts, one may reach its end before it is told to stop for the screening.
+    screened = [t for t in study.trials if not t.baseline and t.continues is None]
+    at_their_end = [t for t in study.complete if not t.baseline]
+    assert len(at_their_end) == len(screened) == 7
 
 
 def test_an_extended_screening_continues_the_best_of_all_each_once(project, no_orphans):
