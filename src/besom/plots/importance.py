@@ -202,7 +202,7 @@ def _evaluate(
         # That low targets are taken as good is just what is wanted; that a parameter which few
         # trials have is judged inaccurately is what the noise level and n_trials show.
         warnings.simplefilter("ignore")
-        return ped_anova(target_quantile=quantile).evaluate(
+        return ped_anova()(target_quantile=quantile).evaluate(
             study, names, target=lambda trial: float(losses[trial.number])
         )
 

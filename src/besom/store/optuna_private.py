@@ -11,6 +11,7 @@ evaluator. An update of Optuna may rename what is used here:
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import operator
 import sys
@@ -95,20 +96,20 @@ def best_of(
     return _split_trials(study, finished, n)
 
 
-def ped_anova(*, target_quantile: float) -> PedAnovaImportanceEvaluator:
+@functools.cache
+def ped_anova() -> type[PedAnovaImportanceEvaluator]:
     """Optuna's evaluator, without what its package loads for another one: a second's work."""
-    package = "optuna.importance"
-    spec = None if package in sys.modules else importlib.util.find_spec(package)
-    if spec is None:
-        from optuna.importance import PedAnovaImportanceEvaluator
-    else:
-        # Its modules are found in the package, which is not run; it is when somebody imports it.
-        sys.modules[package] = importlib.util.module_from_spec(spec)
-        try:
-            from optuna.importance._ped_anova import PedAnovaImportanceEvaluator
-        finally:
-            del sys.modules[package]
-    return PedAnovaImportanceEvaluator(target_quantile=target_quantile)
+    spec = importlib.util.find_spec("optuna.importance")
+    assert spec is not None
+    # Its modules are found in the package, which is not run; it is when somebody imports it.
+    not_run = importlib.util.module_from_spec(spec)
+    package = sys.modules.setdefault(spec.name, not_run)
+    try:
+        from optuna.importance._ped_anova import PedAnovaImportanceEvaluator
+    finally:
+        if package is not_run:
+            del sys.modules[spec.name]
+    return PedAnovaImportanceEvaluator
 
 
 def speed_up_tpe() -> None:
