@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import besom
-from user_project import CHEAP_SWEEP, TESTS, Project, marked, wait_for
+from user_project import CHEAP_SWEEP, MARK, TESTS, Project, marked, wait_for
 
 STUDY = str(TESTS / "study")
 if STUDY not in sys.path:  # workers import trial functions by way of this
@@ -98,7 +98,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def no_orphans(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Fail a test after which any process that descends from it is alive."""
     mark = uuid.uuid4().hex
-    monkeypatch.setenv("BESOM_TEST_RUN", mark)
+    monkeypatch.setenv(MARK, mark)
     yield mark
     # Not as long as others wait: what a test leaves asleep for a minute must not end meanwhile.
     wait_for(lambda: not marked(mark), "no process of the test to be left", timeout_s=30.0)

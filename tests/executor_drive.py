@@ -1,4 +1,4 @@
-"""A small coordinator that drives an executor under test, and a search for processes left over."""
+"""A small coordinator that drives an executor under test."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import psutil
-
 from besom.executors.base import Epoch, Event, Executor, Failed, Finished, Ready
 
-#: Inherited by every process that a test starts, however far from its parents it ends up.
-MARK = "BESOM_TEST_RUN"
 E = TypeVar("E", bound=Event)
 
 
@@ -62,16 +58,3 @@ class Drive:
     def pids(self) -> list[int]:
         """The process of each worker, latest last."""
         return [ready.facts["pid"] for ready in self.of(Ready)]
-
-
-def marked(mark: str) -> list[psutil.Process]:
-    """Every living process that inherited the mark, however far from its parents."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            marked = process.environ().get(MARK) == mark
-            if marked and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found

@@ -18,6 +18,8 @@ from typing import Any, Self
 
 import pytest
 
+from user_project import MARK
+
 USER, PASSWORD = "besom", "hunter2/@:secret"
 
 
@@ -160,5 +162,5 @@ class Postgres:
 
     def _options(self) -> dict[str, Any]:
         """It belongs to no test: nothing marks it as one's orphan."""
-        environment = {k: v for k, v in os.environ.items() if k != "BESOM_TEST_RUN"}
+        environment = {k: v for k, v in os.environ.items() if k != MARK}
         return {"env": environment, "cwd": self._root, **self._identity}

@@ -18,6 +18,9 @@ from click.testing import CliRunner, Result
 
 TESTS = Path(__file__).parent
 
+#: Inherited by every process that a test starts, however far from its parents it ends up.
+MARK = "BESOM_TEST_RUN"
+
 #: A sweep that needs no TensorFlow: its trial function is tests/study/sweep_trials.py. Plots would
 #: take half of its time.
 CHEAP_SWEEP = """
@@ -121,7 +124,7 @@ def marked(mark: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            inherits = process.environ().get("BESOM_TEST_RUN") == mark
+            inherits = process.environ().get(MARK) == mark
             if inherits and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:

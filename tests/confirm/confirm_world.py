@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,11 +110,3 @@ def confirmed_by_image(
     contest = make_contest(plan)
     contest.fill({key: score_of(plan, run) for key, run in runs.items()})
     return summarise(plan, contest, runs)
-
-
-def wait_for(happened: Callable[[], object], what: str, timeout_s: float = 90.0) -> None:
-    """Wait until it happened; a test that waits too long has failed."""
-    until = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < until, f"waited too long for {what}"
-        time.sleep(0.02)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from confirm_world import runs_in, wait_for
+from confirm_world import runs_in
 
 from besom.study import make_plan, run_sweep
+from user_project import wait_for
 
 if TYPE_CHECKING:
     from user_project import Project

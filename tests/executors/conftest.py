@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,8 @@ TESTS = str(Path(__file__).parents[1])
 if TESTS not in sys.path:  # workers import cheap_trials by way of this
     sys.path.insert(0, TESTS)
 
-from executor_drive import MARK, Drive, marked  # noqa: E402
+from executor_drive import Drive  # noqa: E402
+from user_project import MARK, marked, wait_for  # noqa: E402
 
 
 @pytest.fixture
@@ -27,10 +27,8 @@ def no_orphans(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     mark = uuid.uuid4().hex
     monkeypatch.setenv(MARK, mark)
     yield mark
-    until = time.monotonic() + 25.0  # less than the minute that a child sleeps
-    while (alive := marked(mark)) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not alive
+    # Less than the minute that a child sleeps.
+    wait_for(lambda: not marked(mark), "no process of the test to be left", timeout_s=25.0)
     assert psutil.Process().children() == []  # no zombie either: every worker was reaped
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from besom.executors.base import Epoch, Failed, FailureKind, Finished, Ready, Started
 from besom.executors.ray import RayExecutor
-from executor_drive import MARK, Drive, marked
-from user_project import wait_for
+from executor_drive import Drive
+from user_project import MARK, marked, wait_for
 
 pytest.importorskip("ray")
 
@@ -44,10 +44,7 @@ def swarm(logs: Path) -> Iterator[Drive]:
         executor.close()
         del os.environ[MARK]
         os.environ["HOME"] = home
-    until = time.monotonic() + 60.0
-    while (alive := marked(mark)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not alive
+    wait_for(lambda: not marked(mark), "no process of the tests to be left", timeout_s=60.0)
 
 
 def run(swarm: Drive, function: str, timeout_s: float | None = None, **config) -> Finished | Failed:

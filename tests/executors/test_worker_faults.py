@@ -22,8 +22,7 @@ from besom.executors import pooled_executor, resources
 from besom.executors.base import Epoch, Failed, FailureKind, Finished, Ready, Started
 from besom.executors.local.executor import LocalExecutor
 from besom.executors.local.worker_process import WorkerProcess
-from executor_drive import marked
-from user_project import wait_for
+from user_project import marked, wait_for
 
 TESTS = str(Path(__file__).parents[1])
 DIED = FailureKind.WORKER_DIED
@@ -356,10 +355,8 @@ def test_workers_and_their_children_are_gone_soon_after_the_coordinator_is_kille
         assert len(marked(no_orphans)) == 5  # the coordinator, its workers, their children
         coordinator.kill()
         coordinator.wait()
-        until = time.monotonic() + 20.0  # their children would sleep for a minute
-        while marked(no_orphans) and time.monotonic() < until:
-            time.sleep(0.02)
-        assert marked(no_orphans) == []
+        # Their children would sleep for a minute.
+        wait_for(lambda: not marked(no_orphans), "the children to be gone", timeout_s=20.0)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.02, 0.04, 0.08])

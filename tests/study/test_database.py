@@ -57,7 +57,7 @@ def meanwhile(project: Project, happens: Callable[[], None]) -> Iterator[tuple[s
 
     def wait_and_do() -> None:
         try:
-            wait_for(lambda: len(runs(trace)) >= 3, "a third trial", timeout_s=90)
+            wait_for(lambda: len(runs(trace)) >= 3, "a third trial")
             happens()
         except BaseException as error:
             errors.append(error)
@@ -267,7 +267,7 @@ def test_ctrl_c_ends_the_waiting_at_once(project: Project, server: Postgres, url
     let_pass(1)
     where = (f"sweep.storage={url}", "sweep.n_trials=8", f"trainer.trace={trace}", *SLOW)
     process = project.spawn("sweep", "cheap", *where)
-    wait_for(lambda: len(runs(trace)) >= 3, "a third trial", timeout_s=90)
+    wait_for(lambda: len(runs(trace)) >= 3, "a third trial")
     server.stop()
     let_all_pass()
     wait_to_say(process, "the storage does not answer")

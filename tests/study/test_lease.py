@@ -359,7 +359,7 @@ def test_a_killed_sweep_goes_on_at_once_from_another_folder(
     project: Project, url: str, trace: Path
 ) -> None:
     first = coordinator(url, "others", f"trainer.trace={trace}", *SLOW)
-    wait_for(lambda: len(runs(trace)) >= 3, "a third trial", timeout_s=90)
+    wait_for(lambda: len(runs(trace)) >= 3, "a third trial")
     first.kill()
     first.communicate()
     code, out, err = ended(coordinator(url, "results", f"trainer.trace={trace}", *SLOW))
@@ -414,11 +414,11 @@ def test_a_sweep_that_was_taken_over_while_it_was_suspended_writes_nothing_more(
     # Long trials: most are still to come when the first is suspended, on a slow disk, too.
     words = (f"trainer.trace={trace}", *SLOW, "trainer.seconds=1", "sweep.n_trials=8")
     first = coordinator(url, "others", *words)
-    wait_for(lambda: len(runs(trace)) >= 3, "a third trial", timeout_s=90)
+    wait_for(lambda: len(runs(trace)) >= 3, "a third trial")
     suspend_between_writes(first, url)
     second = coordinator(url, "results", *words, where="elsewhere", lease_s=10)
     n_before = len(runs(trace))
-    wait_for(lambda: len(runs(trace)) > n_before, "the second to go on", timeout_s=90)
+    wait_for(lambda: len(runs(trace)) > n_before, "the second to go on")
     first.send_signal(signal.SIGCONT)
     code, _, err = ended(first)
     assert code == 2
@@ -440,7 +440,7 @@ def test_a_database_that_is_stopped_for_ten_seconds_costs_neither_the_lease_nor_
     url = server.new_database()
     words = (f"trainer.trace={trace}", *SLOW, "sweep.n_trials=500")
     first = coordinator(url, "results", *words)
-    wait_for(lambda: len(runs(trace)) >= 3, "a third trial", timeout_s=90)
+    wait_for(lambda: len(runs(trace)) >= 3, "a third trial")
     server.stop()
     time.sleep(10)
     server.start()
@@ -563,7 +563,7 @@ def test_a_sweep_that_is_asked_to_stop_ends_in_good_order(
     project: Project, url: str, trace: Path
 ) -> None:
     process = coordinator(url, "results", f"trainer.trace={trace}", *SLOW, "sweep.n_trials=200")
-    wait_for(lambda: len(runs(trace)) >= 3, "a third trial", timeout_s=90)
+    wait_for(lambda: len(runs(trace)) >= 3, "a third trial")
     paths = StudyPaths.of(Path("results"), "cheap")
     assert ask_to_stop(paths, url, "cheap", "asked to stop by process 77 on other") is not None
     code, out, err = ended(process)

@@ -174,11 +174,9 @@ def test_a_server_that_does_not_answer_holds_up_no_trial_and_the_end_not_for_lon
 
 @pytest.mark.long
 def test_an_interrupted_sweep_still_writes_the_trials_that_have_ended(project: Project) -> None:
-    trace = project.root / "trace"
     let_pass(5)  # trackers are slower than these trials
     words = ("cheap", "sweep.trackers=[tensorboard,mlflow,wandb]", "sweep.n_trials=500")
-    words += (f"trainer.trace={trace}", "trainer.seconds=0.05")
-    process = project.spawn("sweep", *words, start_new_session=True)
+    process = project.spawn("sweep", *words, "trainer.seconds=0.05", start_new_session=True)
     wait_for(lambda: len([*TRACKERS.glob("wandb/offline-run-*")]) > 1, "two runs of W&B", 60.0)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
     wait_to_say(process, "SIGINT received")

@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 from sweeping import assert_whole, let_all_pass, let_pass, runs, stored, sweep
-from test_resume import wait_for
 
 from besom.errors import BesomError
 from besom.executors.base import Epoch, Event, Executor, Failed, FailureKind, Finished
@@ -20,7 +19,7 @@ from besom.executors.stop import Ending
 from besom.seam import TrialResult
 from besom.store.records import Outcome
 from besom.study.watcher import Watcher
-from user_project import CHEAP_SWEEP, Project
+from user_project import CHEAP_SWEEP, Project, wait_for
 
 TESTS = str(Path(__file__).parents[1])
 LOST, DIED = FailureKind.NODE_LOST, FailureKind.WORKER_DIED
@@ -208,7 +207,7 @@ def on_ray(project: Project, *words: str, **options):
     trace = project.root / "trace"
     words = ("sweep", "cheap", f"trainer.trace={trace}", "trainer.seconds=0.2", *words)
     process = project.spawn(*words, start_new_session=True, **options)
-    wait_for(lambda: len(runs(trace)) > 2, "trials on Ray", timeout_s=90)
+    wait_for(lambda: len(runs(trace)) > 2, "trials on Ray")
     return process, trace
 
 

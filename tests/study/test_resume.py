@@ -26,6 +26,7 @@ from sweeping import (
     runs,
     stored,
     sweep,
+    wait_to_say,
     workers_of,
 )
 
@@ -139,7 +140,6 @@ def kill_in_mid_trial(project: Project, n_finished: int, *overrides: str) -> Non
         wait_for(
             lambda: len(runs(trace, "end")) == n_finished and len(runs(trace)) == 2 * n_finished,
             "running trials",
-            timeout_s=90,
         )
         workers = workers_of(process.pid)
         assert len(workers) == 2
@@ -190,7 +190,7 @@ def test_a_signal_stops_at_the_end_of_the_epoch_and_keeps_the_trial_for_later(
     process, trace = start(project, *overrides)
     wait_for(lambda: len(runs(trace)) == 2, "the second trial")
     process.send_signal(signum)
-    assert signum.name in word_that_it_stops(process)
+    wait_to_say(process, f"stopping after the running epochs ({signum.name} received)")
     let_all_pass()
     out, err = process.communicate(timeout=90)
     assert process.returncode == 130, (out, err)
@@ -205,12 +205,6 @@ def test_a_signal_stops_at_the_end_of_the_epoch_and_keeps_the_trial_for_later(
     assert len(after.complete) == 3
     assert points(after)[1] == point(interrupted)
     assert len(runs(trace)) == 4
-
-
-def word_that_it_stops(process: subprocess.Popen[str]) -> str:
-    """Wait for the line that says why a sweep stops."""
-    assert process.stdout is not None
-    return next(line for line in process.stdout if "stopping" in line)
 
 
 TWO_SWEEPS = """
@@ -244,7 +238,7 @@ def test_two_signals_stop_at_once(project: Project) -> None:
     process, trace = start(project, "trainer.seconds=300")
     wait_for(lambda: runs(trace), "the first trial")
     process.send_signal(signal.SIGINT)
-    word_that_it_stops(process)
+    wait_to_say(process, "stopping")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=50)  # after one signal, an epoch is waited for for 60 s
     assert process.returncode == 130
